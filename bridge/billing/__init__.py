@@ -1,0 +1,1 @@
+"""The billing core behind its small port."""

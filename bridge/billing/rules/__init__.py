@@ -1,0 +1,1 @@
+"""Pure billing rules: money, terms, proration, contracts."""

@@ -1,0 +1,1 @@
+"""Pure rules about members, roles and waiting lists."""

@@ -1,0 +1,225 @@
+"""Refusals: what the product says no to, each with a stable code.
+
+A bug is a built-in exception and reaches the 500 handler; a :class:`BridgeError` is an answer. Every edge (SCIM, console,
+command line) turns the classes below into its own kind of answer in one table.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import ClassVar
+
+
+class BridgeError(Exception):
+    """A request that is refused, with the sentence that says why and what to do."""
+
+    code: ClassVar[str]
+
+
+class InvalidInputError(BridgeError):
+    """A value that cannot be accepted, named by its field."""
+
+    code = "invalid_input"
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field, self.problem = field, problem
+        super().__init__(f"{field}: {problem}")
+
+
+class NotFoundError(BridgeError):
+    """Something that does not exist for this organization (another organization's things included)."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, identifier: str) -> None:
+        self.kind, self.identifier = kind, identifier
+        super().__init__(f"There is no {kind} {identifier!r}")
+
+
+class UniquenessError(BridgeError):
+    """A value that another member or group of the same directory already has (RFC 7644 §3.12)."""
+
+    code = "uniqueness"
+
+    def __init__(self, *, attribute: str, value: str, taken_by: str) -> None:
+        self.attribute, self.value, self.taken_by = attribute, value, taken_by
+        super().__init__(f"{attribute} {value!r} is already taken by {taken_by}")
+
+
+class VersionMismatchError(BridgeError):
+    """The stored thing is not the version the caller expected (RFC 7644 §3.14)."""
+
+    code = "version_mismatch"
+
+    def __init__(self, kind: str, identifier: str) -> None:
+        self.kind, self.identifier = kind, identifier
+        super().__init__(f"{kind} {identifier} has changed meanwhile: read it again, then repeat the change")
+
+
+class ForbiddenError(BridgeError):
+    """An action the actor's role does not allow (rules Z1 to Z4)."""
+
+    code = "forbidden"
+
+    def __init__(self, *, action: str, role: str, allowed: Collection[str]) -> None:
+        self.action, self.role, self.allowed = action, role, tuple(allowed)
+        super().__init__(f"{action} needs one of the roles {', '.join(self.allowed)}; this is {role}")
+
+
+class OwnerProtectedError(BridgeError):
+    """A directory tried to remove, deactivate or rename an owner, or demote the last one."""
+
+    code = "owner_protected"
+
+    def __init__(self, user_name: str) -> None:
+        self.user_name = user_name
+        super().__init__(f"{user_name} is an owner of the organization: change the role in the console first")
+
+
+class NoSeatAvailableError(BridgeError):
+    """A tier was asked for by hand and has no free seat (rule S5)."""
+
+    code = "no_seat_available"
+
+    def __init__(self, tier: str) -> None:
+        self.tier = tier
+        super().__init__(f"No {tier} seat is free: buy one, or free one first")
+
+
+class SeatsInUseError(BridgeError):
+    """Seats to shed are still assigned (rule D3)."""
+
+    code = "seats_in_use"
+
+    def __init__(self, *, tier: str, used: int, requested: int) -> None:
+        self.tier, self.used, self.requested = tier, used, requested
+        super().__init__(f"{used} {tier} seats are assigned, so the allocation cannot drop to {requested}")
+
+
+class InvalidChangeError(BridgeError):
+    """A seat change that makes no sense: empty, of an unknown tier, or below zero (rule D3)."""
+
+    code = "invalid_change"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"This seat change is not possible: {problem}")
+
+
+class BelowMinimumError(BridgeError):
+    """A reduction below the plan's minimum number of seats (rule D6)."""
+
+    code = "below_minimum"
+
+    def __init__(self, *, minimum: int, requested: int) -> None:
+        self.minimum, self.requested = minimum, requested
+        super().__init__(f"The plan has a minimum of {minimum} seats; {requested} would be left")
+
+
+class ReductionNotAllowedError(BridgeError):
+    """An enterprise contract cannot drop seats before its term ends (rule D7)."""
+
+    code = "reduction_not_allowed"
+
+    def __init__(self, *, term_end: datetime) -> None:
+        self.term_end = term_end
+        super().__init__(f"Seats are contracted until {term_end:%Y-%m-%d}: they can be reduced at renewal")
+
+
+class PlanEndedError(BridgeError):
+    """A purchase on a plan that has ended or was cancelled (rule R5)."""
+
+    code = "plan_ended"
+
+    def __init__(self) -> None:
+        super().__init__("The plan has ended: renew it before buying seats")
+
+
+class PaymentFailedError(BridgeError):
+    """The payment was declined; nothing has changed (rule Q4)."""
+
+    code = "payment_failed"
+
+    def __init__(self, reason: str = "declined") -> None:
+        self.reason = reason
+        super().__init__(f"The payment failed ({reason}). No seat was bought and nothing was charged")
+
+
+class PreviewExpiredError(BridgeError):
+    """A preview older than its 15 minutes (rule Q3)."""
+
+    code = "preview_expired"
+
+    def __init__(self, expired_at: datetime) -> None:
+        self.expired_at = expired_at
+        super().__init__(f"This preview expired at {expired_at:%H:%M} UTC: look at a new one")
+
+
+class PreviewStaleError(BridgeError):
+    """Seats, people or rules changed since the preview was made (rule Q3)."""
+
+    code = "preview_stale"
+
+    def __init__(self) -> None:
+        super().__init__("Something changed since this preview was made: look at a new one")
+
+
+class IdempotencyConflictError(BridgeError):
+    """A key that was used before, with other content (rule Q5)."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"The idempotency key {key!r} was used before with another content")
+
+
+class AcknowledgementMissingError(BridgeError):
+    """A change that costs was confirmed without the explicit tick (rule Q1)."""
+
+    code = "acknowledgement_missing"
+
+    def __init__(self) -> None:
+        super().__init__("Tick the box to confirm the change and its cost")
+
+
+class UnauthenticatedError(BridgeError):
+    """No credential, or one that is unknown, expired or revoked."""
+
+    code = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__("A valid credential is needed")
+
+
+class SignInRefusedError(BridgeError):
+    """A sign-in that is refused.
+
+    The person sees one neutral page; ``reason`` is a stable code and ``detail`` a sentence, both for the connection's
+    sign-in log only.
+    """
+
+    code = "sign_in_refused"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(detail)
+
+
+class ConfigurationError(BridgeError):
+    """A configuration that cannot be used: every problem with its place and its fix."""
+
+    code = "configuration"
+
+    def __init__(self, problems: Collection[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class UnavailableError(BridgeError):
+    """The database or another part the product needs cannot be reached now; a retry may succeed."""
+
+    code = "unavailable"
+
+    def __init__(self, part: str, retry_after_seconds: int = 5) -> None:
+        self.part, self.retry_after_seconds = part, retry_after_seconds
+        super().__init__(f"{part} is not available at the moment: retry in {retry_after_seconds} seconds")

@@ -1,0 +1,1 @@
+"""The durable queue's tasks and schedules."""

@@ -1,0 +1,1 @@
+"""Everything that is written down: models, queries, migrations, row-level security."""

@@ -1,0 +1,1 @@
+"""What the product does, one verb a module; callers open the unit and commit it."""

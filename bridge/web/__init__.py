@@ -1,0 +1,1 @@
+"""Pages and sign-in over HTTP."""

@@ -1,0 +1,1 @@
+"""Which tier, role and team a person is entitled to, and why: pure rules, no input or output."""
