@@ -1,0 +1,224 @@
+"""What the use cases need from elsewhere, in our words and as small as the need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from bridge.domain.identifiers import OrgId
+
+
+class Clock(Protocol):
+    """The current instant, aware, in UTC."""
+
+    def now(self) -> datetime:
+        """Return the current instant."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the current instant."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class SeatCount:
+    """Seats of one tier: ``paid`` in this period, ``next`` period's allocation. Assignable are min(paid, next)."""
+
+    paid: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class TierPrice:
+    """One tier of a contract; prices are minor units for one seat and one period."""
+
+    key: str
+    name: str
+    rank: int
+    price: int
+    seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContractDraft:
+    """The commercial terms an organization starts with.
+
+    Args (the names are those of the billing reference):
+        kind: ``team`` or ``enterprise``.
+        cycle: ``month`` or ``year``.
+        anchor: Start of the first period; the boundaries are computed from it (rule R2).
+        tax_rate: A decimal string, "0.25" for 25 %.
+        proration: ``second``, ``day``, ``month_day`` or ``month``; None for the kind's default.
+        reduction: ``at_renewal`` or ``immediate_credit``.
+        renewal_basis: ``in_use`` or ``allocated``; None for the kind's default.
+    """
+
+    kind: str
+    cycle: str
+    anchor: datetime
+    currency: str
+    time_zone: str
+    tiers: tuple[TierPrice, ...]
+    tax_rate: str = "0"
+    proration: str | None = None
+    reduction: str = "at_renewal"
+    minimum_seats: int = 0
+    auto_renew: bool = True
+    renewal_basis: str | None = None
+    contract_minimum: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SeatChange:
+    """A wished change of the allocation.
+
+    ``changes`` maps a tier to plus or minus seats. ``upgrade_from`` marks the one-seat upgrade of a member who holds
+    a seat of that tier (rules P7 and P9); the billing core decides whether it is an exchange or a whole seat.
+    ``at`` is the instant the proration counts from (rule Q2).
+    """
+
+    changes: Mapping[str, int]
+    at: datetime
+    upgrade_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One line of an invoice or preview; ``amount`` and ``unit_price`` are minor units, the period is [start, end)."""
+
+    kind: str
+    tier: str
+    quantity: int
+    start: datetime
+    end: datetime
+    unit_price: int
+    amount: int
+    formula: str
+    exact: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a change or a renewal costs, in minor units, before it is an invoice."""
+
+    type: str
+    reason: str
+    currency: str
+    lines: tuple[BillLine, ...]
+    subtotal: int
+    tax: int
+    total: int
+    credit_applied: int
+    amount_due: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeatQuote:
+    """A seat change with its billing effect: what a preview shows and a confirmation charges (rules Q1, Q2).
+
+    ``bill`` is None when nothing is charged. ``renewal_before`` and ``renewal_after`` are subtotals of the next
+    renewal in minor units, without and with the change.
+    """
+
+    change: SeatChange
+    bill: Bill | None
+    seats: Mapping[str, SeatCount]
+    currency: str
+    renewal_at: datetime
+    renewal_before: int
+    renewal_after: int
+    renewal_lines: tuple[BillLine, ...]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceReference:
+    """An issued invoice, as the rest of the product refers to it."""
+
+    id: str
+    number: str
+    total: int
+    amount_due: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What happened at a period's boundary: the invoice, if any, the new allocation, and whether the plan ended."""
+
+    at: datetime
+    invoice: InvoiceReference | None
+    seats: Mapping[str, SeatCount]
+    ended: bool
+
+
+class BillingCore(Protocol):
+    """The billing core, bound to one organization and one unit of work.
+
+    Reads and writes happen in the unit's transaction or as a row that a worker delivers; no verb calls out while a
+    seat is held. A verb that writes is exactly once in effect for its business key.
+    """
+
+    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+        """Open the contract and issue the first period's invoice (rule P1)."""
+
+    def quote(self, change: SeatChange) -> SeatQuote:
+        """Compute a change's billing effect without writing anything.
+
+        Raises:
+            InvalidChangeError: Empty change, unknown tier, or below zero.
+            SeatsInUseError: Seats to shed are assigned (rule D3).
+            BelowMinimumError: Under the plan's minimum (rule D6).
+            ReductionNotAllowedError: Enterprise, during the term (rule D7).
+            PlanEndedError: The plan has ended (rule R5).
+        """
+
+    def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
+        """Charge what the quote shows and set the new allocation of the pools.
+
+        Raises:
+            PaymentFailedError: The payment was declined; the unit must roll back (rule Q4).
+        """
+
+    def renew(self) -> Renewal | None:
+        """Pass the period's boundary if the clock has reached it; None when it is not due (rules R1 to R7)."""
+
+    def next_renewal(self) -> Bill | None:
+        """Forecast the next renewal's bill from today's seats; None when the plan ends there."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentOutcome:
+    """Whether a payment was approved; ``reference`` is the provider's, ``reason`` says why it was declined."""
+
+    approved: bool
+    reference: str | None = None
+    reason: str | None = None
+
+
+class PaymentMethod(Protocol):
+    """How money of a plan that is debited at once is collected (rule Q4)."""
+
+    def collect(self, org_id: OrgId, amount: int, currency: str, *, key: str) -> PaymentOutcome:
+        """Collect an amount in minor units, once for each key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail to people of an organization, plain text."""
+
+    to: Sequence[str]
+    subject: str
+    text: str
+    key: str
+
+
+class Mailer(Protocol):
+    """Hands a message to the mail system; raises OSError when it cannot be reached."""
+
+    def send(self, message: Message) -> None:
+        """Send one message; sending the same key twice is allowed to reach the reader twice."""

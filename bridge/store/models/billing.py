@@ -1,0 +1,121 @@
+"""Contract, pools of seats, invoices and payments. Money is whole minor units."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bridge.domain.identifiers import OrgId
+from bridge.store.base import Base
+
+
+class Contract(Base):
+    """The commercial plan of an organization and its current period, [period_start, period_end)."""
+
+    __tablename__ = "contract"
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(doc="team or enterprise (rule G1).")
+    cycle: Mapped[str] = mapped_column(doc="month or year.")
+    anchor: Mapped[datetime] = mapped_column(doc="Start of the first period; boundaries derive from it (rule R2).")
+    currency: Mapped[str] = mapped_column(doc="ISO 4217.")
+    time_zone: Mapped[str]
+    tax_rate: Mapped[str] = mapped_column(doc='Decimal string, "0.25" for 25 %.')
+    proration: Mapped[str]
+    reduction: Mapped[str]
+    minimum_seats: Mapped[int] = mapped_column(default=0)
+    auto_renew: Mapped[bool]
+    renewal_basis: Mapped[str]
+    contract_minimum: Mapped[dict[str, Any]] = mapped_column(default=dict, doc="Seats per tier a renewal never goes under.")
+    period_index: Mapped[int] = mapped_column(default=0)
+    period_start: Mapped[datetime]
+    period_end: Mapped[datetime]
+    status: Mapped[str] = mapped_column(default="active", doc="active or ended.")
+    credit_balance: Mapped[int] = mapped_column(default=0, doc="Minor units, used before money (rule C3).")
+
+
+class SeatPool(Base):
+    """The seats of one tier: how many exist, how many are taken, what one costs.
+
+    A seat is taken by one conditional UPDATE (``used < total``); the CHECK is the second net.
+    """
+
+    __tablename__ = "seat_pool"
+    __table_args__ = (
+        CheckConstraint("used BETWEEN 0 AND total", name="used_within_total"),
+        CheckConstraint("total BETWEEN 0 AND paid", name="total_within_paid"),
+        UniqueConstraint("org_id", "rank"),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    tier: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    rank: Mapped[int] = mapped_column(doc="Greater is better.")
+    price: Mapped[int] = mapped_column(doc="This period's price for one seat and period, minor units.")
+    next_price: Mapped[int] = mapped_column(doc="The price from the next renewal on (rule R4).")
+    paid: Mapped[int] = mapped_column(default=0, doc="Seats paid for in this period.")
+    total: Mapped[int] = mapped_column(default=0, doc="Assignable seats; also the next period's allocation (rule D3).")
+    used: Mapped[int] = mapped_column(default=0, doc="Seats that members hold.")
+
+
+class Invoice(Base):
+    """An issued invoice or credit note; append-only."""
+
+    __tablename__ = "invoice"
+    __table_args__ = (UniqueConstraint("org_id", "number"), UniqueConstraint("org_id", "key"))
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    number: Mapped[str]
+    key: Mapped[str] = mapped_column(doc="The business fact it bills; a second invoice of one fact is impossible.")
+    type: Mapped[str] = mapped_column(doc="invoice or credit_note.")
+    reason: Mapped[str] = mapped_column(doc="start, renewal or seat_change.")
+    at: Mapped[datetime]
+    currency: Mapped[str]
+    subtotal: Mapped[int]
+    tax: Mapped[int]
+    total: Mapped[int]
+    credit_applied: Mapped[int]
+    amount_due: Mapped[int]
+
+
+class InvoiceLine(Base):
+    """One line of an invoice, with the formula it was computed by; append-only."""
+
+    __tablename__ = "invoice_line"
+    __table_args__ = (ForeignKeyConstraint(["org_id", "invoice_id"], ["invoice.org_id", "invoice.id"]),)
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    invoice_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(doc="seat, seat_proration or seat_credit.")
+    tier: Mapped[str]
+    quantity: Mapped[int]
+    start: Mapped[datetime]
+    end: Mapped[datetime]
+    unit_price: Mapped[int]
+    amount: Mapped[int]
+    formula: Mapped[str]
+    exact: Mapped[str] = mapped_column(doc="The amount before it was rounded.")
+    explanation: Mapped[str] = mapped_column(doc="The share of the period in words.")
+
+
+class Payment(Base):
+    """Money collected for an invoice of a plan that is debited at once (rule Q4); append-only."""
+
+    __tablename__ = "payment"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "invoice_id"], ["invoice.org_id", "invoice.id"]),
+        UniqueConstraint("org_id", "key"),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    invoice_id: Mapped[uuid.UUID]
+    key: Mapped[str]
+    amount: Mapped[int]
+    currency: Mapped[str]
+    reference: Mapped[str | None]
+    at: Mapped[datetime]

@@ -1,0 +1,204 @@
+"""Connections to identity providers, and the people and groups they push."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId
+from bridge.store.base import Base
+
+
+class Connection(Base):
+    """One identity provider's set-up: its SCIM directory and its SAML trust.
+
+    Every organization has one connection of kind ``manual`` for the people whom no directory manages.
+    """
+
+    __tablename__ = "connection"
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(doc="manual or idp.")
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    jit_enabled: Mapped[bool] = mapped_column(default=True, doc="Whether a sign-in provisions who is new.")
+    idp_initiated: Mapped[bool] = mapped_column(default=False, doc="Whether a sign-in may start at the IdP.")
+    saml_entity_id: Mapped[str | None] = mapped_column(doc="The IdP's entityID.")
+    saml_sso_url: Mapped[str | None]
+    saml_updated_at: Mapped[datetime | None]
+    scim_last_used_at: Mapped[datetime | None]
+    last_sign_in_at: Mapped[datetime | None]
+
+
+class IdpCertificate(Base):
+    """A signing certificate of a connection's IdP; several at once while it rolls over."""
+
+    __tablename__ = "idp_certificate"
+    __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(primary_key=True, doc="SHA-256 of the DER form, hex.")
+    pem: Mapped[str]
+    not_before: Mapped[datetime]
+    not_after: Mapped[datetime]
+
+
+class ScimToken(Base):
+    """A bearer token of a provisioning client; only its SHA-256 is kept."""
+
+    __tablename__ = "scim_token"
+    __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId]
+    label: Mapped[str]
+    prefix: Mapped[str] = mapped_column(doc="The first characters, to recognise it by.")
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    can_write: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None] = mapped_column(doc="Written at most once a minute.")
+
+
+class Domain(Base):
+    """A mail domain of the organization; only a verified one links people or finds the sign-in."""
+
+    __tablename__ = "domain"
+    __table_args__ = (
+        Index("uq_domain_verified_name", "name", unique=True, postgresql_where=text("verified_at IS NOT NULL")),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True, doc="Lower case, IDNA.")
+    challenge: Mapped[str] = mapped_column(doc="The TXT record that proves the domain.")
+    connection_id: Mapped[ConnectionId | None] = mapped_column(doc="Where its people sign in.")
+    created_at: Mapped[datetime]
+    verified_at: Mapped[datetime | None]
+    verified_by: Mapped[str | None] = mapped_column(doc="dns, or the operator who vouched for it.")
+
+
+class Member(Base):
+    """A person an identity provider pushed or signed in, or whom an admin added, in one organization."""
+
+    __tablename__ = "member"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),
+        ForeignKeyConstraint(["org_id", "tier"], ["seat_pool.org_id", "seat_pool.tier"]),
+        UniqueConstraint("org_id", "connection_id", "user_name_key"),
+        Index(
+            "uq_member_org_id_connection_id_external_id",
+            "org_id",
+            "connection_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        Index(None, "org_id", "connection_id", "position"),
+        Index(None, "org_id", "email_key"),
+        Index(
+            "ix_member_waiting",
+            "org_id",
+            "waiting_since",
+            "position",
+            postgresql_where=text("waiting_for IS NOT NULL"),
+        ),
+        Index("ix_member_comparison", "comparison", postgresql_using="gin", postgresql_ops={"comparison": "jsonb_path_ops"}),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    id: Mapped[MemberId] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(doc="The directory the person belongs to.")
+    source: Mapped[str] = mapped_column(doc="scim, jit or manual.")
+    position: Mapped[int] = mapped_column(doc="Order of arrival in the organization.")
+    user_name: Mapped[str] = mapped_column(doc="As the IdP sent it (RFC 7643 §4.1.1).")
+    user_name_key: Mapped[str] = mapped_column(doc="Comparison key: userName is caseExact=false.")
+    external_id: Mapped[str | None] = mapped_column(doc="The IdP's own name for it; never one of ours.")
+    display_name: Mapped[str] = mapped_column(doc="What pages call the person.")
+    email: Mapped[str | None] = mapped_column(doc="The primary or first mail address.")
+    email_key: Mapped[str | None]
+    active: Mapped[bool]
+    role: Mapped[str] = mapped_column(doc="member, admin, owner or primary_owner.")
+    role_from_mapping: Mapped[bool] = mapped_column(default=False)
+    document: Mapped[dict[str, Any]] = mapped_column(doc="The SCIM attributes as stored, without id, meta and groups.")
+    comparison: Mapped[dict[str, Any]] = mapped_column(doc="The same with comparison values, for filters.")
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]
+    modified_at: Mapped[datetime]
+    tier: Mapped[str | None] = mapped_column(doc="The seat tier held; NULL is unassigned (rule G2).")
+    granted_by: Mapped[str | None] = mapped_column(doc="mapping, highest or manual; NULL without a seat.")
+    pinned: Mapped[bool] = mapped_column(default=False, doc="Placed by hand: groups do not move the person (rule A6).")
+    waiting_for: Mapped[str | None] = mapped_column(doc="The tier waited for, or any.")
+    waiting_since: Mapped[datetime | None]
+    decision_id: Mapped[uuid.UUID | None] = mapped_column(doc="The newest decision about the seat.")
+
+
+class Group(Base):
+    """A group of a directory."""
+
+    __tablename__ = "group"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),
+        UniqueConstraint("org_id", "connection_id", "display_name_key"),
+        Index(
+            "uq_group_org_id_connection_id_external_id",
+            "org_id",
+            "connection_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        Index(None, "org_id", "connection_id", "position"),
+        Index("ix_group_comparison", "comparison", postgresql_using="gin", postgresql_ops={"comparison": "jsonb_path_ops"}),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    id: Mapped[GroupId] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId]
+    source: Mapped[str] = mapped_column(doc="scim, jit or manual.")
+    position: Mapped[int]
+    display_name: Mapped[str]
+    display_name_key: Mapped[str]
+    external_id: Mapped[str | None]
+    document: Mapped[dict[str, Any]] = mapped_column(doc="The SCIM attributes as stored, without id, meta and members.")
+    comparison: Mapped[dict[str, Any]]
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]
+    modified_at: Mapped[datetime]
+
+
+class GroupMember(Base):
+    """Membership of a person in a group: one row, whatever the group's size."""
+
+    __tablename__ = "group_member"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "group_id"], ["group.org_id", "group.id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(["org_id", "member_id"], ["member.org_id", "member.id"], ondelete="CASCADE"),
+        Index(None, "org_id", "member_id"),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    group_id: Mapped[GroupId] = mapped_column(primary_key=True)
+    member_id: Mapped[MemberId] = mapped_column(primary_key=True)
+    added_at: Mapped[datetime]
+
+
+class ParkedMember(Base):
+    """A member a group named before the person arrived; adopted when a person with that id or externalId comes."""
+
+    __tablename__ = "parked_member"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "group_id"], ["group.org_id", "group.id"], ondelete="CASCADE"),
+        Index(None, "org_id", "value"),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    group_id: Mapped[GroupId] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(primary_key=True)
+    parked_at: Mapped[datetime]

@@ -1,0 +1,42 @@
+"""The organization (tenant) and the one row that serialises its writers."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bridge.domain.identifiers import OrgId
+from bridge.store.base import Base
+
+
+class Organization(Base):
+    """A customer: one company with its people, connections, seats and contract."""
+
+    __tablename__ = "organization"
+
+    id: Mapped[OrgId] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(unique=True, doc="The name in URLs, as in /scim/v2/<slug>.")
+    name: Mapped[str]
+    locale: Mapped[str] = mapped_column(doc="Language of the pages: en, fr, nl or sv.")
+    time_zone: Mapped[str] = mapped_column(doc="IANA name; periods keep its wall clock (rule R3).")
+    created_at: Mapped[datetime]
+
+
+class OrganizationState(Base):
+    """Counters of one organization; every writing unit locks this row first.
+
+    That one lock makes writers of an organization queue, so nothing can deadlock and the audit chain is linear.
+    """
+
+    __tablename__ = "organization_state"
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    audit_seq: Mapped[int] = mapped_column(default=0, doc="Number of the newest audit entry.")
+    audit_head: Mapped[bytes] = mapped_column(default=b"", doc="Digest of the newest audit entry.")
+    member_position: Mapped[int] = mapped_column(default=0, doc="Position of the newest member.")
+    group_position: Mapped[int] = mapped_column(default=0, doc="Position of the newest group.")
+    invoice_number: Mapped[int] = mapped_column(default=0, doc="Number of the newest invoice; no gaps.")
+    mapping_version: Mapped[int] = mapped_column(default=0, doc="The mapping set in force.")
+    seat_version: Mapped[int] = mapped_column(
+        default=0, doc="Moves with every change of members, groups, seats or pools; previews are made against it."
+    )
