@@ -1,0 +1,258 @@
+"""Every setting of the service, with its unit and its default.
+
+The docstrings below are what an operator reads: ``config.example.yaml`` and the configuration reference are
+generated from them (``python -m bridge.config example`` and ``... reference``).
+"""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from bridge.config.keys import decode_key
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_DATABASE_SCHEMES = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
+_MAIL_SCHEMES = frozenset({"smtp", "smtps"})
+
+
+class LogLevel(StrEnum):
+    """The least important message that is still written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+def default_embedded_path(environ: Mapping[str, str], *, as_root: bool) -> Path:
+    """Return where the embedded database lives when nothing is set (XDG; the FHS for root)."""
+    if environ.get("XDG_DATA_HOME"):
+        return Path(environ["XDG_DATA_HOME"]) / "seatbridge" / "postgres"
+    if as_root:
+        return Path("/var/lib/seatbridge/postgres")
+    return Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "seatbridge" / "postgres"
+
+
+def _check_public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an absolute address such as https://seats.example.com")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("must not carry a user, a query or a fragment")
+    if value.endswith("/"):
+        raise ValueError("must not end with a slash")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError("must be https:// (plain http is for 127.0.0.1 and localhost only)")
+    return value
+
+
+def _check_database_url(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and urlsplit(value.get_secret_value()).scheme not in _DATABASE_SCHEMES:
+        raise ValueError("must look like postgresql://user@host:5432/database")
+    return value
+
+
+def _check_smtp_url(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in _MAIL_SCHEMES or not parts.hostname:
+            raise ValueError("must look like smtp://user@host:587 (STARTTLS) or smtps://user@host:465")
+    return value
+
+
+def _check_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for position, key in enumerate(value, start=1):
+        try:
+            decode_key(key.get_secret_value())
+        except ValueError as error:
+            raise ValueError(f"key {position} {error}") from None
+    return value
+
+
+def _check_sender(value: str) -> str:
+    local, at, domain = value.rpartition("@")
+    if not (local and at and domain) or any(character.isspace() for character in value):
+        raise ValueError("must be one mail address such as seats@example.com")
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_database_url)]
+
+
+class _Section(BaseModel):
+    """A frozen group of settings in which an unknown name is a mistake."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+
+class ServerSettings(_Section):
+    """Where the service listens and under which address people and identity providers reach it."""
+
+    public_url: Annotated[str, AfterValidator(_check_public_url)] = "http://127.0.0.1:8080"
+    """Address of the service as browsers and identity providers see it, without a slash at the end. Every
+    absolute address (SCIM base, ACS, entityID, links in mail) is built from it and never from a request's
+    Host header."""
+
+    host: str = "127.0.0.1"
+    """Network address to listen on. 0.0.0.0 listens on all of them: put a proxy that ends TLS in front."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """TCP port to listen on."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Number of worker processes."""
+
+    threads: Annotated[int, Field(ge=1, le=256)] = 8
+    """Number of threads in each worker process; each may hold one database connection."""
+
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    """Number of reverse proxies in front whose X-Forwarded-For is believed. 0 believes none: the address
+    that limits and logs see is then the one that connects."""
+
+
+class DatabaseSettings(_Section):
+    """PostgreSQL 15 or newer. Without a url the service runs its own embedded server."""
+
+    url: DatabaseUrl = None
+    """PostgreSQL to use, as postgresql://user@host:5432/database. Empty: the embedded server. A url that
+    contains a password is accepted from the environment only."""
+
+    owner_url: DatabaseUrl = None
+    """Connection of the schema's owner, used for migrations and role creation when url is an ordinary role.
+    Empty: the same as url. A url that contains a password is accepted from the environment only."""
+
+    embedded_path: Path = Field(
+        default_factory=lambda: default_embedded_path(os.environ, as_root=os.geteuid() == 0),
+        json_schema_extra={"default_text": "~/.local/share/seatbridge/postgres"},
+    )
+    """Folder of the embedded server. The default follows XDG_DATA_HOME; without it, root uses
+    /var/lib/seatbridge/postgres."""
+
+    pool_size: Annotated[int, Field(ge=1, le=200)] = 8
+    """Connections that each worker process keeps open."""
+
+    pool_overflow: Annotated[int, Field(ge=0, le=200)] = 4
+    """Connections that each worker process may open beyond pool_size for a moment."""
+
+    statement_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 15.0
+    """Seconds after which the database gives up on a statement; the caller is answered 503 and may retry."""
+
+    lock_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """Seconds that one statement waits for a lock; the caller is answered 503 and may retry."""
+
+
+class SecretSettings(_Section):
+    """The keys that encrypt stored credentials and sign sessions; every other secret is derived from them.
+
+    The first key encrypts, all of them decrypt: to rotate, put a new key in front, run `seatbridge keys
+    rotate`, remove the old one. `seatbridge secrets generate` prints a new key. With the embedded database a
+    key file is created beside the data when neither is set; with an external database the service does not
+    start without one.
+    """
+
+    keys: Annotated[tuple[SecretStr, ...], AfterValidator(_check_keys)] = Field(
+        default=(), json_schema_extra={"environment_only": True}
+    )
+    """Keys separated by commas, each 32 bytes or more in base64 or hexadecimal. Environment only."""
+
+    keys_file: Path | None = None
+    """File with one key a line (lines that start with # are comments). Only the service should read it."""
+
+
+class SessionSettings(_Section):
+    """How long a person stays signed in."""
+
+    lifetime_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 43_200
+    """Seconds after which a person signs in again whatever happens (43200 = 12 hours)."""
+
+    idle_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 7_200
+    """Seconds without a request after which a session ends (7200 = 2 hours)."""
+
+
+class SsoSettings(_Section):
+    """SAML and OpenID Connect sign-in."""
+
+    clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 60
+    """Seconds that an identity provider's clock may differ from ours when an assertion is checked."""
+
+    request_lifetime_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
+    """Seconds in which a sign-in that was started here must be answered by the identity provider."""
+
+
+class ScimSettings(_Section):
+    """Limits of the SCIM endpoint, as /ServiceProviderConfig announces them."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024, le=104_857_600)] = 1_048_576
+    """Largest body of one request, in bytes (1048576 = 1 MiB); above it the answer is 413."""
+
+    max_bulk_bytes: Annotated[int, Field(ge=1024, le=104_857_600)] = 4_194_304
+    """Largest body of one Bulk request, in bytes (4194304 = 4 MiB); above it the answer is 413."""
+
+    max_operations: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Most operations in one Bulk request; above it the answer is 413."""
+
+    max_results: Annotated[int, Field(ge=1, le=1000)] = 200
+    """Most resources in one page of a list; a larger count is lowered to it."""
+
+
+class JobSettings(_Section):
+    """Background work: deliveries, renewals, reminders."""
+
+    sweep_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """Seconds between two looks for work that was left behind by a worker that died."""
+
+    poll_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """Seconds between two looks at the queue when the database's notification does not arrive."""
+
+
+class MailSettings(_Section):
+    """Outgoing mail. Without a server nothing is sent and the console shows what would have been."""
+
+    smtp_url: Annotated[SecretStr | None, AfterValidator(_check_smtp_url)] = None
+    """Mail server, as smtp://user@host:587 (STARTTLS) or smtps://user@host:465. Empty: no mail is sent. A
+    url that contains a password is accepted from the environment only."""
+
+    sender: Annotated[str, AfterValidator(_check_sender)] = "seatbridge@localhost"
+    """Address that mail is sent from."""
+
+
+class LogSettings(_Section):
+    """Log lines on standard error: identifiers only, never names, mail addresses, tokens or bodies."""
+
+    level: LogLevel = LogLevel.INFO
+    """Least important level that is written: debug, info, warning or error."""
+
+    format: LogFormat = LogFormat.JSON
+    """json for machines, console for people."""
+
+
+class Settings(_Section):
+    """The settings of one service. `repr` shows no secret."""
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    secrets: SecretSettings = SecretSettings()
+    session: SessionSettings = SessionSettings()
+    sso: SsoSettings = SsoSettings()
+    scim: ScimSettings = ScimSettings()
+    jobs: JobSettings = JobSettings()
+    mail: MailSettings = MailSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,135 @@
+"""The two places settings come from, each value with the place to name when it is wrong."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel
+
+Key = tuple[str | int, ...]
+PREFIX = "SEATBRIDGE__"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Raw values by section, the place of each path, and the problems found while reading."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[Key, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean X?)`` for the known word nearest to a mistaken one, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def dotted(path: Key) -> str:
+    """Write a path as people read it: ``server.port``."""
+    return ".".join(str(part) for part in path)
+
+
+def read_yaml(path: Path) -> Source:
+    """Read a YAML file, keeping the line of every key and refusing a key given twice."""
+    source = Source()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        source.problems.append(f"{path}: cannot be read ({reason})")
+        return source
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return source
+        _note_places(node, (), path, source, set())
+        values = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        source.problems.append(f"{path}{line}: not valid YAML: {error.problem or error.context}")
+        return source
+    except yaml.YAMLError as error:
+        source.problems.append(f"{path}: not valid YAML: {str(error).splitlines()[0]}")
+        return source
+    finally:
+        loader.dispose()
+    if not isinstance(values, dict):
+        source.problems.append(f"{path}:{node.start_mark.line + 1}: must be sections such as `server:`")
+        return source
+    # A section whose keys are all commented out reads as null: it means "nothing set here".
+    source.values.update({str(name): {} if section is None else section for name, section in values.items()})
+    return source
+
+
+def _note_places(node: yaml.Node, path: Key, file: Path, source: Source, seen: set[int]) -> None:
+    """Record ``file:line`` for every path below a node; an alias is followed once, so a circle ends."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    source.places.setdefault(path, f"{file}:{node.start_mark.line + 1}")
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _note_places(item, (*path, index), file, source, seen)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        child = (*path, name)
+        if name in lines:
+            source.problems.append(
+                f"{file}:{line}: {dotted(child)}: given twice (first on line {lines[name]})"
+            )
+        lines.setdefault(name, line)
+        source.places.setdefault(child, f"{file}:{line}")
+        _note_places(value, child, file, source, seen)
+
+
+def variable_name(path: Key) -> str:
+    """Return the environment variable of a setting, such as ``SEATBRIDGE__SERVER__PORT``."""
+    return PREFIX + "__".join(str(part).upper() for part in path)
+
+
+def read_environment(environ: Mapping[str, str], model: type[BaseModel]) -> Source:
+    """Read ``SEATBRIDGE__SECTION__KEY`` variables; an unknown one is a problem.
+
+    Only the double underscore is ours: container platforms set variables such as ``SEATBRIDGE_PORT`` by
+    themselves. An empty value means "not set", as it does in container files.
+    """
+    source = Source()
+    known = {variable_name(path): path for path in setting_paths(model)}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        path = known.get(name)
+        if path is None:
+            source.problems.append(f"{name}: not permitted{did_you_mean(name, known)}")
+        elif environ[name].strip():
+            section, key = str(path[0]), str(path[1])
+            source.values.setdefault(section, {})[key] = _parse(environ[name].strip(), model, section, key)
+            source.places[path] = name
+    return source
+
+
+def _parse(text: str, model: type[BaseModel], section: str, key: str) -> str | list[str]:
+    is_list = Ellipsis in get_args(dict(sections(model))[section].model_fields[key].annotation)
+    return [part.strip() for part in text.split(",") if part.strip()] if is_list else text
+
+
+def sections(model: type[BaseModel]) -> list[tuple[str, type[BaseModel]]]:
+    """Return the name and the model of every section, in the order they are declared."""
+    return [
+        (name, info.annotation)
+        for name, info in model.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+    ]
+
+
+def setting_paths(model: type[BaseModel]) -> list[Key]:
+    """Return ``(section, key)`` of every setting, in the order they are declared."""
+    return [(name, key) for name, section in sections(model) for key in section.model_fields]

@@ -1,0 +1,105 @@
+"""The audit chain: every state change with who, what and why, each entry sealed onto the one before."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import select
+
+from bridge.store.models import AuditEntry
+from bridge.store.unit import Unit
+
+
+def record(
+    unit: Unit,
+    action: str,
+    *,
+    subject_kind: str,
+    subject_id: object,
+    reason: str,
+    body: dict[str, Any] | None = None,
+) -> AuditEntry:
+    """Append one entry to the organization's audit chain.
+
+    Args:
+        unit: The unit that makes the change; its organization is locked here if it is not yet.
+        action: What was done, as ``member.created``.
+        subject_kind: What kind of thing it was done to.
+        subject_id: Its identifier, never a name.
+        reason: A stable code that says why.
+        body: Facts by identifier; no names, mail addresses or other personal data, so that erasure leaves the chain
+            whole.
+    """
+    state = unit.lock()
+    entry = AuditEntry(
+        org_id=unit.org_id,
+        seq=state.audit_seq + 1,
+        at=unit.at,
+        actor=str(unit.actor),
+        action=action,
+        subject_kind=subject_kind,
+        subject_id=str(subject_id),
+        reason=reason,
+        request_id=unit.request_id,
+        body=body or {},
+        previous=state.audit_head,
+        digest=b"",
+    )
+    entry.digest = seal(entry, unit.audit_key)
+    state.audit_seq, state.audit_head = entry.seq, entry.digest
+    unit.session.add(entry)
+    return entry
+
+
+def seal(entry: AuditEntry, key: bytes) -> bytes:
+    """Compute the digest of an entry over everything it says and the digest before it."""
+    content = json.dumps(
+        {
+            "org": str(entry.org_id),
+            "seq": entry.seq,
+            "at": entry.at.isoformat(),
+            "actor": entry.actor,
+            "action": entry.action,
+            "subject": [entry.subject_kind, entry.subject_id],
+            "reason": entry.reason,
+            "request": entry.request_id,
+            "body": entry.body,
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+    return hmac.new(key, entry.previous + content.encode(), hashlib.sha256).digest()
+
+
+def verify(unit: Unit) -> int | None:
+    """Check the whole chain of an organization.
+
+    Returns:
+        The number of the first entry that does not fit, or None when every entry does.
+    """
+    head = b""
+    expected = 0
+    for entry in _entries(unit):
+        expected += 1
+        if entry.seq != expected or entry.previous != head or not hmac.compare_digest(
+            entry.digest, seal(entry, unit.audit_key)
+        ):
+            return expected
+        head = entry.digest
+    state = unit.state()
+    if (state.audit_seq, state.audit_head) != (expected, head):
+        return expected + 1
+    return None
+
+
+def _entries(unit: Unit) -> Iterator[AuditEntry]:
+    statement = (
+        select(AuditEntry)
+        .where(AuditEntry.org_id == unit.org_id)
+        .order_by(AuditEntry.seq)
+        .execution_options(yield_per=1000)
+    )
+    yield from unit.session.scalars(statement)

@@ -1,0 +1,76 @@
+"""Bringing a database to the newest schema: one process at a time, resumable, all or nothing."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+from bridge.store.security import APP_ROLE
+
+#: Any number will do, as long as every instance uses the same one.
+MIGRATION_LOCK = 7_326_428_113
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Build alembic's configuration in code: there is no ini file to keep in step."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def newest_revision() -> str:
+    """Name the schema revision this code was written for."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def present_revision(connection: Connection) -> str | None:
+    """Name the schema revision a database is at; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def ensure_login(connection: Connection, user: str, password: str | None) -> None:
+    """Let a login role work as the application; create it where the cluster lacks it.
+
+    An existing role keeps its password and attributes.
+    """
+    quoted = connection.dialect.identifier_preparer.quote(user)
+    exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :user"), {"user": user})
+    if exists is None:
+        literal = connection.scalar(text("SELECT quote_nullable(:password)"), {"password": password})
+        connection.exec_driver_sql(f"CREATE ROLE {quoted} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD {literal}")
+    connection.execute(text(f"GRANT {APP_ROLE} TO {quoted}"))
+
+
+def upgrade(owner_url: str | URL, app_url: str | URL | None = None) -> str:
+    """Bring the schema up to date, as the role that owns it.
+
+    Instances that start at once take turns on an advisory lock. Each migration and its mark commit together, so an
+    interrupted run is resumed by running it again.
+
+    Args:
+        owner_url: Connects as the owner of the schema; needs the right to create roles the first time.
+        app_url: What the service connects with; its role is created where missing and becomes a member of the
+            application role.
+
+    Returns:
+        The revision the database is at now.
+    """
+    engine = create_engine(make_url(owner_url), poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            command.upgrade(alembic_config(connection), "head")
+            app = make_url(app_url) if app_url is not None else None
+            if app is not None and app.username is not None and app.username != make_url(owner_url).username:
+                ensure_login(connection, app.username, app.password)
+        return newest_revision()
+    finally:
+        engine.dispose()

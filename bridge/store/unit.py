@@ -1,0 +1,99 @@
+"""The unit of work: one transaction of one organization, with who acts and at what instant."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from bridge.domain.actors import Actor
+from bridge.domain.identifiers import OrgId
+from bridge.domain.roles import Permission, require
+from bridge.ports import BillingCore
+from bridge.store.models import Organization, OrganizationState
+
+
+@dataclass(slots=True)
+class Unit:
+    """What every use case gets: the session of one transaction, bound to one organization.
+
+    A use case reads, decides, writes, charges and audits; it never commits. The edge that opened the unit commits it
+    once, or rolls everything back.
+
+    Args:
+        at: The instant of the whole unit, aware, in UTC: everything it writes carries it.
+        audit_key: Key of the audit chain's HMAC.
+        billing_factory: Binds the billing core to this unit.
+    """
+
+    session: Session
+    org_id: OrgId
+    actor: Actor
+    at: datetime
+    request_id: str
+    audit_key: bytes
+    billing_factory: Callable[["Unit"], BillingCore]
+    _billing: BillingCore | None = field(default=None, repr=False)
+    _state: OrganizationState | None = field(default=None, repr=False)
+
+    @property
+    def billing(self) -> BillingCore:
+        """The billing core of this organization."""
+        if self._billing is None:
+            self._billing = self.billing_factory(self)
+        return self._billing
+
+    def lock(self) -> OrganizationState:
+        """Lock the organization's state row: the first thing every writing use case does.
+
+        Writers of one organization queue here, so they take every other lock in any order they like, and what they
+        read afterwards is settled.
+        """
+        if self._state is None:
+            self._state = self.session.scalars(
+                select(OrganizationState)
+                .where(OrganizationState.org_id == self.org_id)
+                .with_for_update()
+                .execution_options(populate_existing=True)
+            ).one()
+        return self._state
+
+    def organization(self) -> Organization:
+        """Return the organization of this unit."""
+        return self.session.scalars(select(Organization).where(Organization.id == self.org_id)).one()
+
+    def state(self) -> OrganizationState:
+        """Read the organization's state row without locking it."""
+        if self._state is not None:
+            return self._state
+        return self.session.scalars(
+            select(OrganizationState)
+            .where(OrganizationState.org_id == self.org_id)
+            .execution_options(populate_existing=True)
+        ).one()
+
+    def require(self, permission: Permission) -> None:
+        """Refuse what the actor's role may not do (rules Z1 to Z4).
+
+        Raises:
+            ForbiddenError: When the role lacks the permission.
+        """
+        require(self.actor.role, permission)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Enclose a step that may fail without taking the rest of the unit with it.
+
+        The organization is locked first: a lock taken inside would be given up with the step.
+        """
+        self.lock()
+        with self.session.begin_nested():
+            yield
+            self.session.flush()
+
+
+def bind_organization(session: Session, org_id: OrgId) -> None:
+    """Say which organization this transaction works for; row-level security shows it nothing else."""
+    session.execute(text("SELECT set_config('seatbridge.org', :org, true)"), {"org": str(org_id)})
