@@ -144,11 +144,6 @@ def _contradictions(settings: Settings, places: Mapping[Key, str]) -> list[str]:
     if settings.database.owner_url is not None and settings.database.url is None:
         place = places.get(("database", "owner_url"), "database.owner_url")
         problems.append(f"{place}: database.owner_url: is only used together with database.url")
-    if settings.session.idle_seconds > settings.session.lifetime_seconds:
-        place = places.get(("session", "idle_seconds")) or places.get(
-            ("session", "lifetime_seconds"), "session"
-        )
-        problems.append(f"{place}: session.idle_seconds: must not be longer than session.lifetime_seconds")
     return problems
 
 
