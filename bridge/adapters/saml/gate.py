@@ -1,8 +1,9 @@
 """The gate in front of every key and library: the exact shape a signed SAML response may have.
 
-libxmlsec processes a signature's references *before* it checks the signature, so an unsigned document of 6 kB with
-an XSLT or XPath transform costs half a minute, and a second reference to ``file://`` reads local files. Signature
-wrapping moves the signed part to a place nobody reads. All of it is refused here by shape, in milliseconds.
+libxmlsec processes a signature's references *before* it checks the signature, so an unsigned document of 6
+kB with an XSLT or XPath transform costs half a minute, and a second reference to ``file://`` reads local
+files. Signature wrapping moves the signed part to a place nobody reads. All of it is refused here by shape,
+in milliseconds.
 
 Source: SAML core §5.4 (signature profile), XML signature best practices (W3C note of 2013) §2 and §3.
 """
@@ -22,7 +23,8 @@ ENVELOPED: Final = DS + "enveloped-signature"
 
 _MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 SIGNATURE_METHODS: Final = frozenset(
-    {f"{_MORE}rsa-sha{bits}" for bits in (256, 384, 512)} | {f"{_MORE}ecdsa-sha{bits}" for bits in (256, 384, 512)}
+    {f"{_MORE}rsa-sha{bits}" for bits in (256, 384, 512)}
+    | {f"{_MORE}ecdsa-sha{bits}" for bits in (256, 384, 512)}
 )
 DIGEST_METHODS: Final = frozenset({XENC + "sha256", _MORE + "sha384", XENC + "sha512"})
 
@@ -46,8 +48,8 @@ _UNSAFE = {
 def check_structure(xml: bytes) -> None:
     """Refuse every document that is not shaped like a SAML response with ordinary signatures.
 
-    Says nothing about who signed it: an unsigned response passes. At most one assertion, as a child of the response;
-    every signature a direct child of what it signs, by one reference to that element's unique ID.
+    Says nothing about who signed it: an unsigned response passes. At most one assertion, as a child of the
+    response; every signature a direct child of what it signs, by one reference to that element's unique ID.
 
     Raises:
         SignInRefusedError: With one of the codes of :class:`SamlRefusal`.
@@ -57,7 +59,9 @@ def check_structure(xml: bytes) -> None:
     except UnsafeXmlError as problem:
         raise refused(_UNSAFE[problem.kind], str(problem)) from problem
     if root.tag != _RESPONSE:
-        raise refused(SamlRefusal.NOT_A_RESPONSE, f"The document is {shown(root.tag)}, not a SAML 2.0 Response")
+        raise refused(
+            SamlRefusal.NOT_A_RESPONSE, f"The document is {shown(root.tag)}, not a SAML 2.0 Response"
+        )
     _check_nodes(root)
     _check_ids(root)
     _check_assertions(root)
@@ -67,11 +71,13 @@ def check_structure(xml: bytes) -> None:
 
 
 def _check_nodes(root: Any) -> None:
-    # The library drops comments and joins the text around them; a signature without comments covers both readings.
+    # The library drops comments and joins the text around them; the signature holds with and without them.
     for node in root.getroottree().iter():
         if node.tag in (etree.Comment, etree.ProcessingInstruction, etree.Entity):
-            raise refused(SamlRefusal.FORBIDDEN_CONTENT, "The response contains a comment, an instruction or an entity")
-        # The schema validator would load whatever file or address such a hint names.
+            raise refused(
+                SamlRefusal.FORBIDDEN_CONTENT, "The response contains a comment, an instruction or an entity"
+            )
+        # A hint where to load a schema from: no message needs one, and no validator should be tempted.
         if any(name in node.attrib for name in _SCHEMA_LOCATIONS):
             raise refused(SamlRefusal.FORBIDDEN_CONTENT, "The response names the location of a schema")
     if root.getprevious() is not None or root.getnext() is not None:
@@ -94,11 +100,13 @@ def _check_assertions(root: Any) -> None:
     if any(element.tag in _ENCRYPTED for element in root.iter()):
         raise refused(
             SamlRefusal.ENCRYPTED,
-            "The response is encrypted: switch assertion encryption off for this application at the identity provider",
+            "The response is encrypted: switch the encryption of assertions off at the identity provider",
         )
     assertions = list(root.iter(_ASSERTION))
     if len(assertions) > 1:
-        raise refused(SamlRefusal.SEVERAL_ASSERTIONS, f"The response has {len(assertions)} assertions instead of one")
+        raise refused(
+            SamlRefusal.SEVERAL_ASSERTIONS, f"The response has {len(assertions)} assertions instead of one"
+        )
     if assertions and assertions[0].getparent() is not root:
         raise refused(SamlRefusal.SEVERAL_ASSERTIONS, "The assertion is not a direct child of the response")
     if sum(1 for _ in root.iter(_RESPONSE)) > 1:
@@ -108,7 +116,9 @@ def _check_assertions(root: Any) -> None:
 def _check_signature(root: Any, signature: Any) -> None:
     signed = signature.getparent()
     if signed is None or (signed is not root and signed.tag != _ASSERTION):
-        raise refused(SamlRefusal.SIGNATURE_PLACE, "A signature is neither in the response nor in its assertion")
+        raise refused(
+            SamlRefusal.SIGNATURE_PLACE, "A signature is neither in the response nor in its assertion"
+        )
     if len(signed.findall(_SIGNATURE)) > 1:
         raise refused(SamlRefusal.SIGNATURE_PLACE, "One element carries more than one signature")
     parts = _children(signature)
@@ -124,7 +134,9 @@ def _check_signed_info(signed_info: Any, signed: Any) -> None:
     parts = _children(signed_info)
     if parts != ["CanonicalizationMethod", "SignatureMethod", "Reference"]:
         if parts.count("Reference") != 1:
-            raise refused(SamlRefusal.REFERENCE, f"A signature has {parts.count('Reference')} references, not one")
+            raise refused(
+                SamlRefusal.REFERENCE, f"A signature has {parts.count('Reference')} references, not one"
+            )
         raise refused(SamlRefusal.SIGNATURE_STRUCTURE, f"SignedInfo has the parts {shown(parts)}")
     canonicalization, method, reference = signed_info
     _check_exclusive_c14n(canonicalization)
@@ -147,7 +159,8 @@ def _check_transforms(transforms: Any) -> None:
     algorithms = [transform.get("Algorithm") for transform in transforms]
     if _children(transforms) != ["Transform", "Transform"] or algorithms != [ENVELOPED, EXCLUSIVE_C14N]:
         raise refused(
-            SamlRefusal.TRANSFORM, f"A signature uses the transforms {shown(algorithms)}: enveloped and exc-c14n only"
+            SamlRefusal.TRANSFORM,
+            f"A signature uses the transforms {shown(algorithms)}: enveloped and exc-c14n only",
         )
     if len(transforms[0]):
         raise refused(SamlRefusal.TRANSFORM, "The enveloped-signature transform takes no parameters")
@@ -156,10 +169,14 @@ def _check_transforms(transforms: Any) -> None:
 
 def _check_exclusive_c14n(element: Any) -> None:
     if element.get("Algorithm") != EXCLUSIVE_C14N:
-        raise refused(SamlRefusal.ALGORITHM, f"Canonicalization {shown(element.get('Algorithm'))} is not allowed")
+        raise refused(
+            SamlRefusal.ALGORITHM, f"Canonicalization {shown(element.get('Algorithm'))} is not allowed"
+        )
     tags = [child.tag for child in element]
     if tags not in ([], [f"{{{EXCLUSIVE_C14N}}}InclusiveNamespaces"]) or any(len(child) for child in element):
-        raise refused(SamlRefusal.TRANSFORM, "Exclusive canonicalization takes one list of prefixes and nothing else")
+        raise refused(
+            SamlRefusal.TRANSFORM, "Exclusive canonicalization takes one list of prefixes and nothing else"
+        )
 
 
 def _check_algorithm(element: Any, allowed: frozenset[str]) -> None:
@@ -167,7 +184,7 @@ def _check_algorithm(element: Any, allowed: frozenset[str]) -> None:
     if algorithm not in allowed:
         raise refused(
             SamlRefusal.ALGORITHM,
-            f"The algorithm {shown(algorithm)} is not allowed: choose SHA-256 or better at the identity provider",
+            f"The algorithm {shown(algorithm)} is not allowed: choose SHA-256 at the identity provider",
         )
     _check_leaf(element)
 
@@ -177,7 +194,9 @@ def _check_key_info(key_info: Any) -> None:
         raise refused(SamlRefusal.KEY_INFO, "KeyInfo may hold certificates only")
     for element in key_info.iterdescendants():
         if element.tag not in _X509_PARTS | {f"{{{DS}}}X509Data"}:
-            raise refused(SamlRefusal.KEY_INFO, f"KeyInfo holds {shown(element.tag)}; certificates only are allowed")
+            raise refused(
+                SamlRefusal.KEY_INFO, f"KeyInfo holds {shown(element.tag)}; certificates only are allowed"
+            )
 
 
 def _check_leaf(element: Any) -> None:
@@ -194,5 +213,5 @@ def _check_stray_cryptography(root: Any) -> None:
 
 
 def _children(element: Any) -> list[str]:
-    """Return the local names of the children, each in the signature namespace; others keep their full name."""
+    """Return the local names of the children; a name outside the signature namespace stays in full."""
     return [str(child.tag).removeprefix(f"{{{DS}}}") for child in element]

@@ -47,7 +47,7 @@ class SamlRefusal(StrEnum):
 
 
 def refused(reason: SamlRefusal, detail: str) -> SignInRefusedError:
-    """Return the refusal to raise; ``detail`` is a sentence for the administrator who reads the sign-in log."""
+    """Return the refusal to raise; ``detail`` is a sentence for whoever reads the sign-in log."""
     return SignInRefusedError(reason.value, detail)
 
 

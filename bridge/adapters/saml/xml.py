@@ -17,6 +17,7 @@ XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 _ENCODING = re.compile(rb"""^<\?xml[^>]{0,100}?\sencoding\s*=\s*["']([^"']{1,40})["']""")
 _ENCODINGS = {b"utf-8", b"us-ascii", b"ascii"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,12})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
@@ -46,7 +47,9 @@ def read_xml(data: bytes, *, max_bytes: int) -> Any:
         UnsafeXmlError: When the document is too large, has a DOCTYPE, or is not well-formed UTF-8 XML.
     """
     if len(data) > max_bytes:
-        raise UnsafeXmlError(UnsafeXml.TOO_LARGE, f"The document has {len(data)} bytes; {max_bytes} are allowed")
+        raise UnsafeXmlError(
+            UnsafeXml.TOO_LARGE, f"The document has {len(data)} bytes; {max_bytes} are allowed"
+        )
     declared = _ENCODING.match(data.removeprefix(_BYTE_ORDER_MARK))
     if declared and declared[1].lower() not in _ENCODINGS:
         raise UnsafeXmlError(UnsafeXml.MALFORMED, "The document is not encoded in UTF-8")
@@ -56,7 +59,9 @@ def read_xml(data: bytes, *, max_bytes: int) -> Any:
         data.decode()
         root = etree.fromstring(data, _parser())
     except (ValueError, etree.XMLSyntaxError) as problem:
-        raise UnsafeXmlError(UnsafeXml.MALFORMED, f"The document is not well-formed XML: {problem}"[:300]) from problem
+        raise UnsafeXmlError(
+            UnsafeXml.MALFORMED, f"The document is not well-formed XML: {problem}"[:300]
+        ) from problem
     if root.getroottree().docinfo.doctype:
         raise UnsafeXmlError(UnsafeXml.DOCTYPE, "The document has a DOCTYPE; SAML messages never need one")
     return root
@@ -85,11 +90,14 @@ def parse_instant(text: str) -> datetime:
     if not _INSTANT.fullmatch(text.strip()):
         raise ValueError(f"{text!r} is not a date and time")
     instant = datetime.fromisoformat(text.strip())
+    # Both ends of the calendar are left free, so that a zone or a clock difference can always be added.
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ValueError(f"{text!r} is not a date and time of our age")
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 def text_of(element: Any) -> str:
-    """Return the element's own text without surrounding white space; "" when it is empty or has child elements."""
+    """Return the element's text without surrounding white space; "" when empty or with child elements."""
     if element is None or len(element):
         return ""
     return (element.text or "").strip()

@@ -1,0 +1,145 @@
+"""From the form field ``SAMLResponse`` to a verified assertion, or to a refusal with its reason."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bridge.adapters.saml.conditions import Expectation, authn_statement, check_conditions
+from bridge.adapters.saml.gate import MAX_RESPONSE_BYTES, check_structure
+from bridge.adapters.saml.library import SignedPart, verify_signatures
+from bridge.adapters.saml.refusals import SamlRefusal, refused, shown
+from bridge.adapters.saml.requests import SpSettings
+from bridge.adapters.saml.xml import SAML, text_of
+
+MAX_NAME_ID_CHARACTERS: Final = 256
+"""SAML core §8.3.7 allows a persistent identifier 256 characters; an e-mail address has 254 at most."""
+
+_WHITE_SPACE = re.compile(r"[ \t\r\n]+")
+
+
+@dataclass(frozen=True, slots=True)
+class IdpTrust:
+    """Whom a connection believes: the issuer's entity ID and its signing certificates (PEM), all alike."""
+
+    entity_id: str
+    certificates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAssertion:
+    """What an identity provider says about one person, all of it read from the signed element.
+
+    ``in_response_to`` is the *signed* value; None means the sign-in was started at the identity provider.
+    The pair (``issuer``, ``assertion_id``) must be refused a second time until ``not_on_or_after`` plus the
+    skew has passed. ``attributes`` maps an attribute's Name to its texts; a name with no text is there with
+    ``()``.
+    """
+
+    issuer: str
+    assertion_id: str
+    response_id: str
+    in_response_to: str | None
+    name_id: str
+    name_id_format: str | None
+    session_index: str | None
+    attributes: Mapping[str, tuple[str, ...]]
+    authn_instant: datetime
+    not_on_or_after: datetime
+    signed: SignedPart
+
+
+def verify_response(
+    raw_b64: str,
+    *,
+    sp: SpSettings,
+    idp: IdpTrust,
+    expected_request: str | None,
+    now: datetime,
+    skew_seconds: int,
+) -> VerifiedAssertion:
+    """Verify what the browser posted to the assertion consumer service.
+
+    With ``expected_request`` None the caller has to look up the returned ``in_response_to`` itself, among
+    the requests that this connection and this browser started, and to refuse what it does not find; None in
+    the result is acceptable only where the connection allows sign-ins started at the identity provider.
+    This order, verify first and look up then, keeps an unsigned value from reaching the table of requests.
+
+    Args:
+        raw_b64: The form field, as posted.
+        sp: Our configured entity ID and URL; the HTTP request's own host plays no part.
+        idp: The connection's trust.
+        expected_request: ID of the only request this may answer, or None (see above).
+        now: Aware instant.
+        skew_seconds: Clock difference allowed on every time alike.
+
+    Raises:
+        SignInRefusedError: Always this, whatever the bytes; ``reason`` is one of :class:`SamlRefusal`.
+    """
+    xml = _decode(raw_b64)
+    check_structure(xml)
+    document = verify_signatures(
+        xml, sp_entity_id=sp.entity_id, acs_url=sp.acs_url, certificates=idp.certificates
+    )
+    expected = Expectation(
+        sp_entity_id=sp.entity_id,
+        acs_url=sp.acs_url,
+        idp_entity_id=idp.entity_id,
+        expected_request=expected_request,
+        now=now,
+        skew=timedelta(seconds=skew_seconds),
+    )
+    confirmation = check_conditions(document.response, document.assertion, expected)
+    authn_instant, session_index = authn_statement(document.assertion, expected)
+    name_id, name_id_format = _name_id(document.assertion, sp)
+    return VerifiedAssertion(
+        issuer=idp.entity_id,
+        assertion_id=document.assertion.get("ID"),
+        response_id=document.response.get("ID"),
+        in_response_to=confirmation.in_response_to,
+        name_id=name_id,
+        name_id_format=name_id_format,
+        session_index=session_index,
+        attributes=_attributes(document.assertion),
+        authn_instant=authn_instant,
+        not_on_or_after=confirmation.not_on_or_after,
+        signed=document.signed,
+    )
+
+
+def _decode(raw_b64: str) -> bytes:
+    # Four characters carry three bytes; lines of 64 or 76 characters add a line break each.
+    if len(raw_b64) > MAX_RESPONSE_BYTES * 3 // 2:
+        raise refused(SamlRefusal.TOO_LARGE, f"The response is larger than {MAX_RESPONSE_BYTES // 1024} kB")
+    try:
+        return base64.b64decode(_WHITE_SPACE.sub("", raw_b64), validate=True)
+    except (binascii.Error, ValueError) as problem:
+        raise refused(SamlRefusal.NOT_BASE64, "The SAMLResponse field is not base64") from problem
+
+
+def _name_id(assertion: Any, sp: SpSettings) -> tuple[str, str | None]:
+    found = assertion.findall(f"{{{SAML}}}Subject/{{{SAML}}}NameID")
+    name_id = text_of(found[0]) if len(found) == 1 else ""
+    if not name_id:
+        raise refused(SamlRefusal.NAME_ID, "The assertion's NameID is missing or blank")
+    if len(name_id) > MAX_NAME_ID_CHARACTERS:
+        raise refused(SamlRefusal.NAME_ID, f"The NameID has {len(name_id)} characters: {shown(name_id)}")
+    qualifier = found[0].get("SPNameQualifier")
+    if qualifier and qualifier != sp.entity_id:
+        raise refused(SamlRefusal.NAME_ID, f"The NameID was made for another service, {shown(qualifier)}")
+    return name_id, found[0].get("Format")
+
+
+def _attributes(assertion: Any) -> Mapping[str, tuple[str, ...]]:
+    """Collect the attributes by Name: repeated names are joined, values with markup are left out."""
+    attributes: dict[str, tuple[str, ...]] = {}
+    for attribute in assertion.iterfind(f"{{{SAML}}}AttributeStatement/{{{SAML}}}Attribute"):
+        texts = tuple(
+            text for value in attribute.findall(f"{{{SAML}}}AttributeValue") if (text := text_of(value))
+        )
+        name = attribute.get("Name")
+        attributes[name] = attributes.get(name, ()) + texts
+    return attributes
