@@ -76,8 +76,8 @@ class ContractTerms:
         tiers: Lowest first.
 
     Raises:
-        ValueError: A naive anchor, an enterprise contract that is not annual, a negative rate or minimum, a tier twice
-            or a minimum for an unknown one.
+        ValueError: A naive anchor, an enterprise contract that is not annual, a negative rate or minimum, a
+            tier twice or a minimum for an unknown one.
         zoneinfo.ZoneInfoNotFoundError: The zone is unknown.
     """
 
@@ -97,9 +97,10 @@ class ContractTerms:
 
     def __post_init__(self) -> None:
         keys = [tier.key for tier in self.tiers]
+        enterprise = self.kind is ContractKind.ENTERPRISE
         problems = {
             "the plan's start has no time zone": self.anchor.tzinfo is None,
-            "an enterprise contract is annual": self.kind is ContractKind.ENTERPRISE and self.cycle is not Cycle.YEAR,
+            "an enterprise contract is annual": enterprise and self.cycle is not Cycle.YEAR,
             "a tax rate cannot be negative": self.tax_rate < 0,
             "a minimum cannot be negative": min(self.minimum_seats, 0, *self.contract_minimum.values()) < 0,
             "every tier has its own key": not keys or len(set(keys)) != len(keys),
@@ -203,13 +204,15 @@ class SeatCount:
         return max(self.paid - self.next, 0)
 
     def plus(self, *, paid: int = 0, following: int = 0) -> Self:
-        """Return the counts with seats added to this period and to the following one; negative numbers take away."""
+        """Return the counts with seats added to this period and the following one; below 0 takes away."""
         return type(self)(paid=self.paid + paid, next=self.next + following)
 
 
 @dataclass(frozen=True, slots=True)
 class ContractState:
-    """Where a plan stands in one period. Every tier of the terms has a count; a missing one is filled in with 0.
+    """Where a plan stands in one period.
+
+    Every tier of the terms has a count; a missing one is filled in with 0.
 
     Attributes:
         terms: What was agreed.
@@ -237,13 +240,18 @@ class ContractState:
         unknown = {*self.seats, *self.prices, *self.next_prices}.difference(keys)
         if unknown:
             raise ValueError(f"The plan has no tier {', '.join(sorted(unknown))}")
-        if min(0, self.credit_balance, self.period_index, *self.prices.values(), *self.next_prices.values()) < 0:
+        amounts = (self.credit_balance, self.period_index, *self.prices.values(), *self.next_prices.values())
+        if min(amounts) < 0:
             raise ValueError("Prices, the balance and the number of the period cannot be negative")
         object.__setattr__(self, "seats", {key: self.seats.get(key, SeatCount(0, 0)) for key in keys})
 
     @classmethod
     def opening(
-        cls, terms: ContractTerms, seats: Mapping[str, int], prices: Mapping[str, int], credit_balance: int = 0
+        cls,
+        terms: ContractTerms,
+        seats: Mapping[str, int],
+        prices: Mapping[str, int],
+        credit_balance: int = 0,
     ) -> Self:
         """Return the state of a plan in its first period, every seat paid and renewed."""
         return cls(
@@ -267,5 +275,5 @@ class ContractState:
         return {**self.prices, **self.next_prices}
 
     def with_next_price(self, tier: str, minor: int) -> Self:
-        """Return the state with a new price for one seat and period that counts from the next renewal (rule R4)."""
+        """Return the state with a price for one seat and period that counts from the renewal (rule R4)."""
         return replace(self, next_prices={**self.next_prices, tier: minor})

@@ -1,6 +1,7 @@
 """Money: whole minor units of an ISO 4217 currency, exact fractions, one rounding (rule P6).
 
-No binary floating point enters here: prices are decimal text, shares are :class:`fractions.Fraction`, results are ``int``.
+No binary floating point enters here: prices are decimal text, shares are :class:`fractions.Fraction`,
+results are ``int``.
 """
 
 import re
@@ -9,22 +10,23 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-_NO_DECIMALS: Final = frozenset(
-    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905  # reads as the table it is
-)
-_THREE_DECIMALS: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())  # noqa: SIM905  # reads as the table it is
-_TWO_DECIMALS: Final = frozenset(
-    """
-    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC
-    CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR
-    JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD
-    NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN
-    SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD XCG YER ZAR ZMW ZWG
-    """.split()  # noqa: SIM905  # reads as the table it is
-)
+_CODES: Final = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: """
+        AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
+        CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL
+        HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT
+        MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB
+        SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH
+        USD UYU UZS VES WST XCD XCG YER ZAR ZMW ZWG
+    """,
+    3: "BHD IQD JOD KWD LYD OMR TND",
+}
+"""ISO 4217 codes by the decimals of their minor unit."""
+_DIGITS: Final = {code: digits for digits, codes in _CODES.items() for code in codes.split()}
 _SYMBOLS: Final = {"EUR": "€", "GBP": "£", "JPY": "¥", "USD": "$"}
 _DECIMAL_TEXT: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_DIGITS_BEYOND_THE_MINOR_UNIT: Final = 2
+_FURTHER_DIGITS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +40,26 @@ class Currency:
     code: str
 
     def __post_init__(self) -> None:
-        if self.code not in _NO_DECIMALS | _TWO_DECIMALS | _THREE_DECIMALS:
+        if self.code not in _DIGITS:
             raise ValueError(f"{self.code!r} is not an ISO 4217 currency code")
 
     @property
     def digits(self) -> int:
         """Decimals of the minor unit: 2 for EUR, 0 for JPY, 3 for KWD."""
-        if self.code in _NO_DECIMALS:
-            return 0
-        return 3 if self.code in _THREE_DECIMALS else 2
+        return _DIGITS[self.code]
 
 
 def to_minor(value: str | Decimal, currency: Currency) -> int:
     """Read an amount in major units ("240.00") as whole minor units (24000).
 
     Raises:
-        ValueError: Not a plain decimal number, or finer than the currency's minor unit. Nothing is rounded here.
+        ValueError: Not a plain decimal number, or finer than the currency's minor unit. Nothing is rounded
+            here.
     """
     text = format(value, "f") if isinstance(value, Decimal) else value
     if not _DECIMAL_TEXT.fullmatch(text):
         raise ValueError(f"{text!r} is not a decimal number like 240.00")
-    minor = Fraction(text) * 10**currency.digits
+    minor = Fraction(text) * Fraction(10) ** currency.digits
     if minor.denominator != 1:
         raise ValueError(f"{text} is finer than the {currency.digits} decimals of {currency.code}")
     return minor.numerator
@@ -75,21 +76,20 @@ def round_half_away(value: Fraction) -> int:
 
 def format_money(minor: int, currency: Currency) -> str:
     """Write an amount for people: "€1,200.00", "1,200.00 SEK", "¥1,200", "−€12.50" (U+2212 for minus)."""
-    return _signed(minor < 0, _grouped(abs(minor), currency.digits), currency)
+    return _signed(_grouped(abs(minor), currency.digits), currency, negative=minor < 0)
 
 
 def format_exact(minor: Fraction, currency: Currency) -> str:
     """Write an exact amount of minor units before rounding: "€240.00", "€174.1935…".
 
-    Two digits beyond the minor unit, cut and never rounded; "…" says that more follow. Rounding the digits shown by
-    rule P6 gives the same amount as rounding the exact value.
+    Two digits beyond the minor unit, cut and never rounded; "…" says that more follow. Rounding the digits
+    shown by rule P6 gives the same amount as rounding the exact value.
     """
-    scale = 10**_DIGITS_BEYOND_THE_MINOR_UNIT
     if minor.denominator == 1:
         return format_money(minor.numerator, currency)
-    magnitude = abs(minor) * scale
-    text = _grouped(magnitude.numerator // magnitude.denominator, currency.digits + _DIGITS_BEYOND_THE_MINOR_UNIT)
-    return _signed(minor < 0, text if magnitude.denominator == 1 else f"{text}…", currency)
+    magnitude = abs(minor) * 10**_FURTHER_DIGITS
+    text = _grouped(magnitude.numerator // magnitude.denominator, currency.digits + _FURTHER_DIGITS)
+    return _signed(text if magnitude.denominator == 1 else f"{text}…", currency, negative=minor < 0)
 
 
 def _grouped(units: int, digits: int) -> str:
@@ -97,7 +97,7 @@ def _grouped(units: int, digits: int) -> str:
     return f"{whole:,}.{rest:0{digits}d}" if digits else f"{whole:,}"
 
 
-def _signed(negative: bool, number: str, currency: Currency) -> str:  # noqa: FBT001  # private, named at both calls
+def _signed(number: str, currency: Currency, *, negative: bool) -> str:
     sign = "−" if negative else ""
     symbol = _SYMBOLS.get(currency.code)
     return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {currency.code}"

@@ -1,4 +1,4 @@
-"""The share of a period that is still to come, as an exact fraction with the words that explain it (rules P4, P5, P8)."""
+"""The share of a period still to come: an exact fraction and the words that explain it (rules P4, P5, P8)."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -19,7 +19,7 @@ class ProrationMethod(StrEnum):
     DAY = "day"
     """Days left ÷ days in the period, the day of the change included (rule P5)."""
     MONTH_DAY = "month_day"
-    """Whole term months left plus the days left of the current one ÷ its days, ÷ months in the period (rule P8)."""
+    """(Whole term months left + days left of the current one ÷ its days) ÷ months in the period (rule P8)."""
     MONTH = "month"
     """Term months left ÷ months in the period, the started one counted whole (rule P8)."""
 
@@ -48,9 +48,10 @@ WHOLE_PERIOD: Final = Share(fraction=Fraction(1), sentence="the whole period", f
 def share(term: Term, at: datetime, method: ProrationMethod, time_zone: str, anchor: datetime) -> Share:
     """Return the share of ``term`` from ``at`` to its end.
 
-    Days are calendar days of the account's zone, and the day of the change counts. Where a term ends in the middle of a
-    day, a change on that day before the end counts as one day: a share is never 0. Term months are cut at the day of
-    the plan's start, clipped to short months, exactly as the terms themselves are (rule R2).
+    Days are calendar days of the account's zone, and the day of the change counts. Where a term ends in the
+    middle of a day, a change on that day before the end counts as one day: a share is never 0. Term months
+    are cut at the day of the plan's start, clipped to short months, exactly as the terms themselves are
+    (rule R2).
 
     Args:
         term: The period; it must hold ``at``.
@@ -107,7 +108,7 @@ def _by_day(start: date, end: date, day: date) -> Share:
 
 @dataclass(frozen=True, slots=True)
 class _TermMonths:
-    """Where a day stands among the months of a term; ``cuts`` are the days that bound the months, first and last too."""
+    """Where a day stands among the months of a term, which ``cuts`` bound (first and last included)."""
 
     cuts: tuple[date, ...]
     current: int
@@ -140,7 +141,9 @@ class _TermMonths:
         if left == days:
             whole = after + 1
             return Share(Fraction(whole, self.length), self._months_from(self.current), self._twelfths(whole))
-        part = f"{left} of {days} {month_name(begin)} days" if self._calendar else self._days_from(left, days, begin)
+        part = f"{left} of {days} {month_name(begin)} days"
+        if not self._calendar:
+            part = f"{left} of the {days} days of the month from {day_text(begin)}"
         inner = f"({after} + {left}/{days})" if after else f"{left}/{days}"
         return Share(
             fraction=(after + Fraction(left, days)) / self.length,
@@ -161,9 +164,6 @@ class _TermMonths:
         if not self._calendar:
             return f"{counted(count, 'whole month')} from {day_text(self.cuts[number])}"
         names = [month_name(cut) for cut in self.cuts[number:-1]]
-        return " and ".join(names) if count <= _NAMED_ONE_BY_ONE else f"{names[0]} to {names[-1]} ({count} months)"
-
-    @staticmethod
-    def _days_from(left: int, days: int, begin: date) -> str:
-        return f"{left} of the {days} days of the month from {day_text(begin)}"
-
+        if count <= _NAMED_ONE_BY_ONE:
+            return " and ".join(names)
+        return f"{names[0]} to {names[-1]} ({count} months)"

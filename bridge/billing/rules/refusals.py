@@ -1,4 +1,4 @@
-"""What the billing rules say no to, as a plain exception that the caller turns into its own kind of refusal."""
+"""What the billing rules say no to: a plain exception that the caller turns into its own refusal."""
 
 from enum import StrEnum
 

@@ -51,8 +51,9 @@ class Term:
 def term_at(anchor: datetime, time_zone: str, cycle: Cycle, index: int) -> Term:
     """Return period number ``index`` of a plan that started at ``anchor``; the first one is number 0.
 
-    Every boundary is computed from the anchor's own day and wall clock in the account's zone, never from the boundary
-    before it: a plan of 31 January renews on 28 February and on 31 March. On the days the clocks change:
+    Every boundary is computed from the anchor's own day and wall clock in the account's zone, never from
+    the boundary before it: a plan of 31 January renews on 28 February and on 31 March. On the days the
+    clocks change:
 
     * a wall time that does not exist moves forward by the gap (02:30 becomes 03:30);
     * a wall time that comes twice means the first of the two;
@@ -94,8 +95,8 @@ def index_at(anchor: datetime, time_zone: str, cycle: Cycle, instant: datetime) 
         raise ValueError(f"{instant} is before the plan's start, {anchor}")
     zone = ZoneInfo(time_zone)
     elapsed = month_number(instant.astimezone(zone).date()) - month_number(anchor.astimezone(zone).date())
-    # The months' difference is right or, before the day and hour of the boundary, one too many. A zone that moves a
-    # boundary over a month's end (a skipped day) can make it one too few.
+    # The months' difference is right or, before the day and hour of the boundary, one too many. A zone that
+    # moves a boundary over a month's end (a skipped day) can make it one too few.
     index = max(0, elapsed // cycle.months - 1)
     while instant >= term_at(anchor, time_zone, cycle, index).end:
         index += 1
@@ -103,7 +104,7 @@ def index_at(anchor: datetime, time_zone: str, cycle: Cycle, instant: datetime) 
 
 
 def month_cut(anchor_day: date, months: int) -> date:
-    """Return the day ``months`` after the anchor's day, clipped to the last day of a short month (rule R2)."""
+    """Return the day ``months`` after the anchor's, clipped to the last day of a short month (rule R2)."""
     year, month0 = divmod(month_number(anchor_day) + months, MONTHS_PER_YEAR)
     last_day = monthrange(year, month0 + 1)[1]
     return date(year, month0 + 1, min(anchor_day.day, last_day))
