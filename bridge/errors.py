@@ -4,6 +4,7 @@ A bug is a built-in exception and reaches the 500 handler; a :class:`BridgeError
 command line) turns the classes below into its own kind of answer in one table.
 """
 
+import uuid
 from collections.abc import Collection
 from datetime import datetime
 from typing import ClassVar
@@ -43,6 +44,19 @@ class UniquenessError(BridgeError):
     def __init__(self, *, attribute: str, value: str, taken_by: str) -> None:
         self.attribute, self.value, self.taken_by = attribute, value, taken_by
         super().__init__(f"{attribute} {value!r} is already taken by {taken_by}")
+
+
+class AdoptionRefusedError(UniquenessError):
+    """A directory pushed a person who is already here by hand, outside the verified domains (T12).
+
+    For the directory it is a conflict like any other; for the owners it is an alert.
+    """
+
+    code = "adoption_refused"
+
+    def __init__(self, *, value: str, taken_by: str, member_id: uuid.UUID) -> None:
+        self.member_id = member_id
+        super().__init__(attribute="userName", value=value, taken_by=taken_by)
 
 
 class VersionMismatchError(BridgeError):

@@ -169,9 +169,8 @@ class EmbeddedPostgres:
             assert guard is not None
             assert guard.stdin is not None
             # A byte, not only the end of the pipe: forked workers may still hold the pipe open.
-            with suppress(BrokenPipeError):
-                guard.stdin.write(b"x")
-                guard.stdin.close()
+            with guard.stdin as pipe, suppress(BrokenPipeError):
+                pipe.write(b"x")
             guard.wait(_STOP_SECONDS)
 
     def supervise(self) -> None:
@@ -347,9 +346,7 @@ class EmbeddedPostgres:
         if done.returncode != 0:
             shutil.rmtree(draft, ignore_errors=True)
             reason = (done.stderr or done.stdout).strip()
-            raise ConfigurationError(
-                [f"database.embedded_path: {self.path} cannot be initialised:\n{reason}"]
-            )
+            raise ConfigurationError([f"database.embedded_path: {self.path} cannot be initialised:\n{reason}"])
         draft.rename(self._data)
 
     def _check_version(self, found: str) -> None:
@@ -393,9 +390,7 @@ class EmbeddedPostgres:
             if guard.poll() is not None or time.monotonic() > deadline:
                 tail = self.log_tail()
                 self.stop()
-                problem = (
-                    f"database: the PostgreSQL in {self.path} did not start. The end of its log:\n{tail}"
-                )
+                problem = f"database: the PostgreSQL in {self.path} did not start. The end of its log:\n{tail}"
                 raise ConfigurationError([problem])
             time.sleep(_POLL_SECONDS)
 
@@ -410,9 +405,7 @@ class EmbeddedPostgres:
                 continue
             if time.monotonic() - steady_since > _STEADY_SECONDS:
                 failures = 0
-            log.error(
-                "postgres.ended", path=str(self.path), status=None if guard is None else guard.returncode
-            )
+            log.error("postgres.ended", path=str(self.path), status=None if guard is None else guard.returncode)
             if self._stopping.wait(min(_LONGEST_BACKOFF_SECONDS, 0.1 * 2**failures)):
                 return
             failures += 1

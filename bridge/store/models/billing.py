@@ -28,7 +28,9 @@ class Contract(Base):
     minimum_seats: Mapped[int] = mapped_column(default=0)
     auto_renew: Mapped[bool]
     renewal_basis: Mapped[str]
-    contract_minimum: Mapped[dict[str, Any]] = mapped_column(default=dict, doc="Seats per tier a renewal never goes under.")
+    contract_minimum: Mapped[dict[str, Any]] = mapped_column(
+        default=dict, doc="Seats per tier a renewal never goes under."
+    )
     period_index: Mapped[int] = mapped_column(default=0)
     period_start: Mapped[datetime]
     period_end: Mapped[datetime]

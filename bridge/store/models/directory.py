@@ -106,10 +106,15 @@ class Member(Base):
             "ix_member_waiting",
             "org_id",
             "waiting_since",
-            "position",
+            "id",
             postgresql_where=text("waiting_for IS NOT NULL"),
         ),
-        Index("ix_member_comparison", "comparison", postgresql_using="gin", postgresql_ops={"comparison": "jsonb_path_ops"}),
+        Index(
+            "ix_member_comparison",
+            "comparison",
+            postgresql_using="gin",
+            postgresql_ops={"comparison": "jsonb_path_ops"},
+        ),
     )
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
@@ -126,13 +131,14 @@ class Member(Base):
     active: Mapped[bool]
     role: Mapped[str] = mapped_column(doc="member, admin, owner or primary_owner.")
     role_from_mapping: Mapped[bool] = mapped_column(default=False)
+    teams: Mapped[list[str]] = mapped_column(default=list, doc="Teams the mappings give.")
     document: Mapped[dict[str, Any]] = mapped_column(doc="The SCIM attributes as stored, without id, meta and groups.")
     comparison: Mapped[dict[str, Any]] = mapped_column(doc="The same with comparison values, for filters.")
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
     tier: Mapped[str | None] = mapped_column(doc="The seat tier held; NULL is unassigned (rule G2).")
-    granted_by: Mapped[str | None] = mapped_column(doc="mapping, highest or manual; NULL without a seat.")
+    granted_by: Mapped[str | None] = mapped_column(doc="mapping, highest, default or manual; NULL without a seat.")
     pinned: Mapped[bool] = mapped_column(default=False, doc="Placed by hand: groups do not move the person (rule A6).")
     waiting_for: Mapped[str | None] = mapped_column(doc="The tier waited for, or any.")
     waiting_since: Mapped[datetime | None]
@@ -155,7 +161,12 @@ class Group(Base):
             postgresql_where=text("external_id IS NOT NULL"),
         ),
         Index(None, "org_id", "connection_id", "position"),
-        Index("ix_group_comparison", "comparison", postgresql_using="gin", postgresql_ops={"comparison": "jsonb_path_ops"}),
+        Index(
+            "ix_group_comparison",
+            "comparison",
+            postgresql_using="gin",
+            postgresql_ops={"comparison": "jsonb_path_ops"},
+        ),
     )
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)

@@ -138,6 +138,8 @@ class Delivery(Base):
     state: Mapped[str] = mapped_column(doc="pending, done or dead.")
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
-    next_attempt_at: Mapped[datetime] = mapped_column(doc="Not before this instant; also the lease of a running attempt.")
+    next_attempt_at: Mapped[datetime] = mapped_column(
+        doc="Not before this instant; also the lease of a running attempt."
+    )
     done_at: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(doc="A code, without personal data.")

@@ -38,5 +38,6 @@ class OrganizationState(Base):
     invoice_number: Mapped[int] = mapped_column(default=0, doc="Number of the newest invoice; no gaps.")
     mapping_version: Mapped[int] = mapped_column(default=0, doc="The mapping set in force.")
     seat_version: Mapped[int] = mapped_column(
-        default=0, doc="Moves with every change of members, groups, seats or pools; previews are made against it."
+        default=0,
+        doc="Moves with every change of members, groups, seats or pools; previews are made against it.",
     )

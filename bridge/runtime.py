@@ -1,0 +1,165 @@
+"""The running product: settings, database, keys and ports put together; every unit of work starts here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import URL, Engine
+from sqlalchemy.orm import Session
+
+from bridge.billing.builtin import BuiltinBilling
+from bridge.config import Settings, resolve_keys
+from bridge.domain.actors import SYSTEM, Actor
+from bridge.domain.identifiers import MemberId, OrgId, new_id
+from bridge.errors import AdoptionRefusedError
+from bridge.observability import current_request_id
+from bridge.ports import Clock, Mailer, PaymentMethod, SystemClock
+from bridge.store.database import build_engine, driver_url
+from bridge.store.embedded import EmbeddedPostgres
+from bridge.store.schema import upgrade
+from bridge.store.secrets import SecretBox
+from bridge.store.unit import Unit, bind_organization
+from bridge.usecases.alerts import raise_alert
+
+log = structlog.get_logger()
+
+EMBEDDED_DATABASE = "seatbridge"
+EMBEDDED_ROLE = "seatbridge_service"
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrls:
+    """How the service connects, and how the owner of its schema does."""
+
+    service: URL
+    owner: URL
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Everything a process of the product shares: one for each process, handed to whoever needs it."""
+
+    settings: Settings
+    engine: Engine
+    secrets: SecretBox
+    payments: PaymentMethod
+    mailer: Mailer | None
+    clock: Clock = field(default_factory=SystemClock)
+
+    @contextmanager
+    def unit(
+        self, org_id: OrgId, actor: Actor, *, request_id: str | None = None, at: datetime | None = None
+    ) -> Iterator[Unit]:
+        """Open a unit of work for one organization: committed once at the end, rolled back whole on any exception.
+
+        Args:
+            org_id: The organization, taken from the credential, never from what a caller sent.
+            actor: Who acts.
+            request_id: The request it belongs to; the current one by default.
+            at: The instant of the unit; now by default.
+        """
+        try:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                bind_organization(session, org_id)
+                yield self.bind(session, org_id, actor, request_id=request_id, at=at)
+        except AdoptionRefusedError as refusal:
+            self._note_refusal(org_id, refusal)
+            raise
+
+    def bind(
+        self,
+        session: Session,
+        org_id: OrgId,
+        actor: Actor,
+        *,
+        request_id: str | None = None,
+        at: datetime | None = None,
+    ) -> Unit:
+        """Make a unit over a session whose transaction is bound to the organization already."""
+        return Unit(
+            session=session,
+            org_id=org_id,
+            actor=actor,
+            at=at or self.clock.now(),
+            request_id=request_id or current_request_id() or str(new_id()),
+            audit_key=self.secrets.derive("audit"),
+            billing_factory=lambda unit: BuiltinBilling(unit, self.payments),
+        )
+
+    def ask_gate(self, question: Callable[[Session], ResultT]) -> ResultT:
+        """Run one look-up of :mod:`bridge.store.gate` in a transaction of its own, outside every organization."""
+        with Session(self.engine) as session, session.begin():
+            return question(session)
+
+    def _note_refusal(self, org_id: OrgId, refusal: AdoptionRefusedError) -> None:
+        """Keep what owners must learn of a refusal, which itself rolled everything back."""
+        with self.unit(org_id, SYSTEM) as unit:
+            raise_alert(unit, refusal.code, member_id=MemberId(refusal.member_id))
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()
+
+
+def embedded_urls(server: EmbeddedPostgres) -> DatabaseUrls:
+    """Name the database of the embedded server."""
+    return DatabaseUrls(
+        service=driver_url(server.url(EMBEDDED_DATABASE, EMBEDDED_ROLE)),
+        owner=driver_url(server.url(EMBEDDED_DATABASE)),
+    )
+
+
+def configured_urls(settings: Settings) -> DatabaseUrls | None:
+    """Return the URLs of the configured database; None when the embedded one is to be used."""
+    url, owner = settings.database.url, settings.database.owner_url
+    if url is None:
+        return None
+    service = driver_url(url.get_secret_value())
+    return DatabaseUrls(service=service, owner=driver_url(owner.get_secret_value()) if owner else service)
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[DatabaseUrls]:
+    """Give the URLs of the database, running the embedded server meanwhile where none is configured.
+
+    The embedded database is created and migrated on the way; a configured one is migrated by ``seatbridge db upgrade``.
+    """
+    urls = configured_urls(settings)
+    if urls is not None:
+        yield urls
+        return
+    with EmbeddedPostgres(settings.database.embedded_path) as server:
+        server.ensure_database(EMBEDDED_DATABASE)
+        urls = embedded_urls(server)
+        upgrade(urls.owner, urls.service)
+        yield urls
+
+
+def build_runtime(
+    settings: Settings,
+    url: URL,
+    *,
+    payments: PaymentMethod,
+    mailer: Mailer | None = None,
+    clock: Clock | None = None,
+) -> Runtime:
+    """Put a process together over a database that is there already."""
+    return Runtime(
+        settings=settings,
+        engine=build_engine(
+            url,
+            pool_size=settings.database.pool_size,
+            pool_overflow=settings.database.pool_overflow,
+            statement_timeout_seconds=settings.database.statement_timeout_seconds,
+            lock_timeout_seconds=settings.database.lock_timeout_seconds,
+        ),
+        secrets=SecretBox(resolve_keys(settings)),
+        payments=payments,
+        mailer=mailer,
+        clock=clock or SystemClock(),
+    )

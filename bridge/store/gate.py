@@ -1,0 +1,106 @@
+"""Asking the gate: which organization a credential, a name or a due date belongs to.
+
+These are the only reads that happen before an organization is known; each goes through a function of the database that
+answers identifiers only (see :mod:`bridge.store.migrations.gate`).
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from bridge.domain.identifiers import ConnectionId, MemberId, OrgId
+
+
+@dataclass(frozen=True, slots=True)
+class ScimPrincipal:
+    """A provisioning client, by its bearer token."""
+
+    org_id: OrgId
+    slug: str
+    connection_id: ConnectionId
+    token_id: uuid.UUID
+    can_write: bool
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPrincipal:
+    """A signed-in browser, by its session cookie."""
+
+    org_id: OrgId
+    session_id: uuid.UUID
+    member_id: MemberId
+
+
+@dataclass(frozen=True, slots=True)
+class DomainOwner:
+    """The organization that verified a mail domain, and the connection its people sign in through, if there is one."""
+
+    org_id: OrgId
+    slug: str
+    connection_id: ConnectionId | None
+
+
+def enter_scim(session: Session, token_hash: bytes, at: datetime) -> ScimPrincipal | None:
+    """Find a live SCIM token of a connection that is not disabled, and bind the transaction to its organization."""
+    row = session.execute(text("SELECT * FROM enter_scim(:hash, :at)"), {"hash": token_hash, "at": at}).one_or_none()
+    if row is None:
+        return None
+    return ScimPrincipal(
+        OrgId(row.org_id),
+        row.slug,
+        ConnectionId(row.connection_id),
+        row.token_id,
+        row.can_write,
+        row.last_used_at,
+    )
+
+
+def enter_session(session: Session, token_hash: bytes, at: datetime) -> SessionPrincipal | None:
+    """Find a live session, and bind the transaction to its organization."""
+    row = session.execute(text("SELECT * FROM enter_session(:hash, :at)"), {"hash": token_hash, "at": at}).one_or_none()
+    return None if row is None else SessionPrincipal(OrgId(row.org_id), row.session_id, MemberId(row.member_id))
+
+
+def find_sign_in_link(session: Session, token_hash: bytes, at: datetime) -> tuple[OrgId, uuid.UUID] | None:
+    """Find a sign-in link that is neither used nor expired."""
+    row = session.execute(
+        text("SELECT * FROM find_sign_in_link(:hash, :at)"), {"hash": token_hash, "at": at}
+    ).one_or_none()
+    return None if row is None else (OrgId(row.org_id), row.link_id)
+
+
+def find_organization(session: Session, slug: str) -> OrgId | None:
+    """Find an organization by the name it has in URLs."""
+    found = session.scalar(text("SELECT org_id FROM find_organization(:slug)"), {"slug": slug})
+    return None if found is None else OrgId(found)
+
+
+def find_domain(session: Session, name: str) -> DomainOwner | None:
+    """Find who verified a mail domain (lower case)."""
+    row = session.execute(text("SELECT * FROM find_domain(:name)"), {"name": name}).one_or_none()
+    if row is None:
+        return None
+    connection = None if row.connection_id is None else ConnectionId(row.connection_id)
+    return DomainOwner(OrgId(row.org_id), row.slug, connection)
+
+
+def list_organizations(session: Session) -> Sequence[tuple[OrgId, str, str]]:
+    """List (id, slug, name) of every organization, for the operator."""
+    rows = session.execute(text("SELECT * FROM list_organizations()"))
+    return [(OrgId(row.org_id), row.slug, row.name) for row in rows]
+
+
+def due_renewals(session: Session, at: datetime) -> Sequence[OrgId]:
+    """List organizations whose contract has reached its boundary, longest overdue first."""
+    return [OrgId(row.org_id) for row in session.execute(text("SELECT * FROM due_renewals(:at)"), {"at": at})]
+
+
+def due_deliveries(session: Session, at: datetime) -> Sequence[tuple[OrgId, uuid.UUID]]:
+    """List deliveries that wait for a worker, longest overdue first, at most 1,000."""
+    rows = session.execute(text("SELECT * FROM due_deliveries(:at)"), {"at": at})
+    return [(OrgId(row.org_id), row.delivery_id) for row in rows]

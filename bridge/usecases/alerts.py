@@ -1,0 +1,102 @@
+"""Alerts: what an owner should know or decide, kept until it is settled."""
+
+from sqlalchemy import func, select, update
+
+from bridge.domain.identifiers import MemberId, new_id
+from bridge.store.models import Alert, Delivery, Member
+from bridge.store.unit import Unit
+
+SENTENCES = {
+    "seats_exhausted": "Every seat of the tier is taken: somebody waits in line",
+    "owner_protected": "A directory tried to change an owner: nothing was changed",
+    "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
+}
+
+
+def raise_alert(unit: Unit, code: str, *, tier: str | None = None, member_id: MemberId | None = None) -> Alert:
+    """Write an alert and the mail that tells the owners of it.
+
+    Repeating the same fact while it is open (same code, tier and member) changes nothing.
+    """
+    unit.lock()
+    same = unit.session.scalars(
+        select(Alert).where(
+            Alert.org_id == unit.org_id,
+            Alert.code == code,
+            Alert.tier.is_not_distinct_from(tier),
+            Alert.member_id.is_not_distinct_from(member_id),
+            Alert.resolved_at.is_(None),
+        )
+    ).first()
+    if same is not None:
+        return same
+    alert = Alert(
+        org_id=unit.org_id,
+        id=new_id(),
+        at=unit.at,
+        code=code,
+        tier=tier,
+        member_id=member_id,
+        detail=SENTENCES[code],
+        resolved_at=None,
+    )
+    unit.session.add(alert)
+    queue_delivery(unit, "alert_mail", key=f"alert:{alert.id}", subject_id=str(alert.id))
+    return alert
+
+
+def queue_delivery(unit: Unit, kind: str, *, key: str, subject_id: str) -> None:
+    """Write a delivery: the row that a worker comes to, whatever happens to the queue."""
+    unit.session.add(
+        Delivery(
+            org_id=unit.org_id,
+            id=new_id(),
+            kind=kind,
+            key=key,
+            subject_id=subject_id,
+            state="pending",
+            attempts=0,
+            created_at=unit.at,
+            next_attempt_at=unit.at,
+            done_at=None,
+            last_error=None,
+        )
+    )
+
+
+def resolve_seat_alerts(unit: Unit) -> None:
+    """Settle the alerts about people who no longer wait."""
+    unit.session.flush()
+    waiting = select(Member.id).where(Member.org_id == unit.org_id, Member.waiting_for.is_not(None))
+    unit.session.execute(
+        update(Alert)
+        .where(
+            Alert.org_id == unit.org_id,
+            Alert.code == "seats_exhausted",
+            Alert.resolved_at.is_(None),
+            Alert.member_id.not_in(waiting),
+        )
+        .values(resolved_at=unit.at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def open_alerts(unit: Unit) -> list[Alert]:
+    """Return the alerts nobody has settled, newest first."""
+    return list(
+        unit.session.scalars(
+            select(Alert)
+            .where(Alert.org_id == unit.org_id, Alert.resolved_at.is_(None))
+            .order_by(Alert.at.desc(), Alert.id)
+        )
+    )
+
+
+def count_open_alerts(unit: Unit) -> int:
+    """Count the alerts nobody has settled."""
+    return (
+        unit.session.scalar(
+            select(func.count()).select_from(Alert).where(Alert.org_id == unit.org_id, Alert.resolved_at.is_(None))
+        )
+        or 0
+    )

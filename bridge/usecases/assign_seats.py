@@ -1,0 +1,319 @@
+"""Who gets which seat: the pure rules decide, conditional updates take, a decision record says why."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+
+from bridge.domain.documents import mappable_attributes
+from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.roles import Permission, Role
+from bridge.errors import InvalidInputError, NoSeatAvailableError
+from bridge.ports import SeatChange
+from bridge.store.directory import get_member, groups_of, mapping_set_in_force
+from bridge.store.journal import record
+from bridge.store.models import Decision, Member
+from bridge.store.pools import (
+    give_back_seat,
+    ladder_of,
+    pools_snapshot,
+    read_pools,
+    take_first_free,
+    take_seat,
+)
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import raise_alert, resolve_seat_alerts
+from bridge.usecases.charges import execute_change
+from mappings.allocation import (
+    Grant,
+    Holding,
+    Occasion,
+    SeatDecision,
+    SeatReason,
+    deactivate,
+    decide,
+    place_by_hand,
+    wish,
+)
+from mappings.resolution import Entitlement, resolve
+from mappings.rules import MappingSet, PersonFacts
+from mappings.tiers import ANY, UNASSIGNED, TierLadder
+
+
+@dataclass(slots=True)
+class Placement:
+    """The rules and tiers in force, read once for a run over many people."""
+
+    ladder: TierLadder
+    mapping_set: MappingSet
+
+
+def read_placement(unit: Unit) -> Placement:
+    """Read the tiers and the mapping set in force; the organization is locked first, so neither can change meanwhile."""
+    unit.lock()
+    ladder = ladder_of(read_pools(unit))
+    return Placement(ladder=ladder, mapping_set=mapping_set_in_force(unit, ladder))
+
+
+def holding_of(member: Member) -> Holding:
+    """Return what a member holds, as the rules see it."""
+    return Holding(
+        tier=member.tier,
+        granted_by=Grant(member.granted_by) if member.granted_by else None,
+        pinned=member.pinned,
+        waiting_for=member.waiting_for,
+    )
+
+
+def settle_seat(
+    unit: Unit,
+    member: Member,
+    occasion: Occasion,
+    placement: Placement | None = None,
+    *,
+    extra_groups: Iterable[str] = (),
+) -> str | None:
+    """Give a member the seat, role and teams that the rules say.
+
+    Args:
+        unit: The unit.
+        member: Whom.
+        occasion: Why the seat is looked at now.
+        placement: Rules and tiers, when the caller has read them for many people.
+        extra_groups: Groups that count besides the stored memberships.
+
+    Returns:
+        The tier that was freed, for :func:`promote_waiting`; None when none was.
+
+    Raises:
+        NoSeatAvailableError: The organization refuses who finds no seat (``on_exhausted: reject``).
+
+    Source: rules A1 to A8, K1, K2.
+    """
+    placement = placement or read_placement(unit)
+    groups = sorted({group.display_name for group in groups_of(unit, member.id)} | set(extra_groups))
+    facts = PersonFacts(groups=frozenset(groups), attributes=mappable_attributes(member.document))
+    entitlement = resolve(facts, placement.mapping_set, placement.ladder)
+    _apply_role(unit, member, entitlement)
+    holding = holding_of(member)
+    wanted = wish(entitlement, holding, occasion, placement.ladder, placement.mapping_set.on_exhausted)
+    obtained = take_first_free(unit, wanted.tiers)
+    decision = decide(wanted, obtained, holding)
+    if decision.rejected:
+        raise NoSeatAvailableError(wanted.target or ANY)
+    if occasion is not Occasion.ARRIVED and not decision.alters(holding):
+        return None
+    return _settle(unit, member, decision, occasion, groups=groups, entitlement=entitlement, placement=placement)
+
+
+def _apply_role(unit: Unit, member: Member, entitlement: Entitlement) -> None:
+    """Follow the mappings' role and teams; they can neither make nor unmake an owner (T10, T11)."""
+    teams = list(entitlement.teams)
+    if teams != member.teams:
+        member.teams = teams
+        record(
+            unit,
+            "member.teams_changed",
+            subject_kind="member",
+            subject_id=member.id,
+            reason="mapping",
+            body={"teams": teams},
+        )
+    if Role(member.role).is_owner:
+        return
+    role = entitlement.role or (Role.MEMBER if member.role_from_mapping else member.role)
+    if role != member.role or member.role_from_mapping != (entitlement.role is not None):
+        body = {"from": member.role, "to": str(role)}
+        member.role, member.role_from_mapping = str(role), entitlement.role is not None
+        record(
+            unit,
+            "member.role_changed",
+            subject_kind="member",
+            subject_id=member.id,
+            reason="mapping",
+            body=body,
+        )
+
+
+def _settle(
+    unit: Unit,
+    member: Member,
+    decision: SeatDecision,
+    occasion: str,
+    *,
+    groups: list[str] | None = None,
+    entitlement: Entitlement | None = None,
+    placement: Placement | None = None,
+    invoice_id: uuid.UUID | None = None,
+    given_back: bool = False,
+) -> str | None:
+    """Write a decision: the member's seat, the record of why, the audit entry, the alert; return the freed tier."""
+    freed = decision.from_tier if decision.moves else None
+    if freed is not None and not given_back:
+        give_back_seat(unit, freed)
+    still_waits = decision.waiting_for is not None and member.waiting_since is not None
+    member.tier = decision.tier
+    member.granted_by = str(decision.granted_by) if decision.granted_by and (decision.tier or decision.pinned) else None
+    member.pinned = decision.pinned
+    member.waiting_since = (member.waiting_since if still_waits else unit.at) if decision.waiting_for else None
+    member.waiting_for = decision.waiting_for
+    if decision.moves:
+        member.modified_at = unit.at
+    rule = entitlement.winning if entitlement else None
+    entry = record(
+        unit,
+        _action(decision),
+        subject_kind="member",
+        subject_id=member.id,
+        reason=str(decision.reason),
+        body={"from": decision.from_tier, "to": decision.tier, "waiting_for": decision.waiting_for},
+    )
+    stored = Decision(
+        org_id=unit.org_id,
+        id=new_id(),
+        seq=entry.seq,
+        member_id=member.id,
+        at=unit.at,
+        occasion=str(occasion),
+        from_tier=decision.from_tier,
+        to_tier=decision.tier,
+        reason=str(decision.reason),
+        granted_by=member.granted_by,
+        waiting_for=decision.waiting_for,
+        groups=groups if groups is not None else [group.display_name for group in groups_of(unit, member.id)],
+        rule={"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
+        losing_rules=[losing.key for losing in entitlement.losing] if entitlement else [],
+        mapping_version=placement.mapping_set.version if placement else unit.state().mapping_version,
+        pools=pools_snapshot(unit),
+        invoice_id=invoice_id,
+        request_id=unit.request_id,
+        actor=str(unit.actor),
+    )
+    unit.session.add(stored)
+    member.decision_id = stored.id
+    unit.session.flush()
+    if decision.alert:
+        raise_alert(unit, "seats_exhausted", tier=decision.alert_tier, member_id=member.id)
+    return freed
+
+
+def _action(decision: SeatDecision) -> str:
+    if decision.moves:
+        return "seat.released" if decision.tier is None else "seat.assigned"
+    return "seat.waiting" if decision.waiting_for else "seat.confirmed"
+
+
+def promote_waiting(unit: Unit, freed: Iterable[str | None]) -> list[MemberId]:
+    """Give freed or bought seats to who waits for them, longest wait first; nobody is evicted.
+
+    A person who moves up frees the seat they had, which goes to the next in line.
+
+    Args:
+        unit: The unit.
+        freed: Tiers that may have a free seat now; None entries are passed over.
+
+    Returns:
+        Who was promoted, in order.
+    """
+    promoted: list[MemberId] = []
+    queue = list(dict.fromkeys(tier for tier in freed if tier is not None))
+    placement = read_placement(unit) if queue else None
+    while queue:
+        tier = queue.pop(0)
+        while (member := _first_in_line(unit, tier, exclude=promoted)) is not None:
+            before = member.tier, member.waiting_for
+            released = settle_seat(unit, member, Occasion.PROMOTION, placement)
+            if (member.tier, member.waiting_for) == before:
+                break
+            if member.tier != before[0]:
+                promoted.append(member.id)
+            if released is not None and released not in queue:
+                queue.append(released)
+    if promoted:
+        resolve_seat_alerts(unit)
+    return promoted
+
+
+def _first_in_line(unit: Unit, tier: str, exclude: list[MemberId]) -> Member | None:
+    """Return who has waited longest for this tier, or for any, if the tier has a free seat."""
+    pool = next((pool for pool in read_pools(unit) if pool.tier == tier), None)
+    if pool is None or pool.used >= pool.total:
+        return None
+    return unit.session.scalars(
+        select(Member)
+        .where(
+            Member.org_id == unit.org_id,
+            Member.active,
+            or_(Member.waiting_for == tier, Member.waiting_for == ANY),
+            Member.id.not_in(exclude),
+        )
+        .order_by(Member.waiting_since, Member.id)
+        .limit(1)
+    ).one_or_none()
+
+
+def free_seat(unit: Unit, member: Member, reason: SeatReason = SeatReason.DEACTIVATED) -> str | None:
+    """Take seat, place in line and pin from a member who loses access; return the freed tier (rule K1)."""
+    unit.lock()
+    if member.tier is None and member.waiting_for is None and not member.pinned:
+        return None
+    return _settle(unit, member, deactivate(holding_of(member), reason), str(reason))
+
+
+def assign_tier(
+    unit: Unit, member_id: MemberId, tier: str, *, buy_if_needed: bool = False, key: str | None = None
+) -> Member:
+    """Place a member by hand.
+
+    The choice outlasts later group changes, until the member is reactivated (rule A6).
+
+    Args:
+        unit: The unit.
+        member_id: Whom.
+        tier: A tier, or ``unassigned``.
+        buy_if_needed: Buy the seat when none is free: at the difference for who holds a paid lower seat on a team plan
+            (rule P7), as a whole seat otherwise (rule P9). Needs an owner.
+        key: Business key of the purchase; a repeat charges nothing.
+
+    Raises:
+        ForbiddenError: The actor may not assign seats, or not buy them.
+        NoSeatAvailableError: No seat of the tier is free and none was to be bought (rule S5).
+        PaymentFailedError: The payment was declined; the unit must roll back.
+    """
+    unit.require(Permission.ASSIGN_SEATS)
+    unit.lock()
+    member = get_member(unit, member_id)
+    if not member.active:
+        raise InvalidInputError("member", "is deactivated: activate the person before giving a seat")
+    target = None if tier == UNASSIGNED else tier
+    ladder = ladder_of(read_pools(unit))
+    if target is not None and target not in ladder:
+        raise InvalidInputError("tier", f"there is no tier {tier!r}; there is {', '.join(ladder.keys)}")
+    freed = place_member(unit, member, target, buy_if_needed=buy_if_needed, key=key)
+    promote_waiting(unit, [freed])
+    return member
+
+
+def place_member(unit: Unit, member: Member, target: str | None, *, buy_if_needed: bool, key: str | None) -> str | None:
+    """Put a member on a tier by hand, buying the seat if that is wished; return the freed tier."""
+    holding = holding_of(member)
+    if target == holding.tier:
+        if not holding.pinned:
+            _settle(unit, member, place_by_hand(target, holding), "assigned")
+        return None
+    if target is None or take_seat(unit, target):
+        return _settle(unit, member, place_by_hand(target, holding), "assigned")
+    if not buy_if_needed:
+        raise NoSeatAvailableError(target)
+    unit.require(Permission.MANAGE_BILLING)
+    if holding.tier is not None:
+        # Given back before the purchase, so that an exchange can take the lower seat off the plan (rule P7).
+        give_back_seat(unit, holding.tier)
+    change = SeatChange({target: 1}, at=unit.at, upgrade_from=holding.tier)
+    invoice = execute_change(unit, unit.billing.quote(change), key=key or f"assign:{member.id}:{new_id()}")
+    if not take_seat(unit, target):
+        raise RuntimeError(f"a {target} seat was bought and cannot be taken")
+    decision = place_by_hand(target, holding, SeatReason.PURCHASED)
+    invoice_id = uuid.UUID(invoice.id) if invoice else None
+    return _settle(unit, member, decision, "assigned", invoice_id=invoice_id, given_back=True)

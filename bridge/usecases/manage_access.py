@@ -1,0 +1,72 @@
+"""Turning a person's access off and on again."""
+
+from sqlalchemy import select, update
+
+from bridge.domain.identifiers import MemberId
+from bridge.domain.roles import Role
+from bridge.store.journal import record
+from bridge.store.models import Member, SignInLink, WebSession
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import raise_alert
+from bridge.usecases.assign_seats import Placement, free_seat, settle_seat
+from mappings.allocation import Occasion
+
+
+def end_sessions(unit: Unit, member_id: MemberId, by: str) -> int:
+    """End every session and sign-in link of a member, in this very transaction (T18); return how many sessions."""
+    ended = unit.session.scalars(
+        update(WebSession)
+        .where(WebSession.org_id == unit.org_id, WebSession.member_id == member_id, WebSession.ended_at.is_(None))
+        .values(ended_at=unit.at, ended_by=by)
+        .returning(WebSession.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    unit.session.execute(
+        update(SignInLink)
+        .where(SignInLink.org_id == unit.org_id, SignInLink.member_id == member_id, SignInLink.used_at.is_(None))
+        .values(used_at=unit.at)
+        .execution_options(synchronize_session=False)
+    )
+    return len(ended)
+
+
+def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
+    """Turn access off: data and history stay, the seat is freed, sessions end at once (rules K1, C1).
+
+    An owner stays as they are and an alert is raised: the directory can never turn one off (T11).
+
+    Returns:
+        The freed tier, for ``promote_waiting``.
+    """
+    unit.lock()
+    if not member.active:
+        return None
+    if Role(member.role).is_owner:
+        raise_alert(unit, "owner_protected", member_id=member.id)
+        return None
+    member.active = False
+    freed = free_seat(unit, member)
+    end_sessions(unit, member.id, by=reason)
+    record(unit, "member.deactivated", subject_kind="member", subject_id=member.id, reason=reason)
+    return freed
+
+
+def reactivate_member(unit: Unit, member: Member, *, reason: str, placement: Placement | None = None) -> None:
+    """Turn access on again: the person is placed as if newly added (rule K2)."""
+    unit.lock()
+    if member.active:
+        return
+    member.active = True
+    record(unit, "member.reactivated", subject_kind="member", subject_id=member.id, reason=reason)
+    settle_seat(unit, member, Occasion.ARRIVED, placement)
+
+
+def owners_of(unit: Unit) -> list[Member]:
+    """Return the active owners, who are told of alerts and invoices."""
+    return list(
+        unit.session.scalars(
+            select(Member).where(
+                Member.org_id == unit.org_id, Member.active, Member.role.in_([Role.OWNER, Role.PRIMARY_OWNER])
+            )
+        )
+    )

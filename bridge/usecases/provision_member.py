@@ -1,0 +1,310 @@
+"""People arriving, changing and leaving: one way in for SCIM, sign-in (JIT), import and by hand (T16)."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from bridge.domain.documents import comparison_document, comparison_key, display_name, primary_email
+from bridge.domain.identifiers import ConnectionId, MemberId, new_id
+from bridge.domain.roles import Permission, Role
+from bridge.errors import AdoptionRefusedError, InvalidInputError, UniquenessError
+from bridge.store.directory import (
+    find_member_by_external_id,
+    find_member_by_user_name,
+    manual_connection,
+    owns_domain,
+)
+from bridge.store.journal import record
+from bridge.store.models import GroupMember, Member, ParkedMember
+from bridge.store.pools import ladder_of, read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import raise_alert
+from bridge.usecases.assign_seats import (
+    free_seat,
+    place_member,
+    promote_waiting,
+    settle_seat,
+)
+from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
+from mappings.allocation import Occasion
+from mappings.tiers import UNASSIGNED
+
+
+class Source(StrEnum):
+    """How a person came in."""
+
+    SCIM = "scim"
+    JIT = "jit"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDraft:
+    """A person as a directory, a sign-in or an admin describes them.
+
+    Args:
+        document: SCIM attributes (RFC 7643 §4.1) without ``id``, ``meta``, ``groups``, ``userName``, ``externalId`` and
+            ``active``: those have their own fields here and win.
+    """
+
+    user_name: str
+    external_id: str | None = None
+    active: bool = True
+    document: dict[str, Any] = field(default_factory=dict)
+
+    def full_document(self) -> dict[str, Any]:
+        """Return the document as it is stored, with the fields that have their own columns."""
+        full = {**self.document, "userName": self.user_name, "active": self.active}
+        if self.external_id is not None:
+            full["externalId"] = self.external_id
+        return full
+
+
+def provision_member(
+    unit: Unit,
+    connection_id: ConnectionId,
+    draft: PersonDraft,
+    source: Source,
+    *,
+    claimed_groups: tuple[str, ...] = (),
+) -> Member:
+    """Take a new person in and give them the seat that the rules say.
+
+    Provisioning never fails for want of a seat and never buys one (rule A3). A person who is here already and whom no
+    directory manages (signed in before the push, or added by hand inside a verified domain) is adopted: same id, same
+    seat, now managed by the directory.
+
+    Args:
+        unit: The unit.
+        connection_id: The directory the person belongs to.
+        draft: Who.
+        source: How they came.
+        claimed_groups: Names of groups that a sign-in asserted; they count for the mappings.
+
+    Raises:
+        UniquenessError: Another member of the directory has this userName or externalId.
+        AdoptionRefusedError: A person of this name is here by hand, outside the verified domains; owners are alerted.
+    """
+    unit.lock()
+    user_name_key = checked_user_name(draft.user_name)
+    present = find_member_by_user_name(unit, connection_id, user_name_key)
+    if present is None and source is not Source.MANUAL:
+        present = _unmanaged_namesake(unit, draft)
+    if present is not None:
+        return _adopt(unit, present, connection_id, draft, source)
+    _check_external_id(unit, connection_id, draft.external_id)
+    state = unit.lock()
+    state.member_position += 1
+    document = draft.full_document()
+    email = primary_email(document)
+    member = Member(
+        org_id=unit.org_id,
+        id=MemberId(new_id()),
+        connection_id=connection_id,
+        source=str(source),
+        position=state.member_position,
+        user_name=draft.user_name,
+        user_name_key=user_name_key,
+        external_id=draft.external_id,
+        display_name=display_name(document),
+        email=email,
+        email_key=comparison_key(email) if email else None,
+        active=draft.active,
+        role=str(Role.MEMBER),
+        role_from_mapping=False,
+        teams=[],
+        document=document,
+        comparison=comparison_document(document),
+        version=1,
+        created_at=unit.at,
+        modified_at=unit.at,
+        tier=None,
+        granted_by=None,
+        pinned=False,
+        waiting_for=None,
+        waiting_since=None,
+        decision_id=None,
+    )
+    unit.session.add(member)
+    unit.session.flush()
+    record(unit, "member.created", subject_kind="member", subject_id=member.id, reason=str(source))
+    _adopt_parked(unit, member)
+    if member.active and source is not Source.MANUAL:
+        settle_seat(unit, member, Occasion.ARRIVED, extra_groups=claimed_groups)
+    return member
+
+
+def checked_user_name(user_name: str) -> str:
+    """Return the comparison key of a userName; refuse a blank one (RFC 7643 §4.1.1)."""
+    if not user_name.strip():
+        raise InvalidInputError("userName", "must not be empty")
+    return comparison_key(user_name)
+
+
+def _unmanaged_namesake(unit: Unit, draft: PersonDraft) -> Member | None:
+    """Return a person of the same name or address whom no directory manages."""
+    email = primary_email(draft.document)
+    keys = {comparison_key(draft.user_name)} | ({comparison_key(email)} if email else set())
+    manual = manual_connection(unit)
+    return unit.session.scalars(
+        select(Member)
+        .where(
+            Member.org_id == unit.org_id,
+            Member.connection_id == manual.id,
+            Member.user_name_key.in_(keys) | Member.email_key.in_(keys),
+        )
+        .order_by(Member.position)
+        .limit(1)
+    ).one_or_none()
+
+
+def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft, source: Source) -> Member:
+    """Let a directory take over a person whom none manages yet; refuse anybody else as taken."""
+    if source is not Source.SCIM or member.source == Source.SCIM:
+        raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(member.id))
+    if member.source == Source.MANUAL and not owns_domain(unit, member.email_key or member.user_name_key):
+        raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
+    _check_external_id(unit, connection_id, draft.external_id, but=member.id)
+    came_from = member.source
+    member.connection_id, member.source = connection_id, str(source)
+    member.external_id = draft.external_id
+    unit.session.flush()
+    record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=came_from)
+    update_member(unit, member, draft)
+    _adopt_parked(unit, member)
+    return member
+
+
+def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
+    """Write what a directory says of a person now.
+
+    Version and lastModified move only when something really changed. An owner is neither renamed nor turned off by a
+    directory: the rest is applied and an alert raised (T11).
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        UniquenessError: Another member of the directory has the new userName or externalId.
+    """
+    unit.lock()
+    if Role(member.role).is_owner and (not draft.active or checked_user_name(draft.user_name) != member.user_name_key):
+        raise_alert(unit, "owner_protected", member_id=member.id)
+        draft = replace(draft, active=True, user_name=member.user_name)
+    document = draft.full_document()
+    if document == member.document and draft.external_id == member.external_id and draft.active == member.active:
+        return False
+    user_name_key = checked_user_name(draft.user_name)
+    if user_name_key != member.user_name_key:
+        other = find_member_by_user_name(unit, member.connection_id, user_name_key)
+        if other is not None and other.id != member.id:
+            raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(other.id))
+    _check_external_id(unit, member.connection_id, draft.external_id, but=member.id)
+    changed = sorted(name for name in {*document, *member.document} if document.get(name) != member.document.get(name))
+    email = primary_email(document)
+    member.user_name, member.user_name_key = draft.user_name, user_name_key
+    member.external_id = draft.external_id
+    member.display_name = display_name(document)
+    member.email, member.email_key = email, comparison_key(email) if email else None
+    member.document, member.comparison = document, comparison_document(document)
+    member.version += 1
+    member.modified_at = unit.at
+    unit.session.flush()
+    record(
+        unit,
+        "member.updated",
+        subject_kind="member",
+        subject_id=member.id,
+        reason="directory",
+        body={"attributes": changed},
+    )
+    freed = None
+    if draft.active != member.active:
+        if draft.active:
+            reactivate_member(unit, member, reason="directory")
+        else:
+            freed = deactivate_member(unit, member, reason="directory")
+    elif member.active:
+        freed = settle_seat(unit, member, Occasion.REGROUPED)
+    promote_waiting(unit, [freed])
+    return True
+
+
+def remove_member(unit: Unit, member: Member, *, reason: str = "directory") -> bool:
+    """Remove a person: the seat is freed, memberships, identities and sessions go (rule C1: no credit).
+
+    An owner stays, and an alert is raised (T11). The audit and the decisions stay, without a name.
+
+    Returns:
+        Whether the person was removed.
+    """
+    unit.lock()
+    if Role(member.role).is_owner:
+        raise_alert(unit, "owner_protected", member_id=member.id)
+        return False
+    freed = free_seat(unit, member)
+    end_sessions(unit, member.id, by=reason)
+    record(unit, "member.removed", subject_kind="member", subject_id=member.id, reason=reason)
+    unit.session.flush()
+    unit.session.execute(
+        delete(GroupMember).where(GroupMember.org_id == unit.org_id, GroupMember.member_id == member.id)
+    )
+    unit.session.delete(member)
+    unit.session.flush()
+    promote_waiting(unit, [freed])
+    return True
+
+
+def add_member(
+    unit: Unit, draft: PersonDraft, *, tier: str | None, buy_if_needed: bool = False, key: str | None = None
+) -> Member:
+    """Add a person by hand.
+
+    Args:
+        unit: The unit.
+        draft: Who.
+        tier: Their tier, ``unassigned``, or None for what the rules give.
+        buy_if_needed: Buy a seat when none of the tier is free (rule Q6); needs an owner.
+        key: Business key of the purchase.
+
+    Raises:
+        ForbiddenError: The actor may not manage people, or not buy seats.
+        NoSeatAvailableError: No seat of the tier is free; the person is not added (rule S5).
+        UniquenessError: The userName is taken.
+    """
+    unit.require(Permission.MANAGE_PEOPLE)
+    unit.lock()
+    member = provision_member(unit, manual_connection(unit).id, draft, Source.MANUAL)
+    if tier is None:
+        settle_seat(unit, member, Occasion.ARRIVED)
+    else:
+        target = None if tier == UNASSIGNED else tier
+        if target is not None and target not in ladder_of(read_pools(unit)):
+            raise InvalidInputError("tier", f"there is no tier {tier!r}")
+        place_member(unit, member, target, buy_if_needed=buy_if_needed, key=key)
+    return member
+
+
+def _check_external_id(
+    unit: Unit, connection_id: ConnectionId, external_id: str | None, *, but: MemberId | None = None
+) -> None:
+    if external_id is None:
+        return
+    other = find_member_by_external_id(unit, connection_id, external_id)
+    if other is not None and other.id != but:
+        raise UniquenessError(attribute="externalId", value=external_id, taken_by=str(other.id))
+
+
+def _adopt_parked(unit: Unit, member: Member) -> None:
+    """Put a person into the groups that named them before they arrived."""
+    values = [str(member.id)] + ([member.external_id] if member.external_id else [])
+    groups = unit.session.scalars(
+        delete(ParkedMember)
+        .where(ParkedMember.org_id == unit.org_id, ParkedMember.value.in_(values))
+        .returning(ParkedMember.group_id)
+    ).all()
+    for group_id in sorted(set(groups)):
+        unit.session.add(GroupMember(org_id=unit.org_id, group_id=group_id, member_id=member.id, added_at=unit.at))
+    unit.session.flush()

@@ -1,0 +1,328 @@
+"""Groups of a directory: memberships are rows, and a change re-evaluates exactly the people it touched."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from bridge.domain.documents import comparison_document, comparison_key
+from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, new_id, parse_id
+from bridge.errors import InvalidInputError, UniquenessError
+from bridge.store.directory import known_members, members_of
+from bridge.store.journal import record
+from bridge.store.models import Group, GroupMember, Member, ParkedMember
+from bridge.store.unit import Unit
+from bridge.usecases.assign_seats import promote_waiting, read_placement, settle_seat
+from mappings.allocation import Occasion
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDraft:
+    """A group as a directory describes it; ``document`` has the SCIM attributes without id, meta and members."""
+
+    display_name: str
+    external_id: str | None = None
+    document: dict[str, Any] = field(default_factory=dict)
+
+    def full_document(self) -> dict[str, Any]:
+        """Return the document as it is stored."""
+        full = {**self.document, "displayName": self.display_name}
+        if self.external_id is not None:
+            full["externalId"] = self.external_id
+        return full
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipChange:
+    """What a change of memberships did: ids of people added and removed, and values that name nobody here."""
+
+    added: tuple[MemberId, ...] = ()
+    removed: tuple[MemberId, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def create_group(
+    unit: Unit,
+    connection_id: ConnectionId,
+    draft: GroupDraft,
+    members: Collection[str] = (),
+    *,
+    source: str = "scim",
+) -> Group:
+    """Create a group with its members.
+
+    Raises:
+        UniquenessError: Another group of the directory has this displayName or externalId.
+    """
+    state = unit.lock()
+    key = _checked_name(draft.display_name)
+    _check_unique(unit, connection_id, draft, key)
+    state.group_position += 1
+    document = draft.full_document()
+    group = Group(
+        org_id=unit.org_id,
+        id=GroupId(new_id()),
+        connection_id=connection_id,
+        source=source,
+        position=state.group_position,
+        display_name=draft.display_name,
+        display_name_key=key,
+        external_id=draft.external_id,
+        document=document,
+        comparison=comparison_document(document),
+        version=1,
+        created_at=unit.at,
+        modified_at=unit.at,
+    )
+    unit.session.add(group)
+    unit.session.flush()
+    record(unit, "group.created", subject_kind="group", subject_id=group.id, reason=source)
+    if members:
+        change_members(unit, group, add=members, touch=False)
+    return group
+
+
+def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
+    """Write what a directory says of a group now; a new name re-evaluates its members.
+
+    Returns:
+        Whether anything changed; version and lastModified move only then.
+
+    Raises:
+        UniquenessError: Another group of the directory has the new displayName or externalId.
+    """
+    unit.lock()
+    document = draft.full_document()
+    if document == group.document and draft.external_id == group.external_id:
+        return False
+    key = _checked_name(draft.display_name)
+    _check_unique(unit, group.connection_id, draft, key, but=group.id)
+    renamed = key != group.display_name_key
+    group.display_name, group.display_name_key = draft.display_name, key
+    group.external_id = draft.external_id
+    group.document, group.comparison = document, comparison_document(document)
+    _touch(unit, group)
+    unit.session.flush()
+    record(unit, "group.updated", subject_kind="group", subject_id=group.id, reason="directory")
+    if renamed:
+        reevaluate(unit, members_of(unit, group.id))
+    return True
+
+
+def remove_group(unit: Unit, group: Group) -> None:
+    """Remove a group; its members are re-evaluated without it."""
+    unit.lock()
+    touched = members_of(unit, group.id)
+    unit.session.delete(group)
+    unit.session.flush()
+    record(unit, "group.removed", subject_kind="group", subject_id=group.id, reason="directory")
+    reevaluate(unit, touched)
+
+
+def change_members(
+    unit: Unit,
+    group: Group,
+    *,
+    add: Collection[str] = (),
+    remove: Collection[str] = (),
+    replace: Collection[str] | None = None,
+    touch: bool = True,
+) -> MembershipChange:
+    """Change who is in a group, by rows: the cost does not grow with the group.
+
+    A value that names nobody of the directory is parked until that person arrives; the others count. What is already so
+    changes nothing: no version, no audit, no seat.
+
+    Args:
+        unit: The unit.
+        group: Which group.
+        add: Member ids to add, as the directory sent them.
+        remove: Member ids to remove.
+        replace: The whole new membership; ``add`` and ``remove`` are then not used.
+        touch: Whether version and lastModified move when something changed.
+    """
+    unit.lock()
+    if replace is not None:
+        wanted, _ = _split(replace)
+        present = set(members_of(unit, group.id))
+        _unpark(unit, group, None)
+        add, remove = replace, [str(member_id) for member_id in present - wanted]
+    added, unknown = _add(unit, group, add)
+    removed = _remove(unit, group, remove)
+    change = MembershipChange(added=added, removed=removed, unknown=unknown)
+    if not added and not removed:
+        return change
+    if touch:
+        _touch(unit, group)
+    record(
+        unit,
+        "group.members_changed",
+        subject_kind="group",
+        subject_id=group.id,
+        reason="directory",
+        body={"added": [str(i) for i in added], "removed": [str(i) for i in removed]},
+    )
+    unit.session.flush()
+    reevaluate(unit, {*added, *removed})
+    return change
+
+
+def _add(unit: Unit, group: Group, values: Collection[str]) -> tuple[tuple[MemberId, ...], tuple[str, ...]]:
+    if not values:
+        return (), ()
+    ids, strange = _split(values)
+    known = known_members(unit, group.connection_id, ids)
+    unknown = sorted({*strange, *(str(member_id) for member_id in ids - known)})
+    added: tuple[MemberId, ...] = ()
+    if known:
+        rows = [
+            {"org_id": unit.org_id, "group_id": group.id, "member_id": member_id, "added_at": unit.at}
+            for member_id in sorted(known)
+        ]
+        added = tuple(
+            unit.session.scalars(insert(GroupMember).on_conflict_do_nothing().returning(GroupMember.member_id), rows)
+        )
+    if unknown:
+        unit.session.execute(
+            insert(ParkedMember).on_conflict_do_nothing(),
+            [{"org_id": unit.org_id, "group_id": group.id, "value": value, "parked_at": unit.at} for value in unknown],
+        )
+    return tuple(sorted(added)), tuple(unknown)
+
+
+def _remove(unit: Unit, group: Group, values: Collection[str]) -> tuple[MemberId, ...]:
+    if not values:
+        return ()
+    ids, _ = _split(values)
+    _unpark(unit, group, values)
+    removed = unit.session.scalars(
+        delete(GroupMember)
+        .where(
+            GroupMember.org_id == unit.org_id,
+            GroupMember.group_id == group.id,
+            GroupMember.member_id.in_(ids),
+        )
+        .returning(GroupMember.member_id)
+    )
+    return tuple(sorted(removed))
+
+
+def _unpark(unit: Unit, group: Group, values: Collection[str] | None) -> None:
+    statement = delete(ParkedMember).where(ParkedMember.org_id == unit.org_id, ParkedMember.group_id == group.id)
+    if values is not None:
+        statement = statement.where(ParkedMember.value.in_(values))
+    unit.session.execute(statement)
+
+
+def _split(values: Iterable[str]) -> tuple[set[MemberId], set[str]]:
+    """Part what can be one of our ids from what cannot."""
+    ids: set[MemberId] = set()
+    strange: set[str] = set()
+    for value in values:
+        parsed = parse_id(value)
+        if parsed is None:
+            strange.add(value)
+        else:
+            ids.add(MemberId(parsed))
+    return ids, strange
+
+
+def reevaluate(unit: Unit, member_ids: Collection[MemberId], occasion: Occasion = Occasion.REGROUPED) -> None:
+    """Settle the seats of people whose groups changed, in order of their ids, then serve who waits (rule A8)."""
+    if not member_ids:
+        return
+    placement = read_placement(unit)
+    members = unit.session.scalars(
+        select(Member)
+        .where(Member.org_id == unit.org_id, Member.id.in_(member_ids), Member.active)
+        .order_by(Member.id)
+        .execution_options(populate_existing=True)
+    ).all()
+    freed = [settle_seat(unit, member, occasion, placement) for member in members]
+    promote_waiting(unit, freed)
+
+
+def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member, names: Collection[str]) -> None:
+    """Bring a person's groups in line with what their sign-in asserted.
+
+    Only for people whom no SCIM push manages: what SCIM knows wins over claims. Groups are created as they are named;
+    a group that SCIM pushed takes the person in as well.
+    """
+    unit.lock()
+    wanted = {comparison_key(name): name for name in names if name.strip()}
+    present = {
+        group.display_name_key: group
+        for group in unit.session.scalars(
+            select(Group).where(
+                Group.org_id == unit.org_id,
+                Group.connection_id == connection_id,
+                Group.display_name_key.in_(wanted),
+            )
+        )
+    }
+    for key, name in sorted(wanted.items()):
+        if key not in present:
+            present[key] = create_group(unit, connection_id, GroupDraft(name), source="jit")
+    held = set(
+        unit.session.scalars(
+            select(GroupMember.group_id).where(GroupMember.org_id == unit.org_id, GroupMember.member_id == member.id)
+        )
+    )
+    target = {group.id for group in present.values()}
+    if held == target:
+        return
+    for group_id in sorted(target - held):
+        unit.session.add(GroupMember(org_id=unit.org_id, group_id=group_id, member_id=member.id, added_at=unit.at))
+    unit.session.flush()
+    unit.session.execute(
+        delete(GroupMember).where(
+            GroupMember.org_id == unit.org_id,
+            GroupMember.member_id == member.id,
+            GroupMember.group_id.in_(held - target),
+        )
+    )
+    unit.session.execute(
+        update(Group)
+        .where(Group.org_id == unit.org_id, Group.id.in_(held ^ target))
+        .values(version=Group.version + 1, modified_at=unit.at)
+    )
+    record(
+        unit,
+        "member.groups_claimed",
+        subject_kind="member",
+        subject_id=member.id,
+        reason="sign_in",
+        body={
+            "added": sorted(str(i) for i in target - held),
+            "removed": sorted(str(i) for i in held - target),
+        },
+    )
+
+
+def _touch(unit: Unit, group: Group) -> None:
+    group.version += 1
+    group.modified_at = unit.at
+
+
+def _checked_name(display_name: str) -> str:
+    if not display_name.strip():
+        raise InvalidInputError("displayName", "must not be empty")
+    return comparison_key(display_name)
+
+
+def _check_unique(
+    unit: Unit, connection_id: ConnectionId, draft: GroupDraft, key: str, *, but: GroupId | None = None
+) -> None:
+    same = (Group.display_name_key == key) | (
+        (Group.external_id == draft.external_id) if draft.external_id is not None else False
+    )
+    for other in unit.session.scalars(
+        select(Group).where(Group.org_id == unit.org_id, Group.connection_id == connection_id, same)
+    ):
+        if other.id == but:
+            continue
+        if other.display_name_key == key:
+            raise UniquenessError(attribute="displayName", value=draft.display_name, taken_by=str(other.id))
+        raise UniquenessError(attribute="externalId", value=draft.external_id or "", taken_by=str(other.id))
