@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -265,5 +265,5 @@ def draw_credits(credits_left: Sequence[int], amount: int) -> tuple[int, ...]:
 
 
 def instant_text(instant: datetime) -> str:
-    """Write an aware UTC instant as RFC 3339 with whole seconds: "2026-03-01T00:00:00Z"."""
-    return f"{instant:%Y-%m-%dT%H:%M:%S}Z"
+    """Write an aware instant as RFC 3339 in UTC with whole seconds: "2026-03-01T00:00:00Z"."""
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
