@@ -1,0 +1,129 @@
+"""What every test on the database shares: one server, one migrated template, a fresh copy for each test."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import URL, make_url
+
+from bridge.billing import BuiltinPayments
+from bridge.config import Settings, generate_key
+from bridge.domain.actors import OPERATOR, Actor, ActorKind
+from bridge.domain.identifiers import ConnectionId
+from bridge.runtime import EMBEDDED_ROLE, Runtime, build_runtime
+from bridge.store.embedded import EmbeddedPostgres
+from bridge.store.embedded_files import exclusively
+from bridge.store.schema import upgrade
+from tests.factories import Customer, create_customer
+from tests.postgres import clone_database, drop_database, shared_embedded_server
+
+TEMPLATE = "seatbridge_template"
+KEY = generate_key()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """The session's PostgreSQL."""
+    with shared_embedded_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(postgres_server: EmbeddedPostgres) -> str:
+    """Name a migrated, empty database; the first worker makes it."""
+    with exclusively(postgres_server.path.parent / "template.lock"):
+        if postgres_server.ensure_database(TEMPLATE):
+            owner = make_url(postgres_server.url(TEMPLATE))
+            upgrade(owner, owner.set(username=EMBEDDED_ROLE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_name(postgres_server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """A fresh copy of the migrated database."""
+    name = f"t_{uuid.uuid4().hex}"
+    clone_database(postgres_server, template, name)
+    yield name
+    drop_database(postgres_server, name)
+
+
+@pytest.fixture
+def owner_url(postgres_server: EmbeddedPostgres, database_name: str) -> URL:
+    """The fresh database, as the owner of its schema: for looking behind row-level security."""
+    return make_url(postgres_server.url(database_name))
+
+
+@pytest.fixture
+def database_url(owner_url: URL) -> URL:
+    """The fresh database, as the role the service works as."""
+    return owner_url.set(username=EMBEDDED_ROLE)
+
+
+@pytest.fixture
+def owner_connection(postgres_server: EmbeddedPostgres, database_name: str) -> Iterator[psycopg.Connection]:
+    """A connection of the schema's owner."""
+    with psycopg.connect(postgres_server.dsn(database_name), autocommit=True) as connection:
+        yield connection
+
+
+class SettableClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, at: datetime | None = None) -> None:
+        self.at = at or datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """Return the instant the test set."""
+        return self.at
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """A clock at Monday, 2 March 2026, 09:00 UTC."""
+    return SettableClock()
+
+
+@pytest.fixture
+def settings(database_url: URL) -> Settings:
+    """Settings of a service on the fresh database."""
+    return Settings.model_validate(
+        {
+            "database": {"url": SecretStr(database_url.render_as_string(hide_password=False)), "pool_size": 8},
+            "secrets": {"keys": (KEY,)},
+        }
+    )
+
+
+@pytest.fixture
+def runtime(settings: Settings, database_url: URL, clock: SettableClock) -> Iterator[Runtime]:
+    """The product on the fresh database, at the test's instant."""
+    runtime = build_runtime(settings, database_url, payments=BuiltinPayments(), clock=clock)
+    yield runtime
+    runtime.close()
+
+
+@pytest.fixture
+def make_customer(runtime: Runtime) -> Callable[..., Customer]:
+    """Create organizations: ``make_customer(slug="nordlys", premium=2, standard=5, kind="team")``."""
+
+    def make(slug: str = "nordlys", **facts: object) -> Customer:
+        return create_customer(runtime, slug, **facts)  # type: ignore[arg-type] # the factory checks its facts
+
+    return make
+
+
+@pytest.fixture
+def customer(make_customer: Callable[..., Customer]) -> Customer:
+    """One organization on a monthly team plan with 2 Premium and 5 Standard seats, an owner and an IdP connection."""
+    return make_customer()
+
+
+def directory(connection_id: ConnectionId) -> Actor:
+    """The provisioning client of a connection, as an actor."""
+    return Actor(ActorKind.DIRECTORY, connection_id)
+
+
+__all__ = ["OPERATOR", "SettableClock", "directory"]

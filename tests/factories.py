@@ -1,0 +1,101 @@
+"""Organizations and people for tests, made through the product's own use cases."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from bridge.domain.actors import OPERATOR, Actor, ActorKind
+from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
+from bridge.domain.roles import Role
+from bridge.ports import ContractDraft, TierPrice
+from bridge.runtime import Runtime
+from bridge.store.models import Connection, Member
+from bridge.store.unit import Unit
+from bridge.usecases.organizations import OrganizationDraft
+from bridge.usecases.provision_member import PersonDraft, Source, provision_member
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """An organization under test, its owner and its IdP connection."""
+
+    runtime: Runtime
+    org_id: OrgId
+    slug: str
+    owner_id: MemberId
+    connection_id: ConnectionId
+
+    @contextmanager
+    def unit(self, actor: Actor = OPERATOR, at: datetime | None = None) -> Iterator[Unit]:
+        """Open a unit of work for this organization."""
+        with self.runtime.unit(self.org_id, actor, at=at) as unit:
+            yield unit
+
+    @property
+    def owner(self) -> Actor:
+        """The primary owner, as an actor."""
+        return Actor(ActorKind.MEMBER, self.owner_id, Role.PRIMARY_OWNER)
+
+    @property
+    def directory(self) -> Actor:
+        """The connection's provisioning client, as an actor."""
+        return Actor(ActorKind.DIRECTORY, self.connection_id)
+
+    def push(self, user_name: str, *, external_id: str | None = None, **document: object) -> Member:
+        """Push a person as the directory would."""
+        with self.unit(self.directory) as unit:
+            return provision_member(
+                unit,
+                self.connection_id,
+                PersonDraft(user_name, external_id=external_id, document=dict(document)),
+                Source.SCIM,
+            )
+
+
+def create_customer(
+    runtime: Runtime,
+    slug: str = "nordlys",
+    *,
+    kind: str = "team",
+    cycle: str | None = None,
+    premium: int = 2,
+    standard: int = 5,
+    premium_price: int = 15000,
+    standard_price: int = 2500,
+    anchor: datetime | None = None,
+    currency: str = "EUR",
+    time_zone: str = "UTC",
+) -> Customer:
+    """Create an organization with two tiers, an owner ``owner@<slug>.test`` and one IdP connection.
+
+    Prices are minor units for one seat and period.
+    """
+    contract = ContractDraft(
+        kind=kind,
+        cycle=cycle or ("month" if kind == "team" else "year"),
+        anchor=anchor or runtime.clock.now(),
+        currency=currency,
+        time_zone=time_zone,
+        tiers=(
+            TierPrice("premium", "Premium", 2, premium_price, premium),
+            TierPrice("standard", "Standard", 1, standard_price, standard),
+        ),
+    )
+    created = runtime.create_organization(
+        OrganizationDraft(
+            slug=slug,
+            name=slug.title(),
+            locale="en",
+            time_zone=time_zone,
+            contract=contract,
+            owner_email=f"owner@{slug}.test",
+            owner_name="Olga Owner",
+        )
+    )
+    connection_id = ConnectionId(new_id())
+    with runtime.unit(created.org_id, OPERATOR) as unit:
+        unit.session.add(
+            Connection(org_id=created.org_id, id=connection_id, kind="idp", name="Okta", created_at=unit.at)
+        )
+    return Customer(runtime, created.org_id, slug, created.owner_id, connection_id)
