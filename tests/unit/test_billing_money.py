@@ -76,7 +76,5 @@ def test_money_is_written_the_same_way_everywhere(minor: int, currency: Currency
         (Fraction(1, 1_000_000), "€0.0000…"),
     ],
 )
-def test_an_exact_amount_shows_two_digits_more_and_says_when_others_follow(
-    minor: Fraction, text: str
-) -> None:
+def test_an_exact_amount_shows_two_digits_more_and_says_when_others_follow(minor: Fraction, text: str) -> None:
     assert format_exact(minor, EUR) == text

@@ -112,9 +112,7 @@ def change_seats(
     return moment.quote(effects, used, used if used_after is None else used_after)
 
 
-def exchange(
-    state: ContractState, from_tier: str, to_tier: str, at: datetime, used: Mapping[str, int]
-) -> SeatQuote:
+def exchange(state: ContractState, from_tier: str, to_tier: str, at: datetime, used: Mapping[str, int]) -> SeatQuote:
     """Turn one paid seat of a Team plan into one of a higher tier: unused time back, remaining time charged.
 
     The seat's holder moves with it. The two lines are rounded each for itself, so that each stands on its

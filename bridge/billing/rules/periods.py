@@ -98,9 +98,7 @@ def renewal_subtotal(state: ContractState, in_use: Mapping[str, int]) -> int:
     if state.status is ContractStatus.ENDED or not state.terms.auto_renew:
         return 0
     prices = state.renewal_prices
-    return sum(
-        count * agreed_price(prices, key) for key, count in _renewed_seats(state, in_use).items() if count
-    )
+    return sum(count * agreed_price(prices, key) for key, count in _renewed_seats(state, in_use).items() if count)
 
 
 def check_tiers(terms: ContractTerms, keys: Iterable[str]) -> None:
@@ -159,6 +157,4 @@ def _period_bill(
     ]
     if not lines:
         return None
-    return make_bill(
-        reason, lines, currency=terms.currency, tax_rate=terms.tax_rate, credit_balance=credit_balance
-    )
+    return make_bill(reason, lines, currency=terms.currency, tax_rate=terms.tax_rate, credit_balance=credit_balance)
