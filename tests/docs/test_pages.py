@@ -113,11 +113,15 @@ def test_every_command_of_the_product_that_a_page_names_exists(path: Path) -> No
 
     named = re.findall(r"(?:`|bin/|\$ )seatbridge ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", path.read_text())
 
+    context = click.Context(main)
     missing = []
     for name, below in named:
-        command = main.commands.get(name)
-        if command is None or (isinstance(command, click.Group) and below and below not in command.commands):
+        command = main.get_command(context, name)
+        if isinstance(command, click.Group) and below:
+            command = command.get_command(context, below)
+        if command is None:
             missing.append(f"{name} {below}".strip())
+
     assert missing == []
 
 
