@@ -1,4 +1,4 @@
-"""SimpleSAMLphp, a real identity provider, started beside the tests (Debian's ``simplesamlphp`` and ``php-cli``)."""
+"""SimpleSAMLphp, a real identity provider, started beside the tests (Debian: simplesamlphp, php-cli)."""
 
 import json
 import os
@@ -151,9 +151,7 @@ class SimpleSamlPhp:
                 return
         raise TimeoutError(f"SimpleSAMLphp does not answer: {self._log.read_text()}")
 
-    def _write(
-        self, service_providers: Mapping[str, str], users: Sequence[PhpUser], *, sign_response: bool
-    ) -> None:
+    def _write(self, service_providers: Mapping[str, str], users: Sequence[PhpUser], *, sign_response: bool) -> None:
         for name in ("metadata", "certs", "sessions", "data", "tmp", "log"):
             (self._folder / name).mkdir(parents=True)
         key = SigningKey.generate("SimpleSAMLphp", datetime.now(UTC))
@@ -161,7 +159,8 @@ class SimpleSamlPhp:
         (self._folder / "certs" / "idp.crt").write_bytes(key.certificate)
         self._php("config.php", "config", self._config())
         self._php("authsources.php", "config", {"users": _auth_source(users)})
-        self._php("metadata/saml20-idp-hosted.php", "metadata", {"__DYNAMIC:1__": _idp(sign_response)})
+        idp = _idp(sign_response=sign_response)
+        self._php("metadata/saml20-idp-hosted.php", "metadata", {"__DYNAMIC:1__": idp})
         self._php(
             "metadata/saml20-sp-remote.php",
             "metadata",
@@ -170,10 +169,9 @@ class SimpleSamlPhp:
 
     def _php(self, name: str, variable: str, value: object) -> None:
         """Write a PHP file that assigns ``value``, carried as JSON."""
-        document = json.dumps(value, indent=1)
-        (self._folder / name).write_text(
-            f"<?php\n${variable} = json_decode(<<<'JSON'\n{document}\nJSON\n, true, 512, JSON_THROW_ON_ERROR);\n"
-        )
+        document = f"<<<'JSON'\n{json.dumps(value, indent=1)}\nJSON\n"
+        decoded = f"json_decode({document}, true, 512, JSON_THROW_ON_ERROR)"
+        (self._folder / name).write_text(f"<?php\n${variable} = {decoded};\n")
 
     def _config(self) -> dict[str, Any]:
         folder = str(self._folder) + "/"
@@ -214,13 +212,13 @@ def _auth_source(users: Sequence[PhpUser]) -> dict[str | int, Any]:
             "givenName": [user.given_name],
             "sn": [user.family_name],
         }
-        source[f"{user.uid}:{user.password}"] = attributes | (
-            {"groups": list(user.groups)} if user.groups else {}
-        )
+        if user.groups:
+            attributes["groups"] = list(user.groups)
+        source[f"{user.uid}:{user.password}"] = attributes
     return source
 
 
-def _idp(sign_response: bool) -> dict[str, Any]:  # noqa: FBT001 - one caller, above
+def _idp(*, sign_response: bool) -> dict[str, Any]:
     return {
         "host": "__DEFAULT__",
         "privatekey": "idp.pem",

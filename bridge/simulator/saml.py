@@ -245,13 +245,14 @@ class SimulatedIdp:
 
 
 def sign(response: Any, key: SigningKey, signed: Signed) -> Any:
-    """Return a copy of a drafted response with its signatures, the assertion's first."""
+    """Return a signed copy of a drafted response; the assertion is signed first."""
     copied = copy.deepcopy(response)
     if signed in (Signed.ASSERTION, Signed.BOTH):
         sign_element(copied.find(f"{{{SAML}}}Assertion"), key)
     if signed in (Signed.RESPONSE, Signed.BOTH):
         sign_element(copied, key)
-    return copied
+    # Elements that libxmlsec made are not found by name in lxml's tree before it is read again.
+    return etree.fromstring(etree.tostring(copied))
 
 
 def sign_element(

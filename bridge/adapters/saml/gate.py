@@ -213,5 +213,8 @@ def _check_stray_cryptography(root: Any) -> None:
 
 
 def _children(element: Any) -> list[str]:
-    """Return the local names of the children; a name outside the signature namespace stays in full."""
-    return [str(child.tag).removeprefix(f"{{{DS}}}") for child in element]
+    """Return the local names of the children; a name outside the signature namespace becomes ``{…}name``."""
+    names = [etree.QName(child) for child in element]
+    return [
+        name.localname if name.namespace == DS else f"{{{name.namespace}}}{name.localname}" for name in names
+    ]
