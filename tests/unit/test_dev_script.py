@@ -208,9 +208,7 @@ def test_an_interrupted_command_takes_what_it_started_with_it(tmp_path: Path) ->
 def is_gone(pid: int) -> bool:
     """Whether a process has ended; one that nobody reaps (a container without init) has ended too."""
     for _ in range(200):
-        state = subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
         if state.stdout.strip() in {"", "Z"}:
             return True
         time.sleep(0.01)
@@ -226,10 +224,7 @@ def test_a_lock_names_no_host_and_no_path(lock: str) -> None:
 
 def test_a_host_or_a_path_in_a_lock_is_noticed() -> None:
     lock = (
-        "--index-url https://packages.example/simple\n"
-        "flask==3.1.3\n"
-        "--find-links=/opt/wheels\n"
-        "    # via -r /srv/x.in\n"
+        "--index-url https://packages.example/simple\nflask==3.1.3\n--find-links=/opt/wheels\n    # via -r /srv/x.in\n"
     )
 
     leaked = dev.places_named_in(lock)
@@ -266,9 +261,7 @@ def test_the_locks_hold_every_dependency_that_the_project_declares() -> None:
     everything = dev.pins((ROOT / "requirements/dev.txt").read_text())
 
     unlocked = [name for name in map(name_of, declared["project"]["dependencies"]) if name not in runtime]
-    unlocked += [
-        name for name in map(name_of, declared["dependency-groups"]["dev"]) if name not in everything
-    ]
+    unlocked += [name for name in map(name_of, declared["dependency-groups"]["dev"]) if name not in everything]
 
     assert unlocked == []
 
