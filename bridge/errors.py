@@ -196,6 +196,16 @@ class AcknowledgementMissingError(BridgeError):
         super().__init__("Tick the box to confirm the change and its cost")
 
 
+class TokenLimitError(BridgeError):
+    """A connection has as many live tokens as it may have."""
+
+    code = "token_limit"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"{limit} tokens of this connection are live: revoke one before issuing another")
+
+
 class UnauthenticatedError(BridgeError):
     """No credential, or one that is unknown, expired or revoked."""
 

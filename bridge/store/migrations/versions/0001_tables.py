@@ -13,15 +13,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = (
-    "audit_entry",
-    "decision",
-    "invoice",
-    "invoice_line",
-    "mapping_version",
-    "payment",
-    "sign_in_event",
-)
+APPEND_ONLY = ("audit_entry", "decision", "invoice", "invoice_line", "mapping_version", "payment", "sign_in_event")
 GATE_READS = (
     "connection",
     "contract",
@@ -71,9 +63,7 @@ def upgrade() -> None:
     create_tables()
     for table in TENANT_TABLES:
         key = "id" if table == "organization" else "org_id"
-        for statement in secure_table(
-            table, key=key, append_only=table in APPEND_ONLY, gate_reads=table in GATE_READS
-        ):
+        for statement in secure_table(table, key=key, append_only=table in APPEND_ONLY, gate_reads=table in GATE_READS):
             op.execute(statement)
     for function in GATE_FUNCTIONS:
         for statement in create_gate_function(*function):
@@ -84,11 +74,11 @@ def upgrade() -> None:
 def install_queue() -> None:
     """Install the queue's own tables, which hold no tenant's data beyond identifiers."""
     # Straight to the driver: its text holds colons and percent signs that are no parameters.
-    op.get_bind().connection.driver_connection.execute(procrastinate.schema.SchemaManager.get_schema())
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None
+    driver.execute(procrastinate.schema.SchemaManager.get_schema())
     tables = op.get_bind().execute(
-        sa.text(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename ~ '^procrastinate_'"
-        )
+        sa.text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename ~ '^procrastinate_'")
     )
     for (table,) in tables:
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {APP_ROLE}")
@@ -122,11 +112,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("org_id", "id", name=op.f("pk_alert")),
     )
     op.create_index(
-        "ix_alert_open",
-        "alert",
-        ["org_id", "at"],
-        unique=False,
-        postgresql_where=sa.text("resolved_at IS NULL"),
+        "ix_alert_open", "alert", ["org_id", "at"], unique=False, postgresql_where=sa.text("resolved_at IS NULL")
     )
     op.create_table(
         "audit_entry",
@@ -145,9 +131,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["org_id"], ["organization.id"], name=op.f("fk_audit_entry_org_id")),
         sa.PrimaryKeyConstraint("org_id", "seq", name=op.f("pk_audit_entry")),
     )
-    op.create_index(
-        op.f("ix_audit_entry_org_id_subject_id"), "audit_entry", ["org_id", "subject_id"], unique=False
-    )
+    op.create_index(op.f("ix_audit_entry_org_id_subject_id"), "audit_entry", ["org_id", "subject_id"], unique=False)
     op.create_table(
         "connection",
         sa.Column("org_id", sa.Uuid(), nullable=False),
@@ -213,9 +197,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["org_id"], ["organization.id"], name=op.f("fk_decision_org_id")),
         sa.PrimaryKeyConstraint("org_id", "id", name=op.f("pk_decision")),
     )
-    op.create_index(
-        op.f("ix_decision_org_id_member_id_seq"), "decision", ["org_id", "member_id", "seq"], unique=False
-    )
+    op.create_index(op.f("ix_decision_org_id_member_id_seq"), "decision", ["org_id", "member_id", "seq"], unique=False)
     op.create_table(
         "delivery",
         sa.Column("org_id", sa.Uuid(), nullable=False),
@@ -234,11 +216,7 @@ def create_tables() -> None:
         sa.UniqueConstraint("org_id", "key", name=op.f("uq_delivery_org_id_key")),
     )
     op.create_index(
-        "ix_delivery_due",
-        "delivery",
-        ["next_attempt_at"],
-        unique=False,
-        postgresql_where=sa.text("state = 'pending'"),
+        "ix_delivery_due", "delivery", ["next_attempt_at"], unique=False, postgresql_where=sa.text("state = 'pending'")
     )
     op.create_table(
         "domain",
@@ -253,11 +231,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("org_id", "name", name=op.f("pk_domain")),
     )
     op.create_index(
-        "uq_domain_verified_name",
-        "domain",
-        ["name"],
-        unique=True,
-        postgresql_where=sa.text("verified_at IS NOT NULL"),
+        "uq_domain_verified_name", "domain", ["name"], unique=True, postgresql_where=sa.text("verified_at IS NOT NULL")
     )
     op.create_table(
         "idempotency_key",
@@ -335,9 +309,7 @@ def create_tables() -> None:
         sa.Column("assertion_id", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["org_id"], ["organization.id"], name=op.f("fk_saml_replay_org_id")),
-        sa.PrimaryKeyConstraint(
-            "org_id", "connection_id", "issuer", "assertion_id", name=op.f("pk_saml_replay")
-        ),
+        sa.PrimaryKeyConstraint("org_id", "connection_id", "issuer", "assertion_id", name=op.f("pk_saml_replay")),
     )
     op.create_table(
         "seat_pool",
@@ -393,10 +365,7 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("org_id", "id", name=op.f("pk_group")),
         sa.UniqueConstraint(
-            "org_id",
-            "connection_id",
-            "display_name_key",
-            name=op.f("uq_group_org_id_connection_id_display_name_key"),
+            "org_id", "connection_id", "display_name_key", name=op.f("uq_group_org_id_connection_id_display_name_key")
         ),
     )
     op.create_index(
@@ -408,10 +377,7 @@ def create_tables() -> None:
         postgresql_ops={"comparison": "jsonb_path_ops"},
     )
     op.create_index(
-        op.f("ix_group_org_id_connection_id_position"),
-        "group",
-        ["org_id", "connection_id", "position"],
-        unique=False,
+        op.f("ix_group_org_id_connection_id_position"), "group", ["org_id", "connection_id", "position"], unique=False
     )
     op.create_index(
         "uq_group_org_id_connection_id_external_id",
@@ -451,9 +417,7 @@ def create_tables() -> None:
         sa.Column("exact", sa.Text(), nullable=False),
         sa.Column("explanation", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id", "invoice_id"],
-            ["invoice.org_id", "invoice.id"],
-            name=op.f("fk_invoice_line_org_id_invoice_id"),
+            ["org_id", "invoice_id"], ["invoice.org_id", "invoice.id"], name=op.f("fk_invoice_line_org_id_invoice_id")
         ),
         sa.PrimaryKeyConstraint("org_id", "invoice_id", "position", name=op.f("pk_invoice_line")),
     )
@@ -473,6 +437,7 @@ def create_tables() -> None:
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("role_from_mapping", sa.Boolean(), nullable=False),
+        sa.Column("teams", postgresql.JSONB(), nullable=False),
         sa.Column("document", postgresql.JSONB(), nullable=False),
         sa.Column("comparison", postgresql.JSONB(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
@@ -494,10 +459,7 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("org_id", "id", name=op.f("pk_member")),
         sa.UniqueConstraint(
-            "org_id",
-            "connection_id",
-            "user_name_key",
-            name=op.f("uq_member_org_id_connection_id_user_name_key"),
+            "org_id", "connection_id", "user_name_key", name=op.f("uq_member_org_id_connection_id_user_name_key")
         ),
     )
     op.create_index(
@@ -509,16 +471,13 @@ def create_tables() -> None:
         postgresql_ops={"comparison": "jsonb_path_ops"},
     )
     op.create_index(
-        op.f("ix_member_org_id_connection_id_position"),
-        "member",
-        ["org_id", "connection_id", "position"],
-        unique=False,
+        op.f("ix_member_org_id_connection_id_position"), "member", ["org_id", "connection_id", "position"], unique=False
     )
     op.create_index(op.f("ix_member_org_id_email_key"), "member", ["org_id", "email_key"], unique=False)
     op.create_index(
         "ix_member_waiting",
         "member",
-        ["org_id", "waiting_since", "position"],
+        ["org_id", "waiting_since", "id"],
         unique=False,
         postgresql_where=sa.text("waiting_for IS NOT NULL"),
     )
@@ -540,9 +499,7 @@ def create_tables() -> None:
         sa.Column("reference", sa.Text(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["org_id", "invoice_id"],
-            ["invoice.org_id", "invoice.id"],
-            name=op.f("fk_payment_org_id_invoice_id"),
+            ["org_id", "invoice_id"], ["invoice.org_id", "invoice.id"], name=op.f("fk_payment_org_id_invoice_id")
         ),
         sa.PrimaryKeyConstraint("org_id", "id", name=op.f("pk_payment")),
         sa.UniqueConstraint("org_id", "key", name=op.f("uq_payment_org_id_key")),
@@ -604,9 +561,7 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("org_id", "group_id", "member_id", name=op.f("pk_group_member")),
     )
-    op.create_index(
-        op.f("ix_group_member_org_id_member_id"), "group_member", ["org_id", "member_id"], unique=False
-    )
+    op.create_index(op.f("ix_group_member_org_id_member_id"), "group_member", ["org_id", "member_id"], unique=False)
     op.create_table(
         "identity",
         sa.Column("org_id", sa.Uuid(), nullable=False),
@@ -679,6 +634,4 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("org_id", "id", name=op.f("pk_web_session")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_web_session_token_hash")),
     )
-    op.create_index(
-        op.f("ix_web_session_org_id_member_id"), "web_session", ["org_id", "member_id"], unique=False
-    )
+    op.create_index(op.f("ix_web_session_org_id_member_id"), "web_session", ["org_id", "member_id"], unique=False)

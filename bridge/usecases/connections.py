@@ -1,0 +1,365 @@
+"""Connections to identity providers: their SCIM tokens, SAML trust and the domains whose people they sign in."""
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+
+from bridge.domain.credentials import SCIM_TOKEN_PREFIX, Credential, new_credential
+from bridge.domain.identifiers import ConnectionId, MemberId, new_id
+from bridge.domain.roles import Permission
+from bridge.errors import InvalidInputError, NotFoundError, TokenLimitError, UniquenessError
+from bridge.store.directory import get_connection, get_member
+from bridge.store.journal import record
+from bridge.store.models import Connection, Domain, Identity, IdpCertificate, ScimToken, SignInLink
+from bridge.store.unit import Unit
+
+#: Enough for the old and the new one while an administrator moves over.
+LIVE_TOKENS = 2
+TOKEN_LIFETIME = timedelta(days=365)
+LINK_LIFETIME = timedelta(hours=24)
+_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedCertificate:
+    """A signing certificate of an identity provider; ``fingerprint`` is the SHA-256 of its DER form in hex."""
+
+    pem: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SamlTrust:
+    """What the metadata of an identity provider says: its entityID, sign-in address and signing certificates."""
+
+    entity_id: str
+    sso_url: str
+    certificates: tuple[TrustedCertificate, ...]
+
+
+def create_connection(unit: Unit, name: str) -> Connection:
+    """Create a connection for one identity provider.
+
+    Raises:
+        ForbiddenError: The actor may not change connections.
+        InvalidInputError: The name is empty or taken.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    name = name.strip()
+    if not name:
+        raise InvalidInputError("name", "give the connection a name, such as Okta")
+    if any(connection.name.casefold() == name.casefold() for connection in list_connections(unit)):
+        raise InvalidInputError("name", f"there is a connection {name!r} already")
+    connection = Connection(
+        org_id=unit.org_id, id=ConnectionId(new_id()), kind="idp", name=name, created_at=unit.at, jit_enabled=True
+    )
+    unit.session.add(connection)
+    unit.session.flush()
+    record(unit, "connection.created", subject_kind="connection", subject_id=connection.id, reason="requested")
+    return connection
+
+
+def list_connections(unit: Unit) -> Sequence[Connection]:
+    """Return the connections to identity providers, oldest first."""
+    return unit.session.scalars(
+        select(Connection)
+        .where(Connection.org_id == unit.org_id, Connection.kind == "idp")
+        .order_by(Connection.created_at, Connection.id)
+    ).all()
+
+
+def find_connection(unit: Unit, name_or_id: str) -> Connection:
+    """Return a connection by its name or id.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    for connection in list_connections(unit):
+        if name_or_id in (str(connection.id), connection.name):
+            return connection
+    raise NotFoundError("connection", name_or_id)
+
+
+def issue_scim_token(
+    unit: Unit,
+    connection_id: ConnectionId,
+    *,
+    label: str = "",
+    can_write: bool = True,
+    lifetime: timedelta = TOKEN_LIFETIME,
+) -> Credential:
+    """Issue a bearer token for a connection's provisioning client; its text exists only in the answer.
+
+    Raises:
+        TokenLimitError: Two tokens live already: revoke one first.
+        NotFoundError: There is no such connection.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    connection = get_connection(unit, connection_id)
+    if len(live_tokens(unit, connection_id)) >= LIVE_TOKENS:
+        raise TokenLimitError(LIVE_TOKENS)
+    if lifetime <= timedelta(0):
+        raise InvalidInputError("lifetime", "must be longer than nothing")
+    credential = new_credential(SCIM_TOKEN_PREFIX)
+    token = ScimToken(
+        org_id=unit.org_id,
+        id=new_id(),
+        connection_id=connection.id,
+        label=label or f"{connection.name} {unit.at:%Y-%m-%d}",
+        prefix=credential.prefix,
+        token_hash=credential.hash,
+        can_write=can_write,
+        created_at=unit.at,
+        expires_at=unit.at + lifetime,
+        revoked_at=None,
+        last_used_at=None,
+    )
+    unit.session.add(token)
+    unit.session.flush()
+    record(
+        unit,
+        "token.issued",
+        subject_kind="token",
+        subject_id=token.id,
+        reason="requested",
+        body={"connection": str(connection.id), "can_write": can_write},
+        touches_seats=False,
+    )
+    return credential
+
+
+def live_tokens(unit: Unit, connection_id: ConnectionId) -> Sequence[ScimToken]:
+    """Return the tokens of a connection that are neither revoked nor expired, oldest first."""
+    return unit.session.scalars(
+        select(ScimToken)
+        .where(
+            ScimToken.org_id == unit.org_id,
+            ScimToken.connection_id == connection_id,
+            ScimToken.revoked_at.is_(None),
+            ScimToken.expires_at > unit.at,
+        )
+        .order_by(ScimToken.created_at, ScimToken.id)
+    ).all()
+
+
+def revoke_scim_token(unit: Unit, token_id: uuid.UUID) -> ScimToken:
+    """Revoke a token: the next request with it is refused.
+
+    Raises:
+        NotFoundError: There is no such token.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    token = unit.session.get(ScimToken, (unit.org_id, token_id))
+    if token is None:
+        raise NotFoundError("token", str(token_id))
+    if token.revoked_at is None:
+        token.revoked_at = unit.at
+        record(
+            unit, "token.revoked", subject_kind="token", subject_id=token.id, reason="requested", touches_seats=False
+        )
+    return token
+
+
+def trust_identity_provider(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> Connection:
+    """Set whose assertions a connection believes; certificates that the metadata no longer names are forgotten.
+
+    Raises:
+        InvalidInputError: The metadata carries no certificate that is still valid.
+        NotFoundError: There is no such connection.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    connection = get_connection(unit, connection_id)
+    if not any(certificate.not_after > unit.at for certificate in trust.certificates):
+        raise InvalidInputError("metadata", "every signing certificate in it has expired: fetch it again from the IdP")
+    connection.saml_entity_id, connection.saml_sso_url = trust.entity_id, trust.sso_url
+    connection.saml_updated_at = unit.at
+    unit.session.execute(
+        delete(IdpCertificate).where(
+            IdpCertificate.org_id == unit.org_id, IdpCertificate.connection_id == connection_id
+        )
+    )
+    unit.session.add_all(
+        IdpCertificate(
+            org_id=unit.org_id,
+            connection_id=connection_id,
+            fingerprint=certificate.fingerprint,
+            pem=certificate.pem,
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
+        )
+        for certificate in trust.certificates
+    )
+    unit.session.flush()
+    record(
+        unit,
+        "connection.saml_trusted",
+        subject_kind="connection",
+        subject_id=connection.id,
+        reason="requested",
+        body={"entity_id": trust.entity_id, "certificates": [c.fingerprint for c in trust.certificates]},
+        touches_seats=False,
+    )
+    return connection
+
+
+def certificates_of(unit: Unit, connection_id: ConnectionId) -> Sequence[IdpCertificate]:
+    """Return the signing certificates a connection believes, the one that ends first in front."""
+    return unit.session.scalars(
+        select(IdpCertificate)
+        .where(IdpCertificate.org_id == unit.org_id, IdpCertificate.connection_id == connection_id)
+        .order_by(IdpCertificate.not_after, IdpCertificate.fingerprint)
+    ).all()
+
+
+def claim_domain(unit: Unit, name: str, connection_id: ConnectionId | None = None) -> Domain:
+    """Claim a mail domain; it counts once it is verified.
+
+    The answer carries the TXT record that proves the claim: ``seatbridge-verification=<challenge>``.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    name = normalized_domain(name)
+    if connection_id is not None:
+        get_connection(unit, connection_id)
+    domain = unit.session.get(Domain, (unit.org_id, name))
+    if domain is None:
+        domain = Domain(
+            org_id=unit.org_id,
+            name=name,
+            challenge=new_credential().text,
+            connection_id=connection_id,
+            created_at=unit.at,
+            verified_at=None,
+            verified_by=None,
+        )
+        unit.session.add(domain)
+    elif connection_id is not None:
+        domain.connection_id = connection_id
+    unit.session.flush()
+    record(unit, "domain.claimed", subject_kind="domain", subject_id=name, reason="requested", touches_seats=False)
+    return domain
+
+
+def verify_domain(unit: Unit, name: str, *, proof: Sequence[str] | None = None) -> Domain:
+    """Verify a claimed domain: by its TXT records, or on the word of the operator of this installation.
+
+    Args:
+        unit: The unit.
+        name: The claimed domain.
+        proof: The TXT records found; None when the operator vouches for it.
+
+    Raises:
+        NotFoundError: The domain was not claimed.
+        InvalidInputError: The record is missing; the message says which.
+        UniquenessError: Another organization has verified the domain.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    name = normalized_domain(name)
+    domain = unit.session.get(Domain, (unit.org_id, name))
+    if domain is None:
+        raise NotFoundError("domain", name)
+    if domain.verified_at is not None:
+        return domain
+    expected = f"seatbridge-verification={domain.challenge}"
+    if proof is not None and expected not in proof:
+        raise InvalidInputError("domain", f"{name} has no TXT record {expected}")
+    taken = unit.session.scalar(select(func.count()).select_from(func.find_domain(name)))
+    if taken:
+        raise UniquenessError(attribute="domain", value=name, taken_by="another organization")
+    domain.verified_at, domain.verified_by = unit.at, "operator" if proof is None else "dns"
+    unit.session.flush()
+    record(
+        unit, "domain.verified", subject_kind="domain", subject_id=name, reason=domain.verified_by, touches_seats=False
+    )
+    return domain
+
+
+def normalized_domain(name: str) -> str:
+    """Return a domain in its one form: lower case, IDNA, without the trailing dot."""
+    try:
+        ascii_name = name.strip().rstrip(".").encode("idna").decode().lower()
+    except UnicodeError:
+        ascii_name = ""
+    if not _DOMAIN.fullmatch(ascii_name):
+        raise InvalidInputError("domain", f"{name!r} is not a domain such as example.com")
+    return ascii_name
+
+
+def create_sign_in_link(unit: Unit, member_id: MemberId) -> Credential:
+    """Make a link that signs one person in once, within a day: an owner's first visit and the emergency way in.
+
+    Raises:
+        InvalidInputError: The person's access is off.
+    """
+    unit.lock()
+    member = get_member(unit, member_id)
+    if not member.active:
+        raise InvalidInputError("member", "is deactivated")
+    credential = new_credential()
+    link = SignInLink(
+        org_id=unit.org_id,
+        id=new_id(),
+        token_hash=credential.hash,
+        member_id=member.id,
+        created_at=unit.at,
+        expires_at=unit.at + LINK_LIFETIME,
+        used_at=None,
+    )
+    unit.session.add(link)
+    unit.session.flush()
+    record(
+        unit,
+        "sign_in_link.created",
+        subject_kind="member",
+        subject_id=member.id,
+        reason="requested",
+        touches_seats=False,
+    )
+    return credential
+
+
+def link_identity(unit: Unit, connection_id: ConnectionId, member_id: MemberId, *, subject: str) -> Identity:
+    """Say by hand who a subject of a connection's identity provider is: the only way to an owner (T14).
+
+    Raises:
+        InvalidInputError: The connection has no SAML trust yet.
+        UniquenessError: The subject is somebody else already.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    connection = get_connection(unit, connection_id)
+    member = get_member(unit, member_id)
+    if connection.saml_entity_id is None:
+        raise InvalidInputError("connection", "has no SAML metadata yet: add it first")
+    key = (unit.org_id, connection.id, connection.saml_entity_id, subject)
+    present = unit.session.get(Identity, key)
+    if present is not None:
+        if present.member_id != member.id:
+            raise UniquenessError(attribute="NameID", value=subject, taken_by=str(present.member_id))
+        return present
+    identity = Identity(
+        org_id=unit.org_id,
+        connection_id=connection.id,
+        issuer=connection.saml_entity_id,
+        subject=subject,
+        member_id=member.id,
+        linked_at=unit.at,
+        linked_by="operator",
+    )
+    unit.session.add(identity)
+    unit.session.flush()
+    record(
+        unit, "identity.linked", subject_kind="member", subject_id=member.id, reason="requested", touches_seats=False
+    )
+    return identity
