@@ -118,7 +118,7 @@ class SeatWish:
         alert: Obtaining nothing, or only a lower tier, is news that somebody has to decide about.
         obtained: Reason when the target (or any tier, where any will do) was obtained.
         lower: Reason when only a lower tier was obtained.
-        missed: Reason when nothing was obtained.
+        missed: Reason when nothing was obtained, unless that refuses the person.
     """
 
     tiers: tuple[str, ...] = ()
@@ -141,7 +141,7 @@ class SeatWish:
     def reason_for(self, tier: str | None) -> SeatReason:
         """Return the reason that goes with having obtained this tier, or None for nothing."""
         if tier is None:
-            return self.missed
+            return SeatReason.REJECTED if self.reject else self.missed
         return self.obtained if self.satisfied_by(tier) else self.lower
 
     def first_free(self, free: Mapping[str, int]) -> str | None:

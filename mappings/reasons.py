@@ -27,6 +27,8 @@ class SeatReason(StrEnum):
     """No rule speaks and every tier is full (rules A1 and A3)."""
     NEXT_LOWER = "next_lower"
     """The tier is full; a lower one until it frees (option of rule A4)."""
+    REJECTED = "rejected"
+    """Full, and new people are refused then (option of rule A4)."""
     KEPT = "kept"
     """Nothing to do (rule A7)."""
     KEPT_EXHAUSTED = "kept_exhausted"
@@ -52,6 +54,7 @@ SENTENCES: Final[Mapping[SeatReason, str]] = {
     SeatReason.TIER_EXHAUSTED: "%(rule)s gives %(wanted)s, and every %(wanted)s seat is taken; waits in line",
     SeatReason.NO_SEAT_LEFT: "no mapping applies and every seat is taken; waits in line",
     SeatReason.NEXT_LOWER: "%(rule)s gives %(wanted)s, which is full; %(tier)s meanwhile, and in line",
+    SeatReason.REJECTED: "every seat this person could have is taken, and new people are refused then",
     SeatReason.KEPT: "nothing to change",
     SeatReason.KEPT_EXHAUSTED: "%(rule)s gives %(wanted)s, which is full; keeps %(tier)s and waits in line",
     SeatReason.MANUAL: "placed by hand",
