@@ -345,9 +345,7 @@ def _waits_by_default(entitlement: Entitlement, holding: Holding) -> bool:
     return holding.waiting_for is not None and holding.waiting_for == entitlement.fallback
 
 
-def _promotion(
-    entitlement: Entitlement, holding: Holding, ladder: TierLadder, policy: OnExhausted
-) -> SeatWish:
+def _promotion(entitlement: Entitlement, holding: Holding, ladder: TierLadder, policy: OnExhausted) -> SeatWish:
     """Offer a free seat to somebody in line, by what the rules say now."""
     waiting_for = holding.waiting_for
     if waiting_for is None:

@@ -122,9 +122,7 @@ class _Reader:
         elif schema != SCHEMA or isinstance(schema, bool):
             self._problem("schema", f"{schema!r} is not known; this release reads {SCHEMA}")
         on_exhausted = self._policy("on_exhausted", document.get("on_exhausted"))
-        default = self._tier(
-            "default", document.get("default", HIGHEST_AVAILABLE), (HIGHEST_AVAILABLE, UNASSIGNED)
-        )
+        default = self._tier("default", document.get("default", HIGHEST_AVAILABLE), (HIGHEST_AVAILABLE, UNASSIGNED))
         rules = self._rules(document.get("rules", []))
         if self.problems:
             return None
@@ -230,11 +228,7 @@ class _Reader:
 
     def _policy(self, path: str, value: object) -> OnExhausted | None:
         text = self._text(path, value)
-        known = (
-            None
-            if text is None
-            else self._choice(path, text, "choice", [policy.value for policy in OnExhausted])
-        )
+        known = None if text is None else self._choice(path, text, "choice", [policy.value for policy in OnExhausted])
         return None if known is None else OnExhausted(known)
 
     def _role(self, path: str, value: object) -> str | None:
@@ -322,9 +316,7 @@ def difference(old: MappingSet, new: MappingSet, ladder: TierLadder | None = Non
             sentence = f"{rule.condition.label}: {_gives(rule, names)}"
             changes.append(RuleChange(ChangeKind.ADDED, rule, None, sentence))
         elif before != rule:
-            changes.append(
-                RuleChange(ChangeKind.CHANGED, rule, before, _change_sentence(before, rule, names))
-            )
+            changes.append(RuleChange(ChangeKind.CHANGED, rule, before, _change_sentence(before, rule, names)))
     for before in old.rules:
         if before.key not in new_rules:
             sentence = f"{before.condition.label}: no rule any more, was {_gives(before, names)}"

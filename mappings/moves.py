@@ -100,8 +100,7 @@ class Model:
             since = cohort.since or [_END_OF_TIME] * len(cohort.member_ids)
             if cohort.is_active:
                 turns.extend(
-                    (member_id, cohort, instant)
-                    for member_id, instant in zip(cohort.member_ids, since, strict=True)
+                    (member_id, cohort, instant) for member_id, instant in zip(cohort.member_ids, since, strict=True)
                 )
             elif cohort.wish.waiting_for is not None:
                 stays = cohort.decide(None)

@@ -300,9 +300,7 @@ def _line_changes(cohorts: list[Cohort], outcomes: list[Outcome]) -> list[LineCh
         before = cohort.holding.waiting_for
         if decision.waiting_for != before and decision.tier == decision.from_tier:
             rule = cohort.after.winning
-            changes.append(
-                LineChange(member_id, decision.tier, before, decision.waiting_for, decision.reason, rule)
-            )
+            changes.append(LineChange(member_id, decision.tier, before, decision.waiting_for, decision.reason, rule))
 
     for outcome in outcomes:
         add(outcome.member_id, outcome.cohort, outcome.decision)
@@ -375,7 +373,5 @@ def _settlements(cohorts: list[Cohort], outcomes: list[Outcome]) -> list[Settlem
     return settlements
 
 
-def _settlement(
-    cohort: Cohort, decision: SeatDecision, member_ids: list[MemberKey], count: int
-) -> Settlement:
+def _settlement(cohort: Cohort, decision: SeatDecision, member_ids: list[MemberKey], count: int) -> Settlement:
     return Settlement(decision, cohort.holding, cohort.facts, cohort.after.winning, tuple(member_ids), count)

@@ -29,9 +29,7 @@ class RoleNotMappableError(ValueError):
 
     def __init__(self, role: str) -> None:
         self.role = role
-        super().__init__(
-            f"a mapping cannot give the role {role!r}; it can give {' or '.join(MAPPABLE_ROLES)}"
-        )
+        super().__init__(f"a mapping cannot give the role {role!r}; it can give {' or '.join(MAPPABLE_ROLES)}")
 
 
 class OnExhausted(StrEnum):
@@ -182,17 +180,13 @@ class MappingSet:
     @property
     def groups(self) -> frozenset[str]:
         """Comparison keys of the groups that some rule speaks of."""
-        return frozenset(
-            rule.condition.key for rule in self.rules if isinstance(rule.condition, GroupCondition)
-        )
+        return frozenset(rule.condition.key for rule in self.rules if isinstance(rule.condition, GroupCondition))
 
     @property
     def attributes(self) -> frozenset[str]:
         """Comparison keys of the attributes that some rule speaks of."""
         return frozenset(
-            rule.condition.attribute_key
-            for rule in self.rules
-            if isinstance(rule.condition, AttributeCondition)
+            rule.condition.attribute_key for rule in self.rules if isinstance(rule.condition, AttributeCondition)
         )
 
     @property
