@@ -116,9 +116,7 @@ class SigningKey:
     certificate: bytes
 
     @classmethod
-    def generate(
-        cls, common_name: str, now: datetime, valid_for: timedelta = timedelta(days=365)
-    ) -> "SigningKey":
+    def generate(cls, common_name: str, now: datetime, valid_for: timedelta = timedelta(days=365)) -> "SigningKey":
         """Make an RSA key of 2048 bits with a certificate that is valid from an hour before ``now``."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -150,9 +148,7 @@ class SimulatedIdp:
     dialect: Dialect = Dialect.OKTA
 
     @classmethod
-    def create(
-        cls, entity_id: str, sso_url: str, *, now: datetime, dialect: Dialect = Dialect.OKTA
-    ) -> "SimulatedIdp":
+    def create(cls, entity_id: str, sso_url: str, *, now: datetime, dialect: Dialect = Dialect.OKTA) -> "SimulatedIdp":
         """Return a provider with a new key."""
         return cls(entity_id, sso_url, SigningKey.generate("Simulated identity provider", now), dialect)
 
@@ -161,9 +157,7 @@ class SimulatedIdp:
         entity = etree.Element(
             f"{{{METADATA}}}EntityDescriptor", {"entityID": self.entity_id}, nsmap={"md": METADATA, "ds": DS}
         )
-        descriptor = etree.SubElement(
-            entity, f"{{{METADATA}}}IDPSSODescriptor", {"protocolSupportEnumeration": SAMLP}
-        )
+        descriptor = etree.SubElement(entity, f"{{{METADATA}}}IDPSSODescriptor", {"protocolSupportEnumeration": SAMLP})
         info = etree.SubElement(
             etree.SubElement(descriptor, f"{{{METADATA}}}KeyDescriptor", {"use": "signing"}),
             f"{{{DS}}}KeyInfo",
@@ -213,9 +207,7 @@ class SimulatedIdp:
         )
         etree.SubElement(response, f"{{{SAML}}}Issuer").text = self.entity_id
         status = etree.SubElement(response, f"{{{SAMLP}}}Status")
-        etree.SubElement(
-            status, f"{{{SAMLP}}}StatusCode", {"Value": "urn:oasis:names:tc:SAML:2.0:status:Success"}
-        )
+        etree.SubElement(status, f"{{{SAMLP}}}StatusCode", {"Value": "urn:oasis:names:tc:SAML:2.0:status:Success"})
         assertion = etree.SubElement(
             response,
             f"{{{SAML}}}Assertion",

@@ -58,9 +58,7 @@ def test_a_person_signs_in_with_names_and_groups(idp: SimpleSamlPhp, metadata: s
     )
 
 
-def test_a_person_without_the_claim_has_unknown_groups(
-    idp: SimpleSamlPhp, metadata: saml.IdpMetadata
-) -> None:
+def test_a_person_without_the_claim_has_unknown_groups(idp: SimpleSamlPhp, metadata: saml.IdpMetadata) -> None:
     request_id, now = saml.new_request_id(), datetime.now(UTC)
     url = saml.build_authn_request(SP, metadata, request_id, "r", now)
 

@@ -98,21 +98,15 @@ SECOND_REFERENCE = (
             SamlRefusal.TRANSFORM,
             id="a foreign parameter of the canonicalization",
         ),
-        pytest.param(
-            add(SIGNED_INFO, SECOND_REFERENCE), SamlRefusal.REFERENCE, id="a second reference, to a file"
-        ),
+        pytest.param(add(SIGNED_INFO, SECOND_REFERENCE), SamlRefusal.REFERENCE, id="a second reference, to a file"),
         pytest.param(drop(REFERENCE), SamlRefusal.REFERENCE, id="no reference"),
-        pytest.param(
-            put(REFERENCE, URI="file:///etc/hostname"), SamlRefusal.REFERENCE, id="a reference to a file"
-        ),
+        pytest.param(put(REFERENCE, URI="file:///etc/hostname"), SamlRefusal.REFERENCE, id="a reference to a file"),
         pytest.param(put(REFERENCE, URI=""), SamlRefusal.REFERENCE, id="a reference to the whole document"),
         pytest.param(put(REFERENCE, URI=None), SamlRefusal.REFERENCE, id="a reference to nothing"),
         pytest.param(put(REFERENCE, URI="#xpointer(/)"), SamlRefusal.REFERENCE, id="an xpointer"),
         pytest.param(_without_namespace, SamlRefusal.REFERENCE, id="a digest without its namespace"),
         pytest.param(drop(f"{REFERENCE}/ds:DigestValue"), SamlRefusal.REFERENCE, id="no digest"),
-        pytest.param(
-            put(f"{REFERENCE}/ds:DigestMethod", Algorithm=SHA1), SamlRefusal.ALGORITHM, id="a SHA-1 digest"
-        ),
+        pytest.param(put(f"{REFERENCE}/ds:DigestMethod", Algorithm=SHA1), SamlRefusal.ALGORITHM, id="a SHA-1 digest"),
         pytest.param(
             put(f"{SIGNED_INFO}/ds:SignatureMethod", Algorithm=DS + "rsa-sha1"),
             SamlRefusal.ALGORITHM,
@@ -180,9 +174,7 @@ SECOND_REFERENCE = (
             id="two signatures of one element",
         ),
         pytest.param(_same_ids, SamlRefusal.DUPLICATE_ID, id="one ID twice"),
-        pytest.param(
-            add(".", "<saml:EncryptedAssertion/>"), SamlRefusal.ENCRYPTED, id="an encrypted assertion"
-        ),
+        pytest.param(add(".", "<saml:EncryptedAssertion/>"), SamlRefusal.ENCRYPTED, id="an encrypted assertion"),
         pytest.param(
             add(
                 "saml:Assertion/saml:Subject",
@@ -226,9 +218,7 @@ def test_refuses_a_wrapped_signature(wrap: Any) -> None:
 
 @pytest.mark.parametrize("inserted", ["<!---->", "<!-- x -->", "<?x y?>"])
 def test_refuses_a_comment_or_an_instruction_inside_the_name(inserted: str) -> None:
-    response = tampered(
-        lambda response: setattr(find(response, NAME_ID), "text", "ada@acme.example.evil.example")
-    )
+    response = tampered(lambda response: setattr(find(response, NAME_ID), "text", "ada@acme.example.evil.example"))
     xml = bytes_of(response).replace(b"ada@acme.example.evil", f"ada@acme.example{inserted}.evil".encode())
 
     assert refusal_of(xml).reason == SamlRefusal.FORBIDDEN_CONTENT

@@ -16,9 +16,7 @@ from bridge.adapters.saml.xml import SAML, parse_instant, text_of
 from bridge.errors import SignInRefusedError
 
 _BEARER: Final = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
-_KNOWN_CONDITIONS = {
-    f"{{{SAML}}}{name}" for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction")
-}
+_KNOWN_CONDITIONS = {f"{{{SAML}}}{name}" for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +83,16 @@ def authn_statement(assertion: Any, expected: Expectation) -> tuple[datetime, st
             _refuse_after(ends, expected, "The session at the identity provider")
     instant = _instant(statements[0], "AuthnInstant", SamlRefusal.AUTHN_STATEMENT)
     if instant > expected.now + expected.skew:
-        raise refused(
-            SamlRefusal.ISSUED_IN_FUTURE, f"The person authenticated in the future, at {instant:%FT%TZ}"
-        )
+        raise refused(SamlRefusal.ISSUED_IN_FUTURE, f"The person authenticated in the future, at {instant:%FT%TZ}")
     return instant, statements[0].get("SessionIndex")
 
 
 def _check_issuers(response: Any, assertion: Any, expected: Expectation) -> None:
-    issuers = [
-        text_of(issuer)
-        for element in (response, assertion)
-        for issuer in element.findall(f"{{{SAML}}}Issuer")
-    ]
+    issuers = [text_of(issuer) for element in (response, assertion) for issuer in element.findall(f"{{{SAML}}}Issuer")]
     if assertion.find(f"{{{SAML}}}Issuer") is None or set(issuers) != {expected.idp_entity_id}:
         raise refused(
             SamlRefusal.ISSUER,
-            f"The response is issued by {shown(', '.join(issuers))}; "
-            f"this connection trusts {expected.idp_entity_id}",
+            f"The response is issued by {shown(', '.join(issuers))}; this connection trusts {expected.idp_entity_id}",
         )
 
 
@@ -111,18 +102,14 @@ def _check_validity(assertion: Any, expected: Expectation) -> None:
         raise refused(SamlRefusal.CONDITIONS, f"The assertion has {len(found)} Conditions elements, not one")
     conditions = found[0]
     if any(child.tag not in _KNOWN_CONDITIONS for child in conditions):
-        raise refused(
-            SamlRefusal.CONDITIONS, "The assertion has a condition that this service does not understand"
-        )
+        raise refused(SamlRefusal.CONDITIONS, "The assertion has a condition that this service does not understand")
     _check_not_before(conditions, expected, SamlRefusal.CONDITIONS)
     if conditions.get("NotOnOrAfter") is not None:
         ends = _instant(conditions, "NotOnOrAfter", SamlRefusal.CONDITIONS)
         _refuse_after(ends, expected, "The assertion")
     restrictions = conditions.findall(f"{{{SAML}}}AudienceRestriction")
     if not restrictions:
-        raise refused(
-            SamlRefusal.AUDIENCE, "The assertion names no audience, so it could be meant for anybody"
-        )
+        raise refused(SamlRefusal.AUDIENCE, "The assertion names no audience, so it could be meant for anybody")
     for restriction in restrictions:
         audiences = [text_of(audience) for audience in restriction.findall(f"{{{SAML}}}Audience")]
         if expected.sp_entity_id not in audiences:
@@ -135,9 +122,7 @@ def _check_validity(assertion: Any, expected: Expectation) -> None:
 
 def _confirmation(assertion: Any, expected: Expectation) -> Confirmation:
     """Return the first bearer confirmation that holds, or raise what is wrong with the first one."""
-    problem = refused(
-        SamlRefusal.SUBJECT_CONFIRMATION, "The assertion has no bearer confirmation with its data"
-    )
+    problem = refused(SamlRefusal.SUBJECT_CONFIRMATION, "The assertion has no bearer confirmation with its data")
     for position, data in enumerate(_bearer_data(assertion)):
         try:
             return _checked_confirmation(data, expected)
@@ -185,9 +170,7 @@ def _check_not_before(element: Any, expected: Expectation, missing: SamlRefusal)
         return
     starts = _instant(element, "NotBefore", missing)
     if starts > expected.now + expected.skew:
-        raise refused(
-            SamlRefusal.NOT_YET_VALID, f"The assertion is valid from {starts:%FT%TZ} only: check both clocks"
-        )
+        raise refused(SamlRefusal.NOT_YET_VALID, f"The assertion is valid from {starts:%FT%TZ} only: check both clocks")
 
 
 def _refuse_after(ends: datetime, expected: Expectation, what: str) -> None:

@@ -23,8 +23,7 @@ ENVELOPED: Final = DS + "enveloped-signature"
 
 _MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 SIGNATURE_METHODS: Final = frozenset(
-    {f"{_MORE}rsa-sha{bits}" for bits in (256, 384, 512)}
-    | {f"{_MORE}ecdsa-sha{bits}" for bits in (256, 384, 512)}
+    {f"{_MORE}rsa-sha{bits}" for bits in (256, 384, 512)} | {f"{_MORE}ecdsa-sha{bits}" for bits in (256, 384, 512)}
 )
 DIGEST_METHODS: Final = frozenset({XENC + "sha256", _MORE + "sha384", XENC + "sha512"})
 
@@ -32,9 +31,10 @@ _RESPONSE = f"{{{SAMLP}}}Response"
 _ASSERTION = f"{{{SAML}}}Assertion"
 _SIGNATURE = f"{{{DS}}}Signature"
 _ENCRYPTED = {f"{{{SAML}}}{name}" for name in ("EncryptedAssertion", "EncryptedID", "EncryptedAttribute")}
-_X509_PARTS = {
-    f"{{{DS}}}{name}" for name in ("X509Certificate", "X509IssuerSerial", "X509SubjectName", "X509SKI")
-} | {f"{{{DS}}}X509IssuerName", f"{{{DS}}}X509SerialNumber"}
+_X509_PARTS = {f"{{{DS}}}{name}" for name in ("X509Certificate", "X509IssuerSerial", "X509SubjectName", "X509SKI")} | {
+    f"{{{DS}}}X509IssuerName",
+    f"{{{DS}}}X509SerialNumber",
+}
 _ID_ATTRIBUTES = ("ID", "Id", "id", "{http://www.w3.org/XML/1998/namespace}id")
 _SCHEMA_LOCATIONS = (f"{{{XSI}}}schemaLocation", f"{{{XSI}}}noNamespaceSchemaLocation")
 
@@ -59,9 +59,7 @@ def check_structure(xml: bytes) -> None:
     except UnsafeXmlError as problem:
         raise refused(_UNSAFE[problem.kind], str(problem)) from problem
     if root.tag != _RESPONSE:
-        raise refused(
-            SamlRefusal.NOT_A_RESPONSE, f"The document is {shown(root.tag)}, not a SAML 2.0 Response"
-        )
+        raise refused(SamlRefusal.NOT_A_RESPONSE, f"The document is {shown(root.tag)}, not a SAML 2.0 Response")
     _check_nodes(root)
     _check_ids(root)
     _check_assertions(root)
@@ -74,9 +72,7 @@ def _check_nodes(root: Any) -> None:
     # The library drops comments and joins the text around them; the signature holds with and without them.
     for node in root.getroottree().iter():
         if node.tag in (etree.Comment, etree.ProcessingInstruction, etree.Entity):
-            raise refused(
-                SamlRefusal.FORBIDDEN_CONTENT, "The response contains a comment, an instruction or an entity"
-            )
+            raise refused(SamlRefusal.FORBIDDEN_CONTENT, "The response contains a comment, an instruction or an entity")
         # A hint where to load a schema from: no message needs one, and no validator should be tempted.
         if any(name in node.attrib for name in _SCHEMA_LOCATIONS):
             raise refused(SamlRefusal.FORBIDDEN_CONTENT, "The response names the location of a schema")
@@ -104,9 +100,7 @@ def _check_assertions(root: Any) -> None:
         )
     assertions = list(root.iter(_ASSERTION))
     if len(assertions) > 1:
-        raise refused(
-            SamlRefusal.SEVERAL_ASSERTIONS, f"The response has {len(assertions)} assertions instead of one"
-        )
+        raise refused(SamlRefusal.SEVERAL_ASSERTIONS, f"The response has {len(assertions)} assertions instead of one")
     if assertions and assertions[0].getparent() is not root:
         raise refused(SamlRefusal.SEVERAL_ASSERTIONS, "The assertion is not a direct child of the response")
     if sum(1 for _ in root.iter(_RESPONSE)) > 1:
@@ -116,9 +110,7 @@ def _check_assertions(root: Any) -> None:
 def _check_signature(root: Any, signature: Any) -> None:
     signed = signature.getparent()
     if signed is None or (signed is not root and signed.tag != _ASSERTION):
-        raise refused(
-            SamlRefusal.SIGNATURE_PLACE, "A signature is neither in the response nor in its assertion"
-        )
+        raise refused(SamlRefusal.SIGNATURE_PLACE, "A signature is neither in the response nor in its assertion")
     if len(signed.findall(_SIGNATURE)) > 1:
         raise refused(SamlRefusal.SIGNATURE_PLACE, "One element carries more than one signature")
     parts = _children(signature)
@@ -134,9 +126,7 @@ def _check_signed_info(signed_info: Any, signed: Any) -> None:
     parts = _children(signed_info)
     if parts != ["CanonicalizationMethod", "SignatureMethod", "Reference"]:
         if parts.count("Reference") != 1:
-            raise refused(
-                SamlRefusal.REFERENCE, f"A signature has {parts.count('Reference')} references, not one"
-            )
+            raise refused(SamlRefusal.REFERENCE, f"A signature has {parts.count('Reference')} references, not one")
         raise refused(SamlRefusal.SIGNATURE_STRUCTURE, f"SignedInfo has the parts {shown(parts)}")
     canonicalization, method, reference = signed_info
     _check_exclusive_c14n(canonicalization)
@@ -169,14 +159,10 @@ def _check_transforms(transforms: Any) -> None:
 
 def _check_exclusive_c14n(element: Any) -> None:
     if element.get("Algorithm") != EXCLUSIVE_C14N:
-        raise refused(
-            SamlRefusal.ALGORITHM, f"Canonicalization {shown(element.get('Algorithm'))} is not allowed"
-        )
+        raise refused(SamlRefusal.ALGORITHM, f"Canonicalization {shown(element.get('Algorithm'))} is not allowed")
     tags = [child.tag for child in element]
     if tags not in ([], [f"{{{EXCLUSIVE_C14N}}}InclusiveNamespaces"]) or any(len(child) for child in element):
-        raise refused(
-            SamlRefusal.TRANSFORM, "Exclusive canonicalization takes one list of prefixes and nothing else"
-        )
+        raise refused(SamlRefusal.TRANSFORM, "Exclusive canonicalization takes one list of prefixes and nothing else")
 
 
 def _check_algorithm(element: Any, allowed: frozenset[str]) -> None:
@@ -194,9 +180,7 @@ def _check_key_info(key_info: Any) -> None:
         raise refused(SamlRefusal.KEY_INFO, "KeyInfo may hold certificates only")
     for element in key_info.iterdescendants():
         if element.tag not in _X509_PARTS | {f"{{{DS}}}X509Data"}:
-            raise refused(
-                SamlRefusal.KEY_INFO, f"KeyInfo holds {shown(element.tag)}; certificates only are allowed"
-            )
+            raise refused(SamlRefusal.KEY_INFO, f"KeyInfo holds {shown(element.tag)}; certificates only are allowed")
 
 
 def _check_leaf(element: Any) -> None:
@@ -215,6 +199,4 @@ def _check_stray_cryptography(root: Any) -> None:
 def _children(element: Any) -> list[str]:
     """Return the local names of the children; a name outside the signature namespace becomes ``{…}name``."""
     names = [etree.QName(child) for child in element]
-    return [
-        name.localname if name.namespace == DS else f"{{{name.namespace}}}{name.localname}" for name in names
-    ]
+    return [name.localname if name.namespace == DS else f"{{{name.namespace}}}{name.localname}" for name in names]

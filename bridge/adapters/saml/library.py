@@ -80,18 +80,14 @@ def verify_signatures(
             or one of its signatures was made by another key or over another content.
     """
     try:
-        return _verify(
-            OneLogin_Saml2_Response(_settings(sp_entity_id, acs_url), base64.b64encode(xml)), certificates
-        )
+        return _verify(OneLogin_Saml2_Response(_settings(sp_entity_id, acs_url), base64.b64encode(xml)), certificates)
     except SignInRefusedError:
         raise
     except _ERROR as problem:
         reason = _REASONS.get(problem.code, SamlRefusal.SIGNATURE_STRUCTURE)
         raise refused(reason, _sentence(problem)) from problem
     except Exception as problem:  # the library raises bare Exceptions, and no document may become a 500
-        raise refused(
-            SamlRefusal.MALFORMED, f"The response could not be processed: {_sentence(problem)}"
-        ) from problem
+        raise refused(SamlRefusal.MALFORMED, f"The response could not be processed: {_sentence(problem)}") from problem
 
 
 def _verify(response: Any, certificates: tuple[str, ...]) -> VerifiedDocument:
@@ -124,9 +120,7 @@ def _part(*, in_response: bool, in_assertion: bool) -> SignedPart:
 
 
 def _check_signature(document: Any, xpath: str, certificates: tuple[str, ...]) -> None:
-    if not certificates or not OneLogin_Saml2_Utils.validate_sign(
-        document, xpath=xpath, multicerts=list(certificates)
-    ):
+    if not certificates or not OneLogin_Saml2_Utils.validate_sign(document, xpath=xpath, multicerts=list(certificates)):
         raise refused(
             SamlRefusal.BAD_SIGNATURE,
             "The signature was made by none of the connection's certificates, or the content was changed "
@@ -158,9 +152,7 @@ def _check_schema(document: Any) -> None:
         if schema.validate(document):
             return
         problem = schema.error_log.last_error
-    raise refused(
-        SamlRefusal.SCHEMA, f"The response breaks the SAML 2.0 schema: {_sentence(problem.message)}"
-    )
+    raise refused(SamlRefusal.SCHEMA, f"The response breaks the SAML 2.0 schema: {_sentence(problem.message)}")
 
 
 def _sentence(problem: object) -> str:

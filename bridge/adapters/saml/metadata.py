@@ -91,19 +91,13 @@ def read_certificate(text: str) -> IdpCertificate:
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key()
     except (binascii.Error, ValueError, TypeError) as problem:
-        raise InvalidInputError(
-            "certificate", "this is not an X.509 certificate in PEM or base64"
-        ) from problem
+        raise InvalidInputError("certificate", "this is not an X.509 certificate in PEM or base64") from problem
     except Exception as problem:  # cryptography's own classes of unsupported algorithms share no public base
-        raise InvalidInputError(
-            "certificate", f"the certificate's key is not supported: {problem}"
-        ) from problem
+        raise InvalidInputError("certificate", f"the certificate's key is not supported: {problem}") from problem
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise InvalidInputError("certificate", "the certificate's key must be RSA or an elliptic curve")
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
-        raise InvalidInputError(
-            "certificate", f"the RSA key has {key.key_size} bits; {MIN_RSA_BITS} are needed"
-        )
+        raise InvalidInputError("certificate", f"the RSA key has {key.key_size} bits; {MIN_RSA_BITS} are needed")
     return IdpCertificate(
         pem=certificate.public_bytes(serialization.Encoding.PEM).decode(),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
@@ -135,15 +129,11 @@ def _read(xml: bytes) -> Any:
     try:
         root = read_xml(xml, max_bytes=MAX_FEDERATION_BYTES)
     except UnsafeXmlError as problem:
-        raise _invalid(
-            f"{problem}. Paste the identity provider's metadata XML as it was exported"
-        ) from problem
+        raise _invalid(f"{problem}. Paste the identity provider's metadata XML as it was exported") from problem
     if root.tag not in (f"{{{METADATA}}}EntityDescriptor", f"{{{METADATA}}}EntitiesDescriptor"):
         raise _invalid("this is not SAML metadata: it must start with an EntityDescriptor")
     if root.tag == f"{{{METADATA}}}EntityDescriptor" and len(xml) > MAX_METADATA_BYTES:
-        raise _invalid(
-            f"the document of one identity provider may have {MAX_METADATA_BYTES // 1024} kB at most"
-        )
+        raise _invalid(f"the document of one identity provider may have {MAX_METADATA_BYTES // 1024} kB at most")
     return root
 
 
@@ -170,17 +160,13 @@ def _choose(entities: list[Any], entity_id: str | None) -> Any:
     if entity_id is not None:
         entities = [entity for entity in entities if entity.get("entityID") == entity_id]
     if not entities:
-        which = (
-            "no SAML 2.0 identity provider" if entity_id is None else f"no identity provider {entity_id!r}"
-        )
+        which = "no SAML 2.0 identity provider" if entity_id is None else f"no identity provider {entity_id!r}"
         raise _invalid(
             f"the document describes {which}: export the metadata of the identity provider, not of a service"
         )
     if len(entities) > 1:
         names = ", ".join(str(entity.get("entityID")) for entity in entities[:5])
-        raise _invalid(
-            f"the document describes {len(entities)} identity providers ({names}, …): say which entity ID"
-        )
+        raise _invalid(f"the document describes {len(entities)} identity providers ({names}, …): say which entity ID")
     return entities[0]
 
 
@@ -192,9 +178,7 @@ def _check_validity(elements: list[Any], now: datetime) -> None:
         except ValueError as problem:
             raise _invalid(f"validUntil {until!r} is not a date and time") from problem
         if expired:
-            raise _invalid(
-                f"the document was valid until {until}: export a fresh one at the identity provider"
-            )
+            raise _invalid(f"the document was valid until {until}: export a fresh one at the identity provider")
 
 
 def _redirect_url(descriptor: Any) -> str:
@@ -216,9 +200,7 @@ def _certificates(descriptor: Any) -> tuple[IdpCertificate, ...]:
             raise _invalid(f"a signing certificate cannot be used: {problem.problem}") from problem
         certificates[certificate.fingerprint] = certificate
     if not certificates:
-        raise _invalid(
-            "it has no signing certificate: export it with its certificates at the identity provider"
-        )
+        raise _invalid("it has no signing certificate: export it with its certificates at the identity provider")
     return tuple(certificates.values())
 
 

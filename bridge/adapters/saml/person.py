@@ -112,9 +112,7 @@ def attribute_value(assertion: VerifiedAssertion, names: tuple[str, ...]) -> str
     for name in names:
         values = set(by_name.get(name.casefold(), ()))
         if len(values) > 1:
-            raise refused(
-                SamlRefusal.ATTRIBUTE, f"The attribute {name} has {len(values)} values; it may have one only"
-            )
+            raise refused(SamlRefusal.ATTRIBUTE, f"The attribute {name} has {len(values)} values; it may have one only")
         if values:
             return values.pop()
     return None

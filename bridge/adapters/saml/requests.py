@@ -138,9 +138,7 @@ def _signed_query(parameters: dict[str, str], key: SpKey) -> str:
     """Sign the query in the order that SAML bindings §3.4.4.1 prescribes: request, relay state, algorithm."""
     private_key = serialization.load_pem_private_key(key.private_key.encode(), password=None)
     if not isinstance(private_key, rsa.RSAPrivateKey):
-        raise InvalidInputError(
-            "private_key", "requests are signed with RSA: generate an RSA key of 2048 bits"
-        )
+        raise InvalidInputError("private_key", "requests are signed with RSA: generate an RSA key of 2048 bits")
     query = urlencode(parameters | {"SigAlg": RSA_SHA256}, quote_via=quote)
     signature = private_key.sign(query.encode(), padding.PKCS1v15(), hashes.SHA256())
     return f"{query}&{urlencode({'Signature': base64.b64encode(signature).decode()}, quote_via=quote)}"

@@ -81,9 +81,7 @@ def verify_response(
     """
     xml = _decode(raw_b64)
     check_structure(xml)
-    document = verify_signatures(
-        xml, sp_entity_id=sp.entity_id, acs_url=sp.acs_url, certificates=idp.certificates
-    )
+    document = verify_signatures(xml, sp_entity_id=sp.entity_id, acs_url=sp.acs_url, certificates=idp.certificates)
     expected = Expectation(
         sp_entity_id=sp.entity_id,
         acs_url=sp.acs_url,
@@ -137,9 +135,7 @@ def _attributes(assertion: Any) -> Mapping[str, tuple[str, ...]]:
     """Collect the attributes by Name: repeated names are joined, values with markup are left out."""
     attributes: dict[str, tuple[str, ...]] = {}
     for attribute in assertion.iterfind(f"{{{SAML}}}AttributeStatement/{{{SAML}}}Attribute"):
-        texts = tuple(
-            text for value in attribute.findall(f"{{{SAML}}}AttributeValue") if (text := text_of(value))
-        )
+        texts = tuple(text for value in attribute.findall(f"{{{SAML}}}AttributeValue") if (text := text_of(value)))
         name = attribute.get("Name")
         attributes[name] = attributes.get(name, ()) + texts
     return attributes

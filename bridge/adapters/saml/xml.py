@@ -47,9 +47,7 @@ def read_xml(data: bytes, *, max_bytes: int) -> Any:
         UnsafeXmlError: When the document is too large, has a DOCTYPE, or is not well-formed UTF-8 XML.
     """
     if len(data) > max_bytes:
-        raise UnsafeXmlError(
-            UnsafeXml.TOO_LARGE, f"The document has {len(data)} bytes; {max_bytes} are allowed"
-        )
+        raise UnsafeXmlError(UnsafeXml.TOO_LARGE, f"The document has {len(data)} bytes; {max_bytes} are allowed")
     declared = _ENCODING.match(data.removeprefix(_BYTE_ORDER_MARK))
     if declared and declared[1].lower() not in _ENCODINGS:
         raise UnsafeXmlError(UnsafeXml.MALFORMED, "The document is not encoded in UTF-8")
@@ -59,9 +57,7 @@ def read_xml(data: bytes, *, max_bytes: int) -> Any:
         data.decode()
         root = etree.fromstring(data, _parser())
     except (ValueError, etree.XMLSyntaxError) as problem:
-        raise UnsafeXmlError(
-            UnsafeXml.MALFORMED, f"The document is not well-formed XML: {problem}"[:300]
-        ) from problem
+        raise UnsafeXmlError(UnsafeXml.MALFORMED, f"The document is not well-formed XML: {problem}"[:300]) from problem
     if root.getroottree().docinfo.doctype:
         raise UnsafeXmlError(UnsafeXml.DOCTYPE, "The document has a DOCTYPE; SAML messages never need one")
     return root

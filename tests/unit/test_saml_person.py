@@ -1,0 +1,106 @@
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+
+from bridge.adapters.saml import AssertedPerson, SamlRefusal, SignedPart, VerifiedAssertion, asserted_person
+from bridge.errors import SignInRefusedError
+from bridge.simulator.saml import Dialect, ReceivedRequest, SimulatedIdp, SimulatedUser
+from tests.saml_forgeries import NOW, REQUEST, SP, idp, verify
+
+CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
+EMAIL = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"
+PERSISTENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
+
+
+def assertion(name_id_format: str | None = PERSISTENT, **attributes: tuple[str, ...]) -> VerifiedAssertion:
+    return with_attributes(attributes, name_id_format)
+
+
+def with_attributes(
+    attributes: Mapping[str, tuple[str, ...]], name_id_format: str | None = PERSISTENT
+) -> VerifiedAssertion:
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    return VerifiedAssertion(
+        issuer="https://idp.example",
+        assertion_id="_a",
+        response_id="_r",
+        in_response_to=None,
+        name_id="ada@acme.example",
+        name_id_format=name_id_format,
+        session_index=None,
+        attributes=attributes,
+        authn_instant=at,
+        not_on_or_after=at,
+        signed=SignedPart.BOTH,
+    )
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_reads_the_attributes_of_each_provider(dialect: Dialect) -> None:
+    provider = SimulatedIdp(idp().entity_id, idp().sso_url, idp().key, dialect)
+    user = SimulatedUser("ada", "ada@acme.example", "Ada", "Lovelace", ("Engineering", "Everyone"))
+    raw = provider.respond(ReceivedRequest(REQUEST, SP.entity_id, SP.acs_url), user, now=NOW)
+
+    person = asserted_person(verify(raw))
+
+    groups = frozenset({"Engineering", "Everyone"})
+    assert person == AssertedPerson("ada", "ada@acme.example", "Ada", "Lovelace", None, groups)
+
+
+def test_reads_object_identifiers_as_shibboleth_sends_them() -> None:
+    attributes = {
+        "urn:oid:0.9.2342.19200300.100.1.3": ("ada@acme.example",),
+        "urn:oid:2.5.4.42": ("Ada",),
+        "urn:oid:2.5.4.4": ("Lovelace",),
+        "urn:oid:2.16.840.1.113730.3.1.241": ("Ada Lovelace",),
+        "urn:oid:1.3.6.1.4.1.5923.1.5.1.1": ("staff",),
+    }
+
+    person = asserted_person(with_attributes(attributes))
+
+    assert person == AssertedPerson(
+        "ada@acme.example", "ada@acme.example", "Ada", "Lovelace", "Ada Lovelace", frozenset({"staff"})
+    )
+
+
+def test_ignores_the_case_of_attribute_names() -> None:
+    assert asserted_person(assertion(FirstName=("Ada",), LASTNAME=("Lovelace",))).family_name == "Lovelace"
+
+
+def test_missing_group_claims_are_not_no_groups() -> None:
+    assert asserted_person(assertion(email=("a@acme.example",))).groups is None
+
+
+def test_an_empty_group_claim_is_no_groups() -> None:
+    assert asserted_person(assertion(groups=())).groups == frozenset()
+
+
+def test_joins_groups_of_several_claims() -> None:
+    assert asserted_person(assertion(groups=("a", "b"), memberOf=("b", "c"))).groups == frozenset("abc")
+
+
+def test_recognises_that_entra_left_the_groups_out() -> None:
+    link = {"http://schemas.microsoft.com/claims/groups.link": ("https://graph.windows.net/x",)}
+
+    person = asserted_person(with_attributes(link))
+
+    assert (person.groups, person.groups_overage) == (None, True)
+
+
+@pytest.mark.parametrize("name", ["email", "mail", CLAIMS + "emailaddress", "lastName"])
+def test_refuses_two_values_of_an_attribute_that_identifies(name: str) -> None:
+    with pytest.raises(SignInRefusedError, match="2 values") as refusal:
+        asserted_person(with_attributes({name: ("ada@acme.example", "eve@acme.example")}))
+
+    assert refusal.value.reason == SamlRefusal.ATTRIBUTE
+
+
+def test_accepts_one_value_sent_twice() -> None:
+    assert asserted_person(assertion(email=("a@acme.example", "a@acme.example"))).email == "a@acme.example"
+
+
+def test_takes_the_address_from_a_name_of_that_format_only() -> None:
+    assert asserted_person(assertion(EMAIL)).email == "ada@acme.example"
+    assert asserted_person(assertion(PERSISTENT)).email is None
+    assert asserted_person(assertion(EMAIL, email=("other@acme.example",))).email == "other@acme.example"
