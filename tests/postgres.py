@@ -29,7 +29,7 @@ def shared_embedded_server() -> Iterator[EmbeddedPostgres]:
     A server ends with the process that owns it, and workers come and go in any order: a small process of its own
     keeps this one for as long as somebody holds a shared lock on the folder's ``users`` file.
     """
-    folder = _quickest_folder() / f"sb-test-{_RUN[:12]}"
+    folder = quickest_folder() / f"sb-test-{_RUN[:12]}"
     users = _join(folder)
     try:
         server = EmbeddedPostgres(folder / "pg", durable=False)
@@ -55,7 +55,7 @@ def drop_database(server: EmbeddedPostgres, name: str) -> None:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _quickest_folder() -> Path:
+def quickest_folder() -> Path:
     """Return a folder in memory if it has room: copies take a tenth of the time there."""
     with suppress(OSError):
         facts = os.statvfs(_MEMORY)

@@ -20,10 +20,8 @@ HOW_TO_CREATE = (
     "create one with `(umask 077; seatbridge secrets generate > seatbridge.keys)` "
     "and set SEATBRIDGE__SECRETS__KEYS_FILE=seatbridge.keys"
 )
-_HEADER = (
-    "# Seatbridge keys: the first encrypts, all decrypt. Stored credentials are lost without this file.\n"
-)
-_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{64,}")
+_HEADER = "# Seatbridge keys: the first encrypts, all decrypt. Stored credentials are lost without this file.\n"
+_HEXADECIMAL = re.compile(r"([0-9a-fA-F]{2})+")
 
 
 def generate_key() -> str:
@@ -38,13 +36,14 @@ def decode_key(text: str) -> bytes:
         ValueError: When it is neither, or shorter than 32 bytes. The message does not contain the key.
     """
     text = text.strip()
-    if _HEXADECIMAL.fullmatch(text) and len(text) % 2 == 0:
-        return bytes.fromhex(text)
-    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("is neither base64 nor hexadecimal") from None
+    if _HEXADECIMAL.fullmatch(text):
+        key = bytes.fromhex(text)
+    else:
+        plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+        try:
+            key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("is neither base64 nor hexadecimal") from None
     if len(key) < KEY_BYTES:
         raise ValueError(f"has {len(key)} bytes; at least {KEY_BYTES} are needed")
     return key
@@ -123,9 +122,7 @@ def resolve_keys(settings: "Settings") -> tuple[bytes, ...]:
     if settings.secrets.keys_file is not None:
         return read_keys_file(settings.secrets.keys_file)
     if settings.database.url is not None:
-        raise ConfigurationError(
-            [f"secrets: no key is set, and an external database needs one: {HOW_TO_CREATE}"]
-        )
+        raise ConfigurationError([f"secrets: no key is set, and an external database needs one: {HOW_TO_CREATE}"])
     path = settings.database.embedded_path / KEYS_FILE_NAME
     ensure_keys_file(path)
     return read_keys_file(path)

@@ -51,9 +51,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        problems += [
-            _describe(detail, places) for detail in error.errors(include_url=False, include_input=False)
-        ]
+        problems += [_describe(detail, places) for detail in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError(problems) from None
     problems += _contradictions(settings, places)
     if problems:
@@ -95,9 +93,7 @@ def _secrets_in_file(source: Source) -> list[str]:
         value = values.get(key) if isinstance(values, dict) else None
         if isinstance(value, str) and _has_password(value):
             place, variable = source.places[(section, key)], variable_name((section, key))
-            problems.append(
-                f"{place}: {section}.{key}: a password is not accepted in this file: set {variable}"
-            )
+            problems.append(f"{place}: {section}.{key}: a password is not accepted in this file: set {variable}")
     return problems
 
 
@@ -163,7 +159,5 @@ def _with_absolute_paths(settings: Settings, places: Mapping[Key, str], file: Pa
         update={"embedded_path": absolute("database", "embedded_path", database.embedded_path)}
     )
     if secrets.keys_file is not None:
-        secrets = secrets.model_copy(
-            update={"keys_file": absolute("secrets", "keys_file", secrets.keys_file)}
-        )
+        secrets = secrets.model_copy(update={"keys_file": absolute("secrets", "keys_file", secrets.keys_file)})
     return settings.model_copy(update={"database": database, "secrets": secrets})

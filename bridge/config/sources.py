@@ -82,9 +82,7 @@ def _note_places(node: yaml.Node, path: Key, file: Path, source: Source, seen: s
         name, line = str(key.value), key.start_mark.line + 1
         child = (*path, name)
         if name in lines:
-            source.problems.append(
-                f"{file}:{line}: {dotted(child)}: given twice (first on line {lines[name]})"
-            )
+            source.problems.append(f"{file}:{line}: {dotted(child)}: given twice (first on line {lines[name]})")
         lines.setdefault(name, line)
         source.places.setdefault(child, f"{file}:{line}")
         _note_places(value, child, file, source, seen)

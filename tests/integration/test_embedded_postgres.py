@@ -22,6 +22,7 @@ import pytest
 from bridge.errors import ConfigurationError
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.embedded_files import MAJOR_VERSION, programs, try_lock
+from tests.postgres import quickest_folder
 
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
@@ -30,7 +31,7 @@ AS_ROOT = os.geteuid() == 0
 @pytest.fixture(scope="module")
 def initialised() -> Iterator[Path]:
     """A folder that was started once, to be copied: initialising takes half a second."""
-    folder = Path(tempfile.mkdtemp(prefix="sb-"))
+    folder = Path(tempfile.mkdtemp(prefix="sb-", dir=quickest_folder()))
     with EmbeddedPostgres(folder / "pg", durable=False) as server:
         server.ensure_database("app")
     yield folder / "pg"
@@ -40,7 +41,7 @@ def initialised() -> Iterator[Path]:
 @pytest.fixture
 def short_tmp() -> Iterator[Path]:
     """A short path: a socket's path has 107 bytes at most."""
-    folder = Path(tempfile.mkdtemp(prefix="sb-"))
+    folder = Path(tempfile.mkdtemp(prefix="sb-", dir=quickest_folder()))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
