@@ -56,16 +56,22 @@ def fetch_https(
         raise _invalid("the address must start with https://")
     try:
         # A deadline for the whole, as a server that sends one byte now and then satisfies every other timeout.
-        return asyncio.run(asyncio.wait_for(_transfer(parts, address, max_bytes, trust), timeout_seconds))
+        return asyncio.run(
+            asyncio.wait_for(_transfer(parts, address, max_bytes, timeout_seconds, trust), timeout_seconds)
+        )
     except TimeoutError as problem:
         raise _invalid(f"{host} takes too long to send the document") from problem
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as problem:
         raise _invalid(f"{host} could not be read: {str(problem) or type(problem).__name__}") from problem
 
 
-async def _transfer(parts: SplitResult, address: IpAddress, max_bytes: int, trust: ssl.SSLContext | None) -> bytes:
+async def _transfer(
+    parts: SplitResult, address: IpAddress, max_bytes: int, timeout_seconds: float, trust: ssl.SSLContext | None
+) -> bytes:
     async with (
-        httpx.AsyncClient(verify=trust or True, trust_env=False, follow_redirects=False, timeout=None) as client,
+        httpx.AsyncClient(
+            verify=trust or True, trust_env=False, follow_redirects=False, timeout=timeout_seconds
+        ) as client,
         client.stream(
             "GET",
             _target(parts, address),
