@@ -1,7 +1,7 @@
 """Refusals: what the product says no to, each with a stable code.
 
-A bug is a built-in exception and reaches the 500 handler; a :class:`BridgeError` is an answer. Every edge (SCIM, console,
-command line) turns the classes below into its own kind of answer in one table.
+A bug is a built-in exception and reaches the 500 handler; a :class:`BridgeError` is an answer. Every edge (SCIM,
+console, command line) turns the classes below into its own kind of answer in one table.
 """
 
 import uuid

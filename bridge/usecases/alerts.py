@@ -4,6 +4,7 @@ from sqlalchemy import func, select, update
 
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.store.models import Alert, Delivery, Member
+from bridge.store.queue import wake_workers
 from bridge.store.unit import Unit
 
 SENTENCES = {
@@ -62,6 +63,7 @@ def queue_delivery(unit: Unit, kind: str, *, key: str, subject_id: str) -> None:
             last_error=None,
         )
     )
+    wake_workers(unit.session)
 
 
 def resolve_seat_alerts(unit: Unit) -> None:

@@ -50,7 +50,7 @@ class Placement:
 
 
 def read_placement(unit: Unit) -> Placement:
-    """Read the tiers and the mapping set in force; the organization is locked first, so neither can change meanwhile."""
+    """Read the tiers and the mapping set in force, under the lock, so that neither can change meanwhile."""
     unit.lock()
     ladder = ladder_of(read_pools(unit))
     return Placement(ladder=ladder, mapping_set=mapping_set_in_force(unit, ladder))

@@ -1,0 +1,27 @@
+"""Forgetting what has run out: sign-ins under way, used assertions, previews, sessions, links."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete
+
+from bridge.store.models import IdempotencyKey, Preview, SamlReplay, SamlRequest, SignInLink, WebSession
+from bridge.store.unit import Unit
+
+#: Kept a while after their end, for the console's history and for repeated confirmations.
+KEPT_FOR = timedelta(days=30)
+
+
+def expire_what_ran_out(unit: Unit) -> int:
+    """Delete one organization's expired rows; return how many."""
+    long_ago = unit.at - KEPT_FOR
+    removed = 0
+    for statement in (
+        delete(SamlRequest).where(SamlRequest.org_id == unit.org_id, SamlRequest.expires_at <= unit.at),
+        delete(SamlReplay).where(SamlReplay.org_id == unit.org_id, SamlReplay.expires_at <= unit.at),
+        delete(Preview).where(Preview.org_id == unit.org_id, Preview.expires_at <= long_ago),
+        delete(IdempotencyKey).where(IdempotencyKey.org_id == unit.org_id, IdempotencyKey.at <= long_ago),
+        delete(WebSession).where(WebSession.org_id == unit.org_id, WebSession.expires_at <= long_ago),
+        delete(SignInLink).where(SignInLink.org_id == unit.org_id, SignInLink.expires_at <= long_ago),
+    ):
+        removed += unit.session.execute(statement).rowcount  # type: ignore[attr-defined] # a DELETE's cursor result
+    return removed
