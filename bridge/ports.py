@@ -77,12 +77,14 @@ class SeatChange:
 
     ``changes`` maps a tier to plus or minus seats. ``upgrade_from`` marks the one-seat upgrade of a member who holds
     a seat of that tier (rules P7 and P9); the billing core decides whether it is an exchange or a whole seat.
-    ``at`` is the instant the proration counts from (rule Q2).
+    ``at`` is the instant the proration counts from (rule Q2). ``placed`` says how many more people will hold a seat of
+    each tier right after the change, for the forecast of a renewal that bills the seats in use (rule R7).
     """
 
     changes: Mapping[str, int]
     at: datetime
     upgrade_from: str | None = None
+    placed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +150,16 @@ class InvoiceReference:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What happened at a period's boundary: the invoice, if any, the new allocation, and whether the plan ended."""
+    """What happened at a period's boundary ``at``: the invoice, if any, the new allocation, and whether the plan ended.
+
+    ``payment_declined`` says that the invoice of a plan that is debited at once is still to be paid.
+    """
 
     at: datetime
     invoice: InvoiceReference | None
     seats: Mapping[str, SeatCount]
     ended: bool
+    payment_declined: bool = False
 
 
 class BillingCore(Protocol):
@@ -164,7 +170,12 @@ class BillingCore(Protocol):
     """
 
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
-        """Open the contract and issue the first period's invoice (rule P1)."""
+        """Open the contract, make the pools and issue the first period's invoice (rule P1).
+
+        Raises:
+            InvalidInputError: Terms that make no contract.
+            PaymentFailedError: The payment was declined; the unit must roll back.
+        """
 
     def quote(self, change: SeatChange) -> SeatQuote:
         """Compute a change's billing effect without writing anything.
@@ -180,15 +191,23 @@ class BillingCore(Protocol):
     def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
         """Charge what the quote shows and set the new allocation of the pools.
 
+        A repeated key answers with the invoice it made before and does nothing.
+
         Raises:
             PaymentFailedError: The payment was declined; the unit must roll back (rule Q4).
+            PreviewStaleError: The same change has another effect by now.
+            IdempotencyConflictError: The key billed something else before (rule Q5).
         """
 
     def renew(self) -> Renewal | None:
-        """Pass the period's boundary if the clock has reached it; None when it is not due (rules R1 to R7)."""
+        """Pass the period's boundary if the unit's instant has reached it; None when it is not due (rules R1 to R7).
+
+        One boundary at a time. A declined payment does not hold the renewal up: the invoice stays to be paid. When the
+        plan ends, the caller takes the seats from their holders first and then writes the allocation.
+        """
 
     def next_renewal(self) -> Bill | None:
-        """Forecast the next renewal's bill from today's seats; None when the plan ends there."""
+        """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +223,7 @@ class PaymentMethod(Protocol):
     """How money of a plan that is debited at once is collected (rule Q4)."""
 
     def collect(self, org_id: OrgId, amount: int, currency: str, *, key: str) -> PaymentOutcome:
-        """Collect an amount in minor units, once for each key."""
+        """Collect an amount in minor units, once for each key; a declined key may be tried again."""
 
 
 @dataclass(frozen=True, slots=True)

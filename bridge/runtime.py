@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from bridge.billing.builtin import BuiltinBilling
 from bridge.config import Settings, resolve_keys
-from bridge.domain.actors import SYSTEM, Actor
+from bridge.domain.actors import OPERATOR, SYSTEM, Actor
 from bridge.domain.identifiers import MemberId, OrgId, new_id
 from bridge.errors import AdoptionRefusedError
 from bridge.observability import current_request_id
@@ -23,6 +23,7 @@ from bridge.store.schema import upgrade
 from bridge.store.secrets import SecretBox
 from bridge.store.unit import Unit, bind_organization
 from bridge.usecases.alerts import raise_alert
+from bridge.usecases.organizations import CreatedOrganization, OrganizationDraft, create_organization
 
 log = structlog.get_logger()
 
@@ -90,6 +91,18 @@ class Runtime:
             audit_key=self.secrets.derive("audit"),
             billing_factory=lambda unit: BuiltinBilling(unit, self.payments),
         )
+
+    def create_organization(
+        self, draft: OrganizationDraft, actor: Actor = OPERATOR, *, at: datetime | None = None
+    ) -> CreatedOrganization:
+        """Take a customer in, in a transaction that is bound to the new organization's id.
+
+        Raises:
+            InvalidInputError: A field is not possible.
+            UniquenessError: The slug is taken.
+        """
+        with self.unit(OrgId(new_id()), actor, at=at) as unit:
+            return create_organization(unit, draft)
 
     def ask_gate(self, question: Callable[[Session], ResultT]) -> ResultT:
         """Run one look-up of :mod:`bridge.store.gate` in a transaction of its own, outside every organization."""

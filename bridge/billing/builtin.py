@@ -1,11 +1,80 @@
 """The embedded billing core: invoices and pools in the same transaction as the seats they are for."""
 
-from bridge.ports import PaymentMethod
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import NoReturn
+from zoneinfo import ZoneInfoNotFoundError
+
+from sqlalchemy import update
+
+from bridge.billing.ledger import (
+    bill_for_callers,
+    issue_invoice,
+    lines_for_callers,
+    read_contract,
+    reference_to,
+    repeated_invoice,
+    seats_in_use,
+    state_of,
+)
+from bridge.billing.rules import charges, periods
+from bridge.billing.rules.contracts import (
+    ContractKind,
+    ContractState,
+    ContractStatus,
+    ContractTerms,
+    Reduction,
+    RenewalBasis,
+    Tier,
+    contract_terms,
+)
+from bridge.billing.rules.contracts import SeatCount as RuleSeatCount
+from bridge.billing.rules.money import Currency
+from bridge.billing.rules.proration import ProrationMethod
+from bridge.billing.rules.refusals import RefusalCode, RuleRefusal
+from bridge.billing.rules.terms import Cycle
+from bridge.domain.identifiers import new_id
+from bridge.errors import (
+    BelowMinimumError,
+    BridgeError,
+    InvalidChangeError,
+    InvalidInputError,
+    PaymentFailedError,
+    PlanEndedError,
+    PreviewStaleError,
+    ReductionNotAllowedError,
+    SeatsInUseError,
+)
+from bridge.ports import (
+    Bill,
+    BillLine,
+    ContractDraft,
+    InvoiceReference,
+    PaymentMethod,
+    PaymentOutcome,
+    Renewal,
+    SeatChange,
+    SeatCount,
+    SeatQuote,
+)
+from bridge.store.models import Contract, Invoice, Payment, SeatPool
+from bridge.store.pools import set_allocation
 from bridge.store.unit import Unit
+from mappings.tiers import SeatTier, TierLadder
+
+_RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
+_REFUSALS: Mapping[RefusalCode, type[BridgeError]] = {
+    RefusalCode.SEATS_IN_USE: SeatsInUseError,
+    RefusalCode.INVALID_CHANGE: InvalidChangeError,
+    RefusalCode.BELOW_MINIMUM: BelowMinimumError,
+    RefusalCode.REDUCTION_NOT_ALLOWED: ReductionNotAllowedError,
+    RefusalCode.PLAN_ENDED: PlanEndedError,
+}
 
 
 class BuiltinBilling:
-    """The billing core over our own tables, bound to one unit of work.
+    """The billing core over our own tables, bound to one unit of work (:class:`bridge.ports.BillingCore`).
 
     Args:
         unit: Organization, transaction and instant.
@@ -15,3 +84,244 @@ class BuiltinBilling:
     def __init__(self, unit: Unit, payments: PaymentMethod) -> None:
         self._unit = unit
         self._payments = payments
+
+    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+        """Open the contract, make the pools and issue the first period's invoice (rule P1)."""
+        unit = self._unit
+        unit.lock()
+        terms = agreed_terms(contract)
+        prices = {tier.key: tier.price for tier in contract.tiers}
+        seats = {tier.key: tier.seats for tier in contract.tiers}
+        try:
+            bill = periods.start(terms, seats, prices)
+        except RuleRefusal as refusal:
+            _refuse(refusal)
+        unit.session.add(_contract_row(unit, terms, contract))
+        unit.session.add_all(
+            SeatPool(
+                org_id=unit.org_id,
+                tier=tier.key,
+                name=tier.name,
+                rank=tier.rank,
+                price=tier.price,
+                next_price=tier.price,
+                paid=tier.seats,
+                total=tier.seats,
+                used=0,
+            )
+            for tier in contract.tiers
+        )
+        unit.session.flush()
+        if bill is None:
+            return None
+        invoice = issue_invoice(unit, bill_for_callers(bill), key="start", at=terms.term(0).start)
+        self._debit(terms, invoice)
+        return reference_to(invoice)
+
+    def quote(self, change: SeatChange) -> SeatQuote:
+        """Compute a change's billing effect without writing anything."""
+        state = state_of(self._unit, read_contract(self._unit))
+        used = seats_in_use(self._unit)
+        try:
+            quote = _rule_quote(state, change, used)
+            renewal = _forecast(quote.next_state, _after(used, change))
+        except RuleRefusal as refusal:
+            _refuse(refusal)
+        return SeatQuote(
+            change=change,
+            bill=bill_for_callers(quote.bill) if quote.bill else None,
+            seats=_counts(quote.next_state.seats),
+            currency=state.terms.currency.code,
+            renewal_at=state.term.end,
+            renewal_before=quote.renewal_before_subtotal,
+            renewal_after=quote.next_renewal_subtotal,
+            renewal_lines=renewal,
+            sentences=quote.sentences,
+        )
+
+    def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
+        """Charge what the quote shows and set the new allocation of the pools."""
+        unit = self._unit
+        unit.lock()
+        repeated = repeated_invoice(unit, key, quote.bill)
+        if repeated is not None:
+            return reference_to(repeated)
+        if self.quote(quote.change) != quote:
+            raise PreviewStaleError
+        contract = read_contract(unit)
+        set_allocation(unit, quote.seats)
+        if quote.bill is None:
+            return None
+        contract.credit_balance += _balance_change(quote.bill)
+        invoice = issue_invoice(unit, quote.bill, key=key, at=unit.at)
+        self._debit(state_of(unit, contract).terms, invoice)
+        return reference_to(invoice)
+
+    def renew(self) -> Renewal | None:
+        """Pass the period's boundary if the unit's instant has reached it; None when it is not due."""
+        unit = self._unit
+        unit.lock()
+        contract = read_contract(unit)
+        if contract.status == ContractStatus.ENDED or unit.at < contract.period_end:
+            return None
+        boundary = contract.period_end
+        renewal = periods.renew(state_of(unit, contract), seats_in_use(unit))
+        state = renewal.next_state
+        seats = _counts(state.seats)
+        if renewal.ended:
+            contract.status = str(state.status)
+            unit.session.flush()
+            return Renewal(at=boundary, invoice=None, seats=seats, ended=True)
+        contract.period_index = state.period_index
+        contract.period_start, contract.period_end = state.term.start, state.term.end
+        contract.credit_balance = state.credit_balance
+        unit.session.execute(
+            update(SeatPool)
+            .where(SeatPool.org_id == unit.org_id)
+            .values(price=SeatPool.next_price)
+            .execution_options(synchronize_session=False)
+        )
+        set_allocation(unit, seats)
+        if renewal.bill is None:
+            return Renewal(at=boundary, invoice=None, seats=seats, ended=False)
+        bill = bill_for_callers(renewal.bill)
+        invoice = issue_invoice(unit, bill, key=f"renewal:{boundary:%Y-%m-%dT%H:%M:%SZ}", at=boundary)
+        outcome = self._collect(state.terms, invoice)
+        declined = outcome is not None and not outcome.approved
+        return Renewal(at=boundary, invoice=reference_to(invoice), seats=seats, ended=False, payment_declined=declined)
+
+    def next_renewal(self) -> Bill | None:
+        """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
+        state = state_of(self._unit, read_contract(self._unit))
+        if state.status is ContractStatus.ENDED:
+            return None
+        bill = periods.renew(state, seats_in_use(self._unit)).bill
+        return bill_for_callers(bill) if bill else None
+
+    def _debit(self, terms: ContractTerms, invoice: Invoice) -> None:
+        """Collect what a plan that is debited at once owes; refuse the whole change when it is declined (rule Q4)."""
+        outcome = self._collect(terms, invoice)
+        if outcome is not None and not outcome.approved:
+            raise PaymentFailedError(outcome.reason or "declined")
+
+    def _collect(self, terms: ContractTerms, invoice: Invoice) -> PaymentOutcome | None:
+        """Ask for the money as the last thing, when everything else is written; None when none is due at once."""
+        if terms.kind is not ContractKind.TEAM or not invoice.amount_due:
+            return None
+        unit = self._unit
+        outcome = self._payments.collect(
+            unit.org_id, invoice.amount_due, invoice.currency, key=f"{unit.org_id}:{invoice.key}"
+        )
+        if outcome.approved:
+            unit.session.add(
+                Payment(
+                    org_id=unit.org_id,
+                    id=new_id(),
+                    invoice_id=invoice.id,
+                    key=invoice.key,
+                    amount=invoice.amount_due,
+                    currency=invoice.currency,
+                    reference=outcome.reference,
+                    at=unit.at,
+                )
+            )
+            unit.session.flush()
+        return outcome
+
+
+def agreed_terms(draft: ContractDraft) -> ContractTerms:
+    """Read a contract's terms.
+
+    Raises:
+        InvalidInputError: Something in them is not possible; the field is named as far as it is known.
+    """
+    if not _RATE.fullmatch(draft.tax_rate):
+        raise InvalidInputError("tax_rate", f"{draft.tax_rate!r} is no decimal number such as 0.25")
+    for tier in draft.tiers:
+        if tier.price < 0 or tier.seats < 0:
+            raise InvalidInputError(f"tiers.{tier.key}", "seats and prices cannot be negative")
+    try:
+        TierLadder(SeatTier(tier.key, tier.name, tier.rank) for tier in draft.tiers)
+    except ValueError as problem:
+        raise InvalidInputError("tiers", str(problem)) from problem
+    try:
+        return contract_terms(
+            ContractKind(draft.kind),
+            anchor=draft.anchor,
+            currency=Currency(draft.currency),
+            cycle=Cycle(draft.cycle),
+            time_zone=draft.time_zone,
+            tax_rate=Fraction(draft.tax_rate),
+            proration=ProrationMethod(draft.proration) if draft.proration else None,
+            reduction=Reduction(draft.reduction),
+            minimum_seats=draft.minimum_seats,
+            auto_renew=draft.auto_renew,
+            renewal_basis=RenewalBasis(draft.renewal_basis) if draft.renewal_basis else None,
+            contract_minimum=draft.contract_minimum,
+            tiers=tuple(Tier(tier.key, tier.name) for tier in sorted(draft.tiers, key=lambda tier: tier.rank)),
+        )
+    except (ValueError, ZoneInfoNotFoundError) as problem:
+        raise InvalidInputError("contract", str(problem).strip("'")) from problem
+
+
+def _contract_row(unit: Unit, terms: ContractTerms, draft: ContractDraft) -> Contract:
+    first = terms.term(0)
+    return Contract(
+        org_id=unit.org_id,
+        kind=str(terms.kind),
+        cycle=str(terms.cycle),
+        anchor=first.start,
+        currency=terms.currency.code,
+        time_zone=terms.time_zone,
+        tax_rate=draft.tax_rate,
+        proration=str(terms.proration),
+        reduction=str(terms.reduction),
+        minimum_seats=terms.minimum_seats,
+        auto_renew=terms.auto_renew,
+        renewal_basis=str(terms.renewal_basis),
+        contract_minimum=dict(terms.contract_minimum),
+        period_index=0,
+        period_start=first.start,
+        period_end=first.end,
+        status=str(ContractStatus.ACTIVE),
+        credit_balance=0,
+    )
+
+
+def _rule_quote(state: ContractState, change: SeatChange, used: Mapping[str, int]) -> charges.SeatQuote:
+    # A unit that waited for its turn while another one renewed the plan counts from the new period's start (rule R6).
+    at = max(change.at, state.term.start)
+    if change.upgrade_from is None:
+        return charges.change_seats(state, change.changes, at, used, _after(used, change))
+    wanted = {tier: number for tier, number in change.changes.items() if number}
+    if list(wanted.values()) != [1]:
+        raise InvalidChangeError("an upgrade is one seat of one tier")
+    return charges.upgrade(state, change.upgrade_from, next(iter(wanted)), at, used)
+
+
+def _after(used: Mapping[str, int], change: SeatChange) -> dict[str, int]:
+    """Return the seats in use once the change has placed people."""
+    placed = change.placed
+    if change.upgrade_from is not None:
+        placed = {change.upgrade_from: -1, **{tier: 1 for tier, number in change.changes.items() if number}}
+    return {tier: max(used.get(tier, 0) + placed.get(tier, 0), 0) for tier in dict.fromkeys([*used, *placed])}
+
+
+def _forecast(state: ContractState, used: Mapping[str, int]) -> tuple[BillLine, ...]:
+    """Return the lines of the next renewal; none for a plan that ends."""
+    bill = periods.renew(state, used).bill
+    return tuple(lines_for_callers(bill)) if bill else ()
+
+
+def _counts(seats: Mapping[str, RuleSeatCount]) -> dict[str, SeatCount]:
+    return {tier: SeatCount(paid=count.paid, next=count.next) for tier, count in seats.items()}
+
+
+def _balance_change(bill: Bill) -> int:
+    """Return what a bill does to the account's balance (rules C2 and C3)."""
+    return -bill.total if bill.type == "credit_note" else -bill.credit_applied
+
+
+def _refuse(refusal: RuleRefusal) -> NoReturn:
+    """Answer with the refusal of the same code."""
+    raise _REFUSALS[refusal.code](**refusal.fields) from refusal

@@ -1,0 +1,208 @@
+"""The tables of the embedded core: the plan as the rules see it, and invoices that are numbered without gaps."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from fractions import Fraction
+
+from sqlalchemy import func, select
+
+from bridge.billing.rules import bills
+from bridge.billing.rules.contracts import (
+    ContractKind,
+    ContractState,
+    ContractStatus,
+    ContractTerms,
+    Reduction,
+    RenewalBasis,
+    SeatCount,
+    Tier,
+    contract_terms,
+)
+from bridge.billing.rules.money import Currency
+from bridge.billing.rules.proration import ProrationMethod
+from bridge.billing.rules.terms import Cycle
+from bridge.domain.identifiers import new_id
+from bridge.errors import IdempotencyConflictError
+from bridge.ports import Bill, BillLine, InvoiceReference
+from bridge.store.models import Contract, Invoice, InvoiceLine, Member, SeatPool
+from bridge.store.pools import read_pools
+from bridge.store.unit import Unit
+
+
+def read_contract(unit: Unit) -> Contract:
+    """Return the organization's contract as the database has it now."""
+    return unit.session.scalars(
+        select(Contract).where(Contract.org_id == unit.org_id).execution_options(populate_existing=True)
+    ).one()
+
+
+def terms_of(contract: Contract, pools: Iterable[SeatPool]) -> ContractTerms:
+    """Return what was agreed, as the rules take it; the tiers stand lowest first."""
+    return contract_terms(
+        ContractKind(contract.kind),
+        anchor=contract.anchor,
+        currency=Currency(contract.currency),
+        cycle=Cycle(contract.cycle),
+        time_zone=contract.time_zone,
+        tax_rate=Fraction(contract.tax_rate),
+        proration=ProrationMethod(contract.proration),
+        reduction=Reduction(contract.reduction),
+        minimum_seats=contract.minimum_seats,
+        auto_renew=contract.auto_renew,
+        renewal_basis=RenewalBasis(contract.renewal_basis),
+        contract_minimum=contract.contract_minimum,
+        tiers=tuple(Tier(pool.tier, pool.name) for pool in sorted(pools, key=lambda pool: pool.rank)),
+    )
+
+
+def state_of(unit: Unit, contract: Contract) -> ContractState:
+    """Return where the plan stands.
+
+    A pool's ``total`` is the next period's allocation: never more than is paid for, so it is what can be assigned now.
+    """
+    pools = read_pools(unit)
+    return ContractState(
+        terms=terms_of(contract, pools),
+        period_index=contract.period_index,
+        status=ContractStatus(contract.status),
+        seats={pool.tier: SeatCount(paid=pool.paid, next=pool.total) for pool in pools},
+        prices={pool.tier: pool.price for pool in pools},
+        next_prices={pool.tier: pool.next_price for pool in pools},
+        credit_balance=contract.credit_balance,
+    )
+
+
+def seats_in_use(unit: Unit) -> dict[str, int]:
+    """Count the seats assigned to active members, by tier; a tier that nobody holds is missing (rule R7)."""
+    rows = unit.session.execute(
+        select(Member.tier, func.count())
+        .where(Member.org_id == unit.org_id, Member.active, Member.tier.is_not(None))
+        .group_by(Member.tier)
+    )
+    return {tier: count for tier, count in rows if tier is not None}
+
+
+def bill_for_callers(bill: bills.Bill) -> Bill:
+    """Return a bill of the rules in the words of the port."""
+    return Bill(
+        type=str(bill.type),
+        reason=str(bill.reason),
+        currency=bill.currency.code,
+        lines=tuple(lines_for_callers(bill)),
+        subtotal=bill.subtotal,
+        tax=bill.tax,
+        total=bill.total,
+        credit_applied=bill.credit_applied,
+        amount_due=bill.amount_due,
+    )
+
+
+def lines_for_callers(bill: bills.Bill) -> Iterable[BillLine]:
+    """Return the lines of a bill in the words of the port."""
+    return (
+        BillLine(
+            kind=str(line.kind),
+            tier=line.tier,
+            quantity=line.quantity,
+            start=line.start,
+            end=line.end,
+            unit_price=line.unit_price,
+            amount=line.amount,
+            formula=line.formula,
+            exact=line.exact_text,
+            explanation=line.share.sentence,
+        )
+        for line in bill.lines
+    )
+
+
+def find_invoice(unit: Unit, key: str) -> Invoice | None:
+    """Return the invoice of a business key, if that fact was billed before."""
+    return unit.session.scalars(select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key == key)).one_or_none()
+
+
+def repeated_invoice(unit: Unit, key: str, bill: Bill | None) -> Invoice | None:
+    """Return the invoice that a repeated key has made already; None for a new key.
+
+    What counts as the same content is what was bought (reason, tiers and quantities), not its price: the repeat may
+    come a second later, when the rest of the period costs less.
+
+    Raises:
+        IdempotencyConflictError: The key billed something else (rule Q5).
+    """
+    invoice = find_invoice(unit, key)
+    if invoice is None:
+        return None
+    billed = sorted(
+        (kind, tier, quantity)
+        for kind, tier, quantity in unit.session.execute(
+            select(InvoiceLine.kind, InvoiceLine.tier, InvoiceLine.quantity).where(
+                InvoiceLine.org_id == unit.org_id, InvoiceLine.invoice_id == invoice.id
+            )
+        )
+    )
+    wanted = sorted((line.kind, line.tier, line.quantity) for line in bill.lines) if bill else []
+    if bill is None or (invoice.reason, billed) != (bill.reason, wanted):
+        raise IdempotencyConflictError(key)
+    return invoice
+
+
+def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime) -> Invoice:
+    """Write an invoice with its lines and the organization's next number, as "NORDLYS-000001".
+
+    Args:
+        unit: The unit; the organization's lock makes the numbers one sequence without gaps.
+        bill: What it says.
+        key: The business fact it bills.
+        at: When it is issued: the boundary for a renewal, however late a worker comes to it.
+    """
+    state = unit.lock()
+    state.invoice_number += 1
+    invoice = Invoice(
+        org_id=unit.org_id,
+        id=new_id(),
+        number=f"{unit.organization().slug.upper()}-{state.invoice_number:06}",
+        key=key,
+        type=bill.type,
+        reason=bill.reason,
+        at=at,
+        currency=bill.currency,
+        subtotal=bill.subtotal,
+        tax=bill.tax,
+        total=bill.total,
+        credit_applied=bill.credit_applied,
+        amount_due=bill.amount_due,
+    )
+    unit.session.add(invoice)
+    unit.session.flush()
+    unit.session.add_all(
+        InvoiceLine(
+            org_id=unit.org_id,
+            invoice_id=invoice.id,
+            position=position,
+            kind=line.kind,
+            tier=line.tier,
+            quantity=line.quantity,
+            start=line.start,
+            end=line.end,
+            unit_price=line.unit_price,
+            amount=line.amount,
+            formula=line.formula,
+            exact=line.exact,
+            explanation=line.explanation,
+        )
+        for position, line in enumerate(bill.lines, 1)
+    )
+    unit.session.flush()
+    return invoice
+
+
+def reference_to(invoice: Invoice) -> InvoiceReference:
+    """Return an invoice as the rest of the product refers to it."""
+    return InvoiceReference(
+        id=str(invoice.id),
+        number=invoice.number,
+        total=invoice.total,
+        amount_due=invoice.amount_due,
+        currency=invoice.currency,
+    )
