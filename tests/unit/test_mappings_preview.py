@@ -220,3 +220,19 @@ def test_bought_seats_go_to_the_line_in_its_order() -> None:
 
 def test_an_overfull_pool_has_no_free_seat() -> None:
     assert Pool(seats=3, used=5).free == 0
+
+
+def test_somebody_who_moves_twice_is_one_move_from_the_seat_they_have_now() -> None:
+    policy = OnExhausted.NEXT_LOWER
+    new_set = MappingSet(2, (MappingRule("eng", GroupCondition("eng"), "premium", on_exhausted=policy),))
+    people = [person(1, "eng", None), person(2, "ops", "premium")]
+
+    # 1 takes standard meanwhile, 2 gives premium up, 1 moves on to it.
+    preview = moves_under(people, gives(ops="premium"), new_set, LADDER, pools((1, 1), (1, 0)))
+
+    assert [(move.member_id, move.from_tier, move.to_tier) for move in preview.moves] == [
+        (1, None, "premium"),
+        (2, "premium", None),
+    ]
+    assert preview.summary == {(None, "premium"): 1, ("premium", None): 1}
+    assert not any(settlement.decision.alert for settlement in preview.settlements)
