@@ -63,17 +63,19 @@ def check_refusal(result: saml.VerifiedAssertion | SignInRefusedError) -> None:
     assert result.detail
 
 
+@settings(deadline=None)
 @given(raw=st.text())
 def test_any_text_is_refused(raw: str) -> None:
     check_refusal(outcome(raw))
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=300))
 def test_any_bytes_are_refused(content: bytes) -> None:
     check_refusal(outcome(base64.b64encode(content).decode()))
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(
     part=st.sampled_from(Signed),
     edits=st.lists(
@@ -95,7 +97,7 @@ def test_a_damaged_response_is_refused_or_says_what_was_signed(
     check(outcome(base64.b64encode(xml).decode()))
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(part=st.sampled_from(Signed), data=st.data())
 def test_a_rearranged_response_is_refused_or_says_what_was_signed(part: Signed, data: st.DataObject) -> None:
     root = etree.fromstring(document(part))
@@ -128,6 +130,7 @@ def rearrange(root: Any, data: st.DataObject) -> None:
             pass
 
 
+@settings(deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), cut=st.integers(0, 60), inserted=st.binary(max_size=4))
 def test_damaged_metadata_is_read_or_refused(place: float, cut: int, inserted: bytes) -> None:
     xml = idp().metadata()

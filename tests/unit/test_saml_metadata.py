@@ -1,4 +1,5 @@
 import base64
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from lxml import etree
 
 from bridge.adapters.saml import check_sso_url, parse_idp_metadata, read_certificate
 from bridge.errors import InvalidInputError
-from bridge.simulator.saml import METADATA, SAMLP, SigningKey, SimulatedIdp
+from bridge.simulator.saml import METADATA, SAMLP, SigningKey, SimulatedIdp, sign_element
 from tests.saml_forgeries import NOW, idp, other_key
 
 # A key that must be refused.
@@ -142,6 +143,36 @@ def test_accepts_metadata_that_is_still_valid() -> None:
     xml = document(attributes='validUntil="2026-03-02T09:00:01Z"')
 
     assert parse_idp_metadata(xml, now=NOW).entity_id == "https://idp.example"
+
+
+def signed_metadata(key: SigningKey) -> bytes:
+    root = etree.fromstring(idp().metadata())
+    root.set("ID", "_metadata")
+    sign_element(root, key)
+    xml: bytes = etree.tostring(root)
+    return xml
+
+
+def test_accepts_metadata_signed_by_the_required_certificate() -> None:
+    certificate = other_key().certificate.decode()
+
+    parsed = parse_idp_metadata(signed_metadata(other_key()), now=NOW, signed_by=certificate)
+
+    assert parsed.entity_id == "https://idp.example/saml"
+
+
+@pytest.mark.parametrize(
+    ("xml", "sentence"),
+    [
+        (lambda: idp().metadata(), "not signed"),
+        (lambda: signed_metadata(idp().key), "another key"),
+        (lambda: signed_metadata(other_key()).replace(b"/sso", b"/evil"), "changed"),
+        (lambda: signed_metadata(other_key()).replace(b"#_metadata", b"#_other"), "refers to"),
+    ],
+)
+def test_refuses_metadata_without_the_required_signature(xml: Callable[[], bytes], sentence: str) -> None:
+    with pytest.raises(InvalidInputError, match=sentence):
+        parse_idp_metadata(xml(), now=NOW, signed_by=other_key().certificate.decode())
 
 
 @pytest.mark.parametrize("url", ["https://idp.example/sso?idpid=C0", "http://127.0.0.1:8080/sso", "http://localhost/"])

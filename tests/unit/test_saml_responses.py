@@ -1,4 +1,5 @@
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from lxml import etree
 from bridge.adapters import saml
 from bridge.adapters.saml import SamlRefusal, SignedPart
 from bridge.errors import SignInRefusedError
-from bridge.simulator.saml import ReceivedRequest, Signed, instant, sign, sign_element
+from bridge.simulator.saml import ReceivedRequest, Signed, encode, instant, sign, sign_element
 from tests.saml_forgeries import (
     ADA,
     ASSERTION,
@@ -281,6 +282,18 @@ def test_takes_the_bearer_confirmation_that_holds() -> None:
     assert verify(signed(add("saml:Assertion/saml:Subject", stale, 1))).in_response_to == REQUEST
 
 
+def test_is_remembered_until_its_last_confirmation_ends() -> None:
+    later = (
+        '<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData '
+        f'InResponseTo="{REQUEST}" Recipient="{SP.acs_url}" NotOnOrAfter="2026-03-02T10:00:00Z"/>'
+        "</saml:SubjectConfirmation>"
+    )
+
+    assertion = verify(signed(add("saml:Assertion/saml:Subject", later)))
+
+    assert assertion.not_on_or_after == NOW + timedelta(hours=1)
+
+
 def test_accepts_the_same_name_qualifier_as_ours() -> None:
     assert verify(signed(put(NAME_ID, SPNameQualifier=SP.entity_id))).name_id == ADA.name_id
 
@@ -350,6 +363,32 @@ def test_accepts_an_assertion_without_attributes() -> None:
 
 
 # Bytes
+
+
+def test_verifies_in_many_threads_at_once() -> None:
+    field = encode(signed(part=Signed.BOTH))
+
+    with ThreadPoolExecutor(8) as threads:
+        names = list(threads.map(lambda _: verify(field).name_id, range(200)))
+
+    assert names == [ADA.name_id] * 200
+
+
+def test_libxmlsec_opens_no_file_once_initialised() -> None:
+    saml.initialise()
+    response = draft()
+    assertion = find(response, ASSERTION)
+    assertion.set("ID", "x")
+    template = xmlsec.template.create(
+        assertion, xmlsec.constants.TransformExclC14N, xmlsec.constants.TransformRsaSha256, ns="ds"
+    )
+    assertion.append(template)
+    xmlsec.template.add_reference(template, xmlsec.constants.TransformSha256, uri=f"file://{__file__}")
+    context = xmlsec.SignatureContext()
+    context.key = xmlsec.Key.from_memory(idp().key.private_key, xmlsec.constants.KeyDataFormatPem)
+
+    with pytest.raises(xmlsec.Error):
+        context.sign(template)
 
 
 @pytest.mark.parametrize("raw", ["%%%", "é", "YWJj=YWJj", "a"])

@@ -7,7 +7,7 @@ Source: SAML profiles §4.1.4 (web browser SSO), SAML core §2.5, SAML bindings 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The bearer confirmation that holds: the signed ``InResponseTo`` and the end of its use (exclusive)."""
+    """The bearer confirmation that holds: the signed ``InResponseTo``, and until when any of them may be used."""
 
     in_response_to: str | None
     not_on_or_after: datetime
@@ -125,10 +125,19 @@ def _confirmation(assertion: Any, expected: Expectation) -> Confirmation:
     problem = refused(SamlRefusal.SUBJECT_CONFIRMATION, "The assertion has no bearer confirmation with its data")
     for position, data in enumerate(_bearer_data(assertion)):
         try:
-            return _checked_confirmation(data, expected)
+            return replace(_checked_confirmation(data, expected), not_on_or_after=_last_use(assertion))
         except SignInRefusedError as refusal:
             problem = refusal if position == 0 else problem
     raise problem
+
+
+def _last_use(assertion: Any) -> datetime:
+    """Return the end of the last confirmation: until then the assertion must be remembered as used."""
+    return max(
+        _instant(data, "NotOnOrAfter", SamlRefusal.SUBJECT_CONFIRMATION)
+        for data in _bearer_data(assertion)
+        if data.get("NotOnOrAfter") is not None
+    )
 
 
 def _bearer_data(assertion: Any) -> Iterator[Any]:

@@ -61,10 +61,10 @@ def check_structure(xml: bytes) -> None:
     if root.tag != _RESPONSE:
         raise refused(SamlRefusal.NOT_A_RESPONSE, f"The document is {shown(root.tag)}, not a SAML 2.0 Response")
     _check_nodes(root)
-    _check_ids(root)
+    check_unique_ids(root)
     _check_assertions(root)
     for signature in root.iter(_SIGNATURE):
-        _check_signature(root, signature)
+        _check_place(root, signature)
     _check_stray_cryptography(root)
 
 
@@ -80,7 +80,12 @@ def _check_nodes(root: Any) -> None:
         raise refused(SamlRefusal.FORBIDDEN_CONTENT, "The document has content outside the Response")
 
 
-def _check_ids(root: Any) -> None:
+def check_unique_ids(root: Any) -> None:
+    """Refuse a document in which a reference to an ID could mean two elements.
+
+    Raises:
+        SignInRefusedError: With the ID that occurs twice.
+    """
     seen: set[str] = set()
     for element in root.iter():
         for name in _ID_ATTRIBUTES:
@@ -107,12 +112,21 @@ def _check_assertions(root: Any) -> None:
         raise refused(SamlRefusal.NOT_A_RESPONSE, "The response contains another response")
 
 
-def _check_signature(root: Any, signature: Any) -> None:
+def _check_place(root: Any, signature: Any) -> None:
     signed = signature.getparent()
     if signed is None or (signed is not root and signed.tag != _ASSERTION):
         raise refused(SamlRefusal.SIGNATURE_PLACE, "A signature is neither in the response nor in its assertion")
     if len(signed.findall(_SIGNATURE)) > 1:
         raise refused(SamlRefusal.SIGNATURE_PLACE, "One element carries more than one signature")
+    check_signature(signed, signature)
+
+
+def check_signature(signed: Any, signature: Any) -> None:
+    """Refuse a signature that is anything but an ordinary one over ``signed``, the element that carries it.
+
+    Raises:
+        SignInRefusedError: With the code of what is unusual about it.
+    """
     parts = _children(signature)
     if parts not in (["SignedInfo", "SignatureValue"], ["SignedInfo", "SignatureValue", "KeyInfo"]):
         raise refused(SamlRefusal.SIGNATURE_STRUCTURE, f"A signature has the parts {shown(parts)}")

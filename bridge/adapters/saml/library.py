@@ -24,8 +24,9 @@ from onelogin.saml2.response import OneLogin_Saml2_Response
 from onelogin.saml2.settings import OneLogin_Saml2_Settings
 from onelogin.saml2.utils import OneLogin_Saml2_Utils
 
+from bridge.adapters.saml.gate import check_signature, check_unique_ids
 from bridge.adapters.saml.refusals import SamlRefusal, refused
-from bridge.adapters.saml.xml import SAML, SAMLP
+from bridge.adapters.saml.xml import DS, SAML, SAMLP
 from bridge.errors import SignInRefusedError
 
 _ERROR = OneLogin_Saml2_ValidationError
@@ -88,6 +89,21 @@ def verify_signatures(
         raise refused(reason, _sentence(problem)) from problem
     except Exception as problem:  # the library raises bare Exceptions, and no document may become a 500
         raise refused(SamlRefusal.MALFORMED, f"The response could not be processed: {_sentence(problem)}") from problem
+
+
+def verify_metadata_signature(root: Any, certificate: str) -> None:
+    """Verify that a metadata document (its root element) was signed, as a whole, by this certificate (PEM).
+
+    Raises:
+        SignInRefusedError: When it is unsigned, signed in an unusual way, or by another key.
+    """
+    signatures = root.findall(f"{{{DS}}}Signature")
+    if len(signatures) != 1:
+        raise refused(SamlRefusal.NO_SIGNATURE, "the document is not signed")
+    check_unique_ids(root)
+    check_signature(root, signatures[0])
+    if not OneLogin_Saml2_Utils.validate_sign(root, xpath="/*/ds:Signature", multicerts=[certificate]):
+        raise refused(SamlRefusal.BAD_SIGNATURE, "the document was signed by another key, or changed since")
 
 
 def _verify(response: Any, certificates: tuple[str, ...]) -> VerifiedDocument:

@@ -14,9 +14,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from bridge.adapters.saml.library import verify_metadata_signature
 from bridge.adapters.saml.requests import REDIRECT_BINDING
 from bridge.adapters.saml.xml import DS, METADATA, SAMLP, UnsafeXmlError, parse_instant, read_xml, text_of
-from bridge.errors import InvalidInputError
+from bridge.errors import InvalidInputError, SignInRefusedError
 
 MAX_METADATA_BYTES: Final = 256 * 1024
 MAX_FEDERATION_BYTES: Final = 512 * 1024
@@ -48,18 +49,26 @@ class IdpMetadata:
     wants_signed_requests: bool
 
 
-def parse_idp_metadata(xml: bytes, *, now: datetime, entity_id: str | None = None) -> IdpMetadata:
+def parse_idp_metadata(
+    xml: bytes, *, now: datetime, entity_id: str | None = None, signed_by: str | None = None
+) -> IdpMetadata:
     """Read the metadata document of an identity provider.
 
     Args:
         xml: The document, of one entity (256 kB) or of a federation (512 kB).
         now: Aware instant, to refuse a document whose ``validUntil`` has passed.
         entity_id: The entity to take out of a document with several identity providers.
+        signed_by: Certificate (PEM) whose signature over the whole document is required, such as a federation's.
 
     Raises:
         InvalidInputError: Of the field ``metadata``, with what to do about it.
     """
     root = _read(xml)
+    if signed_by is not None:
+        try:
+            verify_metadata_signature(root, signed_by)
+        except SignInRefusedError as problem:
+            raise _invalid(f"its signature is required and does not hold: {problem.detail}") from problem
     entity = _choose(_identity_providers(root), entity_id)
     _check_validity([root, entity], now)
     name = (entity.get("entityID") or "").strip()

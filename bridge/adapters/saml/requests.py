@@ -1,4 +1,7 @@
-"""What we send to an identity provider: authentication requests and our own metadata."""
+"""What we send to an identity provider: authentication requests and our own metadata.
+
+Built as trees: python3-saml fills string templates without escaping, which an ``&`` in an address breaks.
+"""
 
 import base64
 import secrets
