@@ -103,9 +103,7 @@ def request_id_from(claimed: str | None) -> str:
 @contextmanager
 def bound_ids(**ids: str | int | None) -> Iterator[None]:
     """Add identifiers (request_id, org_id, ...) to every log line written inside the block."""
-    with structlog.contextvars.bound_contextvars(
-        **{key: value for key, value in ids.items() if value is not None}
-    ):
+    with structlog.contextvars.bound_contextvars(**{key: value for key, value in ids.items() if value is not None}):
         yield
 
 

@@ -4,7 +4,6 @@ import textwrap
 from typing import Any
 
 import yaml
-from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
 from bridge.config.settings import Settings
@@ -95,13 +94,10 @@ def _yaml(value: object) -> str:
 
 
 def _limits(info: FieldInfo) -> str:
-    """Return the numeric bounds as a sentence, or nothing."""
-    low = high = None
-    for bound in info.metadata:
-        if isinstance(bound, Ge):
-            low = f"{bound.ge}"
-        elif isinstance(bound, Gt):
-            low = f"more than {bound.gt}"
-        elif isinstance(bound, Le):
-            high = f"{bound.le}"
-    return f" ({low} to {high})" if low and high else ""
+    """Return the numeric bounds in words, or nothing."""
+    signs = ("ge", "gt", "le")
+    bounds = {sign: getattr(bound, sign) for bound in info.metadata for sign in signs if hasattr(bound, sign)}
+    if "le" not in bounds:
+        return ""
+    low = f"more than {bounds['gt']}" if "gt" in bounds else f"{bounds['ge']}"
+    return f" ({low} to {bounds['le']})"

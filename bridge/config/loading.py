@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from bridge.config.keys import HOW_TO_CREATE
 from bridge.config.settings import Settings, default_embedded_path
@@ -105,7 +104,7 @@ def _has_password(url: str) -> bool:
     return parts.password is not None or "password=" in parts.query
 
 
-def _describe(detail: ErrorDetails, places: Mapping[Key, str]) -> str:
+def _describe(detail: Mapping[str, Any], places: Mapping[Key, str]) -> str:
     path: Key = tuple(detail["loc"])
     place = next((places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in places), None)
     if detail["type"] == "extra_forbidden":

@@ -264,8 +264,11 @@ def test_data_survives_the_kill_of_everything_at_once(
     guard = main.parent()
     assert guard is not None
 
-    for pid in (service.pid, guard.pid, main.pid, *(child.pid for child in main.children(recursive=True))):
-        os.kill(pid, signal.SIGKILL)
+    everything = [service.pid, guard.pid, main.pid, *(child.pid for child in main.children(recursive=True))]
+
+    for pid in everything:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     server.start()
 
     with psycopg.connect(server.dsn("app")) as connection:

@@ -281,12 +281,12 @@ def test_a_key_may_be_hexadecimal_or_base64(text: str, tmp_path: Path) -> None:
 
 def test_a_key_file_is_refused_by_the_line_of_the_bad_key(tmp_path: Path) -> None:
     path = tmp_path / "keys"
-    path.write_text(f"{KEY}\nshort\n")
+    path.write_text(f"{KEY}\nhunter2\n")
 
     with pytest.raises(ConfigurationError, match="keys:2") as refused:
         read_keys_file(path)
 
-    assert str(refused.value) == f"{path}:2: the key has 3 bytes; at least 32 are needed"
+    assert str(refused.value) == f"{path}:2: the key has 5 bytes; at least 32 are needed"
 
 
 @pytest.mark.parametrize("content", [None, "# only a comment\n"])
