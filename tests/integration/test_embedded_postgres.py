@@ -21,7 +21,7 @@ import pytest
 
 from bridge.errors import ConfigurationError
 from bridge.store.embedded import EmbeddedPostgres
-from bridge.store.embedded_files import MAJOR_VERSION, programs, try_lock
+from bridge.store.embedded_files import MAJOR_VERSION, SystemUser, open_programs, programs, try_lock
 from tests.postgres import quickest_folder
 
 ROOT = Path(__file__).parents[2]
@@ -568,3 +568,21 @@ def test_a_lock_is_free_as_soon_as_its_holder_is_killed(short_tmp: Path) -> None
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
     holder.communicate()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="the server runs as another user for root only")
+def test_as_root_programs_installed_under_a_closed_folder_and_a_strict_umask_become_usable(short_tmp: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    bin_folder = short_tmp / "root" / "pginstall18" / "bin"
+    bin_folder.mkdir(parents=True)
+    (bin_folder / "postgres").write_text("#!/bin/sh\necho works\n")
+    for path in (bin_folder / "postgres", bin_folder, bin_folder.parent, bin_folder.parent.parent):
+        path.chmod(0o700)
+
+    open_programs(bin_folder, SystemUser(nobody.pw_uid, nobody.pw_gid))
+
+    done = subprocess.run(
+        [bin_folder / "postgres"], check=True, capture_output=True, text=True, user=nobody.pw_uid, extra_groups=[]
+    )
+    assert done.stdout == "works\n"
+    assert (short_tmp / "root").stat().st_mode & 0o777 == 0o701
