@@ -4,7 +4,7 @@ import uuid
 
 from sqlalchemy import select
 
-from bridge.billing.rules.money import format_money
+from bridge.billing.rules.money import Currency, format_money
 from bridge.ports import Message
 from bridge.store.models import Alert, Invoice, InvoiceLine, Member, Organization, SeatPool
 from bridge.store.unit import Unit
@@ -37,7 +37,7 @@ def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
             "",
             *(line.formula for line in lines),
             "",
-            f"Amount due: {format_money(invoice.amount_due, invoice.currency)}",
+            f"Amount due: {format_money(invoice.amount_due, Currency(invoice.currency))}",
         ]
     )
     return Message(to=claim.to, subject=f"Invoice {invoice.number}", text=text, key=claim.key)

@@ -87,7 +87,7 @@ def _contained(event: str, org_id: OrgId) -> Iterator[None]:
         yield
     except Exception as error:
         code = error.code if isinstance(error, BridgeError) else type(error).__name__
-        log.error(event, org_id=str(org_id), error=code, exc_info=error)
+        log.exception(event, org_id=str(org_id), error=code)
 
 
 Task = Callable[[Runtime], int]
