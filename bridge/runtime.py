@@ -24,6 +24,7 @@ from bridge.store.secrets import SecretBox
 from bridge.store.unit import Unit, bind_organization
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.organizations import CreatedOrganization, OrganizationDraft, create_organization
+from bridge.usecases.renew_contract import pass_boundaries
 
 log = structlog.get_logger()
 
@@ -90,6 +91,7 @@ class Runtime:
             request_id=request_id or current_request_id() or str(new_id()),
             audit_key=self.secrets.derive("audit"),
             billing_factory=lambda unit: BuiltinBilling(unit, self.payments),
+            on_lock=pass_boundaries,
         )
 
     def create_organization(

@@ -26,6 +26,7 @@ class Unit:
         at: The instant of the whole unit, aware, in UTC: everything it writes carries it.
         audit_key: Key of the audit chain's HMAC.
         billing_factory: Binds the billing core to this unit.
+        on_lock: Runs once, when the lock has just been taken: what must come before anything else is written.
     """
 
     session: Session
@@ -35,6 +36,7 @@ class Unit:
     request_id: str
     audit_key: bytes
     billing_factory: Callable[["Unit"], BillingCore]
+    on_lock: Callable[["Unit"], None] | None = None
     _billing: BillingCore | None = field(default=None, repr=False)
     _state: OrganizationState | None = field(default=None, repr=False)
 
@@ -45,11 +47,14 @@ class Unit:
             self._billing = self.billing_factory(self)
         return self._billing
 
-    def lock(self) -> OrganizationState:
+    def lock(self, *, settle: bool = True) -> OrganizationState:
         """Lock the organization's state row: the first thing every writing use case does.
 
         Writers of one organization queue here, so they take every other lock in any order they like, and what they
         read afterwards is settled.
+
+        Args:
+            settle: Run :attr:`on_lock` when the lock is new; only what runs there says no.
         """
         if self._state is None:
             self._state = self.session.scalars(
@@ -58,6 +63,8 @@ class Unit:
                 .with_for_update()
                 .execution_options(populate_existing=True)
             ).one()
+            if settle and self.on_lock is not None:
+                self.on_lock(self)
         return self._state
 
     def organization(self) -> Organization:

@@ -1,10 +1,10 @@
 """Who gets which seat: the pure rules decide, conditional updates take, a decision record says why."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 
 from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import MemberId, new_id
@@ -37,7 +37,7 @@ from mappings.allocation import (
     wish,
 )
 from mappings.resolution import Entitlement, resolve
-from mappings.rules import MappingSet, PersonFacts
+from mappings.rules import MappingSet, OnExhausted, PersonFacts
 from mappings.tiers import ANY, UNASSIGNED, TierLadder
 
 
@@ -47,6 +47,12 @@ class Placement:
 
     ladder: TierLadder
     mapping_set: MappingSet
+
+    @property
+    def takes_lower(self) -> bool:
+        """Whether somebody may be on a lower tier than they wait for."""
+        policies = {self.mapping_set.on_exhausted, *(rule.on_exhausted for rule in self.mapping_set.rules)}
+        return OnExhausted.NEXT_LOWER in policies
 
 
 def read_placement(unit: Unit) -> Placement:
@@ -207,47 +213,55 @@ def _action(decision: SeatDecision) -> str:
 def promote_waiting(unit: Unit, freed: Iterable[str | None]) -> list[MemberId]:
     """Give freed or bought seats to who waits for them, longest wait first; nobody is evicted.
 
-    A person who moves up frees the seat they had, which goes to the next in line.
+    Each time the first person in line who can use a free seat gets the best one they wish; the seat they leave, if any,
+    is free for the next. :func:`mappings.preview.moves_under_pool` shows the same before it is done.
 
     Args:
         unit: The unit.
-        freed: Tiers that may have a free seat now; None entries are passed over.
+        freed: Tiers that may have a free seat now; None entries are passed over, and with no other nothing is done.
 
     Returns:
         Who was promoted, in order.
     """
+    if all(tier is None for tier in freed):
+        return []
+    unit.session.flush()
     promoted: list[MemberId] = []
-    queue = list(dict.fromkeys(tier for tier in freed if tier is not None))
-    placement = read_placement(unit) if queue else None
-    while queue:
-        tier = queue.pop(0)
-        while (member := _first_in_line(unit, tier, exclude=promoted)) is not None:
-            before = member.tier, member.waiting_for
-            released = settle_seat(unit, member, Occasion.PROMOTION, placement)
-            if (member.tier, member.waiting_for) == before:
-                break
-            if member.tier != before[0]:
-                promoted.append(member.id)
-            if released is not None and released not in queue:
-                queue.append(released)
+    passed_over: set[MemberId] = set()
+    placement = read_placement(unit)
+    while (member := _first_in_line(unit, placement, passed_over)) is not None:
+        before = holding_of(member)
+        released = settle_seat(unit, member, Occasion.PROMOTION, placement)
+        if released is not None:
+            passed_over.clear()
+        if holding_of(member) == before:
+            passed_over.add(member.id)
+        elif member.tier != before.tier and member.id not in promoted:
+            promoted.append(member.id)
     if promoted:
         resolve_seat_alerts(unit)
     return promoted
 
 
-def _first_in_line(unit: Unit, tier: str, exclude: list[MemberId]) -> Member | None:
-    """Return who has waited longest for this tier, or for any, if the tier has a free seat."""
-    pool = next((pool for pool in read_pools(unit) if pool.tier == tier), None)
-    if pool is None or pool.used >= pool.total:
+def _first_in_line(unit: Unit, placement: Placement, passed_over: Collection[MemberId]) -> Member | None:
+    """Return who has waited longest of those who may use a seat that is free now."""
+    free = [pool.tier for pool in read_pools(unit) if pool.used < pool.total]
+    if not free:
         return None
+    usable = [Member.waiting_for.in_([*free, ANY])]
+    if placement.takes_lower:
+        # Who waits for a better tier may take this one meanwhile.
+        usable += [
+            and_(
+                Member.waiting_for.is_not(None),
+                Member.waiting_for.not_in([tier, *placement.ladder.below(tier)]),
+                or_(Member.tier.is_(None), Member.tier.in_(placement.ladder.below(tier))),
+            )
+            for tier in free
+        ]
     return unit.session.scalars(
         select(Member)
-        .where(
-            Member.org_id == unit.org_id,
-            Member.active,
-            or_(Member.waiting_for == tier, Member.waiting_for == ANY),
-            Member.id.not_in(exclude),
-        )
+        .where(Member.org_id == unit.org_id, Member.active, or_(*usable), Member.id.not_in(passed_over))
         .order_by(Member.waiting_since, Member.id)
         .limit(1)
     ).one_or_none()

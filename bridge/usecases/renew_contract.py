@@ -1,0 +1,247 @@
+"""A period's end: the next one is billed in advance, or the plan ends; and the terms that count from there."""
+
+from dataclasses import replace
+
+from sqlalchemy import insert, or_, select, update
+
+from bridge.domain.actors import SYSTEM
+from bridge.domain.identifiers import new_id
+from bridge.domain.roles import Permission
+from bridge.errors import InvalidInputError, PlanEndedError
+from bridge.ports import Renewal
+from bridge.store.journal import record
+from bridge.store.models import AuditEntry, Contract, Decision, Member, SeatPool
+from bridge.store.pools import pools_snapshot, read_pools, set_allocation
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_seat_alerts
+from bridge.usecases.assign_seats import promote_waiting
+from mappings.reasons import SeatReason
+
+#: More than anybody grants, and far from what the column holds.
+MAX_MINOR_UNITS = 10**15
+
+
+def pass_boundaries(unit: Unit) -> None:
+    """Pass every boundary that the unit's instant has reached, before anything else is written (rule R6).
+
+    Each writing unit does this when it takes the lock, so that the seats in use are counted as they were at the
+    boundary (rule R7) and no purchase is prorated in a period that is over, however late a worker comes.
+    """
+    due = select(Contract.org_id).where(
+        Contract.org_id == unit.org_id, Contract.status == "active", Contract.period_end <= unit.at
+    )
+    while unit.session.scalar(due) is not None:
+        renew_contract(unit)
+
+
+def renew_contract(unit: Unit) -> Renewal | None:
+    """Pass the contract's next boundary if the unit's instant has reached it.
+
+    The period that begins is billed and its invoice sent. Without auto-renewal the plan ends instead: its members
+    become unassigned, their data stays and purchases are refused from then on. A declined payment raises an alert
+    and holds nothing up.
+
+    Returns:
+        What happened; None when no boundary is due. Call it again: several may be.
+
+    Source: rules R1 to R7.
+    """
+    unit.lock(settle=False)
+    system = replace(unit, actor=SYSTEM)
+    renewal = system.billing.renew()
+    if renewal is None:
+        return None
+    if renewal.ended:
+        _end_plan(system, renewal)
+        return renewal
+    invoice = renewal.invoice
+    record(
+        system,
+        "contract.renewed",
+        subject_kind="contract",
+        subject_id=system.org_id,
+        reason="renewal",
+        body={
+            "boundary": renewal.at.isoformat(),
+            "seats": {tier: count.next for tier, count in renewal.seats.items()},
+            "invoice": invoice.id if invoice else None,
+            "total": invoice.total if invoice else 0,
+        },
+    )
+    if invoice is not None:
+        queue_delivery(system, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
+    if renewal.payment_declined:
+        raise_alert(system, "renewal_payment_declined")
+    promote_waiting(system, list(renewal.seats))
+    system.session.flush()
+    return renewal
+
+
+def _end_plan(unit: Unit, renewal: Renewal) -> None:
+    """Take every seat, place in line and pin, in sets; nobody is removed (rule R5)."""
+    unit.session.flush()
+    snapshot = {tier: {"total": 0, "used": 0} for tier in pools_snapshot(unit)}
+    entry = record(
+        unit,
+        "plan.ended",
+        subject_kind="contract",
+        subject_id=unit.org_id,
+        reason=str(SeatReason.PLAN_ENDED),
+        body={"boundary": renewal.at.isoformat()},
+    )
+    unit.session.flush()
+    touched = (
+        Member.org_id == unit.org_id,
+        or_(Member.tier.is_not(None), Member.waiting_for.is_not(None), Member.pinned),
+    )
+    rows = unit.session.execute(select(Member.id, Member.tier).where(*touched)).all()
+    if rows:
+        common = _end_decision(unit, entry, snapshot)
+        unit.session.execute(
+            insert(Decision),
+            [{**common, "id": new_id(), "member_id": member_id, "from_tier": tier} for member_id, tier in rows],
+        )
+        unit.session.execute(
+            update(Member)
+            .where(
+                *touched,
+                Decision.org_id == Member.org_id,
+                Decision.member_id == Member.id,
+                Decision.seq == entry.seq,
+            )
+            .values(
+                tier=None,
+                granted_by=None,
+                pinned=False,
+                waiting_for=None,
+                waiting_since=None,
+                decision_id=Decision.id,
+                modified_at=unit.at,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    unit.session.execute(
+        update(SeatPool)
+        .where(SeatPool.org_id == unit.org_id)
+        .values(used=0)
+        .execution_options(synchronize_session=False)
+    )
+    set_allocation(unit, renewal.seats)
+    # People whom the caller has read before hold a seat no more.
+    unit.session.expire_all()
+    resolve_seat_alerts(unit)
+    raise_alert(unit, "plan_ended")
+    unit.session.flush()
+
+
+def _end_decision(unit: Unit, entry: AuditEntry, pools: dict[str, dict[str, int]]) -> dict[str, object]:
+    """Return what all decisions of the plan's end have in common."""
+    return {
+        "org_id": unit.org_id,
+        "seq": entry.seq,
+        "at": unit.at,
+        "occasion": str(SeatReason.PLAN_ENDED),
+        "to_tier": None,
+        "reason": str(SeatReason.PLAN_ENDED),
+        "granted_by": None,
+        "waiting_for": None,
+        "groups": [],
+        "rule": None,
+        "losing_rules": [],
+        "mapping_version": unit.state().mapping_version,
+        "pools": pools,
+        "invoice_id": None,
+        "request_id": unit.request_id,
+        "actor": str(unit.actor),
+    }
+
+
+def set_price(unit: Unit, tier: str, price: int) -> None:
+    """Set the price that a seat of a tier has from the next renewal on (rule R4).
+
+    For the operator: no page and no API of a customer offers it.
+
+    Args:
+        unit: The unit.
+        tier: Which tier.
+        price: Minor units for one seat and period.
+
+    Raises:
+        ForbiddenError: The actor may not change the plan.
+        InvalidInputError: There is no such tier, or the price is negative.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+    pools = {pool.tier: pool for pool in read_pools(unit)}
+    if tier not in pools:
+        raise InvalidInputError("tier", f"there is no tier {tier!r}; there is {', '.join(pools)}")
+    if not 0 <= price <= MAX_MINOR_UNITS:
+        raise InvalidInputError("price", f"must be 0 to {MAX_MINOR_UNITS} minor units")
+    before = pools[tier].next_price
+    pools[tier].next_price = price
+    record(
+        unit,
+        "contract.price_changed",
+        subject_kind="contract",
+        subject_id=unit.org_id,
+        reason="price",
+        body={"tier": tier, "from": before, "to": price},
+    )
+
+
+def set_auto_renew(unit: Unit, *, value: bool) -> None:
+    """Say whether the plan renews by itself at its next boundary, or ends there (rule R5).
+
+    Raises:
+        ForbiddenError: The actor may not change the plan.
+        PlanEndedError: It has ended already.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+    contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+    if contract.status != "active":
+        raise PlanEndedError
+    if contract.auto_renew == value:
+        return
+    contract.auto_renew = value
+    record(
+        unit,
+        "contract.auto_renew_changed",
+        subject_kind="contract",
+        subject_id=unit.org_id,
+        reason="auto_renew",
+        body={"to": value},
+    )
+
+
+def grant_credit(unit: Unit, amount: int) -> int:
+    """Put a credit on the account, to be used before money and never paid out (rules C2 and C3).
+
+    For the operator: no page and no API of a customer offers it.
+
+    Args:
+        unit: The unit.
+        amount: Minor units of the contract's currency, above 0.
+
+    Returns:
+        The balance afterwards.
+
+    Raises:
+        ForbiddenError: The actor may not change the plan.
+        InvalidInputError: The amount is not above 0.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+    if not 0 < amount <= MAX_MINOR_UNITS:
+        raise InvalidInputError("amount", f"must be 1 to {MAX_MINOR_UNITS} minor units")
+    contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+    contract.credit_balance += amount
+    record(
+        unit,
+        "contract.credit_granted",
+        subject_kind="contract",
+        subject_id=unit.org_id,
+        reason="credit",
+        body={"amount": amount, "balance": contract.credit_balance},
+    )
+    return contract.credit_balance
