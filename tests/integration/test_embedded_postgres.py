@@ -582,7 +582,13 @@ def test_as_root_programs_installed_under_a_closed_folder_and_a_strict_umask_bec
     open_programs(bin_folder, SystemUser(nobody.pw_uid, nobody.pw_gid))
 
     done = subprocess.run(
-        [bin_folder / "postgres"], check=True, capture_output=True, text=True, user=nobody.pw_uid, extra_groups=[]
+        [bin_folder / "postgres"],
+        check=True,
+        capture_output=True,
+        text=True,
+        user=nobody.pw_uid,
+        group=nobody.pw_gid,
+        extra_groups=[],
     )
     assert done.stdout == "works\n"
     assert (short_tmp / "root").stat().st_mode & 0o777 == 0o701
