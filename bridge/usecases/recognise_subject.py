@@ -1,0 +1,204 @@
+"""Who a subject of an identity provider is: known by a link, by its own directory, or by a verified address."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import func, or_, select
+
+from bridge.domain.documents import comparison_key
+from bridge.domain.identifiers import ConnectionId
+from bridge.domain.roles import Role
+from bridge.errors import SignInRefusedError
+from bridge.store.directory import get_member, manual_connection
+from bridge.store.models import Connection, Domain, Identity, Member
+from bridge.store.unit import Unit
+
+MAX_NAME_CHARACTERS = 500
+"""No address, name or group of a real person is longer; a database index takes no text without end."""
+MAX_ASSERTION_ID_CHARACTERS = 256
+MAX_GROUPS = 5000
+
+
+class SignInRefusal(StrEnum):
+    """Why a verified assertion signs nobody in: the ``reason`` in the sign-in log."""
+
+    CONNECTION_DISABLED = "connection_disabled"
+    OTHER_ISSUER = "other_issuer"
+    OVERSIZED = "oversized"
+    UNKNOWN_REQUEST = "unknown_request"
+    FOREIGN_BROWSER = "foreign_browser"
+    NOT_REQUESTED = "not_requested"
+    REPLAYED = "replayed"
+    DEACTIVATED = "deactivated"
+    OWNER_NEEDS_LINK = "owner_needs_link"
+    OUTSIDE_DOMAINS = "outside_domains"
+    SOMEBODY_ELSE = "somebody_else"
+    JIT_OFF = "jit_off"
+    NO_SEAT = "no_seat_rejected"
+    NOT_POSSIBLE = "not_possible"
+
+
+class LinkedBy(StrEnum):
+    """How a subject came to be a member."""
+
+    JIT = "jit"
+    DIRECTORY = "directory"
+    DOMAIN = "domain"
+
+
+@dataclass(frozen=True, slots=True)
+class AssertedSubject:
+    """What an identity provider's verified, signed answer says about one person.
+
+    Args:
+        in_response_to: The *signed* id of the request it answers; None when the sign-in began at the IdP.
+        expires_at: The first instant at which the assertion can no longer be played back, skew included.
+        groups: None when the IdP said nothing of groups, which is not "no groups".
+        groups_overage: The IdP said that there are too many groups to name.
+    """
+
+    connection_id: ConnectionId
+    issuer: str
+    subject: str
+    assertion_id: str
+    in_response_to: str | None
+    expires_at: datetime
+    email: str | None
+    given_name: str | None = None
+    family_name: str | None = None
+    display_name: str | None = None
+    groups: frozenset[str] | None = None
+    groups_overage: bool = False
+
+    @property
+    def user_name(self) -> str:
+        """The userName a directory would most likely give: the NameID if it is an address, else the address."""
+        return self.subject if "@" in self.subject or self.email is None else self.email
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A member, and how the subject was found to be them; None for a link that was made before."""
+
+    member: Member
+    linked_by: LinkedBy | None
+
+
+def refused(reason: SignInRefusal, detail: str) -> SignInRefusedError:
+    """Return the refusal to raise; ``detail`` is a sentence for whoever reads the sign-in log."""
+    return SignInRefusedError(reason, detail)
+
+
+def check_sizes(asserted: AssertedSubject) -> None:
+    """Refuse what could not be stored.
+
+    Raises:
+        SignInRefusedError: A text or the list of groups is longer than any real one.
+    """
+    texts = [getattr(asserted, part.name) for part in fields(asserted)] + list(asserted.groups or ())
+    if any(isinstance(text, str) and len(text) > MAX_NAME_CHARACTERS for text in texts):
+        raise refused(SignInRefusal.OVERSIZED, f"A name, address or group has more than {MAX_NAME_CHARACTERS} letters")
+    if len(asserted.assertion_id) > MAX_ASSERTION_ID_CHARACTERS:
+        raise refused(SignInRefusal.OVERSIZED, "The assertion's ID is too long")
+    if len(asserted.groups or ()) > MAX_GROUPS:
+        raise refused(SignInRefusal.OVERSIZED, f"The assertion names more than {MAX_GROUPS} groups")
+
+
+def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
+    """Find who the subject is; None for somebody new.
+
+    A NameID is trusted to be the userName in the directory of the very connection that asserts it. An address is
+    trusted less, because people can often change it themselves: it finds only people whom no directory manages, inside
+    the verified domains (T12). An owner is found by a link made by hand, never by a name or an address (T14).
+
+    Raises:
+        SignInRefusedError: The name or address is somebody's, and nothing says that the subject is that person.
+    """
+    identity = unit.session.get(Identity, (unit.org_id, connection.id, asserted.issuer, asserted.subject))
+    if identity is not None:
+        return Recognised(get_member(unit, identity.member_id), None)
+    found = _in_directory(unit, connection, asserted) or _by_verified_address(unit, connection, asserted)
+    if found is None:
+        _refuse_namesake(unit, asserted)
+    elif Role(found.member.role).is_owner:
+        raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this NameID by hand")
+    return found
+
+
+def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
+    """Find the person whom the connection's own directory pushed under this NameID as userName."""
+    member = unit.session.scalars(
+        select(Member).where(
+            Member.org_id == unit.org_id,
+            Member.connection_id == connection.id,
+            Member.source == "scim",
+            Member.user_name_key == comparison_key(asserted.subject),
+        )
+    ).one_or_none()
+    return None if member is None else Recognised(member, LinkedBy.DIRECTORY)
+
+
+def _by_verified_address(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
+    """Find a person whom no directory manages, by an address that this connection may speak for."""
+    if asserted.email is None or not _speaks_for(unit, connection, asserted.email):
+        return None
+    key = comparison_key(asserted.email)
+    member = unit.session.scalars(
+        select(Member)
+        .where(
+            Member.org_id == unit.org_id,
+            Member.connection_id == manual_connection(unit).id,
+            or_(Member.email_key == key, Member.user_name_key == key),
+        )
+        .order_by(Member.position)
+        .limit(1)
+    ).one_or_none()
+    return None if member is None else Recognised(member, LinkedBy.DOMAIN)
+
+
+def _speaks_for(unit: Unit, connection: Connection, email: str) -> bool:
+    """Tell whether the address is in a verified domain that is this connection's, or nobody's in particular."""
+    name = comparison_key(email).rpartition("@")[2]
+    return bool(
+        unit.session.scalar(
+            select(func.count())
+            .select_from(Domain)
+            .where(
+                Domain.org_id == unit.org_id,
+                Domain.name == name,
+                Domain.verified_at.is_not(None),
+                or_(Domain.connection_id.is_(None), Domain.connection_id == connection.id),
+            )
+        )
+    )
+
+
+def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
+    """Refuse to make a second person of one who is here already, under whichever connection.
+
+    Else somebody who was turned off would come back as a newcomer.
+    """
+    keys = {comparison_key(name) for name in (asserted.subject, asserted.email) if name}
+    namesakes = unit.session.scalars(
+        select(Member).where(
+            Member.org_id == unit.org_id, or_(Member.user_name_key.in_(keys), Member.email_key.in_(keys))
+        )
+    ).all()
+    if not namesakes:
+        return
+    if not all(member.active for member in namesakes):
+        raise refused(SignInRefusal.DEACTIVATED, "The person's access is turned off")
+    if any(Role(member.role).is_owner for member in namesakes):
+        raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this NameID by hand")
+    manual = manual_connection(unit).id
+    if any(member.connection_id == manual for member in namesakes):
+        raise refused(
+            SignInRefusal.OUTSIDE_DOMAINS,
+            "The address belongs to somebody here, and is in no verified domain of this connection: verify the domain",
+        )
+    raise refused(
+        SignInRefusal.SOMEBODY_ELSE,
+        "The name or address belongs to somebody here who is known under another NameID: make the NameID their "
+        "userName at the identity provider, or link the person by hand",
+    )
