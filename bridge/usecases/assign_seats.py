@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import MemberId, new_id
@@ -248,7 +248,7 @@ def _first_in_line(unit: Unit, placement: Placement, passed_over: Collection[Mem
     free = [pool.tier for pool in read_pools(unit) if pool.used < pool.total]
     if not free:
         return None
-    usable = [Member.waiting_for.in_([*free, ANY])]
+    usable: list[ColumnElement[bool]] = [Member.waiting_for.in_([*free, ANY])]
     if placement.takes_lower:
         # Who waits for a better tier may take this one meanwhile.
         usable += [

@@ -1,0 +1,38 @@
+"""People in line, as the preview of added seats takes them in."""
+
+from sqlalchemy import func, select
+
+from bridge.domain.documents import mappable_attributes
+from bridge.store.models import Group, GroupMember, Member
+from bridge.store.unit import Unit
+from bridge.usecases.assign_seats import holding_of
+from mappings.people import Person
+from mappings.rules import PersonFacts
+
+
+def waiting_people(unit: Unit) -> list[Person]:
+    """Return every active member who waits for a seat, with the facts that rules look at."""
+    unit.session.flush()
+    groups = (
+        select(GroupMember.member_id, func.array_agg(Group.display_name).label("names"))
+        .join(Group, (Group.org_id == GroupMember.org_id) & (Group.id == GroupMember.group_id))
+        .where(GroupMember.org_id == unit.org_id)
+        .group_by(GroupMember.member_id)
+        .subquery()
+    )
+    rows = unit.session.execute(
+        select(Member, groups.c.names)
+        .outerjoin(groups, groups.c.member_id == Member.id)
+        .where(Member.org_id == unit.org_id, Member.active, Member.waiting_for.is_not(None))
+        .order_by(Member.waiting_since, Member.id)
+        .execution_options(populate_existing=True)
+    )
+    return [
+        Person(
+            member_id=member.id,
+            facts=PersonFacts(groups=frozenset(names or ()), attributes=mappable_attributes(member.document)),
+            holding=holding_of(member),
+            waiting_since=member.waiting_since,
+        )
+        for member, names in rows
+    ]
