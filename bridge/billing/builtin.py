@@ -120,7 +120,11 @@ class BuiltinBilling:
 
     def quote(self, change: SeatChange) -> SeatQuote:
         """Compute a change's billing effect without writing anything."""
-        state = state_of(self._unit, read_contract(self._unit))
+        contract = read_contract(self._unit)
+        if contract.period_end <= self._unit.at:
+            self._unit.lock()  # which passes the boundary first (rule R6)
+            contract = read_contract(self._unit)
+        state = state_of(self._unit, contract)
         used = seats_in_use(self._unit)
         try:
             quote = _rule_quote(state, change, used)

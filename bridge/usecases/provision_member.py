@@ -69,6 +69,7 @@ def provision_member(
     source: Source,
     *,
     claimed_groups: tuple[str, ...] = (),
+    member_id: MemberId | None = None,
 ) -> Member:
     """Take a new person in and give them the seat that the rules say.
 
@@ -82,6 +83,7 @@ def provision_member(
         draft: Who.
         source: How they came.
         claimed_groups: Names of groups that a sign-in asserted; they count for the mappings.
+        member_id: A new person's id, for a rehearsal that must come out the same each time; random by default.
 
     Raises:
         UniquenessError: Another member of the directory has this userName or externalId.
@@ -101,7 +103,7 @@ def provision_member(
     email = primary_email(document)
     member = Member(
         org_id=unit.org_id,
-        id=MemberId(new_id()),
+        id=member_id or MemberId(new_id()),
         connection_id=connection_id,
         source=str(source),
         position=state.member_position,
@@ -258,7 +260,13 @@ def remove_member(unit: Unit, member: Member, *, reason: str = "directory") -> b
 
 
 def add_member(
-    unit: Unit, draft: PersonDraft, *, tier: str | None, buy_if_needed: bool = False, key: str | None = None
+    unit: Unit,
+    draft: PersonDraft,
+    *,
+    tier: str | None,
+    buy_if_needed: bool = False,
+    key: str | None = None,
+    member_id: MemberId | None = None,
 ) -> Member:
     """Add a person by hand.
 
@@ -268,6 +276,7 @@ def add_member(
         tier: Their tier, ``unassigned``, or None for what the rules give.
         buy_if_needed: Buy a seat when none of the tier is free (rule Q6); needs an owner.
         key: Business key of the purchase.
+        member_id: As for :func:`provision_member`.
 
     Raises:
         ForbiddenError: The actor may not manage people, or not buy seats.
@@ -276,7 +285,7 @@ def add_member(
     """
     unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
-    member = provision_member(unit, manual_connection(unit).id, draft, Source.MANUAL)
+    member = provision_member(unit, manual_connection(unit).id, draft, Source.MANUAL, member_id=member_id)
     if tier is None:
         settle_seat(unit, member, Occasion.ARRIVED)
     else:
