@@ -15,6 +15,7 @@ from bridge.billing.rules.contracts import (
     ContractStatus,
     ContractTerms,
     Reduction,
+    RenewalBasis,
     SeatCount,
     contract_terms,
 )
@@ -90,6 +91,7 @@ def test_p6_a_line_may_be_zero_and_is_still_invoiced() -> None:
     quote = change_seats(state, {"standard": 1}, datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC), {})
 
     assert amounts(quote) == [(LineKind.SEAT_PRORATION, "standard", 1, 0)]
+    assert bill_of(quote).type is BillType.INVOICE
     assert bill_of(quote).amount_due == 0
 
 
@@ -121,6 +123,30 @@ def test_p7_a_member_without_a_seat_pays_a_whole_seat() -> None:
 
     assert amounts(quote) == [(LineKind.SEAT_PRORATION, "premium", 1, 7_500)]
     assert quote.next_state.seats["standard"] == SeatCount(3, 3)
+
+
+def test_p7_a_member_whose_seat_is_about_to_lapse_pays_a_whole_seat() -> None:
+    state = replace(team(), seats={"standard": SeatCount(1, 0)})
+
+    quote = upgrade(state, "standard", "premium", HALF, {})
+
+    assert amounts(quote) == [(LineKind.SEAT_PRORATION, "premium", 1, 7_500)]
+
+
+def test_p7_a_member_who_goes_down_to_a_full_tier_pays_a_whole_seat() -> None:
+    quote = upgrade(team(0, 1), "premium", "standard", HALF, {"premium": 1})
+
+    assert amounts(quote) == [(LineKind.SEAT_PRORATION, "standard", 1, 1_250)]  # 25 × ½
+    assert quote.next_state.seats == {"standard": SeatCount(1, 1), "premium": SeatCount(1, 1)}
+
+
+def test_r7_the_forecast_of_an_exchange_counts_its_member_in_the_new_tier() -> None:
+    terms = replace(TEAM, renewal_basis=RenewalBasis.IN_USE)
+
+    quote = exchange(team(3, terms=terms), "standard", "premium", HALF, {"standard": 2})
+
+    assert quote.renewal_before_subtotal == 5_000  # 2 × 25
+    assert quote.next_renewal_subtotal == 17_500  # 25 + 150
 
 
 def test_p7_a_plain_change_up_and_down_is_no_exchange() -> None:

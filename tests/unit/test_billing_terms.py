@@ -66,6 +66,14 @@ def test_r3_a_plan_that_starts_in_the_repeated_hour_starts_at_that_very_instant(
     assert term.start == anchor
 
 
+def test_r3_a_later_boundary_in_the_repeated_hour_means_the_first_even_if_the_plan_started_in_the_second() -> None:
+    anchor = utc("2020-10-25T01:30")  # the second 02:30 in Amsterdam
+
+    term = term_at(anchor, "Europe/Amsterdam", Cycle.YEAR, 6)
+
+    assert term.start == utc("2026-10-25T00:30")  # the first 02:30 of that night
+
+
 def test_r3_a_start_just_before_midnight_utc_belongs_to_the_next_day_of_the_account() -> None:
     anchor = utc("2026-01-30T23:30")  # 31 January 00:30 in Amsterdam
 
