@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
@@ -276,7 +277,13 @@ def free_seat(unit: Unit, member: Member, reason: SeatReason = SeatReason.DEACTI
 
 
 def assign_tier(
-    unit: Unit, member_id: MemberId, tier: str, *, buy_if_needed: bool = False, key: str | None = None
+    unit: Unit,
+    member_id: MemberId,
+    tier: str,
+    *,
+    buy_if_needed: bool = False,
+    key: str | None = None,
+    priced_at: datetime | None = None,
 ) -> Member:
     """Place a member by hand.
 
@@ -289,6 +296,7 @@ def assign_tier(
         buy_if_needed: Buy the seat when none is free: at the difference for who holds a paid lower seat on a team plan
             (rule P7), as a whole seat otherwise (rule P9). Needs an owner.
         key: Business key of the purchase; a repeat charges nothing.
+        priced_at: The instant that the proration of the purchase counts from (rule Q2); the unit's by default.
 
     Raises:
         ForbiddenError: The actor may not assign seats, or not buy them.
@@ -304,12 +312,20 @@ def assign_tier(
     ladder = ladder_of(read_pools(unit))
     if target is not None and target not in ladder:
         raise InvalidInputError("tier", f"there is no tier {tier!r}; there is {', '.join(ladder.keys)}")
-    freed = place_member(unit, member, target, buy_if_needed=buy_if_needed, key=key)
+    freed = place_member(unit, member, target, buy_if_needed=buy_if_needed, key=key, priced_at=priced_at)
     promote_waiting(unit, [freed])
     return member
 
 
-def place_member(unit: Unit, member: Member, target: str | None, *, buy_if_needed: bool, key: str | None) -> str | None:
+def place_member(
+    unit: Unit,
+    member: Member,
+    target: str | None,
+    *,
+    buy_if_needed: bool,
+    key: str | None,
+    priced_at: datetime | None = None,
+) -> str | None:
     """Put a member on a tier by hand, buying the seat if that is wished; return the freed tier."""
     holding = holding_of(member)
     if target == holding.tier:
@@ -324,7 +340,7 @@ def place_member(unit: Unit, member: Member, target: str | None, *, buy_if_neede
     if holding.tier is not None:
         # Given back before the purchase, so that an exchange can take the lower seat off the plan (rule P7).
         give_back_seat(unit, holding.tier)
-    change = SeatChange({target: 1}, at=unit.at, upgrade_from=holding.tier)
+    change = SeatChange({target: 1}, at=priced_at or unit.at, upgrade_from=holding.tier)
     invoice = execute_change(unit, unit.billing.quote(change), key=key or f"assign:{member.id}:{new_id()}")
     if not take_seat(unit, target):
         raise RuntimeError(f"a {target} seat was bought and cannot be taken")

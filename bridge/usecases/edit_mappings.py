@@ -1,0 +1,302 @@
+"""Changing the group mappings: first shown to the last person and cent, then applied exactly so or not at all."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.roles import Permission
+from bridge.errors import (
+    AcknowledgementMissingError,
+    InvalidInputError,
+    NotFoundError,
+    PreviewExpiredError,
+    PreviewStaleError,
+)
+from bridge.ports import InvoiceReference, SeatChange, SeatQuote
+from bridge.store.directory import mapping_set_in_force
+from bridge.store.journal import record
+from bridge.store.models import MappingVersion, Member, Preview
+from bridge.store.pools import ladder_of, read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.assign_seats import promote_waiting, read_placement, settle_seat
+from bridge.usecases.charges import execute_change
+from bridge.usecases.person_classes import person_classes
+from mappings.allocation import Occasion
+from mappings.documents import MappingDocumentError, RuleChange, difference, from_document, to_document
+from mappings.people import Pool
+from mappings.preview import MovesPreview, moves_under
+from mappings.rules import MappingSet
+from mappings.tiers import TierLadder
+
+KIND = "mappings"
+LIFETIME = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class MappingsPreview:
+    """What changed mappings would do.
+
+    Attributes:
+        id: Names the preview for :func:`apply_mappings`.
+        expires_at: Until when it may be applied, unless something changes before (rule Q3).
+        changes: What differs from the rules in force, in words.
+        moves: What happens without buying.
+        shortage: Seats missing by tier, so that nobody the change touches has to wait.
+        quote: What those seats cost; None without a shortage, or for who may not see prices.
+        moves_if_bought: What happens when they are bought; None without a quote.
+        names: What pages call everybody who is named in the moves.
+    """
+
+    id: uuid.UUID
+    at: datetime
+    expires_at: datetime
+    ladder: TierLadder
+    old: MappingSet
+    new: MappingSet
+    changes: tuple[RuleChange, ...]
+    moves: MovesPreview
+    shortage: Mapping[str, int]
+    quote: SeatQuote | None
+    moves_if_bought: MovesPreview | None
+    names: Mapping[MemberId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingsApplied:
+    """What an applied preview did: the version in force, how many people's seats changed, and the invoice if any."""
+
+    version: int
+    moved: int
+    invoice: InvoiceReference | None
+
+
+def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
+    """Show what a mapping document would do to everybody, and what missing seats would cost.
+
+    Only the preview itself is stored: who looks at it, against which state, and until when.
+
+    Args:
+        unit: The unit.
+        document: As a YAML or JSON parser gives it (:mod:`mappings.documents`).
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        InvalidInputError: The document is not a mapping set, or is the one in force.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    state = unit.lock()
+    ladder = ladder_of(read_pools(unit))
+    new = read_document(document, ladder)
+    if not difference(mapping_set_in_force(unit, ladder), new, ladder):
+        raise InvalidInputError("mappings", "these are the rules in force already; change one to see what it does")
+    stored = Preview(
+        org_id=unit.org_id,
+        id=new_id(),
+        kind=KIND,
+        request={"document": to_document(new)},
+        seat_version=state.seat_version,
+        at=unit.at,
+        expires_at=unit.at + LIFETIME,
+        actor=str(unit.actor),
+        confirmed_at=None,
+        result=None,
+    )
+    unit.session.add(stored)
+    unit.session.flush()
+    return _compute(unit, stored)
+
+
+def open_preview(unit: Unit, preview_id: uuid.UUID) -> MappingsPreview:
+    """Compute a stored preview again, for showing it.
+
+    Raises:
+        NotFoundError: There is no such preview here.
+        PreviewExpiredError: It is older than its 15 minutes.
+        PreviewStaleError: People, seats or rules changed since it was made.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    unit.lock()
+    return _compute(unit, _usable(unit, preview_id))
+
+
+def apply_mappings(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy: bool = False) -> MappingsApplied:
+    """Put previewed mappings in force and move everybody they move (rule A8).
+
+    Repeating an apply that succeeded answers the same and does nothing (rule Q5).
+
+    Args:
+        unit: The unit; the organization is locked here.
+        preview_id: What the actor looked at.
+        acknowledged: Whether the cost was ticked; needed only for buying (rule Q1).
+        buy: Buy the missing seats at the price the preview showed; needs an owner. Otherwise people wait.
+
+    Raises:
+        AcknowledgementMissingError: Buying without the tick.
+        ForbiddenError: The actor may not edit mappings, or not buy.
+        NotFoundError: There is no such preview here.
+        PaymentFailedError: The payment was declined; the unit must roll back.
+        PreviewExpiredError: It is older than its 15 minutes.
+        PreviewStaleError: People, seats or rules changed since it was made.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    if buy:
+        unit.require(Permission.MANAGE_BILLING)
+        if not acknowledged:
+            raise AcknowledgementMissingError
+    state = unit.lock()
+    stored = _stored(unit, preview_id)
+    if stored.confirmed_at is not None and stored.result is not None:
+        return _read_result(stored.result)
+    preview = _compute(unit, _usable(unit, preview_id))
+    invoice = None
+    if buy and preview.quote is not None:
+        invoice = execute_change(unit, preview.quote, key=f"mappings:{stored.id}")
+    version = state.mapping_version + 1
+    unit.session.add(
+        MappingVersion(
+            org_id=unit.org_id, version=version, document=stored.request["document"], at=unit.at, actor=str(unit.actor)
+        )
+    )
+    state.mapping_version = version
+    unit.session.flush()
+    record(
+        unit,
+        "mapping.applied",
+        subject_kind="mapping_version",
+        subject_id=version,
+        reason="edited",
+        body={"rules": len(preview.new.rules), "invoice": invoice.id if invoice else None},
+    )
+    effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
+    moved = _move_people(unit, effect, preview.ladder)
+    applied = MappingsApplied(version=version, moved=moved, invoice=invoice)
+    stored.confirmed_at = unit.at
+    stored.result = _write_result(applied)
+    return applied
+
+
+def read_document(document: object, ladder: TierLadder) -> MappingSet:
+    """Read a mapping document; refuse one with mistakes, each named by its place.
+
+    Raises:
+        InvalidInputError: With every problem.
+    """
+    try:
+        return from_document(document, ladder)
+    except MappingDocumentError as error:
+        raise InvalidInputError("mappings", str(error)) from error
+
+
+def _compute(unit: Unit, stored: Preview) -> MappingsPreview:
+    pools = read_pools(unit)
+    ladder = ladder_of(pools)
+    old = mapping_set_in_force(unit, ladder)
+    new = from_document(stored.request["document"], ladder, version=old.version + 1)
+    people = person_classes(unit, (old, new))
+    counts = {pool.tier: Pool(pool.total, pool.used) for pool in pools}
+    moves = moves_under(people, old, new, ladder, counts)
+    touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
+    shortage = _shortage(moves)
+    quote, bought = None, None
+    if shortage and unit.actor.role.is_owner:
+        grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
+        bought = moves_under(people, old, new, ladder, grown)
+        quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))
+        touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
+    touched |= {change.member_id for change in moves.access_changes}
+    return MappingsPreview(
+        id=stored.id,
+        at=stored.at,
+        expires_at=stored.expires_at,
+        ladder=ladder,
+        old=old,
+        new=new,
+        changes=tuple(difference(old, new, ladder)),
+        moves=moves,
+        shortage=shortage,
+        quote=quote,
+        moves_if_bought=bought,
+        names=_names(unit, touched),
+    )
+
+
+def _shortage(moves: MovesPreview) -> dict[str, int]:
+    """Count the seats that would empty each line into which the change sends somebody."""
+    joined = {change.after for change in moves.line_changes} | {move.waiting_for for move in moves.moves}
+    return {tier: short for tier, short in moves.short_by.items() if tier is not None and tier in joined}
+
+
+def _placed(moves: MovesPreview) -> dict[str, int]:
+    """Count how many more or fewer people hold each tier afterwards."""
+    return {count.tier: count.after - count.now for count in moves.seats if count.tier and count.after != count.now}
+
+
+def _names(unit: Unit, ids: set[Any]) -> dict[MemberId, str]:
+    if not ids:
+        return {}
+    rows = unit.session.execute(
+        select(Member.id, Member.display_name).where(Member.org_id == unit.org_id, Member.id.in_(ids))
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _stored(unit: Unit, preview_id: uuid.UUID) -> Preview:
+    stored = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
+    if stored is None or stored.kind != KIND:
+        raise NotFoundError("preview", str(preview_id))
+    return stored
+
+
+def _usable(unit: Unit, preview_id: uuid.UUID) -> Preview:
+    stored = _stored(unit, preview_id)
+    if stored.seat_version != unit.state().seat_version or stored.confirmed_at is not None:
+        raise PreviewStaleError
+    if unit.at >= stored.expires_at:
+        raise PreviewExpiredError(stored.expires_at)
+    return stored
+
+
+def _move_people(unit: Unit, effect: MovesPreview, ladder: TierLadder) -> int:
+    """Settle everybody the preview touches, in order of their ids, then serve the lines (rule A8)."""
+    touched = {member_id for settlement in effect.settlements for member_id in settlement.member_ids}
+    touched |= {change.member_id for change in effect.access_changes}
+    placement = read_placement(unit)
+    freed: list[str | None] = []
+    if touched:
+        members = unit.session.scalars(
+            select(Member)
+            .where(Member.org_id == unit.org_id, Member.id.in_(touched), Member.active)
+            .order_by(Member.id)
+            .execution_options(populate_existing=True)
+        ).all()
+        freed = [settle_seat(unit, member, Occasion.REMAPPED, placement) for member in members]
+    promote_waiting(unit, [*freed, *ladder.keys])
+    unit.session.flush()
+    return len(effect.moves)
+
+
+def _write_result(applied: MappingsApplied) -> dict[str, Any]:
+    invoice = applied.invoice
+    return {
+        "version": applied.version,
+        "moved": applied.moved,
+        "invoice": None
+        if invoice is None
+        else {
+            "id": invoice.id,
+            "number": invoice.number,
+            "total": invoice.total,
+            "amount_due": invoice.amount_due,
+            "currency": invoice.currency,
+        },
+    }
+
+
+def _read_result(result: Mapping[str, Any]) -> MappingsApplied:
+    invoice = result["invoice"]
+    return MappingsApplied(result["version"], result["moved"], InvoiceReference(**invoice) if invoice else None)

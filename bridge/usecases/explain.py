@@ -1,0 +1,240 @@
+"""Why somebody has the seat they have: one sentence, and every decision that led to it."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from bridge.domain.identifiers import MemberId
+from bridge.domain.roles import Permission
+from bridge.store.directory import get_connection, get_member, groups_of, mapping_set_in_force
+from bridge.store.models import Connection, Decision, Group, Invoice, MappingVersion, Member
+from bridge.store.pools import ladder_of, read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.lines import PlaceInLine, places_in_line
+from mappings.documents import from_document
+from mappings.reasons import SeatReason, because
+from mappings.rules import MappingSet
+from mappings.tiers import TierLadder
+
+HISTORY_LENGTH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedDecision:
+    """One decision in words.
+
+    Attributes:
+        because: To stand after "because", without a full stop.
+        rule: What the deciding rule speaks of, as "the group Engineering"; None when none decided.
+        rule_number: Its place in the mapping version of that time, from 1; None when it cannot be told.
+        losing: What the rules that matched and lost spoke of.
+        pools: ``{tier name: (used, total)}`` right after.
+        actor: Who caused it, in words.
+    """
+
+    at: datetime
+    occasion: str
+    from_tier: str | None
+    to_tier: str | None
+    from_name: str
+    to_name: str
+    reason: SeatReason
+    because: str
+    waiting_for: str | None
+    groups: tuple[str, ...]
+    rule: str | None
+    rule_number: int | None
+    losing: tuple[str, ...]
+    mapping_version: int
+    pools: Mapping[str, tuple[int, int]]
+    invoice_id: uuid.UUID | None
+    invoice_number: str | None
+    request_id: str
+    actor: str
+
+    @property
+    def moves(self) -> bool:
+        """Whether the seat became another one."""
+        return self.from_tier != self.to_tier
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One person's seat explained.
+
+    Attributes:
+        sentence: The whole answer, ending with a full stop.
+        decisions: Newest first, at most :data:`HISTORY_LENGTH`.
+        current: The decision that the present state follows from; None for somebody never looked at.
+    """
+
+    member: Member
+    connection: Connection
+    ladder: TierLadder
+    groups: tuple[Group, ...]
+    sentence: str
+    because: str
+    place: PlaceInLine | None
+    decisions: tuple[ExplainedDecision, ...]
+
+    @property
+    def current(self) -> ExplainedDecision | None:
+        """Return the newest decision that says something."""
+        said = (decision for decision in self.decisions if decision.reason is not SeatReason.KEPT)
+        return next(said, self.decisions[0] if self.decisions else None)
+
+
+def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
+    """Explain somebody's seat, from the decisions that were recorded.
+
+    Raises:
+        ForbiddenError: Neither an admin nor the person asks.
+        NotFoundError: There is no such member here.
+    """
+    if unit.actor.id != member_id:
+        unit.require(Permission.SEE_CONSOLE)
+    member = get_member(unit, member_id)
+    ladder = ladder_of(read_pools(unit))
+    stored = unit.session.scalars(
+        select(Decision)
+        .where(Decision.org_id == unit.org_id, Decision.member_id == member.id)
+        .order_by(Decision.seq.desc())
+        .limit(HISTORY_LENGTH)
+    ).all()
+    decisions = explain_decisions(unit, stored, ladder)
+    said = [decision for decision in decisions if decision.reason is not SeatReason.KEPT] or list(decisions)
+    reason = said[0].because if said else _why_undecided(member)
+    return Explanation(
+        member=member,
+        connection=get_connection(unit, member.connection_id),
+        ladder=ladder,
+        groups=tuple(groups_of(unit, member.id)),
+        sentence=f"{member.display_name} has {_seat(ladder, member.tier)} because {reason}.",
+        because=reason,
+        place=places_in_line(unit, [member.id]).get(member.id),
+        decisions=tuple(decisions),
+    )
+
+
+def explain_decisions(unit: Unit, stored: Iterable[Decision], ladder: TierLadder) -> list[ExplainedDecision]:
+    """Put stored decisions into words; the names they need are read at once for all of them."""
+    decisions = list(stored)
+    actors = name_actors(unit, {decision.actor for decision in decisions})
+    versions = _mapping_versions(unit, {decision.mapping_version for decision in decisions}, ladder)
+    invoices = _invoice_numbers(unit, {decision.invoice_id for decision in decisions if decision.invoice_id})
+    return [_explained(decision, ladder, actors, versions, invoices) for decision in decisions]
+
+
+def stored_because(decision: Decision, ladder: TierLadder) -> str:
+    """Return the reason of a stored decision, to stand after "because"."""
+    rule = decision.rule or {}
+    return because(
+        SeatReason(decision.reason),
+        ladder,
+        tier=decision.to_tier,
+        rule=rule.get("about"),
+        wanted=decision.waiting_for or rule.get("tier"),
+        before=decision.from_tier,
+    )
+
+
+def name_actors(unit: Unit, actors: Iterable[str]) -> dict[str, str]:
+    """Return who acted, in words: a member's name, a directory's, "the operator" or "Seatbridge"."""
+    wanted = set(actors)
+    ids = {actor: uuid.UUID(actor.partition(":")[2]) for actor in wanted if ":" in actor}
+    members = _names(unit, Member.id, Member.display_name, Member.org_id, ids.values())
+    connections = _names(unit, Connection.id, Connection.name, Connection.org_id, ids.values())
+    words = {"operator": "the operator", "system": "Seatbridge"}
+    for actor, identifier in ids.items():
+        kind = actor.partition(":")[0]
+        if kind == "member":
+            words[actor] = members.get(identifier, "somebody who has left")
+        else:
+            name = connections.get(identifier, "a directory that is gone")
+            words[actor] = f"{name} (sign-in)" if kind == "sign_in" else name
+    return {actor: words.get(actor, actor) for actor in wanted}
+
+
+def _names(unit: Unit, key: Any, name: Any, org_id: Any, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    wanted = list(ids)
+    if not wanted:
+        return {}
+    return {
+        row[0]: row[1] for row in unit.session.execute(select(key, name).where(org_id == unit.org_id, key.in_(wanted)))
+    }
+
+
+def _explained(
+    decision: Decision,
+    ladder: TierLadder,
+    actors: Mapping[str, str],
+    versions: Mapping[int, MappingSet],
+    invoices: Mapping[uuid.UUID, str],
+) -> ExplainedDecision:
+    rule = decision.rule or {}
+    version = versions.get(decision.mapping_version)
+    losing = [
+        str(found.condition)
+        for key in decision.losing_rules
+        if version is not None and (found := version.rule(key)) is not None
+    ]
+    return ExplainedDecision(
+        at=decision.at,
+        occasion=decision.occasion,
+        from_tier=decision.from_tier,
+        to_tier=decision.to_tier,
+        from_name=ladder.name_of(decision.from_tier),
+        to_name=ladder.name_of(decision.to_tier),
+        reason=SeatReason(decision.reason),
+        because=stored_because(decision, ladder),
+        waiting_for=decision.waiting_for,
+        groups=tuple(decision.groups),
+        rule=rule.get("about"),
+        rule_number=version.number_of(rule["key"]) if version is not None and "key" in rule else None,
+        losing=tuple(losing),
+        mapping_version=decision.mapping_version,
+        pools={
+            ladder.name_of(tier): (count["used"], count["total"])
+            for tier in ladder.keys
+            if (count := decision.pools.get(tier)) is not None
+        },
+        invoice_id=decision.invoice_id,
+        invoice_number=invoices.get(decision.invoice_id) if decision.invoice_id else None,
+        request_id=decision.request_id,
+        actor=actors.get(decision.actor, decision.actor),
+    )
+
+
+def _mapping_versions(unit: Unit, wanted: set[int], ladder: TierLadder) -> dict[int, MappingSet]:
+    in_force = mapping_set_in_force(unit, ladder)
+    found = {in_force.version: in_force}
+    older = wanted - {in_force.version, 0}
+    if older:
+        rows = unit.session.scalars(
+            select(MappingVersion).where(MappingVersion.org_id == unit.org_id, MappingVersion.version.in_(older))
+        )
+        found |= {row.version: from_document(row.document, ladder, version=row.version) for row in rows}
+    return found
+
+
+def _invoice_numbers(unit: Unit, ids: set[uuid.UUID]) -> dict[uuid.UUID, str]:
+    if not ids:
+        return {}
+    rows = unit.session.execute(
+        select(Invoice.id, Invoice.number).where(Invoice.org_id == unit.org_id, Invoice.id.in_(ids))
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _seat(ladder: TierLadder, tier: str | None) -> str:
+    return "no seat" if tier is None else ladder.name_of(tier)
+
+
+def _why_undecided(member: Member) -> str:
+    if not member.active:
+        return "access is turned off"
+    return "nobody has given one yet"

@@ -1,0 +1,133 @@
+"""The first page: where seats, money, connections and people stand now, and what needs a decision."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from bridge.domain.identifiers import MemberId
+from bridge.domain.roles import Permission, may
+from bridge.ports import Bill
+from bridge.store.models import Alert, Connection, Contract, Decision, IdpCertificate, Member
+from bridge.store.pools import ladder_of, read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import open_alerts
+from bridge.usecases.explain import ExplainedDecision, explain_decisions
+from bridge.usecases.people import HeadCounts, count_people
+from bridge.usecases.seats import PoolView, pool_views, read_contract
+from mappings.tiers import TierLadder
+
+LATEST = 8
+ALERTS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """An open alert; ``member_name`` is None when it concerns nobody, or somebody who has left."""
+
+    alert: Alert
+    tier_name: str | None
+    member_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestDecision:
+    """A decision of the last days, with whom it is about; the name is None when the person has left."""
+
+    member_id: MemberId
+    member_name: str | None
+    decision: ExplainedDecision
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """A connection, and the days until its last valid certificate ends; None without any."""
+
+    connection: Connection
+    certificate_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the first page shows; ``renewal`` is None for who may not see prices, and when the plan ends."""
+
+    ladder: TierLadder
+    counts: HeadCounts
+    contract: Contract
+    pools: tuple[PoolView, ...]
+    waiting_for_any: int
+    renewal: Bill | None
+    connections: tuple[ConnectionView, ...]
+    alerts: tuple[AlertView, ...]
+    alerts_open: int
+    latest: tuple[LatestDecision, ...]
+
+
+def read_overview(unit: Unit) -> Overview:
+    """Read the first page.
+
+    Raises:
+        ForbiddenError: The actor may not open the console.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    pools = read_pools(unit)
+    ladder = ladder_of(pools)
+    views, waiting_for_any = pool_views(unit, pools)
+    contract = read_contract(unit)
+    alerts = open_alerts(unit)
+    decisions = unit.session.scalars(
+        select(Decision).where(Decision.org_id == unit.org_id).order_by(Decision.seq.desc()).limit(LATEST)
+    ).all()
+    shown = alerts[:ALERTS_SHOWN]
+    names = _member_names(unit, {*(alert.member_id for alert in shown), *(one.member_id for one in decisions)})
+    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    return Overview(
+        ladder=ladder,
+        counts=count_people(unit),
+        contract=contract,
+        pools=views,
+        waiting_for_any=waiting_for_any,
+        renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
+        connections=_connections(unit),
+        alerts=tuple(
+            AlertView(
+                alert,
+                ladder.name_of(alert.tier) if alert.tier in ladder else None,
+                names.get(alert.member_id) if alert.member_id else None,
+            )
+            for alert in shown
+        ),
+        alerts_open=len(alerts),
+        latest=tuple(
+            LatestDecision(stored.member_id, names.get(stored.member_id), decision)
+            for stored, decision in zip(decisions, explain_decisions(unit, decisions, ladder), strict=True)
+        ),
+    )
+
+
+def _member_names(unit: Unit, ids: set[MemberId | None]) -> dict[MemberId, str]:
+    wanted = [member_id for member_id in ids if member_id is not None]
+    if not wanted:
+        return {}
+    rows = unit.session.execute(
+        select(Member.id, Member.display_name).where(Member.org_id == unit.org_id, Member.id.in_(wanted))
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _connections(unit: Unit) -> tuple[ConnectionView, ...]:
+    latest = (
+        select(IdpCertificate.connection_id, func.max(IdpCertificate.not_after).label("not_after"))
+        .where(IdpCertificate.org_id == unit.org_id)
+        .group_by(IdpCertificate.connection_id)
+        .subquery()
+    )
+    rows = unit.session.execute(
+        select(Connection, latest.c.not_after)
+        .outerjoin(latest, latest.c.connection_id == Connection.id)
+        .where(Connection.org_id == unit.org_id, Connection.kind == "idp")
+        .order_by(Connection.created_at, Connection.id)
+    )
+    return tuple(
+        ConnectionView(connection, None if not_after is None else (not_after - unit.at).days)
+        for connection, not_after in rows
+    )

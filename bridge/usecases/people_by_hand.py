@@ -1,0 +1,197 @@
+"""What an admin does to one person from the console: access, sessions, and a seat with its price shown first."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.roles import Permission, Role, may
+from bridge.errors import (
+    AcknowledgementMissingError,
+    InvalidInputError,
+    NotFoundError,
+    OwnerProtectedError,
+    PreviewExpiredError,
+    PreviewStaleError,
+)
+from bridge.ports import SeatChange, SeatQuote
+from bridge.store.directory import get_member
+from bridge.store.journal import record
+from bridge.store.models import Member, Preview
+from bridge.store.pools import give_back_seat, ladder_of, read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.assign_seats import assign_tier, promote_waiting
+from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
+from mappings.tiers import UNASSIGNED, TierLadder
+
+KIND = "seat"
+LIFETIME = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class SeatPreview:
+    """What placing one person by hand would do.
+
+    Attributes:
+        to_tier: The wished tier; None for no seat.
+        free: Whether a seat of it is free, so that nothing has to be bought (rule S5).
+        quote: What the seat costs; None when one is free, or for who may not see prices.
+    """
+
+    id: uuid.UUID
+    at: datetime
+    expires_at: datetime
+    member: Member
+    ladder: TierLadder
+    to_tier: str | None
+    free: bool
+    quote: SeatQuote | None
+
+
+def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
+    """Show what placing a person by hand would do, and what it costs when no seat of the tier is free (rule S5).
+
+    Args:
+        unit: The unit.
+        member_id: Whom.
+        tier: A tier, or ``unassigned``.
+
+    Raises:
+        ForbiddenError: The actor may not assign seats.
+        InvalidInputError: There is no such tier, the person has it already, or is deactivated.
+        NotFoundError: There is no such member here.
+    """
+    unit.require(Permission.ASSIGN_SEATS)
+    state = unit.lock()
+    member = get_member(unit, member_id)
+    ladder = ladder_of(read_pools(unit))
+    target = None if tier == UNASSIGNED else tier
+    if target is not None and target not in ladder:
+        raise InvalidInputError("tier", f"there is no tier {tier!r}")
+    if not member.active:
+        raise InvalidInputError("member", "is deactivated: activate the person before giving a seat")
+    if target == member.tier and member.pinned:
+        raise InvalidInputError("tier", f"{member.display_name} has {ladder.name_of(target)} by hand already")
+    stored = Preview(
+        org_id=unit.org_id,
+        id=new_id(),
+        kind=KIND,
+        request={"member": str(member.id), "tier": tier},
+        seat_version=state.seat_version,
+        at=unit.at,
+        expires_at=unit.at + LIFETIME,
+        actor=str(unit.actor),
+        confirmed_at=None,
+        result=None,
+    )
+    unit.session.add(stored)
+    unit.session.flush()
+    pool = next((pool for pool in read_pools(unit) if pool.tier == target), None)
+    free = target in {None, member.tier} or (pool is not None and pool.used < pool.total)
+    quote = None
+    if not free and target is not None and may(unit.actor.role, Permission.MANAGE_BILLING):
+        quote = _quote(unit, member, target)
+    return SeatPreview(stored.id, stored.at, stored.expires_at, member, ladder, target, free, quote)
+
+
+def _quote(unit: Unit, member: Member, target: str) -> SeatQuote:
+    """Quote a seat as :func:`assign_tier` would buy it: the present one is given back first, and taken again here."""
+    with unit.session.begin_nested() as attempt:
+        if member.tier is not None:
+            give_back_seat(unit, member.tier)
+        quote = unit.billing.quote(SeatChange({target: 1}, at=unit.at, upgrade_from=member.tier))
+        attempt.rollback()
+    return quote
+
+
+def confirm_seat(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool) -> Member:
+    """Place the person as previewed; a seat that is not free is bought at the price that was shown (rule Q2).
+
+    Raises:
+        AcknowledgementMissingError: A seat would be bought, and the tick is missing (rule Q1).
+        ForbiddenError: The actor may not assign seats, or not buy.
+        NoSeatAvailableError: None is free, and the actor was shown no price.
+        NotFoundError: There is no such preview here.
+        PaymentFailedError: The payment was declined; the unit must roll back.
+        PreviewExpiredError: It is older than its 15 minutes.
+        PreviewStaleError: Seats or people changed since it was made.
+    """
+    unit.require(Permission.ASSIGN_SEATS)
+    state = unit.lock()
+    stored = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
+    if stored is None or stored.kind != KIND:
+        raise NotFoundError("preview", str(preview_id))
+    member_id = MemberId(uuid.UUID(stored.request["member"]))
+    if stored.confirmed_at is not None:
+        return get_member(unit, member_id)
+    if unit.at >= stored.expires_at:
+        raise PreviewExpiredError(stored.expires_at)
+    if stored.seat_version != state.seat_version:
+        raise PreviewStaleError
+    tier = stored.request["tier"]
+    member = get_member(unit, member_id)
+    pool = next((pool for pool in read_pools(unit) if pool.tier == tier), None)
+    buys = pool is not None and pool.tier != member.tier and pool.used >= pool.total
+    if buys and may(unit.actor.role, Permission.MANAGE_BILLING) and not acknowledged:
+        raise AcknowledgementMissingError
+    member = assign_tier(
+        unit, member_id, tier, buy_if_needed=buys and acknowledged, key=f"seat:{stored.id}", priced_at=stored.at
+    )
+    stored.confirmed_at = unit.at
+    return member
+
+
+def turn_off_member(unit: Unit, member_id: MemberId) -> Member:
+    """Turn a person's access off by hand; the seat goes to the next in line (rules K1, Z3).
+
+    Raises:
+        ForbiddenError: The actor may not manage people.
+        NotFoundError: There is no such member here.
+        OwnerProtectedError: The person is an owner.
+    """
+    unit.require(Permission.MANAGE_PEOPLE)
+    unit.lock()
+    member = get_member(unit, member_id)
+    if Role(member.role).is_owner:
+        raise OwnerProtectedError(member.user_name)
+    promote_waiting(unit, [deactivate_member(unit, member, reason="by_hand")])
+    return member
+
+
+def turn_on_member(unit: Unit, member_id: MemberId) -> Member:
+    """Turn a person's access on again; the person is placed as if newly added (rule K2).
+
+    Raises:
+        ForbiddenError: The actor may not manage people.
+        NotFoundError: There is no such member here.
+    """
+    unit.require(Permission.MANAGE_PEOPLE)
+    unit.lock()
+    member = get_member(unit, member_id)
+    reactivate_member(unit, member, reason="by_hand")
+    return member
+
+
+def end_sessions_of(unit: Unit, member_id: MemberId) -> int:
+    """End every session of a person; return how many there were.
+
+    Raises:
+        ForbiddenError: The actor may not manage people.
+        NotFoundError: There is no such member here.
+    """
+    if unit.actor.id != member_id:
+        unit.require(Permission.MANAGE_PEOPLE)
+    unit.lock()
+    member = get_member(unit, member_id)
+    ended = end_sessions(unit, member.id, by=str(unit.actor))
+    if ended:
+        record(
+            unit,
+            "sessions.ended",
+            subject_kind="member",
+            subject_id=member.id,
+            reason="by_hand",
+            body={"sessions": ended},
+            touches_seats=False,
+        )
+    return ended

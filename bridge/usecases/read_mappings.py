@@ -1,0 +1,117 @@
+"""The group mappings in force as the page shows them: rules with the people each decides for, groups without a rule."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bridge.domain.roles import Permission
+from bridge.store.directory import mapping_set_in_force
+from bridge.store.models import Connection, Group, GroupMember, MappingVersion, Member
+from bridge.store.pools import ladder_of, read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.explain import name_actors
+from bridge.usecases.person_classes import person_classes
+from mappings.documents import to_document
+from mappings.resolution import resolve
+from mappings.rules import GroupCondition, MappingRule, MappingSet, comparison_key
+from mappings.tiers import TierLadder
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCount:
+    """A group and how many active people are in it."""
+
+    name: str
+    people: int
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """One rule: its number from 1, whom it decides for now, and the group it names (None: no such group yet)."""
+
+    number: int
+    rule: MappingRule
+    decides_for: int
+    group: GroupCount | None
+
+
+@dataclass(frozen=True, slots=True)
+class MappingsView:
+    """Rules, heads and versions; the heads of all rules, of nobody's rule and the pinned add up to ``people``."""
+
+    ladder: TierLadder
+    mapping_set: MappingSet
+    document: dict[str, Any]
+    rules: tuple[RuleView, ...]
+    decided_by_none: int
+    pinned: int
+    people: int
+    unmapped: tuple[GroupCount, ...]
+    groups: tuple[GroupCount, ...]
+    applied_at: datetime | None
+    applied_by: str | None
+
+
+def read_mappings(unit: Unit) -> MappingsView:
+    """Read the rules in force and count the people each decides for.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    ladder = ladder_of(read_pools(unit))
+    mapping_set = mapping_set_in_force(unit, ladder)
+    heads: dict[str | None, int] = {}
+    pinned = people = 0
+    for kind in person_classes(unit, [mapping_set]):
+        people += kind.count
+        if kind.holding.pinned:
+            pinned += kind.count
+            continue
+        winning = resolve(kind.facts, mapping_set, ladder).winning
+        key = None if winning is None else winning.key
+        heads[key] = heads.get(key, 0) + kind.count
+    groups = count_groups(unit)
+    by_key = {comparison_key(group.name): group for group in groups}
+    stored = unit.session.get(MappingVersion, (unit.org_id, mapping_set.version)) if mapping_set.version else None
+    return MappingsView(
+        ladder=ladder,
+        mapping_set=mapping_set,
+        document=to_document(mapping_set),
+        rules=tuple(
+            RuleView(
+                number,
+                rule,
+                heads.get(rule.key, 0),
+                by_key.get(rule.condition.key) if isinstance(rule.condition, GroupCondition) else None,
+            )
+            for number, rule in enumerate(mapping_set.rules, 1)
+        ),
+        decided_by_none=heads.get(None, 0),
+        pinned=pinned,
+        people=people,
+        unmapped=tuple(group for group in groups if comparison_key(group.name) not in mapping_set.groups),
+        groups=tuple(groups),
+        applied_at=stored.at if stored else None,
+        applied_by=name_actors(unit, [stored.actor])[stored.actor] if stored else None,
+    )
+
+
+def count_groups(unit: Unit) -> list[GroupCount]:
+    """Return every group with its active people, the largest first."""
+    rows = unit.session.execute(
+        select(Group.display_name, func.count(Member.id), Connection.name)
+        .join(Connection, (Connection.org_id == Group.org_id) & (Connection.id == Group.connection_id))
+        .outerjoin(GroupMember, (GroupMember.org_id == Group.org_id) & (GroupMember.group_id == Group.id))
+        .outerjoin(
+            Member,
+            (Member.org_id == GroupMember.org_id) & (Member.id == GroupMember.member_id) & Member.active,
+        )
+        .where(Group.org_id == unit.org_id)
+        .group_by(Group.id, Group.display_name, Connection.name)
+        .order_by(func.count(Member.id).desc(), Group.display_name)
+    )
+    return [GroupCount(row[0], row[1], row[2]) for row in rows]

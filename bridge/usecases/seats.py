@@ -1,0 +1,189 @@
+"""Seats and money as the pages show them: pools, the contract in sentences, invoices with their arithmetic."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from bridge.domain.roles import Permission, may
+from bridge.errors import NotFoundError
+from bridge.ports import Bill
+from bridge.store.models import Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
+from bridge.store.pools import ladder_of, read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.lines import waiting_counts
+from mappings.tiers import ANY, TierLadder
+
+INVOICES_SHOWN = 24
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """The seats of one tier; ``lapsing`` are paid for now and end with the period."""
+
+    tier: str
+    name: str
+    bought: int
+    used: int
+    free: int
+    waiting: int
+    lapsing: int
+    price: int
+    next_price: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no seat can be assigned."""
+        return self.free == 0
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceView:
+    """An invoice with its lines, in their order; ``paid`` is what was collected so far, in minor units."""
+
+    invoice: Invoice
+    lines: tuple[InvoiceLine, ...]
+    paid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeatsView:
+    """Everything about seats; what costs is None or empty for who may not see it (rule Z1)."""
+
+    organization: Organization
+    contract: Contract
+    ladder: TierLadder
+    pools: tuple[PoolView, ...]
+    waiting_for_any: int
+    renewal: Bill | None
+    sentences: tuple[str, ...]
+    invoices: tuple[InvoiceView, ...]
+
+
+def read_seats(unit: Unit) -> SeatsView:
+    """Read pools, contract and, for owners, money.
+
+    Raises:
+        ForbiddenError: The actor may not open the console.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    pools = read_pools(unit)
+    views, waiting_for_any = pool_views(unit, pools)
+    contract = read_contract(unit)
+    return SeatsView(
+        organization=unit.organization(),
+        contract=contract,
+        ladder=ladder_of(pools),
+        pools=views,
+        waiting_for_any=waiting_for_any,
+        renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
+        sentences=contract_sentences(contract),
+        invoices=tuple(list_invoices(unit)) if sees_money else (),
+    )
+
+
+def pool_views(unit: Unit, pools: Sequence[SeatPool]) -> tuple[tuple[PoolView, ...], int]:
+    """Return the pools with who waits for each, and how many would take a seat of any tier."""
+    waiting = waiting_counts(unit)
+    views = tuple(
+        PoolView(
+            tier=pool.tier,
+            name=pool.name,
+            bought=pool.paid,
+            used=pool.used,
+            free=pool.total - pool.used,
+            waiting=waiting.get(pool.tier, 0),
+            lapsing=pool.paid - pool.total,
+            price=pool.price,
+            next_price=pool.next_price,
+        )
+        for pool in pools
+    )
+    return views, waiting.get(ANY, 0)
+
+
+def read_contract(unit: Unit) -> Contract:
+    """Return the organization's contract."""
+    return unit.session.scalars(
+        select(Contract).where(Contract.org_id == unit.org_id).execution_options(populate_existing=True)
+    ).one()
+
+
+def contract_sentences(contract: Contract) -> tuple[str, ...]:
+    """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7)."""
+    team = contract.kind == "team"
+    period = "month" if contract.cycle == "month" else "year"
+    rest = f"the rest of the {period}" if team else "the rest of the term"
+    sentences = [
+        f"Add seats on any day; you pay for {rest} only.",
+        "Move a seat from one person to another: free, at once.",
+    ]
+    if not team:
+        sentences.append("Seats cannot be dropped before the term ends.")
+    elif contract.reduction == "immediate_credit":
+        sentences.append("Reduce seats on any day; what is left of the period becomes a credit.")
+    else:
+        sentences.append(f"Reduce seats on any day; it counts from the next {period}, without a credit.")
+    if contract.minimum_seats:
+        sentences.append(f"The plan has a minimum of {contract.minimum_seats} seats.")
+    if not contract.auto_renew:
+        sentences.append("Ends by itself with the period: members then have no seat, and nothing is deleted.")
+    elif contract.renewal_basis == "in_use":
+        sentences.append("Renews by itself with the seats in use that day; unused seats lapse.")
+    else:
+        sentences.append(f"Renews by itself with the seats you have, every {period}.")
+    return tuple(sentences)
+
+
+def list_invoices(unit: Unit, limit: int = INVOICES_SHOWN) -> list[InvoiceView]:
+    """Return the newest invoices with their lines.
+
+    Raises:
+        ForbiddenError: The actor may not see money (rule Z1).
+    """
+    unit.require(Permission.SEE_BILLING)
+    invoices = unit.session.scalars(
+        select(Invoice)
+        .where(Invoice.org_id == unit.org_id)
+        .order_by(Invoice.at.desc(), Invoice.number.desc())
+        .limit(limit)
+    ).all()
+    return _with_lines(unit, invoices)
+
+
+def read_invoice(unit: Unit, invoice_id: uuid.UUID) -> InvoiceView:
+    """Return one invoice.
+
+    Raises:
+        ForbiddenError: The actor may not see money (rule Z1).
+        NotFoundError: There is no such invoice here.
+    """
+    unit.require(Permission.SEE_BILLING)
+    invoice = unit.session.get(Invoice, (unit.org_id, invoice_id))
+    if invoice is None:
+        raise NotFoundError("invoice", str(invoice_id))
+    return _with_lines(unit, [invoice])[0]
+
+
+def _with_lines(unit: Unit, invoices: Sequence[Invoice]) -> list[InvoiceView]:
+    ids = [invoice.id for invoice in invoices]
+    if not ids:
+        return []
+    lines: dict[uuid.UUID, list[InvoiceLine]] = {}
+    for line in unit.session.scalars(
+        select(InvoiceLine)
+        .where(InvoiceLine.org_id == unit.org_id, InvoiceLine.invoice_id.in_(ids))
+        .order_by(InvoiceLine.position)
+    ):
+        lines.setdefault(line.invoice_id, []).append(line)
+    paid: dict[uuid.UUID, int] = {
+        row[0]: int(row[1])
+        for row in unit.session.execute(
+            select(Payment.invoice_id, func.sum(Payment.amount))
+            .where(Payment.org_id == unit.org_id, Payment.invoice_id.in_(ids))
+            .group_by(Payment.invoice_id)
+        )
+    }
+    return [InvoiceView(invoice, tuple(lines.get(invoice.id, ())), paid.get(invoice.id, 0)) for invoice in invoices]
