@@ -89,7 +89,7 @@ class Runtime:
             actor=actor,
             at=at or self.clock.now(),
             request_id=request_id or current_request_id() or str(new_id()),
-            audit_key=self.secrets.derive("audit"),
+            audit_keys=self.secrets.derive_all("audit"),
             billing_factory=lambda unit: BuiltinBilling(unit, self.payments),
             on_lock=pass_boundaries,
         )

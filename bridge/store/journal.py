@@ -49,7 +49,7 @@ def record(
         previous=state.audit_head,
         digest=b"",
     )
-    entry.digest = seal(entry, unit.audit_key)
+    entry.digest = seal(entry, unit.audit_keys[0])
     state.audit_seq, state.audit_head = entry.seq, entry.digest
     if touches_seats:
         state.seat_version += 1
@@ -91,7 +91,7 @@ def verify(unit: Unit) -> int | None:
         if (
             entry.seq != expected
             or entry.previous != head
-            or not hmac.compare_digest(entry.digest, seal(entry, unit.audit_key))
+            or not any(hmac.compare_digest(entry.digest, seal(entry, key)) for key in unit.audit_keys)
         ):
             return expected
         head = entry.digest

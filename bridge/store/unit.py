@@ -24,7 +24,7 @@ class Unit:
 
     Args:
         at: The instant of the whole unit, aware, in UTC: everything it writes carries it.
-        audit_key: Key of the audit chain's HMAC.
+        audit_keys: Keys of the audit chain's HMAC: the first seals, any of them may have sealed what is there.
         billing_factory: Binds the billing core to this unit.
         on_lock: Runs once, when the lock has just been taken: what must come before anything else is written.
     """
@@ -34,7 +34,7 @@ class Unit:
     actor: Actor
     at: datetime
     request_id: str
-    audit_key: bytes
+    audit_keys: tuple[bytes, ...]
     billing_factory: Callable[["Unit"], BillingCore]
     on_lock: Callable[["Unit"], None] | None = None
     _billing: BillingCore | None = field(default=None, repr=False)
