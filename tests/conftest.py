@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import cast
 
 import psycopg
 import pytest
@@ -19,20 +20,51 @@ from bridge.store.embedded_files import exclusively
 from bridge.store.schema import upgrade
 from tests.factories import Customer, create_customer
 from tests.postgres import clone_database, drop_database, shared_embedded_server
+from tests.system_postgres import OLDEST, SystemPostgres, system_server
 
 TEMPLATE = "seatbridge_template"
 KEY = generate_key()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked ``every_postgres`` on the embedded PostgreSQL and on the machine's own."""
+    if metafunc.definition.get_closest_marker("every_postgres") and "postgres_kind" in metafunc.fixturenames:
+        metafunc.parametrize("postgres_kind", ["embedded", "system"], scope="session")
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """The session's PostgreSQL."""
+def postgres_kind() -> str:
+    """Which PostgreSQL a test runs on: ``embedded`` unless it is marked ``every_postgres``."""
+    return "embedded"
+
+
+@pytest.fixture(scope="session")
+def embedded_server() -> Iterator[EmbeddedPostgres]:
+    """The session's embedded PostgreSQL."""
     with shared_embedded_server() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def template(postgres_server: EmbeddedPostgres) -> str:
+def installed_server() -> Iterator[SystemPostgres | None]:
+    """The machine's own PostgreSQL; None when it has none that we support."""
+    with system_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_kind: str, request: pytest.FixtureRequest) -> EmbeddedPostgres | SystemPostgres:
+    """The PostgreSQL a test runs on."""
+    if postgres_kind == "embedded":
+        return cast("EmbeddedPostgres", request.getfixturevalue("embedded_server"))
+    server = request.getfixturevalue("installed_server")
+    if server is None:
+        pytest.skip(f"no PostgreSQL {OLDEST} or newer is installed on this machine (Debian: postgresql)")
+    return cast("SystemPostgres", server)
+
+
+@pytest.fixture(scope="session")
+def template(postgres_server: EmbeddedPostgres | SystemPostgres) -> str:
     """Name a migrated, empty database; the first worker makes it."""
     with exclusively(postgres_server.path.parent / "template.lock"):
         if postgres_server.ensure_database(TEMPLATE):
@@ -42,7 +74,7 @@ def template(postgres_server: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-def database_name(postgres_server: EmbeddedPostgres, template: str) -> Iterator[str]:
+def database_name(postgres_server: EmbeddedPostgres | SystemPostgres, template: str) -> Iterator[str]:
     """A fresh copy of the migrated database."""
     name = f"t_{uuid.uuid4().hex}"
     clone_database(postgres_server, template, name)
@@ -51,7 +83,7 @@ def database_name(postgres_server: EmbeddedPostgres, template: str) -> Iterator[
 
 
 @pytest.fixture
-def owner_url(postgres_server: EmbeddedPostgres, database_name: str) -> URL:
+def owner_url(postgres_server: EmbeddedPostgres | SystemPostgres, database_name: str) -> URL:
     """The fresh database, as the owner of its schema: for looking behind row-level security."""
     return make_url(postgres_server.url(database_name))
 
@@ -63,7 +95,9 @@ def database_url(owner_url: URL) -> URL:
 
 
 @pytest.fixture
-def owner_connection(postgres_server: EmbeddedPostgres, database_name: str) -> Iterator[psycopg.Connection]:
+def owner_connection(
+    postgres_server: EmbeddedPostgres | SystemPostgres, database_name: str
+) -> Iterator[psycopg.Connection]:
     """A connection of the schema's owner."""
     with psycopg.connect(postgres_server.dsn(database_name), autocommit=True) as connection:
         yield connection

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 from psycopg import sql
@@ -39,7 +40,14 @@ def shared_embedded_server() -> Iterator[EmbeddedPostgres]:
         os.close(users)
 
 
-def clone_database(server: EmbeddedPostgres, template: str, name: str) -> None:
+class Server(Protocol):
+    """What copying databases needs of a PostgreSQL."""
+
+    def dsn(self) -> str:
+        """Return the address of its maintenance database."""
+
+
+def clone_database(server: Server, template: str, name: str) -> None:
     """Create a database as a copy of another one, to which nobody may be connected.
 
     FILE_COPY is the quicker strategy without fsync: WAL_LOG writes every page twice.
@@ -49,7 +57,7 @@ def clone_database(server: EmbeddedPostgres, template: str, name: str) -> None:
         connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
 
 
-def drop_database(server: EmbeddedPostgres, name: str) -> None:
+def drop_database(server: Server, name: str) -> None:
     """Drop a database, disconnecting whoever is still in it."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -36,6 +36,8 @@ from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
 from tests.conftest import SettableClock
 from tests.factories import Customer
 
+pytestmark = pytest.mark.every_postgres
+
 
 def map_groups(customer: Customer, **tiers: str) -> None:
     """Put mappings in force: ``map_groups(customer, Engineering="premium")``."""
