@@ -1,0 +1,153 @@
+"""Sign-ins for tests: a trusted provider, verified assertions, rules."""
+
+import itertools
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bridge.adapters import saml
+from bridge.domain.actors import Actor, ActorKind
+from bridge.domain.credentials import credential_hash
+from bridge.domain.identifiers import ConnectionId
+from bridge.simulator.saml import SimulatedIdp
+from bridge.store.models import Domain, MappingVersion, Member, SignInEvent
+from bridge.usecases.connections import SamlTrust, TrustedCertificate, trust_identity_provider
+from bridge.usecases.sign_in import AssertedSubject, SignedIn, complete_sign_in, start_sign_in
+from tests.factories import Customer
+
+COOKIE = "the cookie of this browser"
+_numbers = itertools.count()
+
+
+@cache
+def idp() -> SimulatedIdp:
+    """Return the one provider of these tests, on another site than the service: making its key takes time."""
+    return SimulatedIdp.create(
+        "http://localhost:9999/idp", "http://localhost:9999/sso", now=datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+    )
+
+
+def trust(customer: Customer, provider: SimulatedIdp | None = None, connection_id: ConnectionId | None = None) -> None:
+    """Make a connection believe a provider, by its metadata."""
+    with customer.unit() as unit:
+        metadata = saml.parse_idp_metadata((provider or idp()).metadata(), now=unit.at)
+        certificates = tuple(
+            TrustedCertificate(found.pem, found.fingerprint, found.not_before, found.not_after)
+            for found in metadata.certificates
+        )
+        trust_identity_provider(
+            unit,
+            connection_id or customer.connection_id,
+            SamlTrust(metadata.entity_id, metadata.sso_url, certificates),
+        )
+
+
+def map_groups(customer: Customer, document: dict[str, Any]) -> None:
+    """Put a set of mappings in force."""
+    with customer.unit() as unit:
+        state = unit.lock()
+        state.mapping_version += 1
+        unit.session.add(
+            MappingVersion(
+                org_id=unit.org_id,
+                version=state.mapping_version,
+                document={"schema": 1} | document,
+                at=unit.at,
+                actor="operator",
+            )
+        )
+
+
+def verified_domain(customer: Customer, name: str, connection_id: ConnectionId | None = None) -> None:
+    """Give the organization a verified domain."""
+    with customer.unit() as unit:
+        unit.session.add(
+            Domain(
+                org_id=unit.org_id,
+                name=name,
+                challenge="x",
+                connection_id=connection_id,
+                created_at=unit.at,
+                verified_at=unit.at,
+                verified_by="operator",
+            )
+        )
+
+
+def actor(customer: Customer) -> Actor:
+    """The connection, as the one who signs people in."""
+    return Actor(ActorKind.SIGN_IN, customer.connection_id)
+
+
+def start(customer: Customer, *, return_path: str = "/people", cookie: str = COOKIE) -> str:
+    """Start a sign-in in a browser and return the request's id."""
+    request_id = saml.new_request_id()
+    with customer.unit(actor(customer)) as unit:
+        start_sign_in(
+            unit,
+            customer.connection_id,
+            request_id=request_id,
+            cookie_hash=credential_hash(cookie),
+            return_path=return_path,
+            lifetime_seconds=600,
+        )
+    return request_id
+
+
+def asserted(customer: Customer, subject: str, request_id: str | None, **facts: Any) -> AssertedSubject:
+    """Describe a verified assertion about ``subject``, whose address it is unless ``email`` says otherwise."""
+    values: dict[str, Any] = {
+        "connection_id": customer.connection_id,
+        "issuer": idp().entity_id,
+        "subject": subject,
+        "assertion_id": f"_assertion{next(_numbers)}",
+        "in_response_to": request_id,
+        "expires_at": customer.runtime.clock.now() + timedelta(minutes=6),
+        "email": subject,
+    }
+    return AssertedSubject(**(values | facts))
+
+
+def complete(
+    customer: Customer, assertion: AssertedSubject, cookies: Collection[str] = (COOKIE,), at: datetime | None = None
+) -> SignedIn:
+    """Bring an assertion back, in a unit of its own."""
+    with customer.unit(actor(customer), at=at) as unit:
+        return complete_sign_in(unit, assertion, cookie_hashes=[credential_hash(cookie) for cookie in cookies])
+
+
+def sign_in(customer: Customer, subject: str, **facts: Any) -> SignedIn:
+    """Start a sign-in and complete it in the same browser."""
+    return complete(customer, asserted(customer, subject, start(customer), **facts))
+
+
+def members(customer: Customer) -> list[Member]:
+    """Return everybody but the owner, in order of arrival."""
+    with customer.unit() as unit:
+        found = unit.session.scalars(select(Member).where(Member.org_id == unit.org_id).order_by(Member.position))
+        return [member for member in found if member.id != customer.owner_id]
+
+
+def member(customer: Customer, signed_in: SignedIn) -> Member:
+    """Read a member as they are now."""
+    with customer.unit() as unit:
+        return unit.session.get_one(Member, (unit.org_id, signed_in.member.id))
+
+
+def events(customer: Customer) -> list[SignInEvent]:
+    """Return the sign-in log, oldest first."""
+    with customer.unit() as unit:
+        return list(
+            unit.session.scalars(
+                select(SignInEvent).where(SignInEvent.org_id == unit.org_id).order_by(SignInEvent.at, SignInEvent.id)
+            )
+        )
+
+
+def count(customer: Customer, model: type[Any]) -> int:
+    """Count the organization's rows of a table."""
+    with customer.unit() as unit:
+        return unit.session.scalar(select(func.count()).select_from(model).where(model.org_id == unit.org_id)) or 0
