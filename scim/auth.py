@@ -1,0 +1,66 @@
+"""Who calls: the bearer token of a provisioning client (RFC 6750)."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, update
+from sqlalchemy.orm import Session
+
+from bridge.errors import UnauthenticatedError
+from bridge.runtime import Runtime
+from bridge.store.gate import ScimPrincipal, enter_scim
+from bridge.store.models import Connection, ScimToken
+
+MAX_TOKEN_LENGTH = 512
+LAST_USED_INTERVAL = timedelta(minutes=1)
+
+
+def authenticate(runtime: Runtime, authorization: str | None, slug: str) -> ScimPrincipal:
+    """Find out which connection of which organization calls.
+
+    Args:
+        runtime: The product.
+        authorization: The Authorization header.
+        slug: The organization that the path names.
+
+    Raises:
+        UnauthenticatedError: No token, an unknown, expired or revoked one, or one of another organization than the
+            path names: all the same, so that nothing can be learned of other organizations.
+    """
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    token = token.strip()
+    if scheme.casefold() != "bearer" or not token or len(token) > MAX_TOKEN_LENGTH:
+        raise UnauthenticatedError
+    token_hash = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+    at = runtime.clock.now()
+    principal = runtime.ask_gate(lambda session: _enter(session, token_hash, at))
+    if principal is None or principal.slug != slug:
+        raise UnauthenticatedError
+    return principal
+
+
+def _enter(session: Session, token_hash: bytes, at: datetime) -> ScimPrincipal | None:
+    principal = enter_scim(session, token_hash, at)
+    if principal is not None and (principal.last_used_at is None or principal.last_used_at <= at - LAST_USED_INTERVAL):
+        _note_use(session, principal, at)
+    return principal
+
+
+def _note_use(session: Session, principal: ScimPrincipal, at: datetime) -> None:
+    """Write that the token was used, at most once a minute however many requests arrive at once."""
+    noted = session.execute(
+        update(ScimToken)
+        .where(
+            ScimToken.org_id == principal.org_id,
+            ScimToken.id == principal.token_id,
+            or_(ScimToken.last_used_at.is_(None), ScimToken.last_used_at <= at - LAST_USED_INTERVAL),
+        )
+        .values(last_used_at=at)
+        .returning(ScimToken.id)
+    ).first()
+    if noted is not None:
+        session.execute(
+            update(Connection)
+            .where(Connection.org_id == principal.org_id, Connection.id == principal.connection_id)
+            .values(scim_last_used_at=at)
+        )

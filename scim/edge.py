@@ -1,0 +1,123 @@
+"""The SCIM endpoint: one request, one unit of work, one table of answers to what goes wrong."""
+
+from collections.abc import Mapping
+
+import orjson
+import structlog
+from flask import Blueprint, Response, request
+from scim2_models import ForbiddenException
+from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+
+from bridge.domain.actors import SYSTEM, Actor, ActorKind
+from bridge.observability import bound_ids, current_request_id, request_id_from
+from bridge.runtime import Runtime
+from bridge.store.gate import ScimPrincipal
+from bridge.usecases.alerts import raise_alert
+from scim.auth import authenticate
+from scim.errors import Refusal, UnknownShapeException, refusal_of
+from scim.handler import BridgeHandler
+from scim.service import BridgeService
+from scim.storage import MemberStorage
+
+log = structlog.get_logger()
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+CREDENTIAL = "scim_token"
+
+
+def scim_blueprint(runtime: Runtime) -> Blueprint:
+    """Serve SCIM 2.0 at ``/scim/v2/<org>``; every route wants the bearer token of a connection."""
+    service = BridgeService(runtime)
+    blueprint = Blueprint("scim", __name__, url_prefix="/scim/v2/<org>")
+
+    def serve(org: str, path: str = "") -> Response:
+        request_id = current_request_id() or request_id_from(request.headers.get("X-Request-Id"))
+        with bound_ids(request_id=request_id):
+            try:
+                answer = _to_response(_serve(runtime, service, org, path))
+            except Exception as exception:  # noqa: BLE001 (the edge answers everything, by the one table)
+                answer = _refuse(service, exception)
+        answer.headers["X-Request-Id"] = request_id
+        return answer
+
+    for rule in ("", "/", "/<path:path>"):
+        blueprint.add_url_rule(
+            rule,
+            view_func=serve,
+            endpoint="serve",
+            methods=METHODS,
+            provide_automatic_options=False,
+            strict_slashes=False,
+        )
+    serve.credential = CREDENTIAL  # type: ignore[attr-defined] # read by the test that walks the URL map
+    return blueprint
+
+
+def _serve(runtime: Runtime, service: BridgeService, org: str, path: str) -> ScimResponse:
+    principal = authenticate(runtime, request.headers.get("Authorization"), org)
+    with bound_ids(org_id=str(principal.org_id), connection_id=str(principal.connection_id)):
+        sent = ScimRequest(
+            method="GET" if request.method == "HEAD" else request.method,
+            base_url=f"{runtime.settings.server.public_url}/scim/v2/{principal.slug}",
+            path=f"/{path.removesuffix('.scim')}",
+            query=request.args.to_dict(),
+            headers=list(request.headers.items()),
+            subject=principal,
+        )
+        operation = service.match(sent).operation
+        sent.body = _read_body(service, sent)
+        writing = not service.reads_only(operation)
+        if writing and not principal.can_write:
+            raise ForbiddenException(detail="This token may only read")
+        actor = Actor(ActorKind.DIRECTORY, principal.connection_id)
+        try:
+            with runtime.unit(principal.org_id, actor) as unit:
+                storage = MemberStorage(unit, principal.connection_id, service.provider, writing=writing)
+                return BridgeHandler(service, storage).handle(sent)
+        except UnknownShapeException:
+            _tell_owners(runtime, principal)
+            raise
+
+
+def _read_body(service: BridgeService, sent: ScimRequest) -> bytes:
+    """Read the body up to its limit; a packed one is refused, for nobody knows how large it is."""
+    if request.headers.get("Content-Encoding", "identity").casefold() != "identity":
+        raise UnsupportedMediaTypeException(detail="Send the body without Content-Encoding")
+    request.max_content_length = service.max_body_size(sent)
+    return request.get_data(cache=False)
+
+
+def _to_response(answer: ScimResponse) -> Response:
+    body = b"" if answer.body is None else orjson.dumps(answer.body)
+    headers = {"Cache-Control": "no-store", **answer.headers}
+    return Response(body, status=int(answer.status), headers=headers, content_type=SCIM_MEDIA_TYPE)
+
+
+def _refuse(service: BridgeService, exception: Exception) -> Response:
+    """Answer a refusal with a SCIM Error; a bug is logged and answered without its text."""
+    refusal = refusal_of(exception)
+    if refusal.is_bug:
+        log.error("scim.failed", exc_info=exception)
+    else:
+        log.info("scim.refused", status=refusal.status, scim_type=refusal.scim_type)
+    headers = {"Cache-Control": "no-store", **_refusal_headers(exception, refusal)}
+    body = orjson.dumps(refusal.to_error().model_dump())
+    return Response(body, status=refusal.status, headers=headers, content_type=SCIM_MEDIA_TYPE)
+
+
+def _refusal_headers(exception: Exception, refusal: Refusal) -> Mapping[str, str]:
+    if isinstance(exception, MethodNotAllowedException):
+        return {"Allow": ", ".join(exception.allowed)}
+    if refusal.status == 401:  # noqa: PLR2004 (the status itself)
+        return {"WWW-Authenticate": 'Bearer realm="SCIM"'}
+    if refusal.retry_after_seconds is not None:
+        return {"Retry-After": str(refusal.retry_after_seconds)}
+    return {}
+
+
+def _tell_owners(runtime: Runtime, principal: ScimPrincipal) -> None:
+    """Raise the alert about a push that was refused because it could not be understood; the refusal undid all else."""
+    with runtime.unit(principal.org_id, SYSTEM) as unit:
+        raise_alert(unit, "unreadable_push")

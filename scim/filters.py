@@ -1,0 +1,484 @@
+"""SCIM filters and sort orders as SQL over the columns and documents of people and groups (RFC 7644 §3.4.2).
+
+A filter means exactly what ``ScimFilter.match`` means. SQL's third truth value never shows: unknown counts as false in
+AND, OR and WHERE, and negation asks ``NOT coalesce(.., false)``. Texts are compared in the form that was computed in
+Python when they were stored (``comparison``); nothing is a pattern, so nothing needs escaping.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scim2_models import InvalidFilterException, InvalidPathException, Resource, ScimFilter, SearchRequest
+from scim2_models.path import (
+    AttributeBinding,
+    AttrPath,
+    CompareOperator,
+    Comparison,
+    FilterNode,
+    FilterVisitor,
+    LogicalExpr,
+    LogicalOperator,
+    Not,
+    Present,
+    ValuePath,
+    coerce_value,
+)
+from scim2_server.utils import parametrize
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    Text,
+    and_,
+    case,
+    cast,
+    collate,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+
+from bridge.domain.documents import ENTERPRISE
+from bridge.domain.identifiers import parse_id
+from bridge.store.models import Decision, Group, GroupMember, Member
+from scim.resources import GROUP, POLICY, SEAT, USER
+
+Condition = ColumnElement[bool]
+Part = Callable[[str], "Scalar"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One value in SQL: its expression, and how it compares.
+
+    ``identifier`` marks a column of our ids: it equals the one written form of an id, by its index. ``member_of`` is
+    the path of a text inside ``comparison``, for which equality is containment.
+    """
+
+    expression: ColumnElement[Any]
+    identifier: bool = False
+    kind: type = str
+    within: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> ColumnElement[Any]:
+        """The value as text, compared by code points."""
+        return cast(self.expression, Text) if self.identifier else self.expression
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a multi-valued attribute: ``any`` asks whether one of them satisfies a condition."""
+
+    any: Callable[[Callable[[Part], Condition]], Condition]
+
+
+class Attributes:
+    """Where the attributes of people, or of groups, are in the database.
+
+    Args:
+        entity: Member or Group.
+    """
+
+    def __init__(self, entity: type[Member] | type[Group]) -> None:
+        self.entity = entity
+        self.scalars: Mapping[str, Scalar] = _of_people() if entity is Member else _of_groups()
+
+    def scalar(self, steps: tuple[str, ...], *, exact: bool, kind: type) -> Scalar:
+        """Return a single value by its names, as ``(urn, "manager", "value")``."""
+        known = self.scalars.get(".".join(steps))
+        if known is not None:
+            return known
+        if steps[0] == "meta":
+            raise InvalidFilterException(detail=f"{'.'.join(steps)} cannot be filtered")
+        source = self.entity.document if exact or kind is bool else self.entity.comparison
+        within = () if exact or kind is bool else steps
+        return Scalar(source[steps].astext, kind=kind, within=within)
+
+    def entries(self, steps: tuple[str, ...]) -> Entries:
+        """Return the entries of a multi-valued attribute."""
+        if self.entity is Member and steps == ("groups",):
+            return Entries(_any_group)
+        if self.entity is Group and steps == ("members",):
+            return Entries(_any_member)
+        if steps == ("schemas",):
+            raise InvalidFilterException(detail="schemas cannot be filtered")
+        return Entries(lambda condition: _any_entry(self.entity, steps, condition))
+
+
+class Translator(FilterVisitor[Condition]):
+    """Walks a filter that is bound to one model and returns its condition."""
+
+    def __init__(self, scim_filter: ScimFilter[Any], attributes: Attributes) -> None:
+        self.filter, self.attributes = scim_filter, attributes
+
+    def visit_logical_expr(self, node: LogicalExpr) -> Condition:
+        """Join the terms."""
+        join = and_ if node.op == LogicalOperator.and_ else or_
+        return join(*(self.visit(term) for term in node.terms))
+
+    def visit_not(self, node: Not) -> Condition:
+        """Negate what is true; what is unknown is not true."""
+        return not_(func.coalesce(self.visit(node.expr), false()))
+
+    def visit_comparison(self, node: Comparison) -> Condition:
+        """Compare an attribute; of several entries one must satisfy it, for ``ne`` all."""
+        binding = self.filter.resolve_comparison(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        value = _operand(binding, node)
+        steps = steps_of(binding)
+        if not binding.is_multivalued:
+            return compare(self._single(binding), node.op, value)
+        if binding.sub_field_name is None:
+            raise InvalidFilterException(detail=f"{steps[-1]}: compare one of its sub-attributes")
+        entries, part = self.attributes.entries(steps[:-1]), steps[-1]
+        if value is None:
+            empty = entries.any(lambda of: of(part).expression.is_(None))
+            present = entries.any(lambda _: true())
+            if node.op == CompareOperator.eq:
+                return or_(empty, not_(present))
+            return and_(present, not_(empty)) if node.op == CompareOperator.ne else false()
+        if node.op == CompareOperator.ne:
+            return not_(self._some(binding, CompareOperator.eq, value))
+        return self._some(binding, node.op, value)
+
+    def visit_present(self, node: Present) -> Condition:
+        """Ask whether an attribute has a value that is not empty."""
+        binding = self.filter.resolve(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        steps = steps_of(binding)
+        if binding.is_multivalued:
+            if binding.sub_field_name is not None:
+                return self.attributes.entries(steps[:-1]).any(lambda of: present(of(steps[-1])))
+            return true() if steps == ("schemas",) else self._any_present(binding, steps)
+        if _is_complex(binding):
+            return true() if steps == ("meta",) else self._object_present(steps)
+        return present(self._single(binding))
+
+    def visit_value_path(self, node: ValuePath) -> Condition:
+        """Ask for one entry that satisfies the whole inner filter."""
+        binding = self.filter.resolve(node.attr_path, strict=False)
+        if binding is None:
+            return false()
+        inner = _EntryTranslator(self.filter, node.attr_path)
+        return self.attributes.entries(steps_of(binding)).any(lambda of: inner.within(of, node.val_filter))
+
+    def _single(self, binding: AttributeBinding) -> Scalar:
+        if _is_complex(binding):
+            raise InvalidFilterException(detail=f"{binding.urn}: compare one of its sub-attributes")
+        return self.attributes.scalar(steps_of(binding), exact=binding.case_exact, kind=_kind(binding))
+
+    def _some(self, binding: AttributeBinding, op: CompareOperator, value: Any) -> Condition:
+        """Ask for an entry whose part satisfies a comparison; equality of a folded text is containment."""
+        steps = steps_of(binding)
+        if op == CompareOperator.eq and isinstance(value, str) and steps[0] not in {"groups", "members"}:
+            if not binding.case_exact:
+                return self.attributes.entity.comparison.contains(_nested(steps[:-1], [{steps[-1]: value}]))
+        return self.attributes.entries(steps[:-1]).any(lambda of: compare(of(steps[-1]), op, value))
+
+    def _any_present(self, binding: AttributeBinding, steps: tuple[str, ...]) -> Condition:
+        if steps[0] in {"groups", "members"}:
+            return self.attributes.entries(steps).any(lambda _: true())
+        names = [name for name in _parts(binding) if name != "$ref"]
+        return self.attributes.entries(steps).any(lambda of: or_(*(present(of(name)) for name in names)))
+
+    def _object_present(self, steps: tuple[str, ...]) -> Condition:
+        parts = func.jsonb_each_text(self.attributes.entity.document[steps]).table_valued("key", "value")
+        return exists(select(1).select_from(parts).where(parts.c.value != ""))
+
+
+class _EntryTranslator(FilterVisitor[Condition]):
+    """Walks the filter between brackets, about one entry."""
+
+    def __init__(self, scim_filter: ScimFilter[Any], outer: AttrPath) -> None:
+        self.filter, self.outer = scim_filter, outer
+        self.of: Part
+
+    def within(self, of: Part, node: FilterNode) -> Condition:
+        """Return the condition about the entry whose parts ``of`` gives."""
+        self.of = of
+        return self.visit(node)
+
+    def visit_logical_expr(self, node: LogicalExpr) -> Condition:
+        join = and_ if node.op == LogicalOperator.and_ else or_
+        return join(*(self.visit(term) for term in node.terms))
+
+    def visit_not(self, node: Not) -> Condition:
+        return not_(func.coalesce(self.visit(node.expr), false()))
+
+    def visit_comparison(self, node: Comparison) -> Condition:
+        binding = self._resolve(node.attr_path)
+        if binding is None:
+            return false()
+        return compare(self.of(steps_of(binding)[-1]), node.op, _operand(binding, node))
+
+    def visit_present(self, node: Present) -> Condition:
+        binding = self._resolve(node.attr_path)
+        return false() if binding is None else present(self.of(steps_of(binding)[-1]))
+
+    def visit_value_path(self, node: ValuePath) -> Condition:
+        raise InvalidFilterException(detail=f"{node.attr_path}: entries have no entries")
+
+    def _resolve(self, inner: AttrPath) -> AttributeBinding | None:
+        if inner.sub_attr is not None:
+            return None
+        path = AttrPath(attr=self.outer.attr, sub_attr=inner.attr, uri=self.outer.uri)
+        return self.filter.resolve(path, strict=False)
+
+
+def condition_of(scim_filter: ScimFilter[Any] | None, model: type[Resource[Any]], attributes: Attributes) -> Condition:
+    """Return the condition that a filter puts on the resources of one model.
+
+    Raises:
+        InvalidFilterException: The filter asks for something that cannot be answered.
+    """
+    if scim_filter is None:
+        return true()
+    bound = parametrize(ScimFilter, model)(str(scim_filter))
+    return Translator(bound, attributes).visit(bound.ast)
+
+
+def sort_key(
+    request: SearchRequest[Any], model: type[Resource[Any]], attributes: Attributes
+) -> tuple[ColumnElement[Any], type] | None:
+    """Return what a search is sorted by and its type: text by code points, bool or datetime; None when not sorted.
+
+    Of several entries the primary one counts, or else the first (RFC 7644 §3.4.2.3).
+
+    Raises:
+        InvalidPathException: Sorting by members or groups, which have no order.
+    """
+    binding = request.sort_binding(model)
+    if binding is None:
+        return None
+    steps, kind = steps_of(binding), _kind(binding)
+    if not binding.is_multivalued:
+        scalar = attributes.scalar(steps, exact=binding.case_exact, kind=kind)
+        expression: ColumnElement[Any] = scalar.text
+        if scalar.kind is bool and kind is bool and scalar.within == () and steps != ("active",):
+            expression = cast(expression, Boolean)
+        return (collate(expression, "C") if scalar.kind is str else expression), scalar.kind
+    if steps[0] in {"groups", "members", "schemas"} or binding.sub_field_name is None:
+        raise InvalidPathException(detail=f"{steps[0]} has no order to sort by")
+    source = (attributes.entity.document if binding.case_exact else attributes.entity.comparison)[steps[:-1]]
+    primary = func.jsonb_path_query_first(source, cast(literal("$[*] ? (@.primary == true)"), JSONPATH))
+    entry = cast(func.coalesce(primary, source[0]), JSONB)
+    value = entry[steps[-1]].astext
+    return (cast(value, Boolean), bool) if kind is bool else (collate(value, "C"), str)
+
+
+def compare(scalar: Scalar, op: CompareOperator, value: Any) -> Condition:
+    """Return one comparison of a value, unknown when there is none (except for ``ne`` and null)."""
+    expression = scalar.expression
+    if value is None:
+        if op == CompareOperator.eq:
+            return expression.is_(None)
+        return expression.is_not(None) if op == CompareOperator.ne else false()
+    if op in {CompareOperator.eq, CompareOperator.ne}:
+        equal = _equal(scalar, value)
+        return equal if op == CompareOperator.eq else not_(func.coalesce(equal, false()))
+    if scalar.kind is str:
+        return _compare_texts(scalar.text, op, value) if isinstance(value, str) else false()
+    if scalar.kind is datetime and isinstance(value, datetime):
+        return _ordered(expression, op, value)
+    return false()
+
+
+def present(scalar: Scalar) -> Condition:
+    """Return whether there is a value that is not empty."""
+    there = scalar.expression.is_not(None)
+    return and_(there, scalar.expression != "") if scalar.kind is str and not scalar.identifier else there
+
+
+def steps_of(binding: AttributeBinding) -> tuple[str, ...]:
+    """Return the names that lead to an attribute in a document: extension, attribute, sub-attribute."""
+    schema = str(getattr(binding.model, "__schema__", "") or "")
+    names = tuple(binding.urn.removeprefix(f"{schema}:").split("."))
+    return names if schema in {USER, GROUP, ""} else (schema, *names)
+
+
+def _operand(binding: AttributeBinding, node: Comparison) -> Any:
+    """Return a filter's value in the type of its attribute and the form it is compared in."""
+    value = coerce_value(binding, node.value, node.op)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return binding.comparable(value, POLICY)
+
+
+def _kind(binding: AttributeBinding) -> type:
+    return next((kind for kind in (bool, datetime) if binding.target_type is kind), str)
+
+
+def _is_complex(binding: AttributeBinding) -> bool:
+    return binding.sub_field_name is None and hasattr(binding.target_type, "model_fields")
+
+
+def _parts(binding: AttributeBinding) -> list[str]:
+    """Name the parts that an entry of a multi-valued attribute may have."""
+    fields = getattr(binding.field_type, "model_fields", {})
+    return [field.serialization_alias or name for name, field in fields.items()]
+
+
+def _equal(scalar: Scalar, value: Any) -> Condition:
+    if scalar.identifier:
+        wanted = parse_id(value) if isinstance(value, str) else None
+        return false() if wanted is None else scalar.expression == wanted
+    if scalar.kind is bool:
+        if not isinstance(value, bool):
+            return false()
+        return (
+            scalar.expression.is_(value)
+            if isinstance(scalar.expression.type, Boolean)
+            else (scalar.expression == ("true" if value else "false"))
+        )
+    if not isinstance(value, scalar.kind):
+        return false()
+    return scalar.expression == value
+
+
+def _compare_texts(text: ColumnElement[Any], op: CompareOperator, value: str) -> Condition:
+    match op:
+        case CompareOperator.co:
+            return func.strpos(text, value) > 0
+        case CompareOperator.sw:
+            return func.starts_with(text, value)
+        case CompareOperator.ew:
+            return func.right(text, len(value)) == value
+        case _:
+            return _ordered(collate(text, "C"), op, value)
+
+
+def _ordered(expression: ColumnElement[Any], op: CompareOperator, value: Any) -> Condition:
+    match op:
+        case CompareOperator.gt:
+            return expression > value
+        case CompareOperator.ge:
+            return expression >= value
+        case CompareOperator.lt:
+            return expression < value
+        case _:
+            return expression <= value
+
+
+def _nested(steps: tuple[str, ...], value: Any) -> Any:
+    for step in reversed(steps):
+        value = {step: value}
+    return value
+
+
+def _any_entry(
+    entity: type[Member] | type[Group], steps: tuple[str, ...], condition: Callable[[Part], Condition]
+) -> Condition:
+    """Ask the entries of a list in the document, each beside its folded twin."""
+    entry = func.jsonb_array_elements(entity.comparison[steps]).table_valued(
+        "value", with_ordinality="number", name="entry"
+    )
+    folded = cast(entry.c.value, JSONB)
+    exact = cast(entity.document[steps].op("->")(cast(entry.c.number - 1, Integer)), JSONB)
+
+    def part(name: str) -> Scalar:
+        if name == "primary":
+            return Scalar(folded[name].astext, kind=bool)
+        return Scalar((exact if _is_exact(steps[-1], name) else folded)[name].astext)
+
+    return exists(select(1).select_from(entry).where(condition(part)))
+
+
+def _is_exact(attribute: str, part: str) -> bool:
+    """Tell whether the part of an entry is compared with its case (RFC 7643 §8.7.1)."""
+    return part == "value" and attribute in {"photos", "x509Certificates"}
+
+
+def _any_group(condition: Callable[[Part], Condition]) -> Condition:
+    """Ask the groups of a person, which are rows."""
+    parts = {
+        "value": Scalar(GroupMember.group_id, identifier=True),
+        "display": Scalar(Group.display_name_key),
+        "type": Scalar(literal("direct")),
+        "$ref": Scalar(func.concat("Groups/", cast(GroupMember.group_id, Text))),
+    }
+    joined = (
+        select(1)
+        .select_from(GroupMember)
+        .join(Group, and_(Group.org_id == GroupMember.org_id, Group.id == GroupMember.group_id))
+    )
+    mine = and_(GroupMember.org_id == Member.org_id, GroupMember.member_id == Member.id)
+    return exists(joined.where(mine, condition(parts.__getitem__)).correlate(Member))
+
+
+def member_condition(model: type[Resource[Any]], val_filter: FilterNode) -> Condition:
+    """Return the condition that ``members[...]`` puts on the rows of ``group_member`` joined to ``member``."""
+    bound = parametrize(ScimFilter, model)(f"members[{val_filter}]")
+    return _EntryTranslator(bound, AttrPath("members")).within(_member_parts().__getitem__, val_filter)
+
+
+def _member_parts() -> dict[str, Scalar]:
+    return {
+        "value": Scalar(GroupMember.member_id, identifier=True),
+        "display": Scalar(func.lower(Member.display_name)),
+        "type": Scalar(literal("user")),
+        "$ref": Scalar(func.concat("Users/", cast(GroupMember.member_id, Text))),
+    }
+
+
+def _any_member(condition: Callable[[Part], Condition]) -> Condition:
+    """Ask the members of a group, which are rows."""
+    parts = _member_parts()
+    joined = (
+        select(1)
+        .select_from(GroupMember)
+        .join(Member, and_(Member.org_id == GroupMember.org_id, Member.id == GroupMember.member_id))
+    )
+    mine = and_(GroupMember.org_id == Group.org_id, GroupMember.group_id == Group.id)
+    return exists(joined.where(mine, condition(parts.__getitem__)).correlate(Group))
+
+
+def _of_people() -> Mapping[str, Scalar]:
+    reason = (
+        select(Decision.reason)
+        .where(Decision.org_id == Member.org_id, Decision.id == Member.decision_id)
+        .correlate(Member)
+        .scalar_subquery()
+    )
+    state = case(
+        (Member.tier.is_not(None), "assigned"), (Member.waiting_for.is_not(None), "waiting"), else_="unassigned"
+    )
+    return {
+        "id": Scalar(Member.id, identifier=True),
+        "userName": Scalar(Member.user_name_key),
+        "externalId": Scalar(Member.external_id),
+        "active": Scalar(Member.active, kind=bool),
+        "meta.resourceType": Scalar(literal("User")),
+        "meta.created": Scalar(Member.created_at, kind=datetime),
+        "meta.lastModified": Scalar(Member.modified_at, kind=datetime),
+        f"{SEAT}.tier": Scalar(Member.tier),
+        f"{SEAT}.state": Scalar(state),
+        f"{SEAT}.reason": Scalar(reason),
+        f"{ENTERPRISE}.manager.value": Scalar(Member.document[(ENTERPRISE, "manager", "value")].astext),
+    }
+
+
+def _of_groups() -> Mapping[str, Scalar]:
+    return {
+        "id": Scalar(Group.id, identifier=True),
+        "displayName": Scalar(Group.display_name_key),
+        "externalId": Scalar(Group.external_id),
+        "meta.resourceType": Scalar(literal("Group")),
+        "meta.created": Scalar(Group.created_at, kind=datetime),
+        "meta.lastModified": Scalar(Group.modified_at, kind=datetime),
+    }
+
+
+PEOPLE = Attributes(Member)
+GROUPS = Attributes(Group)

@@ -1,0 +1,419 @@
+"""The dialects of identity providers, brought into the one form the standard has.
+
+Pure: JSON values in, JSON values out. What is known to be meant is rewritten; what could turn people off or empty a
+group and is not known is refused (:class:`~scim.errors.UnknownShapeException`). Attributes that nobody declares pass:
+the library drops them.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from scim2_models import InvalidSyntaxException, InvalidValueException
+
+from bridge.domain.documents import ENTERPRISE
+from scim.errors import UnknownShapeException
+from scim.limits import MAX_MEMBERS, MAX_VALUES, check_filter
+from scim.resources import GROUP, SEAT, USER
+
+PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+#: Attributes of a person that hold a list of entries (RFC 7643 §4.1.2).
+MULTI_VALUED = frozenset(
+    {"emails", "phonenumbers", "ims", "photos", "addresses", "entitlements", "roles", "x509certificates"}
+)
+_ENTERPRISE_NAMES = {
+    name.casefold(): name
+    for name in ("employeeNumber", "costCenter", "organization", "division", "department", "manager")
+}
+_COMPUTED = frozenset({"id", "meta", "groups", "schemas", "password", SEAT.casefold()})
+#: The enterprise URN, also as Microsoft's documentation misspells it, without its last colon.
+_ENTERPRISE_SPELLINGS = (ENTERPRISE.casefold(), ENTERPRISE.replace("2.0:User", "2.0User").casefold())
+_OPERATORS = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"})
+_LITERALS = frozenset({"true", "false", "null"})
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[()\[\]]|[^\s()\[\]"]+|\s+|"')
+_TRUTHS = {"true": True, "false": False}
+
+
+def person(payload: Any) -> dict[str, Any]:
+    """Bring the body of a POST or PUT of a person into the standard's form."""
+    found: dict[str, Any] = {}
+    enterprise: dict[str, Any] = {}
+    for name, value in _object(payload, USER).items():
+        key = name.casefold()
+        if key in _COMPUTED:
+            continue
+        if key in _ENTERPRISE_SPELLINGS:
+            enterprise = {**enterprise, **_extension(value)}
+        elif key in _ENTERPRISE_NAMES:
+            enterprise = {**_extension({name: value}), **enterprise}
+        elif key == USER.casefold() and isinstance(value, Mapping):
+            found.update(person(value))
+        elif key == "active":
+            if value is not None:
+                found["active"] = boolean(value)
+        elif key in MULTI_VALUED:
+            found[name] = entries(key, value)
+        else:
+            found[name] = _plain(value)
+    if enterprise:
+        found[ENTERPRISE] = enterprise
+    return found
+
+
+def group(payload: Any) -> dict[str, Any]:
+    """Bring the body of a POST or PUT of a group into the standard's form.
+
+    Raises:
+        UnknownShapeException: ``members`` is null or has an entry without a value: never taken for an empty group.
+    """
+    found: dict[str, Any] = {}
+    for name, value in _object(payload, GROUP).items():
+        key = name.casefold()
+        if key == "members":
+            found["members"] = members(value)
+        elif key not in _COMPUTED:
+            found[name] = _plain(value)
+    return found
+
+
+def patch(payload: Any, *, of_group: bool) -> dict[str, Any]:
+    """Bring a PATCH body into the standard's form: one operation for each attribute, every path and value plain."""
+    if not isinstance(payload, Mapping):
+        raise InvalidSyntaxException(detail="The body of a PATCH is an object with Operations")
+    operations = next((value for name, value in payload.items() if name.casefold() == "operations"), None)
+    if isinstance(operations, Mapping):
+        operations = [operations]
+    if not isinstance(operations, list) or not operations:
+        raise InvalidSyntaxException(detail="Operations holds one or more operations")
+    if len(operations) > MAX_VALUES:
+        raise InvalidValueException(detail=f"A PATCH has at most {MAX_VALUES} operations")
+    plain = [plain for operation in operations for plain in _operations(operation, of_group=of_group)]
+    touched = sum(len(each["value"]) for each in plain if isinstance(each.get("value"), list))
+    if touched > MAX_MEMBERS:
+        raise InvalidValueException(detail=f"One request changes at most {MAX_MEMBERS} members")
+    return {"schemas": [PATCH_OP], "Operations": plain or [{"op": "add", "value": {}}]}
+
+
+def boolean(value: Any) -> bool:
+    """Read a truth in the shapes that are sent: bare, as text of any case, in a list of one, in ``{"value": ...}``.
+
+    Raises:
+        UnknownShapeException: Anything else.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().casefold() in _TRUTHS:
+        return _TRUTHS[value.strip().casefold()]
+    if isinstance(value, list) and len(value) == 1:
+        return boolean(value[0])
+    if isinstance(value, Mapping) and "value" in value and not isinstance(value["value"], Mapping):
+        return boolean(value["value"])
+    raise UnknownShapeException(detail="active is true or false")
+
+
+def members(value: Any) -> list[dict[str, str]]:
+    """Read members: objects with a value, bare texts, or one of either without a list; each person once.
+
+    Raises:
+        UnknownShapeException: null, or an entry that names nobody.
+        InvalidValueException: More than 10,000.
+    """
+    if isinstance(value, str | Mapping):
+        value = [value]
+    if not isinstance(value, list):
+        raise UnknownShapeException(detail="members is a list of objects with a value; [] empties a group")
+    if len(value) > MAX_MEMBERS:
+        raise InvalidValueException(detail=f"One request names at most {MAX_MEMBERS} members")
+    return [{"value": each} for each in dict.fromkeys(_member(entry) for entry in value)]
+
+
+def entries(name: str, value: Any) -> list[Any] | None:
+    """Read a multi-valued attribute: one entry without a list, and entries that are bare texts, become objects."""
+    if value is None:
+        return None
+    listed = value if isinstance(value, list) else [value]
+    if len(listed) > MAX_VALUES:
+        raise InvalidValueException(detail=f"{name}: a list has more than {MAX_VALUES} entries")
+    return [_entry(name, each) for each in listed if each is not None]
+
+
+def manager(value: Any) -> dict[str, Any] | None:
+    """Read a manager: an object, a bare id, a list of one; empty is none. Only the id is kept, links are computed."""
+    if isinstance(value, list):
+        if len(value) > 1:
+            raise InvalidValueException(detail="manager is one person")
+        return manager(value[0]) if value else None
+    if isinstance(value, Mapping):
+        value = next((item for name, item in value.items() if name.casefold() == "value"), None)
+        if isinstance(value, list | Mapping):
+            raise InvalidValueException(detail="manager.value is a text")
+    value = _scalar(value)
+    return {"value": value} if value not in {None, ""} else None
+
+
+def filter_text(text: str, *, of_people: bool) -> str:
+    """Bring a filter into the standard's form: values quoted, enterprise attributes by their full name.
+
+    Raises:
+        InvalidFilterException: It is longer or deeper than any honest filter.
+    """
+    check_filter(text)
+    return "".join(_filter_tokens(_TOKEN.findall(text), of_people=of_people))
+
+
+def path_text(text: str, *, of_people: bool) -> str:
+    """Bring the path of an operation into the standard's form."""
+    check_filter(text)
+    text = text.strip().lstrip("/")
+    if not of_people:
+        return filter_text(text, of_people=False)
+    for spelling in _ENTERPRISE_SPELLINGS:
+        if text.casefold().startswith(spelling):
+            text = ENTERPRISE + text[len(spelling) :]
+    head = re.match(r"[^.\[]*", text)
+    name = head.group(0).casefold() if head else ""
+    if name in _ENTERPRISE_NAMES:
+        text = f"{ENTERPRISE}:{_ENTERPRISE_NAMES[name]}{text[len(name) :]}"
+    selected = re.fullmatch(rf"({re.escape(ENTERPRISE)}:manager)\[.*\](\.\w+)?", text, re.IGNORECASE)
+    if selected:
+        return selected.group(1)
+    return "".join(_quoted(_TOKEN.findall(text)))
+
+
+def _object(payload: Any, schema: str) -> Mapping[str, Any]:
+    if not isinstance(payload, Mapping):
+        raise InvalidSyntaxException(detail="The body is an object")
+    schemas = next((value for name, value in payload.items() if name.casefold() == "schemas"), None)
+    if isinstance(schemas, list):
+        sent = {each.casefold() for each in schemas if isinstance(each, str)}
+        others = {USER.casefold(), GROUP.casefold()} - {schema.casefold()}
+        if sent & others and schema.casefold() not in sent:
+            raise InvalidSyntaxException(detail="schemas names another resource type than the endpoint")
+    elif schemas is not None:
+        raise InvalidSyntaxException(detail="schemas is a list of schema URIs")
+    return payload
+
+
+def _extension(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidSyntaxException(detail="An extension is an object")
+    return {name: manager(item) if name.casefold() == "manager" else _plain(item) for name, item in value.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Bring an undivided attribute into its form; the parts of a complex one (name) likewise."""
+    if isinstance(value, Mapping):
+        return {name: _scalar(item) for name, item in value.items()}
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    """Write numbers as text: no attribute of people and groups is a number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _entry(name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        value = {"value": value}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        folded = key.casefold()
+        if folded == "primary":
+            if item is not None:
+                found["primary"] = boolean(item)
+        elif folded == "displayname":
+            found.setdefault("display", _scalar(item))
+        else:
+            found[folded if folded in {"value", "display", "type"} else key] = _scalar(item)
+    if name in {"roles", "entitlements"} and isinstance(found.get("value"), str):
+        found |= _unpacked(found["value"])
+    return found
+
+
+def _unpacked(text: str) -> dict[str, Any]:
+    """Read an application role that Entra sends as a JSON document in a text: its value and display name."""
+    if not text.lstrip().startswith("{"):
+        return {}
+    try:
+        inner = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    facts = {"value": inner.get("value"), "display": inner.get("displayName") or inner.get("display")}
+    return {name: value for name, value in facts.items() if isinstance(value, str)}
+
+
+def _member(entry: Any) -> str:
+    if isinstance(entry, Mapping):
+        entry = next((item for name, item in entry.items() if name.casefold() == "value"), None)
+    if not isinstance(entry, str) or not entry.strip():
+        raise UnknownShapeException(detail="A member is an object with the id of a person in value")
+    return entry.strip()
+
+
+def _operations(operation: Any, *, of_group: bool) -> Iterator[dict[str, Any]]:
+    """Yield the plain operations that one sent operation stands for."""
+    if not isinstance(operation, Mapping):
+        raise InvalidSyntaxException(detail="An operation is an object")
+    facts = {name.casefold(): value for name, value in operation.items()}
+    verb, path, value = facts.get("op"), facts.get("path"), facts.get("value")
+    verb = verb.strip().casefold() if isinstance(verb, str) else verb
+    if path is not None and not isinstance(path, str):
+        raise InvalidSyntaxException(detail="path is a text")
+    if path is not None and path.strip(" /"):
+        path = path_text(path, of_people=not of_group)
+        if path.casefold() not in {USER.casefold(), GROUP.casefold()}:
+            yield from _at(verb, path, facts, of_group=of_group)
+            return
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, Mapping):
+        yield {name: facts[name] for name in ("op", "value") if name in facts}
+        return
+    for key, item in value.items():
+        inner = path_text(key, of_people=not of_group)
+        if inner.casefold() not in _COMPUTED:
+            yield from _at(verb, inner, {"value": item}, of_group=of_group)
+
+
+def _at(verb: Any, path: str, facts: Mapping[str, Any], *, of_group: bool) -> Iterator[dict[str, Any]]:
+    """Yield the operations on one path, its value brought into the form of its attribute."""
+    if path.casefold() == ENTERPRISE.casefold() and isinstance(facts.get("value"), Mapping):
+        for key, item in facts["value"].items():
+            yield from _at(verb, f"{ENTERPRISE}:{key}", {"value": item}, of_group=of_group)
+        return
+    plain = {"op": verb, "path": path}
+    if "value" not in facts:
+        yield plain
+        return
+    name, part, selected = _target(path)
+    value = facts["value"]
+    if of_group and name == "members":
+        yield from _on_members(plain, value, part=part)
+        return
+    if name == "active" and not of_group and verb != "remove":
+        plain["value"] = boolean(value)
+    elif name == "manager" and part in {None, "value"} and not of_group:
+        chosen = manager(value)
+        if chosen is None or verb == "remove":
+            yield {"op": "remove", "path": f"{ENTERPRISE}:manager"}
+            return
+        plain |= {"path": f"{ENTERPRISE}:manager", "value": chosen}
+    else:
+        plain["value"] = _written(name, part, value, selected=selected)
+    if plain["value"] is None and verb == "add":
+        plain["op"] = "replace"
+    yield plain
+
+
+def _on_members(plain: dict[str, Any], value: Any, *, part: str | None) -> Iterator[dict[str, Any]]:
+    """Yield an operation on members; a remove that carries a list takes only these, one without a value all."""
+    if plain["op"] == "remove" and value is None:
+        yield {"op": "remove", "path": plain["path"]}
+    elif part is None:
+        yield {**plain, "value": members(value)}
+    # A part of a member (its display name) belongs to the person, not to the group.
+
+
+def _written(name: str, part: str | None, value: Any, *, selected: bool) -> Any:
+    """Return a value in the form of its attribute: a list of entries, one entry, an object, or a text."""
+    if part == "primary":
+        return boolean(value)
+    if part is not None or name not in MULTI_VALUED:
+        value = _unwrapped(value, complex_value=part is None and name == "name")
+        if name in {"roles", "entitlements"} and isinstance(value, str):
+            return _unpacked(value).get("value", value)
+        return _plain(value)
+    if not selected:
+        return entries(name, value)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return _entry(name, value) if isinstance(value, Mapping) else value
+
+
+def _unwrapped(value: Any, *, complex_value: bool) -> Any:
+    """Take a single value out of the list of one, and of the ``{"value": ...}``, that it may be wrapped in."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not complex_value and isinstance(value, Mapping) and "value" in value:
+        value = value["value"]
+    return value
+
+
+def _target(path: str) -> tuple[str, str | None, bool]:
+    """Return the attribute of a path, its part, and whether entries are selected; names folded."""
+    head, bracket, rest = path.partition("[")
+    tail = rest.rpartition("]")[2].lstrip(".") if bracket else ""
+    name, _, part = head.rpartition(":")[2].partition(".") if head.casefold().startswith("urn:") else _split(head)
+    return name.casefold(), (tail or part).casefold() or None, bool(bracket)
+
+
+def _split(head: str) -> tuple[str, str, str]:
+    return head.partition(".")
+
+
+def _filter_tokens(tokens: list[str], *, of_people: bool) -> Iterator[str]:
+    """Rewrite the tokens of a filter; ``manager[...]`` becomes a group of comparisons, for a person has one."""
+    rename: Callable[[str], str] = _long_name if of_people else str
+    closing: list[str] = []
+    prefix = ""
+    for token in _quoted(tokens):
+        if token == "[":  # noqa: S105 (a bracket, no secret)
+            closing.append(")" if prefix else "]")
+            yield "(" if prefix else token
+        elif token == "]" and closing:  # noqa: S105 (a bracket, no secret)
+            yield closing.pop()
+            prefix = ""
+        elif _is_name(token) and prefix and closing:
+            yield f"{prefix}.{token}"
+        elif _is_name(token) and not closing:
+            renamed = rename(token)
+            if renamed == f"{ENTERPRISE}:manager":
+                prefix = renamed
+                continue
+            yield renamed
+        else:
+            if prefix and not closing and not token.isspace():
+                # Compared or asked for as a whole: the id stands for it.
+                yield f"{prefix} {token}" if token.casefold() == "pr" else f"{prefix}.value {token}"
+                prefix = ""
+                continue
+            yield token
+
+
+def _quoted(tokens: list[str]) -> Iterator[str]:
+    """Put quotes around bare values; every value that is no truth is a text here."""
+    expecting = False
+    for token in tokens:
+        if token.isspace():
+            yield token
+        elif expecting and not token.startswith('"') and token not in "()[]":
+            expecting = False
+            yield token if token.casefold() in _LITERALS else json.dumps(token)
+        else:
+            expecting = token.casefold() in _OPERATORS
+            yield token
+
+
+def _is_name(token: str) -> bool:
+    words = {"and", "or", "not", "pr"} | _OPERATORS | _LITERALS
+    return token[:1].isalpha() and token.casefold() not in words
+
+
+def _long_name(token: str) -> str:
+    """Return the full name of an enterprise attribute, whatever short or misspelt name was used."""
+    folded = token.casefold()
+    for spelling in _ENTERPRISE_SPELLINGS:
+        if folded.startswith(f"{spelling}:"):
+            folded, token = folded[len(spelling) + 1 :], token[len(spelling) + 1 :]
+            name, dot, part = token.partition(".")
+            return f"{ENTERPRISE}:{_ENTERPRISE_NAMES.get(name.casefold(), name)}{dot}{part}"
+    name, dot, part = token.partition(".")
+    if name.casefold() in _ENTERPRISE_NAMES:
+        return f"{ENTERPRISE}:{_ENTERPRISE_NAMES[name.casefold()]}{dot}{part}"
+    return token

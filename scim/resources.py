@@ -1,0 +1,154 @@
+"""What the service provider serves: schemas, resource types and capabilities, as discovery publishes them.
+
+The models are built from the published schemas and not from the library's static classes, which refuse what identity
+providers really send (a mail address of a private domain, a manager without ``$ref``).
+"""
+
+from typing import Any, cast
+
+from scim2_models import (
+    AuthenticationScheme,
+    Bulk,
+    ChangePassword,
+    ETag,
+    Filter,
+    Pagination,
+    Patch,
+    Resource,
+    ResourceType,
+    Schema,
+    ScimPolicy,
+    ScimProvider,
+    ServiceProviderConfig,
+    Sort,
+    Uniqueness,
+)
+from scim2_server.utils import load_default_resource_types, load_default_schemas
+
+from bridge.config import Settings
+from bridge.domain.documents import ENTERPRISE, comparison_key
+
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+SEAT = "urn:seatbridge:params:scim:schemas:extension:seat:2.0:User"
+
+DEFAULT_PAGE_SIZE = 100
+CURSOR_TIMEOUT_SECONDS = 3600
+
+
+def compare(binding: Any, value: str) -> str:
+    """Return what a text is compared by: the very key the database keeps; case-exact attributes as they are."""
+    return value if binding.case_exact else comparison_key(value)
+
+
+#: How far identity providers may depart from the standard; the normalizer covers what this cannot.
+POLICY = ScimPolicy(
+    unknown=ScimPolicy.Unknown.ignore,
+    remove_value_as_filter=ScimPolicy.RemoveValue.apply,
+    unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
+    comparison_key=compare,
+)
+
+_SEAT_SCHEMA = {
+    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"],
+    "id": SEAT,
+    "name": "Seat",
+    "description": "The paid seat of a person, as the organization's rules decided it; read only",
+    "attributes": [
+        {
+            "name": name,
+            "type": "string",
+            "multiValued": False,
+            "description": description,
+            "required": False,
+            "caseExact": True,
+            "mutability": "readOnly",
+            "returned": "default",
+            "uniqueness": "none",
+        }
+        for name, description in (
+            ("tier", "Key of the seat tier the person holds; absent without a seat"),
+            ("state", "assigned, waiting (in line for a seat) or unassigned"),
+            ("reason", "Why: the code of the newest decision about the seat"),
+        )
+    ],
+}
+
+
+def published_schemas() -> list[Schema]:
+    """Return the schemas of RFC 7643 as this service really implements them, and its seat extension.
+
+    ``password`` is not among them: people sign in at their identity provider, and none is ever stored here.
+    """
+    schemas = load_default_schemas()
+    user, group = schemas[USER], schemas[GROUP]
+    user.attributes = [attribute for attribute in user.attributes or [] if attribute.name != "password"]
+    for attribute in group.attributes or []:
+        if attribute.name == "displayName":
+            attribute.uniqueness = Uniqueness.server
+    return [user, group, schemas[ENTERPRISE], Schema.model_validate(_SEAT_SCHEMA)]
+
+
+def published_types() -> list[ResourceType]:
+    """Return the resource types: Users with both extensions, Groups."""
+    types = load_default_resource_types()
+    extension = ResourceType.model_validate(
+        {
+            **types["User"].model_dump(),
+            "schemaExtensions": [
+                {"schema": ENTERPRISE, "required": False},
+                {"schema": SEAT, "required": False},
+            ],
+        }
+    )
+    return [extension, types["Group"]]
+
+
+def capabilities(settings: Settings) -> ServiceProviderConfig:
+    """Return what /ServiceProviderConfig announces; every limit is the one that is enforced."""
+    public_url, limits = settings.server.public_url, settings.scim
+    return ServiceProviderConfig.model_validate(
+        {
+            "documentationUri": f"{public_url}/docs/provisioning",
+            "patch": Patch(supported=True).model_dump(),
+            "bulk": Bulk(
+                supported=True, max_operations=limits.max_operations, max_payload_size=limits.max_bulk_bytes
+            ).model_dump(),
+            "filter": Filter(supported=True, max_results=limits.max_results).model_dump(),
+            "changePassword": ChangePassword(supported=False).model_dump(),
+            "sort": Sort(supported=True).model_dump(),
+            "etag": ETag(supported=True).model_dump(),
+            "authenticationSchemes": [
+                AuthenticationScheme.model_validate(
+                    {
+                        "type": "oauthbearertoken",
+                        "name": "Bearer token",
+                        "description": "A token of the connection, made in the console and sent as Authorization: Bearer",
+                        "specUri": "https://www.rfc-editor.org/info/rfc6750",
+                        "documentationUri": f"{public_url}/docs/provisioning",
+                        "primary": True,
+                    }
+                ).model_dump()
+            ],
+            "pagination": Pagination(
+                cursor=True,
+                index=True,
+                default_pagination_method=Pagination.DefaultPaginationMethod.index,
+                default_page_size=min(DEFAULT_PAGE_SIZE, limits.max_results),
+                max_page_size=limits.max_results,
+                cursor_timeout=CURSOR_TIMEOUT_SECONDS,
+            ).model_dump(),
+        }
+    )
+
+
+def build_provider(settings: Settings) -> ScimProvider:
+    """Describe the service; made once, for building the models takes a while."""
+    return ScimProvider.from_discovery(
+        published_schemas(), published_types(), config=capabilities(settings), policy=POLICY
+    )
+
+
+def model_of(provider: ScimProvider, resource_type: ResourceType) -> type[Resource[Any]]:
+    """Return the model of a resource type with its extensions."""
+    return cast(type[Resource[Any]], provider.model_for(resource_type))

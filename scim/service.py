@@ -1,0 +1,275 @@
+"""The protocol's steps: reading requests in their dialects, writing answers from stored documents."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Union, cast
+
+import structlog
+from pydantic import ValidationError
+from scim2_models import (
+    BulkOperation,
+    BulkRequest,
+    Context,
+    Error,
+    ForbiddenException,
+    PatchOp,
+    PayloadTooLargeException,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    SCIMException,
+    SearchRequest,
+)
+from scim2_server.bulk import BulkPlan
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
+from scim2_server.routing import Operation, Target
+from scim2_server.service import ScimService
+from scim2_server.utils import parametrize
+
+from bridge.runtime import Runtime
+from bridge.store.gate import ScimPrincipal
+from scim import normalize
+from scim.errors import UnknownShapeException, invalid, refusal_of, sentence
+from scim.limits import checked_text, parse_json
+from scim.resources import USER, build_provider, model_of
+from scim.search import Found
+from scim.translate import Stored, StoredGroup, to_json, to_resource
+
+log = structlog.get_logger()
+
+LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+_READS = frozenset(
+    {
+        Operation.query,
+        Operation.search,
+        Operation.search_with_body,
+        Operation.service_provider_config,
+        Operation.resource_types,
+        Operation.resource_type,
+        Operation.schemas,
+        Operation.schema,
+    }
+)
+
+
+class BridgeService(ScimService):
+    """The library's protocol with our normalizer before its models and stored documents behind its answers.
+
+    One for a process: it keeps no state between requests.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(build_provider(runtime.settings), secret=runtime.secrets.derive("scim-cursor"))
+        self.max_body_bytes = runtime.settings.scim.max_body_bytes
+
+    def max_body_size(self, request: ScimRequest) -> int:
+        """Return the largest body that is read for a request, in bytes."""
+        try:
+            bulk = self.match(request).operation is Operation.bulk
+        except SCIMException:
+            return 0
+        return self.bulk_max_payload_size() or self.max_body_bytes if bulk else self.max_body_bytes
+
+    @staticmethod
+    def reads_only(operation: Operation) -> bool:
+        """Tell whether an operation changes nothing."""
+        return operation in _READS
+
+    def authorize(self, request: ScimRequest, target: Target, resource_type: ResourceType) -> None:
+        """Refuse what a read-only token may not do."""
+        del resource_type
+        principal = cast(ScimPrincipal, request.subject)
+        if not principal.can_write and not self.reads_only(target.operation):
+            raise ForbiddenException(detail="This token may only read")
+
+    # Reading.
+
+    def decode_body(self, body: bytes, content_type: str | None) -> Any:
+        """Return the JSON value of a body, inside the limits."""
+        self.ensure_json(content_type)
+        return parse_json(body)
+
+    def read_creation(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
+        """Read the body of a POST."""
+        payload = self._normal(resource_type, self.decode_body(body, content_type))
+        return _validated(model_of(self.provider, resource_type), payload, Context.RESOURCE_CREATION_REQUEST)
+
+    def read_replacement(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
+        """Read the body of a PUT."""
+        payload = self._normal(resource_type, self.decode_body(body, content_type))
+        return _validated(model_of(self.provider, resource_type), payload, Context.RESOURCE_REPLACEMENT_REQUEST)
+
+    def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
+        """Read the body of a PATCH."""
+        payload = normalize.patch(self.decode_body(body, content_type), of_group=resource_type.name == "Group")
+        model = parametrize(PatchOp, model_of(self.provider, resource_type))
+        return cast("PatchOp[Any]", _validated(model, payload, Context.RESOURCE_PATCH_REQUEST))
+
+    def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
+        """Read a search, its filter brought into the standard's form; an empty filter is none."""
+        if isinstance(payload, Mapping):
+            payload = {name: value for name, value in payload.items() if value != ""}
+            of_people = any(resource_type.schema_ == USER for resource_type in resource_types)
+            for name, value in payload.items():
+                if name.casefold() == "filter" and isinstance(value, str):
+                    payload[name] = normalize.filter_text(value, of_people=of_people)
+                elif isinstance(value, str):
+                    checked_text(value, 8192, name=name)
+        try:
+            return super().read_search(resource_types, payload)
+        except SCIMException as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise invalid(error.__cause__) from None
+            raise
+
+    def read_response_parameters(
+        self, resource_type: ResourceType, query: Mapping[str, str]
+    ) -> ResponseParameters[Any]:
+        """Read ``attributes`` and ``excludedAttributes``."""
+        for name in ("attributes", "excludedAttributes"):
+            checked_text(query.get(name, ""), 8192, name=name)
+        try:
+            return super().read_response_parameters(resource_type, query)
+        except SCIMException as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise invalid(error.__cause__) from None
+            raise
+
+    def read_bulk(self, body: bytes, content_type: str | None) -> BulkPlan:
+        """Read a Bulk request; an operation that cannot be read fails alone."""
+        self.ensure_bulk_payload_size(len(body))
+        payload = self.decode_body(body, content_type)
+        limit = self.config.bulk.max_operations if self.config.bulk else None
+        operations = (
+            next((value for name, value in payload.items() if name.casefold() == "operations"), None)
+            if isinstance(payload, Mapping)
+            else None
+        )
+        if isinstance(operations, list) and limit is not None and len(operations) > limit:
+            raise PayloadTooLargeException(detail=f"A Bulk request has at most {limit} operations")
+        failures: dict[int, SCIMException] = {}
+        if isinstance(operations, list):
+            plain = [self._bulk_operation(each, number, failures) for number, each in enumerate(operations)]
+            payload = {**{n: v for n, v in payload.items() if n.casefold() != "operations"}, "Operations": plain}
+        models = Union[tuple(self.get_models())]  # noqa: UP007 (a union of models known at run time only)
+        request = _validated(parametrize(BulkRequest, models), payload, Context.BULK_REQUEST)
+        for number, operation in enumerate(request.operations or []):
+            if number in failures:
+                refusal = refusal_of(failures[number])
+                operation.response, operation.status = refusal.to_error(), refusal.status
+            elif isinstance(operation.response, Error):
+                operation.response.detail = sentence(operation.response.scim_type)
+        return BulkPlan(request.operations or [], request.fail_on_errors)
+
+    def _bulk_operation(self, operation: Any, number: int, failures: dict[int, SCIMException]) -> Any:
+        if not isinstance(operation, Mapping):
+            return operation
+        facts = {name.casefold(): (name, value) for name, value in operation.items()}
+        method, path = (facts.get(name, (name, None))[1] for name in ("method", "path"))
+        if "data" not in facts or not isinstance(path, str) or not isinstance(method, str):
+            return operation
+        resource_type = self.get_resource_type_by_endpoint(path.strip("/").partition("/")[0])
+        if resource_type is None:
+            return operation
+        name, data = facts["data"]
+        try:
+            if method.upper() == "PATCH":
+                data = normalize.patch(data, of_group=resource_type.name == "Group")
+            else:
+                data = self._normal(resource_type, data)
+        except SCIMException as error:
+            if isinstance(error, UnknownShapeException):
+                log.warning("scim.unknown_shape", operation=number)
+            failures[number] = error
+            data = None
+        return {**operation, name: data}
+
+    @staticmethod
+    def _normal(resource_type: ResourceType, payload: Any) -> dict[str, Any]:
+        return normalize.group(payload) if resource_type.name == "Group" else normalize.person(payload)
+
+    # Writing.
+
+    def answer(
+        self,
+        base_url: str,
+        resource_type: ResourceType,
+        stored: Stored,
+        parameters: ResponseParameters[Any] | None,
+        *,
+        created: bool = False,
+    ) -> ScimResponse:
+        """Return the answer that shows one resource, whole from its document or in part through its model."""
+        document = self.document(base_url, resource_type, stored, parameters)
+        location = self.resource_location(base_url, resource_type, _identifier(stored))
+        headers = {"ETag": stored.version, "Content-Location": location}
+        if created:
+            headers["Location"] = location
+        return ScimResponse(HTTPStatus.CREATED if created else HTTPStatus.OK, document, headers)
+
+    def document(
+        self,
+        base_url: str,
+        resource_type: ResourceType,
+        stored: Stored,
+        parameters: ResponseParameters[Any] | None,
+    ) -> dict[str, Any]:
+        """Return the representation of a resource, or the part of it that was asked for."""
+        if parameters is None or not (parameters.attributes or parameters.excluded_attributes):
+            return to_json(stored, base_url)
+        resource = self.publish(base_url, to_resource(stored, model_of(self.provider, resource_type)))
+        return resource.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
+
+    def listing(
+        self,
+        base_url: str,
+        resource_types: list[ResourceType],
+        found: Found,
+        stored: list[Stored],
+        request: SearchRequest[Any],
+    ) -> ScimResponse:
+        """Return the answer to a search."""
+        types = {str(resource_type.name): resource_type for resource_type in resource_types}
+        body: dict[str, Any] = {"schemas": [LIST_RESPONSE]}
+        if found.total is not None:
+            body["totalResults"] = found.total
+        body["itemsPerPage"] = len(stored)
+        if request.cursor is None:
+            body["startIndex"] = request.start_index
+        elif request.count != 0:
+            cursors = {
+                "previousCursor": self._seal(resource_types, request, found.previous),
+                "nextCursor": self._seal(resource_types, request, found.next),
+            }
+            body |= {name: cursor for name, cursor in cursors.items() if cursor is not None}
+        body["Resources"] = [
+            self.document(base_url, types[name], each, request)
+            for (name, _), each in zip(found.keys, stored, strict=True)
+        ]
+        return ScimResponse(HTTPStatus.OK, body)
+
+    @staticmethod
+    def error_of(exception: Exception) -> Error:
+        """Return the SCIM Error of any exception, by the one table."""
+        return refusal_of(exception).to_error()
+
+    def bulk_failure(self, outcome: dict[str, Any], exception: Exception) -> dict[str, Any]:
+        """Return the outcome of an operation that failed; a bug is logged, a lost database ends the whole request."""
+        refusal = refusal_of(exception)
+        if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise exception
+        if refusal.is_bug:
+            log.error("scim.bulk_step_failed", exc_info=exception)
+        return {**outcome, "status": refusal.status, "response": refusal.to_error()}
+
+
+def _validated(model: Any, payload: Any, context: Context) -> Any:
+    try:
+        return model.model_validate(payload, scim_ctx=context)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def _identifier(stored: Stored) -> str:
+    return str(stored.group.id if isinstance(stored, StoredGroup) else stored.member.id)

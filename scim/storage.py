@@ -1,0 +1,304 @@
+"""The directory of one connection as the library's storage: people and groups are rows, use cases change them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from scim2_models import (
+    NotFoundException,
+    PreconditionFailedException,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    ScimProvider,
+    SearchRequest,
+)
+from scim2_server.storage import ScimStorage, SearchPage
+from sqlalchemy import ColumnElement, func, select, update
+
+from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, parse_id
+from bridge.store.models import Decision, Group, GroupMember, Member
+from bridge.store.unit import Unit
+from bridge.usecases.provision_member import Source, provision_member, remove_member, update_member
+from bridge.usecases.sync_groups import (
+    MembershipChange,
+    change_members,
+    create_group,
+    remove_group,
+    update_group,
+)
+from scim.errors import as_scim
+from scim.resources import model_of
+from scim.search import Found, find
+from scim.translate import (
+    Stored,
+    StoredGroup,
+    StoredPerson,
+    group_draft,
+    member_values,
+    person_draft,
+    to_resource,
+)
+
+log = structlog.get_logger()
+
+
+class MemberStorage(ScimStorage):
+    """People and groups of one connection, inside one unit of work; nothing of other connections is visible.
+
+    Args:
+        unit: The unit; the caller commits it.
+        connection_id: The directory.
+        provider: Its models are what resources are given as.
+        writing: Whether operations change something: each is then a step that fails alone, and the organization is
+            locked, so that what an operation reads is what it changes (no false 412 between parallel pushes).
+    """
+
+    supports_cursors = True
+
+    def __init__(
+        self, unit: Unit, connection_id: ConnectionId, provider: ScimProvider, *, writing: bool = True
+    ) -> None:
+        self.unit, self.connection_id, self.provider, self.writing = unit, connection_id, provider, writing
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """Enclose one operation."""
+        if not self.writing:
+            yield
+            return
+        with self.unit.savepoint():
+            yield
+
+    # What the library calls.
+
+    def get(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        *,
+        response_parameters: ResponseParameters[Any] | None = None,
+    ) -> Resource[Any]:
+        """Return a resource; members of a group and groups of a person only when the answer shows them."""
+        stored = self.read(resource_type, resource_id, related=shows_related(resource_type, response_parameters))
+        return self.resource(resource_type, stored)
+
+    def search(
+        self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
+    ) -> SearchPage:
+        """Return one page of what matches."""
+        found, stored = self.find(resource_types, search_request, position=position)
+        types = {resource_type.name: resource_type for resource_type in resource_types}
+        resources = [self.resource(types[name], each) for (name, _), each in zip(found.keys, stored, strict=True)]
+        return SearchPage(found.total, resources, found.next, found.previous)
+
+    def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
+        """Take a person or group in."""
+        return self.resource(resource_type, self.add(resource_type, resource))
+
+    def update(
+        self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
+    ) -> Resource[Any]:
+        """Write the whole new state of a person or group."""
+        stored = self.read(resource_type, resource.id or "", related=False)
+        self._expect(stored, expected_version)
+        if isinstance(stored, StoredGroup):
+            self.write_group(stored.group, resource)
+            self.change_members(stored.group, replace=member_values(resource) or [])
+        else:
+            self.write_person(stored.member, resource)
+        return self.resource(resource_type, self.read(resource_type, resource.id or ""))
+
+    def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
+        """Remove a person or group; an owner stays (the use case tells the owners)."""
+        self.unit.lock()
+        stored = self.read(resource_type, resource_id, related=False)
+        self._expect(stored, expected_version)
+        if isinstance(stored, StoredGroup):
+            remove_group(self.unit, stored.group)
+            return
+        left = select(GroupMember.group_id).where(
+            GroupMember.org_id == self.unit.org_id, GroupMember.member_id == stored.member.id
+        )
+        group_ids = self.unit.session.scalars(left).all()
+        if remove_member(self.unit, stored.member) and group_ids:
+            self.unit.session.execute(
+                update(Group)
+                .where(Group.org_id == self.unit.org_id, Group.id.in_(group_ids))
+                .values(version=Group.version + 1, modified_at=self.unit.at)
+            )
+
+    # What the handler calls besides: rows instead of models, memberships instead of whole groups.
+
+    def read(self, resource_type: ResourceType, resource_id: str, *, related: bool = True) -> Stored:
+        """Return a stored resource by its id.
+
+        Args:
+            resource_type: Users or Groups.
+            resource_id: As it was sent.
+            related: Whether the groups of a person, or the members of a group, are read too.
+
+        Raises:
+            NotFoundException: No such resource in this directory; another's is just as unknown.
+        """
+        identifier = parse_id(resource_id)
+        stored = [] if identifier is None else self.load(str(resource_type.name), [identifier], related=related)
+        if not stored:
+            raise NotFoundException(detail=f"There is no {resource_type.name} {resource_id!r}")
+        return stored[0]
+
+    def find(
+        self,
+        resource_types: Sequence[ResourceType],
+        request: SearchRequest[Any],
+        *,
+        position: Any = None,
+    ) -> tuple[Found, list[Stored]]:
+        """Return one page of what matches, as rows."""
+        models = {str(each.name): model_of(self.provider, each) for each in resource_types}
+        found = find(self.unit, self.connection_id, models, request, position)
+        loaded: dict[tuple[str, Any], Stored] = {}
+        for resource_type in resource_types:
+            name = str(resource_type.name)
+            ids = [identifier for kind, identifier in found.keys if kind == name]
+            for stored in self.load(name, ids, related=shows_related(resource_type, request)):
+                loaded[name, _id_of(stored)] = stored
+        return found, [loaded[key] for key in found.keys]
+
+    def load(self, name: str, ids: Sequence[Any], *, related: bool) -> list[Stored]:
+        """Return people or groups by their ids, in any order."""
+        if not ids:
+            return []
+        return list(self._load_people(ids, related=related) if name == "User" else self._load_groups(ids, related))
+
+    def add(self, resource_type: ResourceType, resource: Resource[Any]) -> Stored:
+        """Take a person or group in and return it as stored."""
+        with as_scim():
+            if resource_type.name == "User":
+                member = provision_member(self.unit, self.connection_id, person_draft(resource), Source.SCIM)
+                return self.read(resource_type, str(member.id))
+            values = member_values(resource) or []
+            group = create_group(self.unit, self.connection_id, group_draft(resource))
+            self.change_members(group, add=values, touch=False)
+        return self.read(resource_type, str(group.id))
+
+    def write_person(self, member: Member, resource: Resource[Any]) -> None:
+        """Write the whole new state of a person."""
+        with as_scim():
+            update_member(self.unit, member, person_draft(resource, stored=member))
+
+    def write_group(self, group: Group, resource: Resource[Any]) -> None:
+        """Write the new state of a group, its members apart."""
+        with as_scim():
+            update_group(self.unit, group, group_draft(resource))
+
+    def change_members(
+        self,
+        group: Group,
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        replace: Iterable[str] | None = None,
+        touch: bool = True,
+    ) -> MembershipChange:
+        """Change memberships by rows; who is not here yet is parked until they arrive, and the log says so."""
+        add, remove = list(dict.fromkeys(add)), list(dict.fromkeys(remove))
+        if replace is None and not add and not remove:
+            return MembershipChange()
+        with as_scim():
+            change = change_members(
+                self.unit,
+                group,
+                add=add,
+                remove=remove,
+                replace=None if replace is None else list(dict.fromkeys(replace)),
+                touch=touch,
+            )
+        if change.unknown:
+            log.info("scim.members_parked", group_id=str(group.id), count=len(change.unknown))
+        return change
+
+    def select_members(self, group: Group, condition: ColumnElement[bool]) -> list[str]:
+        """Return the ids of a group's members that satisfy a condition of :func:`scim.filters.member_condition`."""
+        chosen = (
+            select(GroupMember.member_id)
+            .join(Member, (Member.org_id == GroupMember.org_id) & (Member.id == GroupMember.member_id))
+            .where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id, condition)
+        )
+        return [str(member_id) for member_id in self.unit.session.scalars(chosen)]
+
+    def count_members(self, group: Group) -> int:
+        """Count the members of a group."""
+        counted = select(func.count()).where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id)
+        return self.unit.session.scalar(counted) or 0
+
+    def resource(self, resource_type: ResourceType, stored: Stored) -> Resource[Any]:
+        """Return a stored resource as the library's model."""
+        return to_resource(stored, model_of(self.provider, resource_type))
+
+    def _load_people(self, ids: Sequence[Any], *, related: bool) -> Iterator[StoredPerson]:
+        groups: dict[MemberId, list[tuple[GroupId, str]]] = {}
+        if related:
+            memberships = (
+                select(GroupMember.member_id, Group.id, Group.display_name)
+                .join(Group, (Group.org_id == GroupMember.org_id) & (Group.id == GroupMember.group_id))
+                .where(GroupMember.org_id == self.unit.org_id, GroupMember.member_id.in_(ids))
+                .order_by(Group.display_name_key)
+            )
+            for member_id, group_id, name in self.unit.session.execute(memberships):
+                groups.setdefault(member_id, []).append((group_id, name))
+        people = (
+            select(Member, Decision.reason)
+            .outerjoin(Decision, (Decision.org_id == Member.org_id) & (Decision.id == Member.decision_id))
+            .where(
+                Member.org_id == self.unit.org_id,
+                Member.connection_id == self.connection_id,
+                Member.id.in_(ids),
+            )
+            .execution_options(populate_existing=True)
+        )
+        for member, reason in self.unit.session.execute(people):
+            yield StoredPerson(member, groups.get(member.id, []), reason)
+
+    def _load_groups(self, ids: Sequence[Any], related: bool) -> Iterator[StoredGroup]:  # noqa: FBT001 (private)
+        members: dict[GroupId, list[tuple[MemberId, str]]] = {}
+        if related:
+            memberships = (
+                select(GroupMember.group_id, Member.id, Member.display_name)
+                .join(Member, (Member.org_id == GroupMember.org_id) & (Member.id == GroupMember.member_id))
+                .where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id.in_(ids))
+                .order_by(Member.position)
+            )
+            for group_id, member_id, name in self.unit.session.execute(memberships):
+                members.setdefault(group_id, []).append((member_id, name))
+        groups = (
+            select(Group)
+            .where(Group.org_id == self.unit.org_id, Group.connection_id == self.connection_id, Group.id.in_(ids))
+            .execution_options(populate_existing=True)
+        )
+        for group in self.unit.session.scalars(groups):
+            yield StoredGroup(group, members.get(group.id, []) if related else None)
+
+    @staticmethod
+    def _expect(stored: Stored, version: str | None) -> None:
+        if version is not None and version != stored.version:
+            raise PreconditionFailedException
+
+
+def shows_related(resource_type: ResourceType, parameters: ResponseParameters[Any] | None) -> bool:
+    """Tell whether an answer shows the members of a group, or the groups of a person."""
+    if parameters is None:
+        return True
+    related = "members" if resource_type.name == "Group" else "groups"
+    if parameters.attributes:
+        return any(_names(path, related) for path in parameters.attributes)
+    return not any(_names(path, related) and len(path.parts) == 1 for path in parameters.excluded_attributes or ())
+
+
+def _names(path: Any, attribute: str) -> bool:
+    return bool(path.parts) and str(path.parts[0]).casefold() == attribute
+
+
+def _id_of(stored: Stored) -> Any:
+    return stored.group.id if isinstance(stored, StoredGroup) else stored.member.id

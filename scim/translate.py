@@ -1,0 +1,263 @@
+"""Between rows and SCIM resources: what is stored of a person or group, and what the wire shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from scim2_models import Resource
+
+from bridge.domain.documents import ENTERPRISE
+from bridge.domain.identifiers import GroupId, MemberId, parse_id
+from bridge.errors import InvalidInputError
+from bridge.store.models import Group, Member
+from bridge.usecases.provision_member import PersonDraft
+from bridge.usecases.sync_groups import GroupDraft
+from scim.limits import MAX_USER_NAME
+from scim.resources import GROUP, POLICY, SEAT, USER
+
+log = structlog.get_logger()
+
+_OWN_FIELDS = ("schemas", "id", "meta", "userName", "externalId", "active", "groups", "password", SEAT)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPerson:
+    """A person with what is computed: the groups (id and name) and why the seat is as it is."""
+
+    member: Member
+    groups: Sequence[tuple[GroupId, str]]
+    reason: str | None
+
+    @property
+    def version(self) -> str:
+        """The weak entity tag: moves with the document and with every decision about the seat."""
+        seat = self.member.decision_id.hex[:12] if self.member.decision_id else "0"
+        return f'W/"{self.member.version}-{seat}"'
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGroup:
+    """A group with its members (id and name), or without them when nobody asked for them."""
+
+    group: Group
+    members: Sequence[tuple[MemberId, str]] | None
+
+    @property
+    def version(self) -> str:
+        """The weak entity tag: moves with the document and the membership."""
+        return f'W/"{self.group.version}"'
+
+
+Stored = StoredPerson | StoredGroup
+
+
+def to_json(stored: Stored, base_url: str | None = None) -> dict[str, Any]:
+    """Return the SCIM representation of a stored resource.
+
+    Args:
+        stored: The rows.
+        base_url: Address of the SCIM root, for ``meta.location`` and references; None leaves them to the library
+            (no location, references relative to the root).
+    """
+    if isinstance(stored, StoredPerson):
+        return _person_json(stored, base_url)
+    return _group_json(stored, base_url)
+
+
+def to_resource(stored: Stored, model: type[Resource[Any]]) -> Resource[Any]:
+    """Return a stored resource as the library's model, for PATCH and for answers that show a part.
+
+    A stored value the model cannot hold (written by another way in) is left out: one odd record must not fail a list.
+    """
+    document = to_json(stored)
+    if SEAT not in model.model_fields and not _declares(model, SEAT):
+        document.pop(SEAT, None)
+        document["schemas"] = [schema for schema in document["schemas"] if schema != SEAT]
+    try:
+        return model.model_validate(document, scim_policy=POLICY)
+    except ValidationError as error:
+        odd = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+        log.warning("scim.odd_record", resource_id=document["id"], attributes=sorted(odd))
+        names = {name.casefold().replace("_", "") for name in odd}
+        kept = {
+            name: value
+            for name, value in document.items()
+            if name.casefold() not in names and not (name.startswith("urn:") and names & {"enterpriseuser"})
+        }
+        return model.model_validate(kept, scim_policy=POLICY)
+
+
+def person_draft(resource: Resource[Any], *, stored: Member | None = None) -> PersonDraft:
+    """Return what a resource says of a person.
+
+    Args:
+        resource: The whole new state.
+        stored: The person as they are: what the resource does not say of ``active`` stays (a leaver must not come
+            back by omission). None for a new person, who is active.
+
+    Raises:
+        InvalidInputError: The userName is missing or longer than 255 characters.
+    """
+    document = _document(resource)
+    user_name = document.get("userName")
+    if not isinstance(user_name, str) or not user_name.strip():
+        raise InvalidInputError("userName", "must not be empty")
+    if len(user_name) > MAX_USER_NAME:
+        raise InvalidInputError("userName", f"must not be longer than {MAX_USER_NAME} characters")
+    active = document.get("active")
+    if active is None:
+        active = stored.active if stored is not None else True
+    return PersonDraft(
+        user_name=user_name,
+        external_id=document.get("externalId") or None,
+        active=active,
+        document=_without_links({name: value for name, value in document.items() if name not in _OWN_FIELDS}),
+    )
+
+
+def group_draft(resource: Resource[Any]) -> GroupDraft:
+    """Return what a resource says of a group, without its members.
+
+    Raises:
+        InvalidInputError: The displayName is missing.
+    """
+    document = _document(resource)
+    display_name = document.get("displayName")
+    if not isinstance(display_name, str) or not display_name.strip():
+        raise InvalidInputError("displayName", "must not be empty")
+    extra = {"schemas", "id", "meta", "displayName", "externalId", "members"}
+    return GroupDraft(
+        display_name=display_name,
+        external_id=document.get("externalId") or None,
+        document={name: value for name, value in document.items() if name not in extra},
+    )
+
+
+def member_values(resource: Resource[Any]) -> list[str] | None:
+    """Return the values of a group's members; None when the resource does not speak of members."""
+    listed = getattr(resource, "members", None)
+    if listed is None:
+        return [] if "members" in resource.model_fields_set else None
+    return [entry.value for entry in listed if entry is not None and entry.value]
+
+
+def _declares(model: type[Resource[Any]], urn: str) -> bool:
+    return any(str(schema).casefold() == urn.casefold() for schema in model.get_extension_models())
+
+
+def _document(resource: Resource[Any]) -> dict[str, Any]:
+    dumped: dict[str, Any] = _pruned(resource.model_dump())
+    return dumped
+
+
+def _pruned(value: Any) -> Any:
+    """Leave out what is unassigned: null, and lists and objects without content (RFC 7643 §2.5)."""
+    if isinstance(value, Mapping):
+        pruned = {name: _pruned(item) for name, item in value.items()}
+        return {name: item for name, item in pruned.items() if item is not None and item not in ([], {})}
+    if isinstance(value, list):
+        return [item for item in map(_pruned, value) if item is not None and item != {}]
+    return value
+
+
+def _without_links(document: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is computed when it is shown: the link to the manager."""
+    enterprise = document.get(ENTERPRISE)
+    if isinstance(enterprise, dict) and isinstance(enterprise.get("manager"), dict):
+        value = enterprise["manager"].get("value")
+        rest = {name: item for name, item in enterprise.items() if name != "manager"}
+        enterprise = {**rest, "manager": {"value": value}} if value else rest
+        document = {**document, ENTERPRISE: enterprise} if enterprise else _without(document, ENTERPRISE)
+    return document
+
+
+def _without(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: item for key, item in document.items() if key != name}
+
+
+def _person_json(stored: StoredPerson, base_url: str | None) -> dict[str, Any]:
+    member = stored.member
+    document = {
+        "schemas": [USER],
+        "id": str(member.id),
+        **member.document,
+        "userName": member.user_name,
+        "active": member.active,
+    }
+    if member.external_id is not None:
+        document["externalId"] = member.external_id
+    enterprise = document.pop(ENTERPRISE, None)
+    if enterprise:
+        document["schemas"].append(ENTERPRISE)
+        document[ENTERPRISE] = _with_manager_link(enterprise, base_url)
+    if stored.groups:
+        document["groups"] = [
+            {
+                "value": str(group_id),
+                "$ref": _reference(base_url, "Groups", group_id),
+                "display": name,
+                "type": "direct",
+            }
+            for group_id, name in stored.groups
+        ]
+    document["schemas"].append(SEAT)
+    document[SEAT] = _seat(member, stored.reason)
+    document["meta"] = _meta("User", "Users", member.id, member, stored.version, base_url)
+    return document
+
+
+def _group_json(stored: StoredGroup, base_url: str | None) -> dict[str, Any]:
+    group = stored.group
+    document = {
+        "schemas": [GROUP],
+        "id": str(group.id),
+        **group.document,
+        "displayName": group.display_name,
+    }
+    if group.external_id is not None:
+        document["externalId"] = group.external_id
+    if stored.members:
+        document["members"] = [
+            {"value": str(member_id), "$ref": _reference(base_url, "Users", member_id), "display": name, "type": "User"}
+            for member_id, name in stored.members
+        ]
+    document["meta"] = _meta("Group", "Groups", group.id, group, stored.version, base_url)
+    return document
+
+
+def _seat(member: Member, reason: str | None) -> dict[str, str]:
+    state = "assigned" if member.tier else "waiting" if member.waiting_for else "unassigned"
+    facts = {"tier": member.tier, "state": state, "reason": reason}
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _with_manager_link(enterprise: dict[str, Any], base_url: str | None) -> dict[str, Any]:
+    value = (enterprise.get("manager") or {}).get("value")
+    if not isinstance(value, str) or parse_id(value) is None:
+        return enterprise
+    return {**enterprise, "manager": {"value": value, "$ref": _reference(base_url, "Users", value)}}
+
+
+def _reference(base_url: str | None, endpoint: str, identifier: object) -> str:
+    return f"{base_url}/{endpoint}/{identifier}" if base_url else f"{endpoint}/{identifier}"
+
+
+def _meta(
+    kind: str, endpoint: str, identifier: object, row: Member | Group, version: str, base_url: str | None
+) -> dict[str, str]:
+    meta = {
+        "resourceType": kind,
+        "created": _instant(row.created_at),
+        "lastModified": _instant(row.modified_at),
+        "version": version,
+    }
+    if base_url:
+        meta["location"] = _reference(base_url, endpoint, identifier)
+    return meta
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
