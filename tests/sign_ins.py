@@ -6,18 +6,21 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from flask import Flask
 from sqlalchemy import func, select
+from werkzeug.test import TestResponse
 
 from bridge.adapters import saml
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.credentials import credential_hash
 from bridge.domain.identifiers import ConnectionId
-from bridge.simulator.saml import SimulatedIdp
+from bridge.simulator.saml import ReceivedRequest, SimulatedIdp, SimulatedUser, read_authn_request
 from bridge.store.models import Domain, MappingVersion, Member, SignInEvent
 from bridge.usecases.connections import SamlTrust, TrustedCertificate, trust_identity_provider
 from bridge.usecases.sign_in import AssertedSubject, SignedIn, complete_sign_in, start_sign_in
 from tests.factories import Customer
 
+ADA = SimulatedUser("ada@acme.test", "ada@acme.test", "Ada", "Lovelace", ("Engineering",))
 COOKIE = "the cookie of this browser"
 _numbers = itertools.count()
 
@@ -151,3 +154,44 @@ def count(customer: Customer, model: type[Any]) -> int:
     """Count the organization's rows of a table."""
     with customer.unit() as unit:
         return unit.session.scalar(select(func.count()).select_from(model).where(model.org_id == unit.org_id)) or 0
+
+
+class Browser:
+    """A browser with its own cookies that reaches the service at its public address, without a network."""
+
+    def __init__(self, app: Flask, customer: Customer) -> None:
+        self._client = app.test_client()
+        self._public_url = customer.runtime.settings.server.public_url
+        self._now = customer.runtime.clock.now
+        self.base = f"/sso/saml/{customer.slug}/{customer.connection_id}"
+
+    def get(self, path: str, **request: Any) -> TestResponse:
+        """Open a page."""
+        return self._client.get(path, **({"base_url": self._public_url} | request))
+
+    def post(self, path: str, **request: Any) -> TestResponse:
+        """Post to a page."""
+        return self._client.post(path, **({"base_url": self._public_url} | request))
+
+    def keep(self, name: str, value: str) -> None:
+        """Put a cookie into the jar."""
+        self._client.set_cookie(name, value, domain="127.0.0.1", path="/")
+
+    def cookie(self, name: str, path: str = "/") -> str | None:
+        """Read a cookie from the jar."""
+        found = self._client.get_cookie(name, domain="127.0.0.1", path=path)
+        return found.value if found is not None else None
+
+    def start(self, return_path: str = "/whoami", **request: Any) -> ReceivedRequest:
+        """Start a sign-in and return what the provider receives."""
+        started = self.get(f"{self.base}/start", query_string={"return": return_path}, **request)
+        assert started.status_code == 302, started.text
+        return read_authn_request(started.location)
+
+    def answer(self, response: str, **request: Any) -> TestResponse:
+        """Post a provider's answer to the ACS."""
+        return self.post(f"{self.base}/acs", data={"SAMLResponse": response, "RelayState": "x"}, **request)
+
+    def sign_in(self, user: SimulatedUser, return_path: str = "/whoami") -> TestResponse:
+        """Sign a person in and return the answer of the ACS."""
+        return self.answer(idp().respond(self.start(return_path), user, now=self._now()))
