@@ -1,1 +1,5 @@
-"""The command line, `seatbridge`."""
+"""The command line: ``seatbridge ...``."""
+
+from bridge.cli.commands import main
+
+__all__ = ["main"]

@@ -1,4 +1,4 @@
-"""What a worker does when it is woken: renewals, deliveries, expiries."""
+"""What a worker does when it is woken or its time comes: renewals, deliveries, expiries, the nightly count."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,22 +14,32 @@ from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
+from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import renew_contract
 
 log = structlog.get_logger()
 
+#: Asked between two pieces of work: whether to leave the rest to the next worker.
+Stopping = Callable[[], bool]
+Task = Callable[[Runtime, Stopping], int]
 
-def work_through_due(runtime: Runtime) -> int:
+
+def never() -> bool:
+    """Do not stop before the work is done."""
+    return False
+
+
+def work_through_due(runtime: Runtime, stopping: Stopping = never) -> int:
     """Pass every contract boundary that is due and bring every due delivery out; return how many of both."""
-    return renew_due(runtime) + deliver_due(runtime)
+    return renew_due(runtime, stopping) + deliver_due(runtime, stopping)
 
 
-def renew_due(runtime: Runtime) -> int:
-    """Renew what is due, each organization in its own transaction; one that fails stops nobody else."""
+def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Renew what is due, each boundary in its own transaction; an organization that fails stops nobody else."""
     renewed = 0
     for org_id in runtime.ask_gate(lambda session: gate.due_renewals(session, runtime.clock.now())):
         with _contained("renewal.failed", org_id):
-            while _renew_once(runtime, org_id):
+            while not stopping() and _renew_once(runtime, org_id):
                 renewed += 1
     return renewed
 
@@ -39,45 +49,90 @@ def _renew_once(runtime: Runtime, org_id: OrgId) -> bool:
         return renew_contract(unit) is not None
 
 
-def deliver_due(runtime: Runtime) -> int:
-    """Bring due deliveries out, one after the other; a poison one stops nobody else."""
+def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Bring due deliveries out, one after the other; a poison one stops nobody else.
+
+    Returns:
+        How many were brought out; not those that were postponed or claimed by another worker.
+    """
     delivered = 0
     for org_id, delivery_id in runtime.ask_gate(lambda session: gate.due_deliveries(session, runtime.clock.now())):
+        if stopping():
+            break
         with _contained("delivery.failed", org_id):
             with runtime.unit(org_id, SYSTEM) as unit:
                 claim = claim_delivery(unit, delivery_id)
-                message = compose(unit, claim) if claim else None
             if claim is not None:
-                _deliver(runtime, org_id, claim, message)
-                delivered += 1
+                delivered += _deliver(runtime, org_id, claim)
     return delivered
 
 
-def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim, message: Message | None) -> None:
-    note = None
-    if message is None:
-        note = "nobody_to_tell"
-    elif runtime.mailer is None:
-        note = "no_mail_server"
-    else:
-        try:
-            runtime.mailer.send(message)
-        except OSError as error:
-            log.warning("delivery.postponed", org_id=str(org_id), delivery_id=str(claim.delivery_id))
-            with runtime.unit(org_id, SYSTEM) as unit:
-                postpone_delivery(unit, claim, type(error).__name__)
-            return
+def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim) -> bool:
+    """Write and send the mail of a claimed delivery, in no transaction, and note what became of it.
+
+    The claim has counted the attempt already, so what fails here, however it fails, is postponed and one day dead.
+    """
+    try:
+        with runtime.unit(org_id, SYSTEM) as unit:
+            message = compose(unit, claim)
+        note = _send(runtime, message)
+    except Exception as error:
+        expected = isinstance(error, OSError)
+        log.warning(
+            "delivery.postponed",
+            org_id=str(org_id),
+            delivery_id=str(claim.delivery_id),
+            attempt=claim.attempt,
+            error=type(error).__name__,
+            exc_info=None if expected else error,
+        )
+        with runtime.unit(org_id, SYSTEM) as unit:
+            postpone_delivery(unit, claim, type(error).__name__)
+        return False
     with runtime.unit(org_id, SYSTEM) as unit:
         finish_delivery(unit, claim.delivery_id, note=note)
+    log.info("delivery.done", org_id=str(org_id), delivery_id=str(claim.delivery_id), note=note)
+    return True
 
 
-def expire_everywhere(runtime: Runtime) -> int:
+def _send(runtime: Runtime, message: Message | None) -> str | None:
+    """Send a message; return why none was sent, as a code."""
+    if message is None:
+        return "nobody_to_tell"
+    if runtime.mailer is None:
+        return "no_mail_server"
+    runtime.mailer.send(message)
+    return None
+
+
+def expire_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     """Forget what has run out in every organization; return how many rows went."""
     removed = 0
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
+        if stopping():
+            break
         with _contained("expiry.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             removed += expire_what_ran_out(unit)
     return removed
+
+
+def check_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Count the held seats of every organization again; log and return how many pools differ (there should be none)."""
+    different = 0
+    for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
+        if stopping():
+            break
+        with _contained("check.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            for difference in reconcile_pools(unit):
+                different += 1
+                log.error(
+                    "pool.differs",
+                    org_id=str(org_id),
+                    tier=difference.tier,
+                    counted=difference.used,
+                    held=difference.held,
+                )
+    return different
 
 
 @contextmanager
@@ -88,6 +143,3 @@ def _contained(event: str, org_id: OrgId) -> Iterator[None]:
     except Exception as error:
         code = error.code if isinstance(error, BridgeError) else type(error).__name__
         log.exception(event, org_id=str(org_id), error=code)
-
-
-Task = Callable[[Runtime], int]

@@ -1,74 +1,150 @@
-"""The worker process: procrastinate brings it to the rows that wait."""
+"""The worker process: the durable queue wakes it, and its own clock does where no wake-up arrives."""
 
 import asyncio
-import functools
+import signal
+import threading
+from contextlib import suppress
 
 import procrastinate
 import structlog
-from procrastinate import jobs
+from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
-from bridge.jobs.work import Task, expire_everywhere, work_through_due
+from bridge.jobs.work import Task, check_everywhere, expire_everywhere, work_through_due
 from bridge.runtime import Runtime
 from bridge.store.queue import QUEUE, WAKE_TASK
 
 log = structlog.get_logger()
 
-SWEEP_TASK = "seatbridge.sweep"
 EXPIRE_TASK = "seatbridge.expire"
+CHECK_TASK = "seatbridge.check"
+#: Jobs of workers that have not been heard of for this long are closed.
+STALLED_SECONDS = 30.0
+_LONGEST_BACKOFF_SECONDS = 10.0
 
 
-def build_queue(runtime: Runtime, url: URL) -> procrastinate.App:
-    """Build the queue's application over the service's own database connection settings."""
-    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=conninfo, min_size=1, max_size=4))
+class Worker:
+    """One worker process.
 
-    async def run(task: Task) -> int:
+    Deliveries and renewals are found by their rows: at a wake-up job, and every ``jobs.sweep_seconds`` whatever became
+    of the jobs. Hourly and nightly tasks are deferred by the queue, so that of several workers one does them.
+
+    Args:
+        runtime: The product.
+        url: The database, as the service's role.
+    """
+
+    def __init__(self, runtime: Runtime, url: URL) -> None:
+        self._runtime = runtime
+        self._stopping = threading.Event()
+        conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        connector = procrastinate.PsycopgConnector(conninfo=conninfo, min_size=1, max_size=4)
+        self.queue = procrastinate.App(connector=connector)
+        self._add_tasks()
+
+    def run(self) -> None:
+        """Work until TERM or INT; the delivery or renewal under way is finished first."""
+        asyncio.run(self._run())
+
+    def _add_tasks(self) -> None:
+        queue = self.queue
+
+        @queue.task(name=WAKE_TASK, queue=QUEUE)
+        async def woken() -> None:
+            await self._work("worker.woken", work_through_due)
+
+        @queue.periodic(cron="7 * * * *")
+        @queue.task(name=EXPIRE_TASK, queue=QUEUE)
+        async def expire(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.expired", expire_everywhere)
+
+        @queue.periodic(cron="23 3 * * *")
+        @queue.task(name=CHECK_TASK, queue=QUEUE)
+        async def check(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.checked", check_everywhere)
+
+    async def _work(self, event: str, task: Task) -> None:
         """Work in a thread: the product's own code is synchronous."""
-        return await asyncio.to_thread(functools.partial(task, runtime))
+        count = await asyncio.to_thread(task, self._runtime, self._stopping.is_set)
+        if count:
+            log.info(event, count=count)
 
-    @app.task(name=WAKE_TASK, queue=QUEUE)
-    async def woken() -> None:
-        count = await run(work_through_due)
-        log.info("worker.woken", done=count)
+    async def _run(self) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
 
-    @app.periodic(cron="* * * * *")
-    @app.task(name=SWEEP_TASK, queue=QUEUE)
-    async def sweep(timestamp: int) -> None:
-        del timestamp
-        count = await run(work_through_due)
-        await clear_stalled(app)
-        log.info("worker.swept", done=count)
+        def begin_to_stop() -> None:
+            self._stopping.set()
+            stop.set()
 
-    @app.periodic(cron="7 * * * *")
-    @app.task(name=EXPIRE_TASK, queue=QUEUE)
-    async def expire(timestamp: int) -> None:
-        del timestamp
-        count = await run(expire_everywhere)
-        log.info("worker.expired", rows=count)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, begin_to_stop)
+        log.info("worker.started")
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self._run_until(stop)
+            except Exception as error:  # noqa: BLE001 (the database may be away: its errors come in many classes)
+                log.warning("worker.interrupted", error=type(error).__name__)
+                failures += 1
+                pause = min(_LONGEST_BACKOFF_SECONDS, 0.25 * 2**failures)
+                await _wait(stop, pause)
+            else:
+                failures = 0
+        log.info("worker.stopped")
 
-    return app
+    async def _run_until(self, stop: asyncio.Event) -> None:
+        """Serve the queue and the clock; return once asked to stop and everything under way is done."""
+        settings = self._runtime.settings.jobs
+        async with self.queue.open_async():
+            serving = asyncio.create_task(
+                self.queue.run_worker_async(
+                    queues=[QUEUE],
+                    name="seatbridge",
+                    concurrency=4,
+                    fetch_job_polling_interval=settings.poll_seconds,
+                    delete_jobs=jobs.DeleteJobCondition.ALWAYS,
+                    install_signal_handlers=False,
+                    stalled_worker_timeout=STALLED_SECONDS,
+                )
+            )
+            sweeping = asyncio.create_task(self._sweep(stop, settings.sweep_seconds))
+            stopped = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({serving, sweeping, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopped.cancel()
+                serving.cancel()  # procrastinate's own way to stop gracefully: running jobs are finished
+                if not stop.is_set():
+                    sweeping.cancel()
+                results = await asyncio.gather(serving, sweeping, return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+
+    async def _sweep(self, stop: asyncio.Event, seconds: float) -> None:
+        """Look for what no wake-up brought us to, at once and then again and again."""
+        while not stop.is_set():
+            await self._work("worker.swept", work_through_due)
+            await close_stalled_jobs(self.queue)
+            await _wait(stop, seconds)
 
 
-async def clear_stalled(app: procrastinate.App) -> None:
-    """Close the jobs of workers that died: what they came for is still due and is found without them."""
-    for job in await app.job_manager.get_stalled_jobs():
-        await app.job_manager.finish_job(job, status=jobs.Status.FAILED, delete_job=True)
+async def close_stalled_jobs(queue: procrastinate.App) -> int:
+    """Close the jobs of workers that died, and return how many: what they came for is found without them."""
+    stalled = list(await queue.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_SECONDS))
+    for job in stalled:
+        with suppress(exceptions.ConnectorException):  # another worker was quicker
+            await queue.job_manager.finish_job(job, status=jobs.Status.FAILED, delete_job=True)
         log.info("worker.stalled_job_closed", job_id=job.id)
+    return len(stalled)
 
 
-async def _run(app: procrastinate.App, *, poll_seconds: float) -> None:
-    async with app.open_async():
-        await app.run_worker_async(
-            queues=[QUEUE],
-            name="seatbridge",
-            concurrency=4,
-            fetch_job_polling_interval=poll_seconds,
-            delete_jobs=jobs.DeleteJobCondition.ALWAYS,
-            shutdown_graceful_timeout=30,
-        )
-
-
-def run_worker(runtime: Runtime, url: URL) -> None:
-    """Work until TERM or INT; what is under way is finished first."""
-    asyncio.run(_run(build_queue(runtime, url), poll_seconds=runtime.settings.jobs.poll_seconds))
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so many seconds, or less when it is time to stop."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

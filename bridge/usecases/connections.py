@@ -285,6 +285,11 @@ def verify_domain(unit: Unit, name: str, *, proof: Sequence[str] | None = None) 
     return domain
 
 
+def list_domains(unit: Unit) -> Sequence[Domain]:
+    """Return the domains of the organization, claimed and verified, by name."""
+    return unit.session.scalars(select(Domain).where(Domain.org_id == unit.org_id).order_by(Domain.name)).all()
+
+
 def normalized_domain(name: str) -> str:
     """Return a domain in its one form: lower case, IDNA, without the trailing dot."""
     try:

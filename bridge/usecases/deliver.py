@@ -2,12 +2,14 @@
 
 import random
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bridge.store.models import Delivery
+from bridge.store.queue import wake_workers
 from bridge.store.unit import Unit
 from bridge.usecases.manage_access import owners_of
 
@@ -70,12 +72,20 @@ def finish_delivery(unit: Unit, delivery_id: uuid.UUID, *, note: str | None = No
 
 
 def postpone_delivery(unit: Unit, claim: Claim, error_code: str) -> None:
-    """Try again later, with a growing, jittered pause; after the last attempt the delivery is dead and visible."""
+    """Try again later, with a growing, jittered pause; after the last attempt the delivery is dead and visible.
+
+    Nothing is written when the lease ended meanwhile and another worker has claimed the delivery.
+    """
     dead = claim.attempt >= MAX_ATTEMPTS
     pause = min(_LONGEST_PAUSE_SECONDS, 15 * 2**claim.attempt) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
     unit.session.execute(
         update(Delivery)
-        .where(Delivery.org_id == unit.org_id, Delivery.id == claim.delivery_id, Delivery.state == "pending")
+        .where(
+            Delivery.org_id == unit.org_id,
+            Delivery.id == claim.delivery_id,
+            Delivery.state == "pending",
+            Delivery.attempts == claim.attempt,
+        )
         .values(
             state="dead" if dead else "pending",
             next_attempt_at=unit.at + timedelta(seconds=pause),
@@ -85,8 +95,17 @@ def postpone_delivery(unit: Unit, claim: Claim, error_code: str) -> None:
     )
 
 
+def list_open_deliveries(unit: Unit) -> Sequence[Delivery]:
+    """Return what is not brought out yet, dead ones included, oldest first."""
+    return unit.session.scalars(
+        select(Delivery)
+        .where(Delivery.org_id == unit.org_id, Delivery.state != "done")
+        .order_by(Delivery.created_at, Delivery.id)
+    ).all()
+
+
 def retry_dead_deliveries(unit: Unit) -> int:
-    """Put dead deliveries back in line; return how many."""
+    """Put dead deliveries back in line and wake a worker; return how many."""
     revived = unit.session.scalars(
         update(Delivery)
         .where(Delivery.org_id == unit.org_id, Delivery.state == "dead")
@@ -94,4 +113,6 @@ def retry_dead_deliveries(unit: Unit) -> int:
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
     ).all()
+    if revived:
+        wake_workers(unit.session)
     return len(revived)

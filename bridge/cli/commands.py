@@ -1,0 +1,59 @@
+"""The commands by name, each with the place it is imported from when somebody calls it."""
+
+import importlib.metadata
+from pathlib import Path
+
+import click
+
+from bridge.cli.lazy import Entry, LazyGroup
+
+COMMANDS = {
+    "serve": Entry("bridge.cli.serving:serve", "Run the service: web, worker and, where none is set, its database."),
+    "worker": Entry("bridge.cli.serving:worker", "Run a worker alone: deliveries, renewals, expiries."),
+    "demo": Entry("bridge.cli.demo:demo", "Take a narrated tour with a simulated identity provider."),
+    "doctor": Entry("bridge.cli.doctor:doctor", "Look for everything that would not work, each with its repair."),
+    "check": Entry("bridge.cli.databases:check", "Count held seats again in every organization."),
+    "db": Entry("bridge.cli.databases:db", "The database: upgrade, check."),
+    "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
+    "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
+    "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),
+    "domain": Entry("bridge.cli.domains:domain", "Mail domains of an organization: add, verify, list."),
+    "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy."),
+    "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show."),
+    "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings as a file: export, diff, apply."),
+    "explain": Entry("bridge.cli.people:explain", "Say why somebody has the seat they have."),
+    "admin": Entry("bridge.cli.people:admin", "Let an owner back in."),
+    "delivery": Entry("bridge.cli.deliveries:delivery", "Mails on their way: list, retry."),
+    "audit": Entry("bridge.cli.audit:audit", "The audit chain: verify."),
+    "rehearse": Entry("bridge.cli.rehearse:rehearse_command", "Play a billing scenario from a file, charging nobody."),
+    "simulate": Entry("bridge.cli.demo:simulate", "Push people as an identity provider would."),
+}
+
+
+def _show_version(context: click.Context, _option: click.Parameter, value: object) -> None:
+    if value:
+        try:
+            version = importlib.metadata.version("seatbridge")
+        except importlib.metadata.PackageNotFoundError:
+            version = "from source"
+        click.echo(f"seatbridge {version}")
+        context.exit()
+
+
+@click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Configuration file (default: SEATBRIDGE_CONFIG, else config.yaml here, else none).",
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Print the version."
+)
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """Identity provisioning bridge: people in over SCIM and SAML, seats counted exactly, changes billed.
+
+    Exit codes: 0 done; 1 refused or something is wrong; 2 wrong use or configuration (and, for comparing commands,
+    "there are differences"). What shows something takes --json.
+    """
+    context.obj = config

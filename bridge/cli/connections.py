@@ -1,0 +1,237 @@
+"""``seatbridge connection ...``."""
+
+import uuid
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bridge.cli.showing import json_option, name_argument, org_argument, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from bridge.store.models import Connection
+    from bridge.store.unit import Unit
+
+_METADATA_SECONDS = 10.0
+
+
+@click.group()
+def connection() -> None:
+    """Identity providers: SCIM tokens, SAML trust."""
+
+
+@connection.command()
+@org_argument
+@name_argument
+@json_option
+def add(org: str, name: str, *, as_json: bool) -> None:
+    """Make a connection for one identity provider, with its first SCIM token, which is shown once."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import create_connection, issue_scim_token
+
+    with open_organization(org) as (runtime, unit):
+        made = create_connection(unit, name)
+        credential = issue_scim_token(unit, made.id)
+        facts = _addresses(runtime.settings.server.public_url, unit, made) | {"SCIM token": credential.text}
+    _show(facts, as_json=as_json)
+
+
+@connection.command("list")
+@org_argument
+@json_option
+def list_(org: str, *, as_json: bool) -> None:
+    """List connections with their tokens."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import certificates_of, list_connections, live_tokens
+
+    with open_organization(org) as (_, unit):
+        rows: list[dict[str, Any]] = []
+        for one in list_connections(unit):
+            certificates = certificates_of(unit, one.id)
+            rows.append(
+                {
+                    "name": one.name,
+                    "id": one.id,
+                    "disabled": one.disabled_at is not None,
+                    "scim_last_used_at": one.scim_last_used_at,
+                    "saml_entity_id": one.saml_entity_id,
+                    "certificate_until": max((found.not_after for found in certificates), default=None),
+                    "tokens": [
+                        {
+                            "id": token.id,
+                            "prefix": token.prefix,
+                            "label": token.label,
+                            "last_used_at": token.last_used_at,
+                            "expires_at": token.expires_at,
+                        }
+                        for token in live_tokens(unit, one.id)
+                    ],
+                }
+            )
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("name", "SAML identity provider", "certificate until", "token", "used", "expires"),
+        [
+            (
+                row["name"],
+                row["saml_entity_id"],
+                row["certificate_until"],
+                token["prefix"] and f"{token['prefix']}…",
+                token["last_used_at"],
+                token["expires_at"],
+            )
+            for row in rows
+            for token in row["tokens"] or [dict.fromkeys(("prefix", "last_used_at", "expires_at"))]
+        ],
+        empty="No connection yet: `seatbridge connection add`",
+    )
+
+
+@connection.command("rotate-token")
+@org_argument
+@name_argument
+@click.option("--label", default="", help="To recognise it by (default: name and date).")
+@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it lives.")
+@click.option("--read-only", is_flag=True, help="Only reads: for looking and for comparing.")
+@json_option
+def rotate_token(org: str, name: str, *, label: str, days: int, read_only: bool, as_json: bool) -> None:
+    """Issue the second token of a connection, shown once; the first stays good until it is revoked."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import find_connection, issue_scim_token, live_tokens
+
+    with open_organization(org) as (runtime, unit):
+        found = find_connection(unit, name)
+        older = [token.prefix for token in live_tokens(unit, found.id)]
+        credential = issue_scim_token(
+            unit, found.id, label=label, can_write=not read_only, lifetime=timedelta(days=days)
+        )
+        base = f"{runtime.settings.server.public_url}/scim/v2/{unit.organization().slug}"
+    _show({"SCIM base URL": base, "SCIM token": credential.text}, as_json=as_json)
+    if older and not as_json:
+        click.echo(f"Once it is used, revoke the old one: seatbridge connection revoke-token {org} {older[0]}")
+
+
+@connection.command("revoke-token")
+@org_argument
+@click.argument("token")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def revoke_token(org: str, token: str, *, yes: bool) -> None:
+    """Revoke a token, named by its prefix (sbscim_…) or id; the next request with it is refused."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import revoke_scim_token
+
+    with open_organization(org) as (_, unit):
+        token_id, prefix = _find_token(unit, token)
+        if not yes:
+            click.confirm(f"Revoke {prefix}…? What still uses it stops working", abort=True)
+        revoke_scim_token(unit, token_id)
+    click.echo(f"Revoked {prefix}…")
+
+
+@connection.command()
+@org_argument
+@name_argument
+@click.option("--metadata", required=True, metavar="FILE|URL", help="The identity provider's metadata.")
+@click.option("--entity-id", help="Which one, in a document with several.")
+@click.option("--idp-initiated/--no-idp-initiated", default=None, help="Whether a sign-in may start at the IdP.")
+@click.option("--jit/--no-jit", default=None, help="Whether a sign-in creates who is not here yet.")
+@json_option
+def saml(
+    org: str,
+    name: str,
+    *,
+    metadata: str,
+    entity_id: str | None,
+    idp_initiated: bool | None,
+    jit: bool | None,
+    as_json: bool,
+) -> None:
+    """Trust an identity provider by its metadata, and print what it needs to know of us."""
+    from bridge.adapters.saml import parse_idp_metadata
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import SamlTrust, TrustedCertificate, find_connection, trust_identity_provider
+
+    document = _read_metadata(metadata)
+    with open_organization(org) as (runtime, unit):
+        found = find_connection(unit, name)
+        provider = parse_idp_metadata(document, now=unit.at, entity_id=entity_id)
+        certificates = tuple(
+            TrustedCertificate(one.pem, one.fingerprint, one.not_before, one.not_after) for one in provider.certificates
+        )
+        trust_identity_provider(unit, found.id, SamlTrust(provider.entity_id, provider.sso_url, certificates))
+        if idp_initiated is not None:
+            found.idp_initiated = idp_initiated
+        if jit is not None:
+            found.jit_enabled = jit
+        facts = _addresses(runtime.settings.server.public_url, unit, found) | {
+            "trusts": provider.entity_id,
+            "until": max(one.not_after for one in provider.certificates),
+        }
+    _show(facts, as_json=as_json)
+
+
+@connection.command()
+@org_argument
+@name_argument
+@click.argument("email")
+@click.option("--name-id", required=True, help="The subject in the identity provider's assertions, byte for byte.")
+def link(org: str, name: str, email: str, *, name_id: str) -> None:
+    """Say who a subject of the identity provider is: how an owner comes to sign in by it."""
+    from bridge.cli.opening import open_organization
+    from bridge.cli.people import find_person
+    from bridge.usecases.connections import find_connection, link_identity
+
+    with open_organization(org) as (_, unit):
+        member = find_person(unit, email)
+        link_identity(unit, find_connection(unit, name).id, member.id, subject=name_id)
+    click.echo(f"{member.display_name} signs in as {name_id}")
+
+
+def _addresses(public_url: str, unit: "Unit", found: "Connection") -> dict[str, object]:
+    slug = unit.organization().slug
+    sso = f"{public_url}/sso/saml/{slug}/{found.id}"
+    return {
+        "connection": found.name,
+        "id": found.id,
+        "SCIM base URL": f"{public_url}/scim/v2/{slug}",
+        "ACS URL": f"{sso}/acs",
+        "entityID": f"{sso}/metadata",
+        "sign-in start": f"{sso}/start",
+    }
+
+
+def _find_token(unit: "Unit", wanted: str) -> tuple[uuid.UUID, str]:
+    from bridge.errors import NotFoundError
+    from bridge.usecases.connections import list_connections, live_tokens
+
+    for one in list_connections(unit):
+        for token in live_tokens(unit, one.id):
+            if wanted.rstrip("…") in (token.prefix, str(token.id)):
+                return token.id, token.prefix
+    raise NotFoundError("live token", wanted)
+
+
+def _read_metadata(place: str) -> bytes:
+    from bridge.adapters.fetch import fetch_https
+    from bridge.adapters.saml.metadata import MAX_FEDERATION_BYTES
+    from bridge.errors import InvalidInputError
+
+    if "://" in place:
+        # The operator may name this very machine, for trying things out; nobody else types addresses here.
+        return fetch_https(
+            place, max_bytes=MAX_FEDERATION_BYTES, timeout_seconds=_METADATA_SECONDS, allow_loopback=True
+        )
+    try:
+        return Path(place).read_bytes()
+    except OSError as error:
+        raise InvalidInputError("metadata", f"{place} cannot be read ({error.strerror})") from None
+
+
+def _show(facts: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print_json({name.lower().replace(" ", "_").replace("-", "_"): value for name, value in facts.items()})
+    else:
+        print_facts(facts)

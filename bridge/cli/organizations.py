@@ -1,0 +1,177 @@
+"""``seatbridge org ...``."""
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from bridge.ports import ContractDraft, TierPrice
+
+_TIER = re.compile(r"(?P<key>[a-z][a-z0-9_-]*)=(?P<seats>\d{1,7})@(?P<price>\d+(\.\d+)?)")
+
+
+@click.group()
+def org() -> None:
+    """Organizations: create, list, show."""
+
+
+@org.command()
+@click.argument("slug")
+@click.option("--name", required=True, help="What pages and invoices call the customer.")
+@click.option("--kind", type=click.Choice(["team", "enterprise"]), default="team", show_default=True)
+@click.option("--cycle", type=click.Choice(["month", "year"]), help="Default: month for team, year for enterprise.")
+@click.option(
+    "--tier",
+    "tiers",
+    multiple=True,
+    required=True,
+    metavar="KEY=SEATS@PRICE",
+    help="Seats and the price of one for a period, as premium=10@720.00. Repeat it, the best tier first.",
+)
+@click.option("--currency", default="EUR", show_default=True, help="ISO 4217.")
+@click.option("--tax-rate", default="0", show_default=True, help="0.25 for 25 %.")
+@click.option("--time-zone", default="UTC", show_default=True, help="IANA name; periods keep its wall clock.")
+@click.option("--locale", type=click.Choice(["en", "fr", "nl", "sv"]), default="en", show_default=True)
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day of the first period (default: now).")
+@click.option("--auto-renew/--no-auto-renew", default=True, help="Whether the plan renews by itself.")
+@click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts.")
+@click.option("--owner-name", default="", help="Default: the address.")
+@json_option
+def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str, **terms: Any) -> None:
+    """Take a customer in: plan, pools of seats, first invoice, and a link that signs the owner in once."""
+    from bridge.billing.rules.money import Currency, format_money
+    from bridge.cli.opening import open_runtime
+    from bridge.domain.actors import OPERATOR
+    from bridge.usecases.connections import create_sign_in_link
+    from bridge.usecases.organizations import OrganizationDraft
+
+    as_json: bool = terms.pop("as_json")
+    with open_runtime() as runtime:
+        draft = OrganizationDraft(
+            slug=slug,
+            name=name,
+            locale=locale,
+            time_zone=terms["time_zone"],
+            contract=_contract(runtime.clock.now(), **terms),
+            owner_email=owner_email,
+            owner_name=owner_name,
+        )
+        created = runtime.create_organization(draft)
+        with runtime.unit(created.org_id, OPERATOR) as unit:
+            link = create_sign_in_link(unit, created.owner_id)
+        invoice = created.invoice
+        public_url = runtime.settings.server.public_url
+        facts = {
+            "organization": slug,
+            "id": created.org_id,
+            "invoice": invoice and f"{invoice.number}: {format_money(invoice.total, Currency(invoice.currency))}",
+            "SCIM base URL": f"{public_url}/scim/v2/{slug}",
+            "sign-in link": f"{public_url}/sign-in/link/{link.text}",
+        }
+        if as_json:
+            print_json({**facts, "invoice": invoice})
+        else:
+            print_facts(facts)
+            click.echo("The link signs the owner in once, within a day; `seatbridge admin recover` makes another.")
+
+
+def _contract(now: datetime, tiers: tuple[str, ...], start: datetime | None, **terms: Any) -> "ContractDraft":
+    """Read the commercial terms as they are written on the command line.
+
+    Raises:
+        InvalidInputError: Naming the option.
+    """
+    from zoneinfo import ZoneInfo
+
+    from bridge.billing.rules.money import Currency
+    from bridge.errors import InvalidInputError
+    from bridge.ports import ContractDraft
+    from bridge.usecases.organizations import check_time_zone
+
+    check_time_zone("time_zone", terms["time_zone"])
+    try:
+        currency = Currency(terms["currency"])
+    except ValueError as error:
+        raise InvalidInputError("currency", str(error)) from None
+    return ContractDraft(
+        kind=terms["kind"],
+        cycle=terms["cycle"] or ("month" if terms["kind"] == "team" else "year"),
+        anchor=start.replace(tzinfo=ZoneInfo(terms["time_zone"])) if start else now,
+        currency=currency.code,
+        time_zone=terms["time_zone"],
+        tiers=tuple(_tier(text, len(tiers) - index, currency) for index, text in enumerate(tiers)),
+        tax_rate=terms["tax_rate"],
+        auto_renew=terms["auto_renew"],
+    )
+
+
+def _tier(text: str, rank: int, currency: Any) -> "TierPrice":
+    from bridge.billing.rules.money import to_minor
+    from bridge.errors import InvalidInputError
+    from bridge.ports import TierPrice
+
+    found = _TIER.fullmatch(text)
+    if found is None:
+        raise InvalidInputError("tier", f"{text!r} does not read KEY=SEATS@PRICE, as premium=10@720.00")
+    try:
+        price = to_minor(found["price"], currency)
+    except ValueError as error:
+        raise InvalidInputError("tier", str(error)) from None
+    name = found["key"].replace("_", " ").replace("-", " ").capitalize()
+    return TierPrice(found["key"], name, rank, price, int(found["seats"]))
+
+
+@org.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List every organization."""
+    from bridge.cli.opening import open_runtime
+    from bridge.store import gate
+
+    with open_runtime() as runtime:
+        rows = runtime.ask_gate(gate.list_organizations)
+    if as_json:
+        print_json([{"id": org_id, "slug": slug, "name": name} for org_id, slug, name in rows])
+    else:
+        table = [(slug, name, org_id) for org_id, slug, name in rows]
+        print_table(("slug", "name", "id"), table, empty="No organization yet: `seatbridge org create --help`")
+
+
+@org.command()
+@org_argument
+@json_option
+def show(org: str, *, as_json: bool) -> None:
+    """Show an organization: its plan, period and seats."""
+    from bridge.cli.opening import open_organization
+    from bridge.cli.seats import pool_table
+    from bridge.usecases.organizations import show_organization
+    from bridge.usecases.seats import contract_sentences, pool_views
+
+    with open_organization(org) as (_, unit):
+        summary = show_organization(unit)
+        pools, _ = pool_views(unit, summary.pools)
+    organization, contract = summary.organization, summary.contract
+    facts = {
+        "organization": organization.slug,
+        "name": organization.name,
+        "id": organization.id,
+        "plan": f"{contract.kind}, by the {contract.cycle}, {contract.status}",
+        "period start": contract.period_start,
+        "period end": contract.period_end,
+        "time zone": organization.time_zone,
+        "language": organization.locale,
+        "people": summary.members,
+    }
+    if as_json:
+        print_json({**facts, "pools": pools})
+        return
+    print_facts(facts)
+    click.echo()
+    pool_table(pools)
+    click.echo()
+    for sentence in contract_sentences(contract):
+        click.echo(f"- {sentence}")

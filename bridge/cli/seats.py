@@ -1,0 +1,151 @@
+"""``seatbridge seats ...``."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bridge.cli.showing import json_option, org_argument, print_json, print_table, text_of
+
+if TYPE_CHECKING:
+    from bridge.ports import BillLine
+    from bridge.store.models import InvoiceLine
+    from bridge.store.unit import Unit
+    from bridge.usecases.buy_seats import SeatsPreview
+    from bridge.usecases.seats import PoolView
+
+_CHANGE = re.compile(r"(?P<tier>[A-Za-z0-9_-]+)=(?P<number>[+-]?\d{1,7})")
+
+
+@click.group()
+def seats() -> None:
+    """Seats: show, buy."""
+
+
+@seats.command()
+@org_argument
+@json_option
+def show(org: str, *, as_json: bool) -> None:
+    """Show bought, used and free seats, and who waits."""
+    from bridge.cli.opening import open_organization
+    from bridge.store.pools import read_pools
+    from bridge.usecases.seats import pool_views
+
+    with open_organization(org) as (_, unit):
+        pools, waiting_for_any = pool_views(unit, read_pools(unit))
+    if as_json:
+        print_json({"pools": pools, "waiting_for_any": waiting_for_any})
+        return
+    pool_table(pools)
+    if waiting_for_any:
+        click.echo(f"{waiting_for_any} more wait for a seat of any tier")
+
+
+@seats.command()
+@org_argument
+@click.argument("changes", nargs=-1, required=True, metavar="TIER=NUMBER...")
+@click.option("--preview", "only_preview", is_flag=True, help="Show the cost and stop.")
+@click.option("--yes", is_flag=True, help="Accept the cost without being asked.")
+@click.option("--key", help="Idempotency key: a repeat with the same key buys nothing and answers the same.")
+@json_option
+def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, key: str | None, as_json: bool) -> None:
+    """Add seats (premium=2) or shed them (premium=-1): first the cost with its formula, then the confirmation.
+
+    What is confirmed is charged exactly as it was shown, or not at all.
+    """
+    from bridge.cli.opening import find_organization, open_runtime
+    from bridge.domain.actors import OPERATOR
+    from bridge.usecases.buy_seats import change_seats, confirm_seats, preview_seats
+
+    wanted = dict(_change(text) for text in changes)
+    if as_json and not (yes or only_preview):
+        raise click.UsageError("--json asks nothing: add --yes to buy, or --preview to see the cost")
+    with open_runtime() as runtime:
+        org_id = find_organization(runtime, org)
+        if yes and key is not None:
+            # Straight away: a repeat must answer as the first time, when the seats are there already.
+            with runtime.unit(org_id, OPERATOR) as unit:
+                done = change_seats(unit, wanted, key)
+        else:
+            with runtime.unit(org_id, OPERATOR) as unit:
+                preview = preview_seats(unit, wanted)
+                names = _names(unit, preview)
+            if only_preview and as_json:
+                print_json(preview)
+                return
+            if not as_json:
+                _show_preview(preview, names)
+            if only_preview:
+                return
+            if not yes:
+                click.confirm("Confirm the change and its cost?", abort=True)
+            with runtime.unit(org_id, OPERATOR) as unit:
+                done = confirm_seats(unit, preview.id, acknowledged=True, key=key)
+    if as_json:
+        print_json(done)
+        return
+    invoice = done.invoice
+    click.echo(f"Done. Invoice: {_money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")
+    if done.promoted:
+        click.echo(f"{len(done.promoted)} people who waited have a seat now")
+
+
+def pool_table(pools: "Sequence[PoolView]") -> None:
+    """Print pools, best tier first."""
+    print_table(
+        ("tier", "bought", "used", "free", "waiting", "ending with the period"),
+        [(pool.name, pool.bought, pool.used, pool.free, pool.waiting, pool.lapsing) for pool in pools],
+        empty="This plan has no tier",
+    )
+
+
+def line_table(lines: "Sequence[BillLine | InvoiceLine]", currency: str) -> None:
+    """Print the lines of a bill, each with its formula."""
+    print_table(
+        ("tier", "seats", "amount", "formula"),
+        [(line.tier, line.quantity, _money(line.amount, currency), line.formula) for line in lines],
+        empty="Nothing is charged",
+    )
+
+
+def _change(text: str) -> tuple[str, int]:
+    found = _CHANGE.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(
+            f"{text!r} does not read TIER=NUMBER, as premium=2 or premium=-1", param_hint="CHANGES"
+        )
+    return found["tier"], int(found["number"])
+
+
+def _names(unit: "Unit", preview: "SeatsPreview") -> list[str]:
+    from bridge.store.directory import get_member
+
+    return [get_member(unit, promotion.member_id).display_name for promotion in preview.promotions]
+
+
+def _show_preview(preview: "SeatsPreview", names: Sequence[str]) -> None:
+    quote = preview.quote
+    if quote.bill is not None:
+        line_table(quote.bill.lines, quote.currency)
+        facts: dict[str, Any] = {
+            "Subtotal": quote.bill.subtotal,
+            "Tax": quote.bill.tax,
+            "Total today": quote.bill.total,
+            "Credit used": quote.bill.credit_applied,
+            "Due today": quote.bill.amount_due,
+        }
+        for name, amount in facts.items():
+            click.echo(f"{name}: {_money(amount, quote.currency)}")
+    for sentence in quote.sentences:
+        click.echo(sentence)
+    before, after = (_money(amount, quote.currency) for amount in (quote.renewal_before, quote.renewal_after))
+    click.echo(f"Next renewal, {text_of(quote.renewal_at)}: {before} before, {after} after (without tax)")
+    for name, promotion in zip(names, preview.promotions, strict=True):
+        click.echo(f"{name}: {promotion.from_tier or 'no seat'} → {promotion.to_tier}")
+
+
+def _money(amount: int, currency: str) -> str:
+    from bridge.billing.rules.money import Currency, format_money
+
+    return format_money(amount, Currency(currency))

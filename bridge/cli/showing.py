@@ -1,0 +1,80 @@
+"""How commands show things: tables for people, ``--json`` for programs."""
+
+import dataclasses
+import datetime as dt
+import enum
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+#: Adds ``--json`` to a command, as the argument ``as_json``.
+json_option: Callable[[CommandT], CommandT] = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for programs."
+)
+org_argument: Callable[[CommandT], CommandT] = click.argument("org")
+name_argument: Callable[[CommandT], CommandT] = click.argument("name")
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON: dataclasses as objects, instants and identifiers as text."""
+    click.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print names and values, one a line; nothing is wrapped, so that tokens and addresses can be copied whole."""
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {text_of(value)}")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print rows under their headings, or a sentence when there are none. Numbers stand to the right."""
+    cells = [list(row) for row in rows]
+    if not cells:
+        click.echo(empty)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, column in enumerate(columns):
+        numbers = all(isinstance(row[index], int) and not isinstance(row[index], bool) for row in cells)
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(_escaped(text_of(value)) for value in row))
+    Console(soft_wrap=False, highlight=False).print(table)
+
+
+def text_of(value: object) -> str:
+    """Write a value for people: instants in UTC to the minute, yes or no, a dash for nothing."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dt.datetime):
+        return f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+    return str(value)
+
+
+def _escaped(text: str) -> str:
+    """Keep square brackets of names from being read as rich's markup."""
+    return text.replace("[", r"\[")
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, dt.datetime | dt.date):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID | enum.Enum | Fraction):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
