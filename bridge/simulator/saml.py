@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from lxml import etree
 
+from bridge.simulator.dialects import Dialect
+
 SAML: Final = "urn:oasis:names:tc:SAML:2.0:assertion"
 SAMLP: Final = "urn:oasis:names:tc:SAML:2.0:protocol"
 METADATA: Final = "urn:oasis:names:tc:SAML:2.0:metadata"
@@ -33,14 +35,7 @@ _CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 _MICROSOFT = "http://schemas.microsoft.com/ws/2008/06/identity/claims/"
 
 
-class Dialect(StrEnum):
-    """What the attributes are called; the names are those in each provider's own set-up guide."""
-
-    OKTA = "okta"
-    ENTRA = "entra"
-    GOOGLE = "google"
-
-
+#: What the attributes are called; the names are those in each provider's own set-up guide.
 _ATTRIBUTE_NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = {
     Dialect.OKTA: {"email": "email", "given": "firstName", "family": "lastName", "groups": "groups"},
     Dialect.ENTRA: {

@@ -5,7 +5,8 @@ import pytest
 
 from bridge.adapters.saml import AssertedPerson, SamlRefusal, SignedPart, VerifiedAssertion, asserted_person
 from bridge.errors import SignInRefusedError
-from bridge.simulator.saml import Dialect, ReceivedRequest, SimulatedIdp, SimulatedUser
+from bridge.simulator.dialects import Dialect
+from bridge.simulator.saml import ReceivedRequest, SimulatedIdp, SimulatedUser
 from tests.saml_forgeries import NOW, REQUEST, SP, idp, verify
 
 CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
