@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from bridge.billing import BuiltinPayments
+from bridge.cli.opening import open_runtime
 from bridge.cli.rehearsal import Rehearsal, ScriptedPayments
 from bridge.cli.scenario import read_scenario
-from bridge.config import load_settings
-from bridge.runtime import Runtime, build_runtime, database
+from bridge.errors import InvalidInputError
+from bridge.runtime import Runtime
 
 
 def rehearse(runtime: Runtime, scenario: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,37 +43,35 @@ def rehearse(runtime: Runtime, scenario: Mapping[str, Any]) -> dict[str, Any]:
 
 @click.command("rehearse")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--config", type=click.Path(path_type=Path), default=None, help="Configuration file.")
 @click.option("--check", is_flag=True, help="Compare with each scenario's `expected`; exit 1 when one differs.")
-def rehearse_command(files: tuple[Path, ...], config: Path | None, *, check: bool) -> None:
+def rehearse_command(files: tuple[Path, ...], *, check: bool) -> None:
     """Play scenarios of seats and money and print what would happen; nothing is kept.
 
     A FILE holds one scenario or a list of them, as JSON.
     """
-    settings = load_settings(config)
-    with database(settings) as urls:
-        runtime = build_runtime(settings, urls.service, payments=BuiltinPayments())
-        try:
-            differs = [_rehearse_file(runtime, file, check=check) for file in files]
-        finally:
-            runtime.close()
+    with open_runtime() as runtime:
+        differs = [_rehearse_file(runtime, file, check=check) for file in files]
     if check and any(differs):
         raise SystemExit(1)
 
 
 def _rehearse_file(runtime: Runtime, file: Path, *, check: bool) -> bool:
     """Print what a file's scenarios come to; return whether one differs from what it expects."""
-    document = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(document, list):
-        outcome = rehearse(runtime, document)
-        click.echo(json.dumps(outcome, indent=2, ensure_ascii=False))
-        return check and outcome != document.get("expected", outcome)
-    outcomes = [
-        {"case": scenario.get("case", str(number)), **rehearse(runtime, scenario)}
-        for number, scenario in enumerate(document)
-    ]
-    click.echo(json.dumps(outcomes, indent=2, ensure_ascii=False))
-    return check and any(
-        {"case": outcome["case"], **scenario.get("expected", outcome)} != outcome
-        for scenario, outcome in zip(document, outcomes, strict=True)
-    )
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise InvalidInputError(str(file), f"is no JSON: {problem}") from problem
+    scenarios = document if isinstance(document, list) else [document]
+    outcomes = []
+    differs = False
+    for number, scenario in enumerate(scenarios):
+        if not isinstance(scenario, dict):
+            raise InvalidInputError(str(file), f"scenario {number} has no fields such as plan, prices and events")
+        outcome = rehearse(runtime, scenario)
+        name = str(scenario.get("case", number))
+        if check and outcome != scenario.get("expected", outcome):
+            differs = True
+            click.echo(f"{file}: {name} comes out otherwise than expected", err=True)
+        outcomes.append({"case": name, **outcome} if isinstance(document, list) else outcome)
+    click.echo(json.dumps(outcomes if isinstance(document, list) else outcomes[0], indent=2, ensure_ascii=False))
+    return differs
