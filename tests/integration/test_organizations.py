@@ -1,8 +1,10 @@
 """Taking customers in."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -86,6 +88,23 @@ def test_a_slug_is_taken_once(runtime: Runtime) -> None:
         runtime.create_organization(replace(DRAFT, name="Another"))
 
     assert len(runtime.ask_gate(list_organizations)) == 1
+
+
+def test_of_two_organizations_of_one_slug_at_once_one_is_refused(runtime: Runtime) -> None:
+    barrier = Barrier(2)
+
+    def create(name: str) -> str:
+        barrier.wait(10)
+        try:
+            runtime.create_organization(replace(DRAFT, name=name))
+        except UniquenessError as refusal:
+            return refusal.code
+        return "created"
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = sorted(pool.map(create, ("One", "Two")))
+
+    assert outcomes == ["created", "uniqueness"]
 
 
 @pytest.mark.parametrize(
