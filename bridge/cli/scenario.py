@@ -107,7 +107,7 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
         raise InvalidInputError(
             "plan.kind", f"{kind!r} plans are not sold by seats and cannot be rehearsed; {' and '.join(kinds)} can"
         )
-    seats = _mapping("plan.seats", plan.get("seats", {}))
+    seats = _counts("plan.seats", plan.get("seats", {}))
     unpriced = sorted(set(seats) - set(prices))
     if unpriced:
         raise InvalidInputError("prices", f"none is given for {', '.join(unpriced)}")
@@ -124,17 +124,17 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
                 name=tier.title(),
                 rank=rank,
                 price=_money(f"prices.{tier}", prices[tier], currency),
-                seats=int(seats.get(tier, 0)),
+                seats=seats.get(tier, 0),
             )
             for tier, rank in ranks.items()
         ),
         tax_rate=str(plan.get("tax_rate", "0")),
         proration=plan.get("proration"),
         reduction=plan.get("reduction", "at_renewal"),
-        minimum_seats=int(plan.get("minimum_seats", 0)),
+        minimum_seats=_counts("plan.minimum_seats", {"all": plan.get("minimum_seats", 0)})["all"],
         auto_renew=bool(plan.get("auto_renew", True)),
         renewal_basis=plan.get("renewal_basis"),
-        contract_minimum=_mapping("plan.contract_minimum", plan.get("contract_minimum") or {}),
+        contract_minimum=_counts("plan.contract_minimum", plan.get("contract_minimum") or {}),
     )
 
 
@@ -146,6 +146,7 @@ def _event(number: int, document: Mapping[str, Any]) -> Event:
     for name in EVENTS[do]:
         if name not in document:
             raise InvalidInputError(f"{place}.{name}", f"is missing: {do} needs it")
+    _check_shapes(place, document)
     role = document.get("as", "owner")
     if role not in list(Role):
         raise InvalidInputError(f"{place}.as", f"{role!r} is not one of {', '.join(Role)}")
@@ -159,6 +160,24 @@ def _event(number: int, document: Mapping[str, Any]) -> Event:
         declined=document.get("payment") == "declined",
         fields={name: value for name, value in document.items() if name not in common},
     )
+
+
+def _check_shapes(place: str, document: Mapping[str, Any]) -> None:
+    """Refuse fields of another shape than the events need, before anything is played."""
+    if "changes" in document:
+        _counts(f"{place}.changes", document["changes"])
+    groups = document.get("groups", [])
+    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+        raise InvalidInputError(f"{place}.groups", "must be a list of names")
+    mappings = document.get("mappings", {})
+    if not isinstance(mappings, Mapping) or not all(isinstance(tier, str) for tier in mappings.values()):
+        raise InvalidInputError(f"{place}.mappings", "must name a tier for each group")
+
+
+def _counts(place: str, value: object) -> Mapping[str, int]:
+    if not isinstance(value, Mapping) or not all(type(number) is int for number in value.values()):
+        raise InvalidInputError(place, "must give whole numbers of seats by tier")
+    return value
 
 
 def read_money(event: Event, name: str, currency: Currency) -> int:

@@ -10,6 +10,7 @@ from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
 from bridge.errors import (
     AcknowledgementMissingError,
+    InvalidChangeError,
     NotFoundError,
     PreviewExpiredError,
     PreviewStaleError,
@@ -28,6 +29,8 @@ from mappings.preview import moves_under_pool
 
 PREVIEW_KIND = "seats"
 PREVIEW_LIFETIME = timedelta(minutes=15)
+#: More than anybody buys at once, and far from what a column holds.
+MAX_SEATS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,8 @@ def _stored(unit: Unit, preview_id: uuid.UUID) -> Preview:
 def _compute(unit: Unit, changes: Mapping[str, int], at: datetime) -> tuple[SeatQuote, tuple[Promotion, ...]]:
     """Quote a change as of an instant of the present period, with what it does for people in line."""
     wanted = {tier: number for tier, number in sorted(changes.items()) if number}
+    if any(abs(number) > MAX_SEATS for number in wanted.values()):
+        raise InvalidChangeError(f"at most {MAX_SEATS:,} seats change at once")
     pools = read_pools(unit)
     promotions = _promotions(unit, wanted, pools)
     placed: dict[str, int] = {}

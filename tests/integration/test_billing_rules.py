@@ -287,6 +287,7 @@ def test_d3_seats_to_shed_cannot_be_assigned_from_the_confirmation_on(runtime: R
         ({}, "invalid_change"),
         ({"standard": 0}, "invalid_change"),
         ({"gold": 1}, "invalid_change"),
+        ({"standard": 10**30}, "invalid_change"),
     ],
 )
 def test_d3_an_impossible_change_is_refused(runtime: Runtime, changes: dict[str, int], code: str) -> None:
@@ -539,6 +540,11 @@ def test_other_kinds_of_plan_are_refused_with_a_clear_message(runtime: Runtime) 
     [
         ({"at": HALF, "do": "fly"}, "events.0.do: 'fly' is not known"),
         ({"at": HALF, "do": "assign", "user": "ana"}, "events.0.tier: is missing"),
+        ({"at": HALF, "do": "preview", "changes": {"standard": "2"}}, "events.0.changes: .* whole numbers"),
+        ({"at": HALF, "do": "preview", "changes": [1]}, "events.0.changes: .* whole numbers"),
+        ({"at": HALF, "do": "set_groups", "user": "ana", "groups": "eng"}, "events.0.groups: must be a list of names"),
+        ({"at": HALF, "do": "set_mappings", "mappings": ["eng"]}, "events.0.mappings: must name a tier"),
+        ({"at": HALF, "do": "assign", "user": 7, "tier": "premium"}, "events.0.user: 7 is not text"),
         ({"at": "noon", "do": "deactivate", "user": "ana"}, "events.0.at: 'noon' is no instant"),
         ({"at": "2025-01-01T00:00:00Z", "do": "deactivate", "user": "a"}, "events: must stand in the order of time"),
     ],
@@ -546,6 +552,11 @@ def test_other_kinds_of_plan_are_refused_with_a_clear_message(runtime: Runtime) 
 def test_a_scenario_that_cannot_be_read_names_the_place(runtime: Runtime, event: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
         play(runtime, event, seats={"standard": 1})
+
+
+def test_seats_of_the_plan_are_whole_numbers(runtime: Runtime) -> None:
+    with pytest.raises(InvalidInputError, match=r"plan\.seats: must give whole numbers"):
+        play(runtime, seats={"standard": "many"})  # type: ignore[dict-item] # what a file may say
 
 
 def test_a_rehearsal_leaves_no_trace(runtime: Runtime) -> None:
