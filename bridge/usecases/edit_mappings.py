@@ -25,9 +25,10 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import promote_waiting, read_placement, settle_seat
 from bridge.usecases.charges import execute_change
+from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
 from mappings.allocation import Occasion
-from mappings.documents import MappingDocumentError, RuleChange, difference, from_document, to_document
+from mappings.documents import MappingDocumentError, Problem, RuleChange, difference, from_document, to_document
 from mappings.people import Pool
 from mappings.preview import MovesPreview, moves_under
 from mappings.rules import MappingSet
@@ -180,6 +181,23 @@ def apply_mappings(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy
     return applied
 
 
+def mapping_problems(unit: Unit, document: object) -> tuple[Problem, ...]:
+    """Return what is wrong with a mapping document, for showing it beside its place; empty when nothing is.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    ladder = ladder_of(read_pools(unit))
+    try:
+        new = from_document(document, ladder)
+    except MappingDocumentError as error:
+        return error.problems
+    if not difference(mapping_set_in_force(unit, ladder), new, ladder):
+        return (Problem("", "these are the rules in force already; change one to see what it does"),)
+    return ()
+
+
 def read_document(document: object, ladder: TierLadder) -> MappingSet:
     """Read a mapping document; refuse one with mistakes, each named by its place.
 
@@ -221,7 +239,7 @@ def _compute(unit: Unit, stored: Preview) -> MappingsPreview:
         shortage=shortage,
         quote=quote,
         moves_if_bought=bought,
-        names=_names(unit, touched),
+        names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}),
     )
 
 
@@ -234,15 +252,6 @@ def _shortage(moves: MovesPreview) -> dict[str, int]:
 def _placed(moves: MovesPreview) -> dict[str, int]:
     """Count how many more or fewer people hold each tier afterwards."""
     return {count.tier: count.after - count.now for count in moves.seats if count.tier and count.after != count.now}
-
-
-def _names(unit: Unit, ids: set[Any]) -> dict[MemberId, str]:
-    if not ids:
-        return {}
-    rows = unit.session.execute(
-        select(Member.id, Member.display_name).where(Member.org_id == unit.org_id, Member.id.in_(ids))
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def _stored(unit: Unit, preview_id: uuid.UUID) -> Preview:

@@ -7,12 +7,12 @@ from sqlalchemy import func, select
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Permission, may
 from bridge.ports import Bill
-from bridge.store.models import Alert, Connection, Contract, Decision, IdpCertificate, Member
+from bridge.store.models import Alert, Connection, Contract, Decision, IdpCertificate
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts
 from bridge.usecases.explain import ExplainedDecision, explain_decisions
-from bridge.usecases.people import HeadCounts, count_people
+from bridge.usecases.people import HeadCounts, count_people, name_people
 from bridge.usecases.seats import PoolView, pool_views, read_contract
 from mappings.tiers import TierLadder
 
@@ -78,7 +78,8 @@ def read_overview(unit: Unit) -> Overview:
         select(Decision).where(Decision.org_id == unit.org_id).order_by(Decision.seq.desc()).limit(LATEST)
     ).all()
     shown = alerts[:ALERTS_SHOWN]
-    names = _member_names(unit, {*(alert.member_id for alert in shown), *(one.member_id for one in decisions)})
+    concerned = {alert.member_id for alert in shown if alert.member_id is not None}
+    names = name_people(unit, concerned | {one.member_id for one in decisions})
     sees_money = may(unit.actor.role, Permission.SEE_BILLING)
     return Overview(
         ladder=ladder,
@@ -102,16 +103,6 @@ def read_overview(unit: Unit) -> Overview:
             for stored, decision in zip(decisions, explain_decisions(unit, decisions, ladder), strict=True)
         ),
     )
-
-
-def _member_names(unit: Unit, ids: set[MemberId | None]) -> dict[MemberId, str]:
-    wanted = [member_id for member_id in ids if member_id is not None]
-    if not wanted:
-        return {}
-    rows = unit.session.execute(
-        select(Member.id, Member.display_name).where(Member.org_id == unit.org_id, Member.id.in_(wanted))
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def _connections(unit: Unit) -> tuple[ConnectionView, ...]:

@@ -1,5 +1,6 @@
 """The list of people: found, filtered and paged by the database."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -216,5 +217,15 @@ def _last_seen(unit: Unit, ids: list[MemberId]) -> dict[MemberId, datetime]:
         select(WebSession.member_id, func.max(WebSession.last_seen_at))
         .where(WebSession.org_id == unit.org_id, WebSession.member_id.in_(ids))
         .group_by(WebSession.member_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def name_people(unit: Unit, ids: Collection[MemberId]) -> dict[MemberId, str]:
+    """Return what pages call these people; who has left is missing."""
+    if not ids:
+        return {}
+    rows = unit.session.execute(
+        select(Member.id, Member.display_name).where(Member.org_id == unit.org_id, Member.id.in_(ids))
     )
     return {row[0]: row[1] for row in rows}

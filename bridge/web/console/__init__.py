@@ -1,1 +1,10 @@
-"""The pages of the console."""
+"""The pages of the console, of sign-in, and of employees."""
+
+from flask import Blueprint
+
+from bridge.web.console import entry, mappings, overview, people, seats
+
+
+def console_blueprints() -> tuple[Blueprint, ...]:
+    """Return every blueprint of pages, for :func:`bridge.web.app.create_web_app`."""
+    return (entry.pages, overview.pages, people.pages, mappings.pages, seats.pages)

@@ -1,0 +1,134 @@
+"""The web application: everything that speaks HTTP hangs on it, and nothing is served that did not say to whom."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+from flask import Blueprint, Flask, Response, g, jsonify, request
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from bridge.observability import bound_ids, request_id_from
+from bridge.runtime import Runtime
+from bridge.store.schema import newest_revision, present_revision
+from bridge.web.credentials import Credential, asks_for, credential_of, public, refuse_undeclared
+from bridge.web.errors import register_error_pages
+from bridge.web.rendering import prepare_templates
+from bridge.web.session import EXTENSION, current_runtime, is_secure
+
+MAX_FORM_BYTES = 1_048_576
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def create_web_app(runtime: Runtime, blueprints: Iterable[Blueprint]) -> Flask:
+    """Build the Flask app over a runtime.
+
+    Args:
+        runtime: What every view works on.
+        blueprints: The edges: console, single sign-on, SCIM. Each of their views declares its credential
+            (:mod:`bridge.web.credentials`); those that take no session are exempt from the CSRF check.
+    """
+    app = Flask("bridge.web", static_folder="static", template_folder="templates")
+    app.extensions[EXTENSION] = runtime
+    _configure(app, runtime)
+    csrf = CSRFProtect(app)
+    app.before_request(refuse_undeclared)
+    app.after_request(_add_headers)
+    app.teardown_request(_end_request)
+    asks_for(Credential.NONE)(app.view_functions["static"])
+    _add_probes(app, runtime)
+    prepare_templates(app)
+    register_error_pages(app)
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    for endpoint, view in app.view_functions.items():
+        if credential_of(app, endpoint) in {Credential.SCIM_TOKEN, Credential.ASSERTION}:
+            csrf.exempt(view)
+    return app
+
+
+def _configure(app: Flask, runtime: Runtime) -> None:
+    settings = runtime.settings
+    secure = is_secure(settings)
+    current, *older = runtime.secrets.derive_all("web")
+    app.config.update(
+        SECRET_KEY=current,
+        SECRET_KEY_FALLBACKS=older,
+        # Flask's own cookie carries nothing but the secret of the CSRF check.
+        SESSION_COOKIE_NAME="__Host-seatbridge-form" if secure else "seatbridge-form",
+        SESSION_COOKIE_SECURE=secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # compares with the Host header, which is never believed
+        MAX_CONTENT_LENGTH=max(MAX_FORM_BYTES, settings.scim.max_body_bytes, settings.scim.max_bulk_bytes),
+        MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES,
+        MAX_FORM_PARTS=5000,
+        SEND_FILE_MAX_AGE_DEFAULT=86400,
+    )
+    # Redirects of the router would carry the Host header.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+    app.before_request(_begin_request)
+    if settings.server.trusted_proxies:
+        hops = settings.server.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign] # Flask's documented way to add a middleware
+            app.wsgi_app, x_for=hops, x_proto=0, x_host=0, x_port=0, x_prefix=0
+        )
+
+
+def _begin_request() -> None:
+    """Give the request an id, and every log line in it."""
+    g.request_id = request_id_from(request.headers.get("X-Request-Id"))
+    g.ids = ExitStack()
+    g.ids.enter_context(bound_ids(request_id=g.request_id))
+
+
+def _end_request(_error: BaseException | None) -> None:
+    ids: ExitStack | None = g.pop("ids", None)
+    if ids is not None:
+        ids.close()
+
+
+def _add_headers(response: Response) -> Response:
+    runtime = current_runtime()
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("X-Request-Id", g.get("request_id", ""))
+    if is_secure(runtime.settings):
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    if request.endpoint != "static":
+        headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _add_probes(app: Flask, runtime: Runtime) -> None:
+    """Add the two probes: alive, and ready to serve."""
+
+    @app.get("/healthz")
+    @public
+    def healthz() -> Response:
+        """Answer that the process is alive; nothing else is looked at."""
+        return jsonify(status="ok")
+
+    @app.get("/readyz")
+    @public
+    def readyz() -> tuple[Response, int]:
+        """Answer whether the database can be reached and has this version's schema."""
+        needed = newest_revision()
+        try:
+            with runtime.engine.connect() as connection:
+                present = present_revision(connection)
+        except SQLAlchemyError:
+            return jsonify(status="unavailable", database="unreachable", schema=None, needed=needed), 503
+        ready = present == needed
+        status = "ok" if ready else "unavailable"
+        return jsonify(status=status, database="ok", schema=present, needed=needed), 200 if ready else 503

@@ -1,0 +1,149 @@
+"""The way in and out: sign-in by company, one-time links, sign-out, and a member's own page."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, flash, request, session, url_for
+
+from bridge.domain.actors import SYSTEM
+from bridge.domain.credentials import credential_hash
+from bridge.domain.roles import Permission
+from bridge.errors import SignInRefusedError
+from bridge.store.directory import get_connection
+from bridge.store.gate import find_domain, find_sign_in_link
+from bridge.store.models import WebSession
+from bridge.usecases.me import read_own_page
+from bridge.usecases.people_by_hand import end_sessions_of
+from bridge.usecases.sign_in_links import use_sign_in_link
+from bridge.web.credentials import link, public, signed_in
+from bridge.web.rendering import render, see_other
+from bridge.web.session import (
+    Visit,
+    clear_session_cookie,
+    current_runtime,
+    end_session,
+    live_sessions,
+    open_session,
+    set_session_cookie,
+)
+
+pages = Blueprint("entry", __name__)
+
+LONGEST_ADDRESS = 254
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Where the people of a mail domain sign in; ``start_path`` is None while the company has no sign-in yet."""
+
+    name: str
+    provider: str | None
+    start_path: str | None
+
+
+@pages.get("/")
+@signed_in()
+def home(visit: Visit) -> Response:
+    """Go to the page that the member works with."""
+    target = "overview.show" if visit.may(Permission.SEE_CONSOLE) else "entry.me"
+    return see_other(url_for(target))
+
+
+@pages.get("/sign-in")
+@public
+def sign_in() -> Response:
+    """Ask for the mail address."""
+    return render("sign_in.html", email="", company=None, asked=False, next=safe_path(request.args.get("next")))
+
+
+@pages.post("/sign-in")
+@public
+def find_sign_in() -> Response:
+    """Say where the company of an address signs in; the domain alone decides, never the person."""
+    email = request.form.get("email", "").strip()[:LONGEST_ADDRESS]
+    next_path = safe_path(request.form.get("next"))
+    return render("sign_in.html", email=email, company=_find_company(email, next_path), asked=True, next=next_path)
+
+
+@pages.get("/sign-in/link/<token>")
+@link
+def sign_in_link(token: str) -> Response:
+    """Show a button: mail scanners open every link, and must not use this one up."""
+    return render("sign_in_link.html", token=token)
+
+
+@pages.post("/sign-in/link/<token>")
+@link
+def use_link(token: str) -> Response:
+    """Use the link up and open a session."""
+    runtime = current_runtime()
+    found = runtime.ask_gate(lambda gate: find_sign_in_link(gate, credential_hash(token), runtime.clock.now()))
+    if found is None:
+        raise SignInRefusedError("link_unknown", "The sign-in link is unknown, was used before, or has expired")
+    org_id, link_id = found
+    with runtime.unit(org_id, SYSTEM) as unit:
+        member = use_sign_in_link(unit, link_id)
+        fresh = open_session(unit, member, "link")
+    session.clear()
+    response = see_other(url_for("entry.home"))
+    set_session_cookie(response, fresh)
+    return response
+
+
+@pages.post("/sign-out")
+@signed_in()
+def sign_out(visit: Visit) -> Response:
+    """End this session."""
+    stored = visit.unit.session.get_one(WebSession, (visit.unit.org_id, visit.session_id))
+    end_session(visit.unit, stored, by="sign_out")
+    session.clear()
+    response = see_other(url_for("entry.sign_in"))
+    clear_session_cookie(response)
+    return response
+
+
+@pages.get("/me")
+@signed_in()
+def me(visit: Visit) -> Response:
+    """Show the member's own seat and why, or why there is none."""
+    own = read_own_page(visit.unit, visit.member.id)
+    idle = current_runtime().settings.session.idle_seconds
+    sessions = live_sessions(visit.unit, visit.member.id, idle)
+    return render("me.html", own=own, why=own.explanation, sessions=sessions, session_id=visit.session_id)
+
+
+@pages.post("/me/sessions/end")
+@signed_in()
+def end_my_sessions(visit: Visit) -> Response:
+    """End every session of the member, this one included."""
+    end_sessions_of(visit.unit, visit.member.id)
+    session.clear()
+    flash("You are signed out everywhere.", "ok")
+    response = see_other(url_for("entry.sign_in"))
+    clear_session_cookie(response)
+    return response
+
+
+def safe_path(path: str | None) -> str:
+    """Return a path of this very service, or "/" for anything else (I9)."""
+    if not path or not path.startswith("/") or path.startswith(("//", "/\\")) or not path.isprintable():
+        return "/"
+    return path
+
+
+def _find_company(email: str, next_path: str) -> Company | None:
+    runtime = current_runtime()
+    local, at, domain = email.rpartition("@")
+    if not (local and at and domain):
+        return None
+
+    owner = runtime.ask_gate(lambda gate: find_domain(gate, domain.lower()))
+    if owner is None:
+        return None
+    with runtime.unit(owner.org_id, SYSTEM) as unit:
+        name = unit.organization().name
+        if owner.connection_id is None:
+            return Company(name, None, None)
+        connection = get_connection(unit, owner.connection_id)
+        query = f"?{urlencode({'return': next_path})}" if next_path != "/" else ""
+        return Company(name, connection.name, f"/sso/saml/{owner.slug}/{connection.id}/start{query}")

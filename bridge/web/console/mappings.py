@@ -1,0 +1,91 @@
+"""Groups and mappings: the rules in force, a draft of others, what the draft would do, and applying it."""
+
+from flask import Blueprint, Response, flash, request, url_for
+
+from bridge.domain.documents import MAPPABLE_ATTRIBUTES
+from bridge.domain.roles import Permission
+from bridge.usecases.edit_mappings import apply_mappings, mapping_problems, open_preview, preview_mappings
+from bridge.usecases.read_mappings import read_mappings
+from bridge.web.console.flows import draw_flows, group_moves
+from bridge.web.console.forms import MappingForm, identifier, mapping_form_of, parse_mapping_form
+from bridge.web.credentials import signed_in
+from bridge.web.rendering import plural, render, see_other
+from bridge.web.session import Visit
+from mappings.documents import Problem
+
+pages = Blueprint("mappings", __name__, url_prefix="/console/mappings")
+
+
+@pages.get("")
+@signed_in(Permission.EDIT_MAPPINGS)
+def index(visit: Visit) -> Response:
+    """Show the rules in force and for whom each decides."""
+    return render("mappings.html", view=read_mappings(visit.unit))
+
+
+@pages.get("/edit")
+@signed_in(Permission.EDIT_MAPPINGS)
+def edit(visit: Visit) -> Response:
+    """Open the editor with the rules in force, and one more for a group that was picked."""
+    view = read_mappings(visit.unit)
+    form = mapping_form_of(view.document)
+    group = request.args.get("group")
+    return _editor(visit, form.after(f"add:{group}") if group else form)
+
+
+@pages.post("/edit")
+@signed_in(Permission.EDIT_MAPPINGS)
+def change(visit: Visit) -> Response:
+    """Follow a button of the editor: change the draft, or preview it; there is no other way on."""
+    form = parse_mapping_form(request.form)
+    act = request.form.get("do", "")
+    if act != "preview":
+        return _editor(visit, form.after(act))
+    document = form.to_document()
+    problems = mapping_problems(visit.unit, document)
+    if problems:
+        return _editor(visit, form, problems)
+    preview = preview_mappings(visit.unit, document)
+    return see_other(url_for("mappings.show_preview", preview_id=preview.id))
+
+
+@pages.get("/previews/<preview_id>")
+@signed_in(Permission.EDIT_MAPPINGS)
+def show_preview(visit: Visit, preview_id: str) -> Response:
+    """Show who would move and what it would cost."""
+    preview = open_preview(visit.unit, identifier("preview", preview_id))
+    bought = preview.moves_if_bought
+    return render(
+        "mapping_preview.html",
+        preview=preview,
+        flows=draw_flows(preview.moves, preview.ladder),
+        groups=group_moves(preview.moves.moves, preview.ladder),
+        groups_if_bought=group_moves(bought.moves, preview.ladder) if bought else (),
+    )
+
+
+@pages.post("/previews/<preview_id>/apply")
+@signed_in(Permission.EDIT_MAPPINGS)
+def apply(visit: Visit, preview_id: str) -> Response:
+    """Put the previewed rules in force."""
+    applied = apply_mappings(
+        visit.unit,
+        identifier("preview", preview_id),
+        acknowledged=request.form.get("acknowledged") == "yes",
+        buy=request.form.get("short") == "buy",
+    )
+    invoice = f", invoice {applied.invoice.number} was issued" if applied.invoice else ""
+    moved = plural(applied.moved, "person moved", "people moved")
+    flash(f"Version {applied.version} is in force: {moved}{invoice}.", "ok")
+    return see_other(url_for("mappings.index"))
+
+
+def _editor(visit: Visit, form: MappingForm, problems: tuple[Problem, ...] = ()) -> Response:
+    return render(
+        "mappings_edit.html",
+        status=422 if problems else 200,
+        form=form,
+        view=read_mappings(visit.unit),
+        attributes=tuple(MAPPABLE_ATTRIBUTES),
+        problems=problems,
+    )

@@ -1,0 +1,128 @@
+"""People: the list, one person with every decision, and what an admin does by hand."""
+
+from flask import Blueprint, Response, flash, request, url_for
+
+from bridge.domain.identifiers import MemberId
+from bridge.domain.roles import Permission
+from bridge.usecases.explain import explain_member
+from bridge.usecases.people import PeopleFilter, PersonState, list_people
+from bridge.usecases.people_by_hand import (
+    confirm_seat,
+    end_sessions_of,
+    preview_seat,
+    turn_off_member,
+    turn_on_member,
+)
+from bridge.usecases.provision_member import PersonDraft, add_member
+from bridge.usecases.seats import read_seats
+from bridge.web.console.forms import identifier, whole_number
+from bridge.web.credentials import signed_in
+from bridge.web.rendering import render, see_other
+from bridge.web.session import Visit, current_runtime, live_sessions
+
+pages = Blueprint("people", __name__, url_prefix="/console/people")
+
+
+@pages.get("")
+@signed_in(Permission.SEE_CONSOLE)
+def index(visit: Visit) -> Response:
+    """List people."""
+    wanted = _parse_filter()
+    return render("people.html", people=list_people(visit.unit, wanted), wanted=wanted)
+
+
+@pages.get("/add")
+@signed_in(Permission.MANAGE_PEOPLE)
+def add_form(visit: Visit) -> Response:
+    """Ask who is to be added."""
+    return render("person_add.html", seats=read_seats(visit.unit))
+
+
+@pages.post("/add")
+@signed_in(Permission.MANAGE_PEOPLE)
+def add(visit: Visit) -> Response:
+    """Add a person by hand."""
+    draft = _parse_person()
+    member = add_member(visit.unit, draft, tier=request.form.get("tier") or None)
+    flash(f"{member.display_name} was added.", "ok")
+    return see_other(url_for("people.show", member_id=member.id))
+
+
+@pages.get("/<member_id>")
+@signed_in(Permission.SEE_CONSOLE)
+def show(visit: Visit, member_id: str) -> Response:
+    """Show one person: why the seat, what happened, what can be done."""
+    why = explain_member(visit.unit, _member_id(member_id))
+    idle = current_runtime().settings.session.idle_seconds
+    return render("person.html", why=why, sessions=live_sessions(visit.unit, why.member.id, idle))
+
+
+@pages.post("/<member_id>/seat")
+@signed_in(Permission.ASSIGN_SEATS)
+def show_seat(visit: Visit, member_id: str) -> Response:
+    """Show what placing the person by hand would do and cost."""
+    preview = preview_seat(visit.unit, _member_id(member_id), request.form.get("tier", ""))
+    return render("seat_preview.html", preview=preview)
+
+
+@pages.post("/seat-previews/<preview_id>")
+@signed_in(Permission.ASSIGN_SEATS)
+def give_seat(visit: Visit, preview_id: str) -> Response:
+    """Place the person as previewed."""
+    member = confirm_seat(
+        visit.unit, identifier("preview", preview_id), acknowledged=request.form.get("acknowledged") == "yes"
+    )
+    flash(f"{member.display_name}'s seat was set by hand.", "ok")
+    return see_other(url_for("people.show", member_id=member.id))
+
+
+@pages.post("/<member_id>/off")
+@signed_in(Permission.MANAGE_PEOPLE)
+def turn_off(visit: Visit, member_id: str) -> Response:
+    """Turn the person's access off."""
+    member = turn_off_member(visit.unit, _member_id(member_id))
+    flash(f"Access of {member.display_name} is off: signed out everywhere, and the seat is free.", "ok")
+    return see_other(url_for("people.show", member_id=member.id))
+
+
+@pages.post("/<member_id>/on")
+@signed_in(Permission.MANAGE_PEOPLE)
+def turn_on(visit: Visit, member_id: str) -> Response:
+    """Turn the person's access on again."""
+    member = turn_on_member(visit.unit, _member_id(member_id))
+    flash(f"Access of {member.display_name} is on again.", "ok")
+    return see_other(url_for("people.show", member_id=member.id))
+
+
+@pages.post("/<member_id>/sessions/end")
+@signed_in(Permission.MANAGE_PEOPLE)
+def end_sessions(visit: Visit, member_id: str) -> Response:
+    """Sign the person out everywhere."""
+    ended = end_sessions_of(visit.unit, _member_id(member_id))
+    flash("1 session was ended." if ended == 1 else f"{ended} sessions were ended.", "ok")
+    return see_other(url_for("people.show", member_id=member_id))
+
+
+def _member_id(text: str) -> MemberId:
+    return MemberId(identifier("member", text))
+
+
+def _parse_filter() -> PeopleFilter:
+    arguments = request.args
+    states = {state.value: state for state in PersonState}
+    return PeopleFilter(
+        search=arguments.get("q", ""),
+        tier=arguments.get("tier") or None,
+        source=arguments.get("source") or None,
+        state=states.get(arguments.get("state", ""), PersonState.ACTIVE),
+        page=max(1, min(whole_number(arguments.get("page"), "page", default=1), 100_000)),
+    )
+
+
+def _parse_person() -> PersonDraft:
+    email = request.form.get("email", "").strip()
+    name = request.form.get("name", "").strip()
+    document = {"displayName": name or email, "emails": [{"value": email, "primary": True}]}
+    return PersonDraft(user_name=email, document=document)
+
+

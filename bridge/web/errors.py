@@ -1,0 +1,215 @@
+"""Refusals as pages: one exhaustive table from error to status, title and advice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+
+import structlog
+from flask import Flask, Response, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from bridge import errors
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a refusal reads: its status, what happened in few words, and what to do about it."""
+
+    status: HTTPStatus
+    title: str
+    advice: str
+
+
+_BACK = "Go back, change it and try again. Nothing was changed."
+_NEW_PREVIEW = "Open the page again and look at a new preview. Nothing was changed."
+_READ_AGAIN = "Open the page again, look at how it is now, and repeat the change if it is still wanted."
+_ASK_OWNER = "Ask an owner of your organization."
+
+ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
+    {
+        errors.InvalidInputError: Answer(HTTPStatus.UNPROCESSABLE_ENTITY, "This cannot be accepted", _BACK),
+        errors.NotFoundError: Answer(
+            HTTPStatus.NOT_FOUND, "This page does not exist", "Check the address, or start from the overview."
+        ),
+        errors.UniquenessError: Answer(
+            HTTPStatus.CONFLICT, "This is taken already", "Look for the person in the list, or use another value."
+        ),
+        errors.AdoptionRefusedError: Answer(
+            HTTPStatus.CONFLICT, "This person is here already", "Verify the mail domain, then push the person again."
+        ),
+        errors.VersionMismatchError: Answer(HTTPStatus.CONFLICT, "Somebody else changed this meanwhile", _READ_AGAIN),
+        errors.ForbiddenError: Answer(HTTPStatus.FORBIDDEN, "Your role does not allow this", _ASK_OWNER),
+        errors.OwnerProtectedError: Answer(
+            HTTPStatus.CONFLICT, "An owner cannot be changed this way", "Change the person's role first."
+        ),
+        errors.NoSeatAvailableError: Answer(
+            HTTPStatus.CONFLICT, "No seat is free", "Free a seat of this tier, or have an owner buy one."
+        ),
+        errors.SeatsInUseError: Answer(
+            HTTPStatus.CONFLICT, "These seats are in use", "Move people off the tier first, then reduce it."
+        ),
+        errors.InvalidChangeError: Answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "This change is not possible", "Enter how many seats to add or to reduce."
+        ),
+        errors.BelowMinimumError: Answer(HTTPStatus.CONFLICT, "The plan has a minimum", "Keep at least the minimum."),
+        errors.ReductionNotAllowedError: Answer(
+            HTTPStatus.CONFLICT, "Contracted seats stay until renewal", "They end by themselves if unused at renewal."
+        ),
+        errors.PlanEndedError: Answer(HTTPStatus.CONFLICT, "The plan has ended", "Renew the plan, then buy seats."),
+        errors.PaymentFailedError: Answer(
+            HTTPStatus.PAYMENT_REQUIRED, "The payment failed", "Check the payment method, then confirm a new preview."
+        ),
+        errors.PreviewExpiredError: Answer(HTTPStatus.CONFLICT, "This preview has expired", _NEW_PREVIEW),
+        errors.PreviewStaleError: Answer(HTTPStatus.CONFLICT, "Something changed since this preview", _NEW_PREVIEW),
+        errors.IdempotencyConflictError: Answer(
+            HTTPStatus.CONFLICT, "This was sent before with other content", _NEW_PREVIEW
+        ),
+        errors.AcknowledgementMissingError: Answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "The tick is missing", "Go back, tick the box that repeats the cost."
+        ),
+        errors.TokenLimitError: Answer(
+            HTTPStatus.CONFLICT, "The connection has enough tokens", "Revoke one that is no longer used."
+        ),
+        errors.UnauthenticatedError: Answer(
+            HTTPStatus.UNAUTHORIZED, "You are not signed in", "Sign in, then open the page again."
+        ),
+        errors.SignInRefusedError: Answer(
+            HTTPStatus.FORBIDDEN, "You could not be signed in", "Tell your IT contact the request id below."
+        ),
+        errors.ConfigurationError: Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The service is not set up", "The operator finds the reason in the log."
+        ),
+        errors.UnavailableError: Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE, "Not available at the moment", "Wait a few seconds and try again."
+        ),
+    }
+)
+"""What the page says of each refusal; its own sentence stands between title and advice."""
+
+_NEUTRAL = (errors.SignInRefusedError, errors.ConfigurationError, errors.NotFoundError)
+"""Refusals whose own sentence the reader must not see: it is for the log, or would tell what exists."""
+
+_WHY_NEUTRAL = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this address, or it is not yours to see.",
+    HTTPStatus.FORBIDDEN: "The sign-in was refused. The reason is in the sign-in log of your organization.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Something that the service needs is missing.",
+}
+
+_HTTP = {
+    400: ("This request cannot be read", "Something in it is missing or malformed.", "Go back and try again."),
+    405: ("This cannot be done here", "The address exists, but not for this kind of request.", "Start again."),
+    413: ("This is too large", "More was sent than the service accepts.", "Send less at once."),
+    429: ("Too many requests", "This came too often in a short time.", "Wait a minute and try again."),
+}
+
+
+def register_error_pages(app: Flask) -> None:
+    """Teach the app to answer refusals, bugs and outages with pages."""
+    app.register_error_handler(errors.BridgeError, _refused)
+    app.register_error_handler(CSRFError, _csrf_failed)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(IntegrityError, _conflict)
+    app.register_error_handler(DataError, _bad_data)
+    app.register_error_handler(DBAPIError, _database_down)
+    app.register_error_handler(PoolTimeoutError, _database_down)
+    app.register_error_handler(Exception, _bug)
+
+
+def answer_for(error: errors.BridgeError) -> Answer:
+    """Look the refusal up, by its class or the nearest one above it."""
+    return next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+
+
+def error_page(status: int, title: str, why: str, advice: str, *, retry_after: int | None = None) -> Response:
+    """Render the one error page: what happened, why, what to do, and the request id."""
+    body = render_template(
+        "error.html", status=int(status), title=title, why=why, advice=advice, request_id=g.get("request_id", "")
+    )
+    response = Response(body, status=int(status), content_type="text/html; charset=utf-8")
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def _refused(error: errors.BridgeError) -> ResponseReturnValue:
+    if isinstance(error, errors.UnauthenticatedError) and request.method == "GET":
+        return redirect(url_for("entry.sign_in", next=request.path), code=303)
+    answer = answer_for(error)
+    log.info("web.refused", code=error.code, status=int(answer.status))
+    why = _WHY_NEUTRAL[answer.status] if isinstance(error, _NEUTRAL) else _sentence(error)
+    retry = error.retry_after_seconds if isinstance(error, errors.UnavailableError) else None
+    return error_page(answer.status, answer.title, why, answer.advice, retry_after=retry)
+
+
+def _sentence(error: errors.BridgeError) -> str:
+    text = str(error)
+    return text if text.endswith(".") else f"{text}."
+
+
+def _csrf_failed(error: CSRFError) -> ResponseReturnValue:
+    log.info("web.csrf_refused", problem=error.description)
+    why = "The page was open for too long, or the form did not come from here."
+    return error_page(400, "This form is no longer valid", why, "Open the page again and send the form once more.")
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.response is not None:
+        return error.response
+    if error.code == HTTPStatus.NOT_FOUND:
+        return _refused(errors.NotFoundError("page", ""))
+    fallback = ("This did not work", error.description or "The request was refused.", "Go back and try again.")
+    title, why, advice = _HTTP.get(error.code or 500, fallback)
+    response = error_page(error.code or 500, title, why, advice)
+    for name, value in error.get_headers():
+        if name.lower() not in {"content-type", "content-length"}:
+            response.headers[name] = value
+    return response
+
+
+def _conflict(error: IntegrityError) -> ResponseReturnValue:
+    """Answer what a constraint of the database decided in a race: somebody was quicker."""
+    log.warning("web.race_lost", exc_info=error)
+    return error_page(
+        503,
+        "Somebody was quicker",
+        "Another change reached the same data at the same moment, so this one was undone.",
+        "Wait a few seconds and try again.",
+        retry_after=RETRY_SECONDS,
+    )
+
+
+def _bad_data(error: DataError) -> ResponseReturnValue:
+    log.info("web.bad_data", exc_info=error)
+    return error_page(422, "This cannot be accepted", "A value has a form that cannot be stored.", _BACK)
+
+
+def _database_down(error: Exception) -> ResponseReturnValue:
+    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "")[:2] in {"42", "22", "0A"}:
+        return _bug(error)
+    log.error("web.database_unavailable", exc_info=error)
+    return error_page(
+        503,
+        "Not available at the moment",
+        "The database does not answer, or is too busy. Nothing was changed.",
+        "Wait a few seconds and try again.",
+        retry_after=RETRY_SECONDS,
+    )
+
+
+def _bug(error: Exception) -> ResponseReturnValue:
+    log.error("web.bug", exc_info=error)
+    return error_page(
+        InternalServerError.code,
+        "Something went wrong here",
+        "It is a mistake of the service, not of yours. Nothing was changed.",
+        "Try again; if it happens again, give the request id to whoever runs this service.",
+    )

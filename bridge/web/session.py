@@ -1,0 +1,186 @@
+"""Signed-in browsers: a random cookie, its SHA-256 in the table, ended by time, by hand or with the member's access."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from flask import Response, current_app, g, request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bridge.config import Settings
+from bridge.domain.actors import SYSTEM, Actor, ActorKind
+from bridge.domain.credentials import credential_hash, new_credential
+from bridge.domain.identifiers import new_id
+from bridge.domain.roles import Permission, Role, may
+from bridge.errors import UnauthenticatedError
+from bridge.observability import bound_ids
+from bridge.runtime import Runtime
+from bridge.store.gate import enter_session
+from bridge.store.journal import record
+from bridge.store.models import Member, Organization, WebSession
+from bridge.store.unit import Unit
+
+EXTENSION = "seatbridge"
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request of a signed-in member: the open unit of work, and who it is."""
+
+    unit: Unit
+    member: Member
+    organization: Organization
+    session_id: uuid.UUID
+
+    @property
+    def role(self) -> Role:
+        """The member's role."""
+        return Role(self.member.role)
+
+    def may(self, permission: Permission) -> bool:
+        """Tell whether the member's role has a permission."""
+        return may(self.role, permission)
+
+
+def current_runtime() -> Runtime:
+    """Return the runtime that the app was made with."""
+    runtime: Runtime = current_app.extensions[EXTENSION]
+    return runtime
+
+
+def open_session(unit: Unit, member: Member, method: str) -> str:
+    """Open a session for a member and return its token, which is stored nowhere else.
+
+    Args:
+        unit: The unit that verified who it is.
+        member: Who.
+        method: How: ``saml`` or ``link``.
+    """
+    credential = new_credential()
+    lifetime = timedelta(seconds=current_runtime().settings.session.lifetime_seconds)
+    opened = WebSession(
+        org_id=unit.org_id,
+        id=new_id(),
+        token_hash=credential.hash,
+        member_id=member.id,
+        method=method,
+        created_at=unit.at,
+        last_seen_at=unit.at,
+        expires_at=unit.at + lifetime,
+        ended_at=None,
+        ended_by=None,
+    )
+    unit.session.add(opened)
+    record(
+        unit,
+        "session.opened",
+        subject_kind="member",
+        subject_id=member.id,
+        reason=method,
+        body={"session": str(opened.id)},
+        touches_seats=False,
+    )
+    return credential.text
+
+
+def end_session(unit: Unit, session: WebSession, *, by: str) -> None:
+    """End one session: its cookie is worth nothing from the commit on."""
+    if session.ended_at is not None:
+        return
+    session.ended_at, session.ended_by = unit.at, by
+    record(
+        unit,
+        "session.ended",
+        subject_kind="member",
+        subject_id=session.member_id,
+        reason=by,
+        body={"session": str(session.id)},
+        touches_seats=False,
+    )
+
+
+def is_secure(settings: Settings) -> bool:
+    """Tell whether people reach the service over TLS."""
+    return urlsplit(settings.server.public_url).scheme == "https"
+
+
+def cookie_name(settings: Settings) -> str:
+    """Return the session cookie's name: bound to the host by its prefix wherever there is TLS."""
+    return "__Host-seatbridge" if is_secure(settings) else "seatbridge"
+
+
+def set_session_cookie(response: Response, token: str) -> None:
+    """Hand the token to the browser; a session the browser had before is never continued (I11)."""
+    settings = current_runtime().settings
+    response.set_cookie(
+        cookie_name(settings),
+        token,
+        max_age=settings.session.lifetime_seconds,
+        path="/",
+        secure=is_secure(settings),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def clear_session_cookie(response: Response) -> None:
+    """Take the cookie away again."""
+    settings = current_runtime().settings
+    response.delete_cookie(cookie_name(settings), path="/", secure=is_secure(settings), httponly=True, samesite="Lax")
+
+
+@contextmanager
+def open_visit() -> Iterator[Visit]:
+    """Open the unit of work of whoever's session cookie came with the request; commit it at the end.
+
+    The organization comes from the session, never from the address. The visit stays at hand for the error pages.
+
+    Raises:
+        UnauthenticatedError: No cookie, or one whose session is unknown, ended, expired or idle for too long.
+    """
+    runtime = current_runtime()
+    token = request.cookies.get(cookie_name(runtime.settings), "")
+    if not token:
+        raise UnauthenticatedError
+    at = runtime.clock.now()
+    with Session(runtime.engine, expire_on_commit=False) as session, session.begin():
+        principal = enter_session(session, credential_hash(token), at)
+        if principal is None:
+            raise UnauthenticatedError
+        unit = runtime.bind(session, principal.org_id, SYSTEM, at=at)
+        stored = session.get_one(WebSession, (principal.org_id, principal.session_id))
+        member = session.get_one(Member, (principal.org_id, principal.member_id))
+        idle = timedelta(seconds=runtime.settings.session.idle_seconds)
+        if not member.active or at - stored.last_seen_at > idle:
+            raise UnauthenticatedError
+        unit.actor = Actor(ActorKind.MEMBER, member.id, Role(member.role))
+        visit = Visit(unit, member, unit.organization(), principal.session_id)
+        g.visitor = visit
+        with bound_ids(org_id=str(principal.org_id), member_id=str(member.id)):
+            yield visit
+        if at - stored.last_seen_at >= _SEEN_EVERY:
+            # Last, after whatever locks the view took: the organization's lock always comes before this row's.
+            stored.last_seen_at = at
+
+
+def live_sessions(unit: Unit, member_id: object, idle_seconds: int) -> list[WebSession]:
+    """Return the sessions of a member that still open doors, newest first."""
+    since = unit.at - timedelta(seconds=idle_seconds)
+    return list(
+        unit.session.scalars(
+            select(WebSession)
+            .where(
+                WebSession.org_id == unit.org_id,
+                WebSession.member_id == member_id,
+                WebSession.ended_at.is_(None),
+                WebSession.expires_at > unit.at,
+                WebSession.last_seen_at >= since,
+            )
+            .order_by(WebSession.created_at.desc(), WebSession.id)
+        )
+    )

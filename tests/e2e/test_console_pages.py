@@ -1,0 +1,133 @@
+"""The console in a browser: every page in every look is accessible, and the two changes that cost go by their preview."""
+
+import os
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.e2e.conftest import Site
+
+#: Where pictures of the pages go when somebody wants to look at them.
+PICTURES = os.environ.get("SEATBRIDGE_PICTURES")
+
+
+def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: BrowserContext) -> None:
+    page = looks.new_page()
+    site.sign_in(page)
+    problems: list[str] = []
+
+    for name, path in paths_of(site, page):
+        page.goto(f"{site.url}{path}")
+        problems += problems_of(page, name)
+
+    assert not problems, "\n".join(problems)
+
+
+def paths_of(site: Site, page: Page) -> list[tuple[str, str]]:
+    """Name every page; previews are made on the way."""
+    waiting = _path_of_link(site, page, "/console/people?state=waiting", "Femke Visser")
+    invoice = _path_of_first(site, page, "/console/seats", "a[href*='/invoices/']")
+    return [
+        ("overview", "/console"),
+        ("people", "/console/people"),
+        ("people-none", "/console/people?q=nobody-of-this-name"),
+        ("person", waiting),
+        ("person-add", "/console/people/add"),
+        ("mappings", "/console/mappings"),
+        ("mappings-edit", "/console/mappings/edit?group=Partners"),
+        ("mapping-preview", make_mapping_preview(site, page)),
+        ("seats", "/console/seats"),
+        ("seats-change", "/console/seats/change"),
+        ("seats-preview", make_seats_preview(site, page)),
+        ("invoice", invoice),
+        ("me", "/me"),
+        ("not-found", "/console/nothing-here"),
+        ("sign-in", "/sign-in"),
+    ]
+
+
+def problems_of(page: Page, name: str) -> list[str]:
+    """Check one page, and take its picture if pictures are wanted."""
+    look = f"{'dark' if page.evaluate('matchMedia(`(prefers-color-scheme: dark)`).matches') else 'light'}"
+    if PICTURES:
+        width = page.viewport_size["width"] if page.viewport_size else 0
+        page.screenshot(path=str(Path(PICTURES) / f"{name}-{look}-{width}.png"), full_page=True)
+    found = Axe().run(page).response["violations"]
+    problems = [
+        f"{name} ({look}): {violation['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
+        for violation in found
+        for node in violation["nodes"][:3]
+    ]
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        problems.append(f"{name} ({look}): the page scrolls sideways")
+    return problems
+
+
+def make_seats_preview(site: Site, page: Page) -> str:
+    page.goto(f"{site.url}/console/seats/change")
+    page.get_by_label("Premium seats to add").fill("2")
+    page.get_by_role("button", name="Preview").click()
+    page.wait_for_url("**/console/seats/previews/*")
+    return page.url.removeprefix(site.url)
+
+
+def make_mapping_preview(site: Site, page: Page) -> str:
+    page.goto(f"{site.url}/console/mappings/edit?group=Partners")
+    page.get_by_label("Rule 3: seat").select_option("premium")
+    page.get_by_role("button", name="Preview", exact=True).last.click()
+    page.wait_for_url("**/console/mappings/previews/*")
+    return page.url.removeprefix(site.url)
+
+
+def test_the_owner_buys_seats_through_the_preview_and_who_waits_gets_them(site: Site, page: Page) -> None:
+    site.sign_in(page)
+    page.goto(site.url + make_seats_preview(site, page))
+    # 2 × 720.00 × (9 whole months from 1 April + 30 of 31 days of March left with today, the 2nd) ÷ 12
+    # = 1,440.00 × (9 + 30/31) ÷ 12 = 120.00 × 309/31 = 37,080/31 = 1,196.129… → 1,196.13
+    button = page.get_by_role("button", name="Buy 2 seats for €1,196.13")
+    expect(page.get_by_text("Bram de Vries")).to_be_visible()
+
+    page.get_by_role("checkbox").check()
+    button.click()
+
+    expect(page.get_by_role("heading", name="Invoice")).to_be_visible()
+    expect(page.get_by_role("status")).to_contain_text("2 people in line got a seat")
+    page.goto(f"{site.url}/console/people?state=waiting")
+    expect(page.get_by_role("heading", name="Nobody matches")).to_be_visible()
+
+
+def test_nothing_is_bought_without_the_tick(site: Site, page: Page) -> None:
+    site.sign_in(page)
+    path = make_seats_preview(site, page)
+
+    page.goto(site.url + path)
+    page.get_by_role("button", name="Buy 2 seats").click()
+
+    assert page.url == site.url + path
+    page.goto(f"{site.url}/console/seats")
+    expect(page.get_by_role("cell", name="€1,196.13")).to_have_count(0)
+
+
+def test_a_mapping_is_edited_through_its_preview(site: Site, page: Page) -> None:
+    site.sign_in(page)
+    page.goto(f"{site.url}/console/mappings/edit?group=Partners")
+    page.get_by_label("Rule 3: seat").select_option("standard")
+    page.get_by_role("button", name="Preview", exact=True).last.click()
+    expect(page.get_by_role("heading", name="2 of 14 people change seat")).to_be_visible()
+    expect(page.get_by_role("link", name="Noor Bakker")).to_be_visible()
+
+    page.get_by_role("button", name="Apply version 2").click()
+
+    expect(page.get_by_role("status")).to_contain_text("Version 2 is in force: 2 people moved")
+    expect(page.get_by_role("row", name="Partners")).to_contain_text("Standard")
+
+
+def _path_of_link(site: Site, page: Page, path: str, name: str) -> str:
+    page.goto(f"{site.url}{path}")
+    return page.get_by_role("link", name=name).first.get_attribute("href") or ""
+
+
+def _path_of_first(site: Site, page: Page, path: str, selector: str) -> str:
+    page.goto(f"{site.url}{path}")
+    return page.locator(selector).first.get_attribute("href") or ""

@@ -1,0 +1,54 @@
+"""A company whose pages have something on them: two tiers, mapped groups, a full pool and people in line."""
+
+from datetime import UTC, datetime, timedelta
+
+from bridge.runtime import Runtime
+from bridge.usecases.buy_seats import change_seats
+from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from tests.factories import Customer, create_customer
+from tests.web import push_group
+
+ENGINEERING = ("Alice Lindqvist", "Elin Berg", "Gustav Ek", "Bram de Vries", "Femke Visser")
+SUPPORT = ("Chloé Moreau", "Hugo Petit", "Ida Holm", "Tove Aalto", "Johan Svensson", "Wiktor Nowak")
+PARTNERS = ("Noor Bakker", "Émile Roux")
+
+MAPPINGS = {
+    "schema": 1,
+    "on_exhausted": "next_lower",
+    "default": "unassigned",
+    "rules": [
+        {"group": "Engineering", "tier": "premium", "teams": ["platform"]},
+        {"group": "Support", "tier": "standard"},
+    ],
+}
+
+
+def build_world(runtime: Runtime) -> Customer:
+    """Create Nordlys: 3 Premium seats for 5 engineers, 12 Standard seats, an enterprise contract since 1 January."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    customer = create_customer(
+        runtime,
+        "nordlys",
+        kind="enterprise",
+        premium=2,
+        standard=12,
+        premium_price=72000,
+        standard_price=30000,
+        anchor=start,
+    )
+    with customer.unit(customer.owner, at=start + timedelta(days=31)) as unit:
+        change_seats(unit, {"premium": 1}, key="february")
+    with customer.unit(customer.owner) as unit:
+        preview = preview_mappings(unit, MAPPINGS)
+        apply_mappings(unit, preview.id, acknowledged=False)
+    for group, names in (("Engineering", ENGINEERING), ("Support", SUPPORT), ("Partners", PARTNERS)):
+        people = [
+            customer.push(
+                f"{name.split()[0].lower()}@nordlys.test",
+                displayName=name,
+                emails=[{"value": f"{name.split()[0].lower()}@nordlys.test", "primary": True}],
+            )
+            for name in names
+        ]
+        push_group(customer, group, people)
+    return customer

@@ -1,0 +1,43 @@
+"""The composition root: settings, database, runtime and every edge, put together for ``gunicorn "wsgi:create_app()"``."""
+
+import atexit
+from contextlib import ExitStack
+
+from flask import Flask
+
+from bridge.billing import BuiltinPayments
+from bridge.config import LogFormat, Settings, load_settings
+from bridge.observability import configure_logging
+from bridge.runtime import Runtime, build_runtime, database
+from bridge.store.database import check_database
+from bridge.web.app import create_web_app
+from bridge.web.console import console_blueprints
+from bridge.web.sso.views import sso_blueprint
+from scim.edge import scim_blueprint
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the whole application for one process.
+
+    The embedded database, where one is used, is started unless it runs already, and stays for the life of the process.
+
+    Args:
+        settings: What to run with; read from the configuration file and the environment by default.
+
+    Raises:
+        ConfigurationError: The settings, the keys or the database cannot be used; the message says what to do.
+    """
+    settings = settings or load_settings()
+    configure_logging(level=settings.log.level, as_json=settings.log.format is LogFormat.JSON)
+    kept = ExitStack()
+    atexit.register(kept.close)
+    urls = kept.enter_context(database(settings))
+    runtime = build_runtime(settings, urls.service, payments=BuiltinPayments())
+    kept.callback(runtime.close)
+    check_database(runtime.engine)
+    return compose(runtime)
+
+
+def compose(runtime: Runtime) -> Flask:
+    """Hang every edge on one app over a runtime that is there already."""
+    return create_web_app(runtime, (*console_blueprints(), sso_blueprint(runtime), scim_blueprint(runtime)))
