@@ -15,6 +15,7 @@ from bridge.observability import bound_ids, current_request_id, request_id_from
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from bridge.usecases.alerts import raise_alert
+from bridge.web.credentials import scim as scim_credential
 from scim.auth import authenticate
 from scim.errors import Refusal, UnknownShapeException, refusal_of
 from scim.handler import BridgeHandler
@@ -24,7 +25,6 @@ from scim.storage import MemberStorage
 log = structlog.get_logger()
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-CREDENTIAL = "scim_token"
 
 
 def scim_blueprint(runtime: Runtime) -> Blueprint:
@@ -32,6 +32,7 @@ def scim_blueprint(runtime: Runtime) -> Blueprint:
     service = BridgeService(runtime)
     blueprint = Blueprint("scim", __name__, url_prefix="/scim/v2/<org>")
 
+    @scim_credential
     def serve(org: str, path: str = "") -> Response:
         request_id = current_request_id() or request_id_from(request.headers.get("X-Request-Id"))
         with bound_ids(request_id=request_id):
@@ -51,7 +52,6 @@ def scim_blueprint(runtime: Runtime) -> Blueprint:
             provide_automatic_options=False,
             strict_slashes=False,
         )
-    serve.credential = CREDENTIAL  # type: ignore[attr-defined] # read by the test that walks the URL map
     return blueprint
 
 

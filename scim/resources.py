@@ -12,10 +12,13 @@ from scim2_models import (
     ChangePassword,
     ETag,
     Filter,
+    Mutability,
     Pagination,
     Patch,
+    Required,
     Resource,
     ResourceType,
+    Returned,
     Schema,
     ScimPolicy,
     ScimProvider,
@@ -78,14 +81,22 @@ _SEAT_SCHEMA = {
 def published_schemas() -> list[Schema]:
     """Return the schemas of RFC 7643 as this service really implements them, and its seat extension.
 
-    ``password`` is not among them: people sign in at their identity provider, and none is ever stored here.
+    ``password`` is not among them: people sign in at their identity provider, and none is ever stored here. ``active``
+    is required: everybody is on or off, and nothing can take that away. A member's ``display`` is the person's own
+    name, shown when it is asked for.
     """
     schemas = load_default_schemas()
     user, group = schemas[USER], schemas[GROUP]
     user.attributes = [attribute for attribute in user.attributes or [] if attribute.name != "password"]
+    for attribute in user.attributes:
+        if attribute.name == "active":
+            attribute.required = Required.true
     for attribute in group.attributes or []:
         if attribute.name == "displayName":
             attribute.uniqueness = Uniqueness.server
+        for part in attribute.sub_attributes or []:
+            if part.name == "display":
+                part.mutability, part.returned = Mutability.read_only, Returned.request
     return [user, group, schemas[ENTERPRISE], Schema.model_validate(_SEAT_SCHEMA)]
 
 

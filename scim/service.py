@@ -93,12 +93,17 @@ class BridgeService(ScimService):
     def read_creation(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
         """Read the body of a POST."""
         payload = self._normal(resource_type, self.decode_body(body, content_type))
-        return _validated(model_of(self.provider, resource_type), payload, Context.RESOURCE_CREATION_REQUEST)
+        model = model_of(self.provider, resource_type)
+        return cast("Resource[Any]", _validated(model, payload, Context.RESOURCE_CREATION_REQUEST))
 
     def read_replacement(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Resource[Any]:
-        """Read the body of a PUT."""
-        payload = self._normal(resource_type, self.decode_body(body, content_type))
-        return _validated(model_of(self.provider, resource_type), payload, Context.RESOURCE_REPLACEMENT_REQUEST)
+        """Read the body of a PUT; its ``active`` is None when it says nothing of it."""
+        sent = self.decode_body(body, content_type)
+        payload = self._normal(resource_type, sent)
+        model = model_of(self.provider, resource_type)
+        replacement = cast("Resource[Any]", _validated(model, payload, Context.RESOURCE_REPLACEMENT_REQUEST))
+        _forget_active(replacement, sent)
+        return replacement
 
     def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
         """Read the body of a PATCH."""
@@ -160,6 +165,9 @@ class BridgeService(ScimService):
                 operation.response, operation.status = refusal.to_error(), refusal.status
             elif isinstance(operation.response, Error):
                 operation.response.detail = sentence(operation.response.scim_type)
+            elif operation.method == BulkOperation.Method.put and isinstance(operations, list):
+                data = next((v for n, v in operations[number].items() if n.casefold() == "data"), None)
+                _forget_active(operation.data, data)
         return BulkPlan(request.operations or [], request.fail_on_errors)
 
     def _bulk_operation(self, operation: Any, number: int, failures: dict[int, SCIMException]) -> Any:
@@ -187,7 +195,9 @@ class BridgeService(ScimService):
 
     @staticmethod
     def _normal(resource_type: ResourceType, payload: Any) -> dict[str, Any]:
-        return normalize.group(payload) if resource_type.name == "Group" else normalize.person(payload)
+        if resource_type.name == "Group":
+            return normalize.group(payload)
+        return {"active": True, **normalize.person(payload)}
 
     # Writing.
 
@@ -273,3 +283,11 @@ def _validated(model: Any, payload: Any, context: Context) -> Any:
 
 def _identifier(stored: Stored) -> str:
     return str(stored.group.id if isinstance(stored, StoredGroup) else stored.member.id)
+
+
+def _forget_active(replacement: Any, sent: Any) -> None:
+    """Leave a replacement without ``active`` when none was sent: the stored value then stays."""
+    if isinstance(sent, Mapping) and hasattr(replacement, "active"):
+        said = [value for name, value in sent.items() if name.casefold() == "active"]
+        if said in ([], [None]):
+            replacement.active = None

@@ -220,12 +220,14 @@ def _group_json(stored: StoredGroup, base_url: str | None) -> dict[str, Any]:
     if group.external_id is not None:
         document["externalId"] = group.external_id
     if stored.members:
-        document["members"] = [
-            {"value": str(member_id), "$ref": _reference(base_url, "Users", member_id), "display": name, "type": "User"}
-            for member_id, name in stored.members
-        ]
+        document["members"] = [_member_json(*member, base_url) for member in stored.members]
     document["meta"] = _meta("Group", "Groups", group.id, group, stored.version, base_url)
     return document
+
+
+def _member_json(member_id: MemberId, name: str, base_url: str | None) -> dict[str, str]:
+    entry = {"value": str(member_id), "$ref": _reference(base_url, "Users", member_id), "type": "User"}
+    return entry if base_url else {**entry, "display": name}
 
 
 def _seat(member: Member, reason: str | None) -> dict[str, str]:
