@@ -26,7 +26,7 @@ COMMANDS = {
     "delivery": Entry("bridge.cli.deliveries:delivery", "Mails on their way: list, retry."),
     "audit": Entry("bridge.cli.audit:audit", "The audit chain: verify."),
     "rehearse": Entry("bridge.cli.rehearse:rehearse_command", "Play a billing scenario from a file, charging nobody."),
-    "simulate": Entry("bridge.cli.demo:simulate", "Push people as an identity provider would."),
+    "simulate": Entry("bridge.cli.simulate:simulate", "Push people as an identity provider would."),
 }
 
 

@@ -27,7 +27,7 @@ def bind(port: int = 0) -> BaseWSGIServer:
 
 
 @contextmanager
-def running(server: BaseWSGIServer, companies: Mapping[str, Company], product_url: str) -> Iterator[None]:
+def serving(server: BaseWSGIServer, companies: Mapping[str, Company], product_url: str) -> Iterator[None]:
     """Serve the companies' site on a bound server meanwhile."""
     server.app = create_site(companies, product_url)
     thread = threading.Thread(target=server.serve_forever, name="simulated-idp", daemon=True)

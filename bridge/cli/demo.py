@@ -1,0 +1,104 @@
+"""``seatbridge demo``."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bridge.cli.tour.narration import Narrator
+    from bridge.cli.tour.stage import Stage
+
+PORT = 8080
+FAILED = 1
+INTERRUPTED = 130
+
+
+@click.command()
+@click.option("--headless", is_flag=True, help="Take the tour and end: 0 when every check holds, 1 otherwise.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Used where it is free.")
+@click.option("--keep", is_flag=True, help="Leave the database there at the end, for a look with other commands.")
+@click.pass_context
+def demo(context: click.Context, *, headless: bool, port: int, keep: bool) -> None:
+    """Take a narrated tour: a real service, simulated identity providers, every total checked.
+
+    Everything is made anew and runs on this machine alone: an embedded PostgreSQL, the service on 127.0.0.1, the
+    identity providers on localhost. Then the console opens, signed in; Ctrl-C ends it all.
+    """
+    from bridge.cli.tour.narration import Narrator
+    from bridge.cli.tour.stage import set_stage
+    from bridge.cli.tour.story import tell
+    from bridge.observability import configure_logging
+
+    configure_logging(level="error", as_json=False)
+    narrator = Narrator()
+    folder = demo_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    narrator.console.print("[bold]Seatbridge demo[/]\n")
+    status = 0
+    try:
+        with _terminated_like_interrupted(), set_stage(folder, narrator, port=port, keep=keep) as stage:
+            tell(stage, narrator)
+            narrator.verdict()
+            status = FAILED if narrator.failures else 0
+            if not headless:
+                _invite(stage, narrator)
+                threading.Event().wait()
+    except KeyboardInterrupt:
+        status = status if not headless else INTERRUPTED
+        narrator.console.print("\nEverything is stopped.")
+    if keep:
+        narrator.console.print(f"The data is there: seatbridge --config {folder / 'config.yaml'} org list")
+    context.exit(status)
+
+
+def demo_folder() -> Path:
+    """Return where the demo keeps its files: in the checkout's ``.dev``, else in the user's cache."""
+    root = Path(__file__).resolve().parents[2]
+    if (root / "pyproject.toml").is_file() and os.access(root, os.W_OK):
+        return root / ".dev" / "demo"
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "seatbridge" / "demo"
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Answer TERM like Ctrl-C: everything is taken down in order."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _invite(stage: "Stage", narrator: "Narrator") -> None:
+    """Open the console for the first customer's owner, and say where everything is."""
+    console = narrator.console
+    console.print("\n[bold]Now look around.[/] Each link signs you in once, as the owner:\n")
+    links = {slug: stage.sign_in_link(customer) for slug, customer in stage.customers.items()}
+    for slug, link in links.items():
+        role = stage.customers[slug].role
+        console.print(f"  {role.name:<18} [dim]{role.plan}[/]\n  {link}\n", soft_wrap=True)
+    console.print(f"  [dim]Hire, regroup and sign people in as their identity provider:[/]\n  {stage.idp_url}/\n")
+    console.print(f"  [dim]Or at the command line: seatbridge --config {stage.config_file} explain ...[/]\n")
+    console.print("Ctrl-C stops everything.", soft_wrap=True)
+    if _has_display():
+        import webbrowser
+
+        webbrowser.open(next(iter(links.values())))
+
+
+def _has_display() -> bool:
+    """Tell whether a browser could show itself."""
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

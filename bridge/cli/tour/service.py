@@ -1,0 +1,101 @@
+"""The service of the tour: the same processes as in production, started beside the tour and ended with it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import click
+import httpx
+
+from bridge.cli import child
+
+THREADS = 8
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+_POLL_SECONDS = 0.03
+_TAIL_LINES = 15
+
+
+def free_port(wanted: int, *, host: str = "127.0.0.1") -> int:
+    """Return the wanted port where nobody listens on it, else a free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((host, port))
+                chosen: int = probe.getsockname()[1]
+                return chosen
+    raise click.ClickException(f"No port of {host} is free")
+
+
+def web_command(port: int) -> list[str]:
+    """Return the command line of the web process."""
+    options = {
+        "bind": f"127.0.0.1:{port}",
+        "workers": 1,
+        "worker-class": "gthread",
+        "threads": THREADS,
+        "graceful-timeout": 5,
+        "log-level": "warning",
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "gunicorn", "--no-control-socket", *flags, "wsgi:create_app()"]
+
+
+def worker_command() -> list[str]:
+    """Return the command line of the worker process."""
+    return [sys.executable, "-m", "bridge.cli", "worker"]
+
+
+@contextmanager
+def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a process meanwhile; it ends with the block, and with this process even if that is killed.
+
+    It has a session of its own: Ctrl-C in the terminal reaches the tour, which then ends everything in order.
+    """
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("ab"))
+        process = subprocess.Popen(  # noqa: S603 (the service's own command lines)
+            [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        stack.callback(_end, process)
+        yield process
+
+
+def wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    """Wait until the service answers that it can serve.
+
+    Raises:
+        click.ClickException: It ended, or took too long; the message has the end of its log.
+    """
+    deadline = time.monotonic() + _READY_SECONDS
+    with httpx.Client(timeout=5) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                if client.get(f"{url}/readyz").is_success:
+                    return
+            time.sleep(_POLL_SECONDS)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+    raise click.ClickException(f"The service did not start. The end of its log, {log}:\n{tail}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the process to stop; end it and all that it started when it does not."""
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
