@@ -188,6 +188,12 @@ class Browser:
         assert started.status_code == 302, started.text
         return read_authn_request(started.location)
 
+    def begin_test(self) -> ReceivedRequest:
+        """Start a test sign-in and return what the provider receives."""
+        started = self.get(f"{self.base}/test")
+        assert started.status_code == 302, started.text
+        return read_authn_request(started.location)
+
     def answer(self, response: str, **request: Any) -> TestResponse:
         """Post a provider's answer to the ACS."""
         return self.post(f"{self.base}/acs", data={"SAMLResponse": response, "RelayState": "x"}, **request)

@@ -14,7 +14,7 @@ from bridge.store.directory import get_member, manual_connection
 from bridge.store.models import Connection, Domain, Identity, Member
 from bridge.store.unit import Unit
 
-MAX_NAME_CHARACTERS = 500
+MAX_NAME_CHARACTERS = 400
 """No address, name or group of a real person is longer; a database index takes no text without end."""
 MAX_ASSERTION_ID_CHARACTERS = 256
 MAX_GROUPS = 5000
@@ -96,7 +96,8 @@ def check_sizes(asserted: AssertedSubject) -> None:
     Raises:
         SignInRefusedError: A text or the list of groups is longer than any real one.
     """
-    texts = [getattr(asserted, part.name) for part in fields(asserted)] + list(asserted.groups or ())
+    facts = [getattr(asserted, part.name) for part in fields(asserted) if part.name != "issuer"]
+    texts = [*facts, *(asserted.groups or ())]
     if any(isinstance(text, str) and len(text) > MAX_NAME_CHARACTERS for text in texts):
         raise refused(SignInRefusal.OVERSIZED, f"A name, address or group has more than {MAX_NAME_CHARACTERS} letters")
     if len(asserted.assertion_id) > MAX_ASSERTION_ID_CHARACTERS:

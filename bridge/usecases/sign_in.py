@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
@@ -93,6 +93,28 @@ def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         SignInRefusedError: With a reason of :class:`SignInRefusal`; the unit must roll back, so that nothing is
             created, revived or used up.
     """
+    return_path = use_up(unit, asserted, cookie_hashes)
+    found = admit(unit, asserted)
+    get_connection(unit, asserted.connection_id).last_sign_in_at = unit.at
+    note_sign_in(
+        unit,
+        connection_id=asserted.connection_id,
+        member_id=found.member.id,
+        outcome="provisioned" if found.linked_by is LinkedBy.JIT else "signed_in",
+        reason="ok",
+        detail=_summary(asserted, found.linked_by),
+    )
+    unit.session.flush()
+    return SignedIn(found.member, return_path, provisioned=found.linked_by is LinkedBy.JIT)
+
+
+def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[bytes]) -> str:
+    """Pop the request that an assertion answers and remember the assertion; return where the sign-in wanted to go.
+
+    Raises:
+        NotFoundError: There is no such connection.
+        SignInRefusedError: The assertion is not an answer to this connection and browser, or was used before.
+    """
     check_sizes(asserted)
     unit.lock()
     connection = get_connection(unit, asserted.connection_id)
@@ -101,24 +123,35 @@ def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         raise refused(SignInRefusal.OTHER_ISSUER, "The assertion was issued by another identity provider")
     return_path = _pop_request(unit, connection, asserted, cookie_hashes)
     _remember_assertion(unit, asserted)
-    recognised = recognise_subject(unit, connection, asserted)
-    provisioned = recognised is None
-    found = recognised or Recognised(_provision(unit, connection, asserted), LinkedBy.JIT)
+    return return_path
+
+
+def admit(unit: Unit, asserted: AssertedSubject) -> Recognised:
+    """Find who the subject is, or provision them, and follow what the assertion says of them.
+
+    Raises:
+        SignInRefusedError: The person is turned off, cannot be told from somebody else, or may not be provisioned.
+    """
+    connection = get_connection(unit, asserted.connection_id)
+    found = recognise_subject(unit, connection, asserted)
+    if found is None:
+        found = Recognised(_provision(unit, connection, asserted), LinkedBy.JIT)
     if not found.member.active:
         raise refused(SignInRefusal.DEACTIVATED, "The person's access is turned off")
     _link(unit, asserted, found)
-    _follow_claims(unit, found.member, asserted, provisioned=provisioned)
-    connection.last_sign_in_at = unit.at
-    note_sign_in(
-        unit,
-        connection_id=connection.id,
-        member_id=found.member.id,
-        outcome="provisioned" if provisioned else "signed_in",
-        reason="ok",
-        detail=_summary(asserted, found.linked_by),
+    _follow_claims(unit, found.member, asserted, provisioned=found.linked_by is LinkedBy.JIT)
+    return found
+
+
+def wanted_path(unit: Unit, connection_id: ConnectionId, request_id: str | None) -> str | None:
+    """Return where a sign-in under way wants to go; None for one that is unknown, or that the IdP began."""
+    return unit.session.scalar(
+        select(SamlRequest.return_path).where(
+            SamlRequest.org_id == unit.org_id,
+            SamlRequest.id == request_id,
+            SamlRequest.connection_id == connection_id,
+        )
     )
-    unit.session.flush()
-    return SignedIn(member=found.member, return_path=return_path, provisioned=provisioned)
 
 
 def note_sign_in(
@@ -281,7 +314,10 @@ __all__ = [
     "AssertedSubject",
     "SignInRefusal",
     "SignedIn",
+    "admit",
     "complete_sign_in",
     "note_sign_in",
     "start_sign_in",
+    "use_up",
+    "wanted_path",
 ]

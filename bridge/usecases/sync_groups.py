@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from bridge.domain.documents import comparison_document, comparison_key
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, new_id, parse_id
 from bridge.errors import InvalidInputError, UniquenessError
-from bridge.store.directory import known_members, members_of
+from bridge.store.directory import groups_of, known_members, members_of
 from bridge.store.journal import record
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.unit import Unit
@@ -248,7 +248,7 @@ def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member,
     """Bring a person's groups in line with what their sign-in asserted.
 
     Only for people whom no SCIM push manages: what SCIM knows wins over claims. Groups are created as they are named;
-    a group that SCIM pushed takes the person in as well.
+    a group that SCIM pushed takes the person in as well, and only a push takes them out of it again.
     """
     unit.lock()
     wanted = {comparison_key(name): name for name in names if name.strip()}
@@ -265,27 +265,25 @@ def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member,
     for key, name in sorted(wanted.items()):
         if key not in present:
             present[key] = create_group(unit, connection_id, GroupDraft(name), source="jit")
-    held = set(
-        unit.session.scalars(
-            select(GroupMember.group_id).where(GroupMember.org_id == unit.org_id, GroupMember.member_id == member.id)
-        )
-    )
+    sources = {group.id: group.source for group in groups_of(unit, member.id)}
     target = {group.id for group in present.values()}
-    if held == target:
+    added = target - sources.keys()
+    removed = {group_id for group_id, source in sources.items() if source == "jit"} - target
+    if not added and not removed:
         return
-    for group_id in sorted(target - held):
+    for group_id in sorted(added):
         unit.session.add(GroupMember(org_id=unit.org_id, group_id=group_id, member_id=member.id, added_at=unit.at))
     unit.session.flush()
     unit.session.execute(
         delete(GroupMember).where(
             GroupMember.org_id == unit.org_id,
             GroupMember.member_id == member.id,
-            GroupMember.group_id.in_(held - target),
+            GroupMember.group_id.in_(removed),
         )
     )
     unit.session.execute(
         update(Group)
-        .where(Group.org_id == unit.org_id, Group.id.in_(held ^ target))
+        .where(Group.org_id == unit.org_id, Group.id.in_(added | removed))
         .values(version=Group.version + 1, modified_at=unit.at)
     )
     record(
@@ -295,8 +293,8 @@ def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member,
         subject_id=member.id,
         reason="sign_in",
         body={
-            "added": sorted(str(i) for i in target - held),
-            "removed": sorted(str(i) for i in held - target),
+            "added": sorted(str(i) for i in added),
+            "removed": sorted(str(i) for i in removed),
         },
     )
 

@@ -18,6 +18,7 @@ from bridge.usecases.connections import link_identity
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, update_member
 from bridge.usecases.sign_in import SignInRefusal
+from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.sign_ins import (
@@ -129,6 +130,19 @@ def test_claims_that_name_fewer_groups_move_the_person(acme: Customer) -> None:
 
     assert member(acme, second).tier == "standard"
     assert used_seats(acme) == {"premium": 0, "standard": 1}
+
+
+def test_claims_take_nobody_out_of_a_group_that_the_directory_pushed(acme: Customer) -> None:
+    map_groups(acme, ENGINEERS_GET_PREMIUM)
+    first = sign_in(acme, "ada@acme.test", groups=frozenset({"Everyone"}))
+    with acme.unit(acme.directory) as unit:
+        create_group(unit, acme.connection_id, GroupDraft("Engineering"), [str(first.member.id)])
+
+    second = sign_in(acme, "ada@acme.test", groups=frozenset())
+
+    with acme.unit() as unit:
+        assert [group.display_name for group in groups_of(unit, first.member.id)] == ["Engineering"]
+    assert member(acme, second).tier == "premium"
 
 
 def test_a_person_whom_the_directory_pushed_signs_in_by_user_name_in_any_case(acme: Customer) -> None:
@@ -453,9 +467,9 @@ def test_a_claim_gives_a_role_by_a_mapping_only_and_never_an_owner(acme: Custome
 @pytest.mark.parametrize(
     "facts",
     [
-        {"subject": "x" * 501},
-        {"given_name": "x" * 501},
-        {"groups": frozenset({"x" * 501})},
+        {"subject": "x" * 401},
+        {"given_name": "x" * 401},
+        {"groups": frozenset({"x" * 401})},
         {"assertion_id": "x" * 257},
     ],
     ids=["NameID", "name", "group", "assertion ID"],

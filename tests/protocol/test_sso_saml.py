@@ -6,9 +6,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from flask import Blueprint, Flask
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from bridge.adapters.saml import SamlRefusal
@@ -147,6 +150,13 @@ def test_an_answer_addressed_to_the_host_that_the_request_names_is_refused(visit
 def test_a_sign_in_ends_at_a_path_of_ours_only(path: str) -> None:
     """I9: open redirects."""
     assert safe_return_path(path) == "/"
+
+
+@given(st.text(alphabet="/\\.:?#@ \t\nev%", max_size=12))
+def test_a_browser_resolves_no_return_path_to_another_site(path: str) -> None:
+    target = urlsplit(urljoin(PUBLIC, safe_return_path(path)))
+
+    assert (target.scheme, target.netloc) == ("http", "127.0.0.1:8080")
 
 
 def test_a_sign_in_keeps_the_path_it_started_from() -> None:
@@ -310,9 +320,13 @@ def test_a_sign_in_that_the_provider_began_goes_to_the_home_page_where_it_is_all
     with acme.unit() as unit:
         get_connection(unit, acme.connection_id).idp_initiated = True
 
-    answered = visitor.answer(begun_at_the_provider(visitor, acme))
+    response = begun_at_the_provider(visitor, acme)
+    answered = visitor.answer(response)
+    again = visitor.answer(response)
 
     assert answered.location.endswith("/finish?return=%2F")
+    assert again.status_code == 403
+    assert sorted(reasons(acme)) == ["ok", SignInRefusal.REPLAYED]
 
 
 def test_what_does_not_exist_looks_like_any_unknown_page(

@@ -9,7 +9,8 @@ from bridge.runtime import Runtime
 from bridge.store.models import Connection
 from bridge.store.unit import Unit
 from bridge.usecases.connections import certificates_of
-from bridge.usecases.sign_in import AssertedSubject, SignInRefusal, complete_sign_in
+from bridge.usecases.rehearse_sign_in import Rehearsal, rehearse_sign_in
+from bridge.usecases.sign_in import AssertedSubject, SignInRefusal, complete_sign_in, wanted_path
 from bridge.web.session import open_session
 from bridge.web.sso.places import Place, identity_provider
 from bridge.web.sso.refusals import signing_in
@@ -24,8 +25,18 @@ class Accepted:
     request_id: str | None
 
 
-def accept_answer(runtime: Runtime, place: Place, raw: str, cookie_hashes: tuple[bytes, ...]) -> Accepted:
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A test sign-in: what it would have done, and the request that was answered."""
+
+    rehearsal: Rehearsal
+    request_id: str | None
+
+
+def accept_answer(runtime: Runtime, place: Place, raw: str, cookie_hashes: tuple[bytes, ...]) -> Accepted | Rehearsed:
     """Verify what was posted, sign the person in and open their session, in one transaction.
+
+    What answers a test sign-in changes nothing and opens no session.
 
     Raises:
         NotFoundError: There is no such connection.
@@ -33,6 +44,8 @@ def accept_answer(runtime: Runtime, place: Place, raw: str, cookie_hashes: tuple
     """
     with runtime.unit(place.org_id, signing_in(place)) as unit:
         subject = read_answer(runtime, unit, place, raw)
+        if wanted_path(unit, place.connection_id, subject.in_response_to) == place.test_path:
+            return Rehearsed(rehearse_sign_in(unit, subject, cookie_hashes=cookie_hashes), subject.in_response_to)
         signed_in = complete_sign_in(unit, subject, cookie_hashes=cookie_hashes)
         token = open_session(unit, signed_in.member, "saml")
     return Accepted(token, signed_in.return_path, subject.in_response_to)

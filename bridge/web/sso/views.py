@@ -8,14 +8,16 @@ from werkzeug.urls import iri_to_uri
 
 from bridge.adapters.saml import build_authn_request, initialise, new_request_id, sp_metadata
 from bridge.domain.credentials import new_credential
-from bridge.errors import SignInRefusedError
+from bridge.domain.roles import Permission
+from bridge.errors import NotFoundError, SignInRefusedError
 from bridge.runtime import Runtime
+from bridge.store.unit import Unit
 from bridge.usecases.sign_in import start_sign_in
-from bridge.web.credentials import assertion, public
+from bridge.web.credentials import assertion, public, signed_in
 from bridge.web.errors import error_page
 from bridge.web.rendering import render
-from bridge.web.session import cookie_name, set_session_cookie
-from bridge.web.sso.answers import accept_answer
+from bridge.web.session import Visit, cookie_name, current_runtime, set_session_cookie
+from bridge.web.sso.answers import Accepted, Rehearsed, accept_answer
 from bridge.web.sso.cookies import forget_request_cookie, request_cookie_hashes, set_request_cookie
 from bridge.web.sso.places import PREFIX, Place, find_place, identity_provider, safe_return_path
 from bridge.web.sso.refusals import refusal_page, refusals_noted, signing_in
@@ -43,8 +45,18 @@ def sso_blueprint(runtime: Runtime) -> Blueprint:
         """Send the browser to the identity provider; a plain link, so that no form's policy is in the way."""
         _refuse_embedding()
         place = find_place(runtime, org, connection_id)
-        with refusals_noted(runtime, place):
-            return _sent_to_provider(runtime, place, _return_path())
+        with refusals_noted(runtime, place), runtime.unit(place.org_id, signing_in(place)) as unit:
+            return _sent_to_provider(unit, place, _return_path())
+
+    @pages.get("/test")
+    @signed_in(Permission.MANAGE_CONNECTIONS)
+    def rehearse(visit: Visit, org: str, connection_id: str) -> Response:
+        """Start a sign-in that shows what arrives and what would happen, and provisions nothing."""
+        _refuse_embedding()
+        place = find_place(runtime, org, connection_id)
+        if place.org_id != visit.unit.org_id:
+            raise NotFoundError("connection", connection_id)
+        return _sent_to_provider(visit.unit, place, place.test_path)
 
     @pages.post("/acs")
     @assertion
@@ -55,9 +67,7 @@ def sso_blueprint(runtime: Runtime) -> Blueprint:
         with refusals_noted(runtime, place):
             posted = request.form.get("SAMLResponse", "")
             accepted = accept_answer(runtime, place, posted, request_cookie_hashes())
-        session.clear()  # the form secret of whoever was here before
-        response = _to(place.finish_url(accepted.return_path))
-        set_session_cookie(response, accepted.token)
+        response = _shown(accepted) if isinstance(accepted, Rehearsed) else _let_in(place, accepted)
         if accepted.request_id is not None:
             forget_request_cookie(response, place, accepted.request_id)
         return response
@@ -91,25 +101,35 @@ def sso_blueprint(runtime: Runtime) -> Blueprint:
     return pages
 
 
-def _sent_to_provider(runtime: Runtime, place: Place, return_path: str) -> Response:
+def _sent_to_provider(unit: Unit, place: Place, return_path: str) -> Response:
     """Note the request and send the browser on with it, and with the cookie that proves it is the same browser."""
     request_id, secret = new_request_id(), new_credential()
-    with runtime.unit(place.org_id, signing_in(place)) as unit:
-        identity_provider(unit, place)
-        connection = start_sign_in(
-            unit,
-            place.connection_id,
-            request_id=request_id,
-            cookie_hash=secret.hash,
-            return_path=return_path,
-            lifetime_seconds=runtime.settings.sso.request_lifetime_seconds,
-        )
-        url = build_authn_request(
-            place.service_provider, SentTo(connection.saml_sso_url or ""), request_id, None, unit.at
-        )
+    identity_provider(unit, place)
+    connection = start_sign_in(
+        unit,
+        place.connection_id,
+        request_id=request_id,
+        cookie_hash=secret.hash,
+        return_path=return_path,
+        lifetime_seconds=current_runtime().settings.sso.request_lifetime_seconds,
+    )
+    endpoint = SentTo(connection.saml_sso_url or "")
+    url = build_authn_request(place.service_provider, endpoint, request_id, None, unit.at)
     response = _to(url, code=302)
     set_request_cookie(response, place, request_id, secret.text)
     return response
+
+
+def _let_in(place: Place, accepted: Accepted) -> Response:
+    """Hand the new session over, and leave nothing of whoever was here before."""
+    session.clear()
+    response = _to(place.finish_url(accepted.return_path))
+    set_session_cookie(response, accepted.token)
+    return response
+
+
+def _shown(rehearsed: Rehearsed) -> Response:
+    return render("sso/rehearsal.html", rehearsal=rehearsed.rehearsal, arrived=rehearsed.rehearsal.arrived)
 
 
 def _to(url: str, code: int = 303) -> Response:
