@@ -35,8 +35,8 @@ def list_(org: str, *, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(
-            ("id", "kind", "state", "attempts", "since", "next attempt", "last error"),
-            [tuple(row.values()) for row in rows],
+            ("kind", "state", "attempts", "since", "next attempt", "last error"),
+            [tuple(row.values())[1:] for row in rows],
             empty="Everything is brought out",
         )
 

@@ -1,5 +1,7 @@
 """``seatbridge invoice ...``."""
 
+from zoneinfo import ZoneInfo
+
 import click
 
 from bridge.cli.seats import line_table
@@ -48,7 +50,7 @@ def list_(org: str, *, as_json: bool) -> None:
     from bridge.usecases.seats import list_invoices
 
     with open_organization(org) as (_, unit):
-        views = list_invoices(unit)
+        views, zone = list_invoices(unit), ZoneInfo(unit.organization().time_zone)
     if as_json:
         print_json([{field: getattr(view.invoice, field) for field in _FIELDS} | {"paid": view.paid} for view in views])
         return
@@ -57,7 +59,7 @@ def list_(org: str, *, as_json: bool) -> None:
         [
             (
                 view.invoice.number,
-                f"{view.invoice.at:%Y-%m-%d}",
+                f"{view.invoice.at.astimezone(zone):%Y-%m-%d}",
                 view.invoice.reason,
                 *(
                     format_money(amount, Currency(view.invoice.currency))
@@ -89,13 +91,13 @@ def show(org: str, number: str, *, as_json: bool) -> None:
         invoice_id = unit.session.scalar(wanted)
         if invoice_id is None:
             raise NotFoundError("invoice", number)
-        view = read_invoice(unit, invoice_id)
+        view, zone = read_invoice(unit, invoice_id), ZoneInfo(unit.organization().time_zone)
     found, currency = view.invoice, Currency(view.invoice.currency)
     if as_json:
         lines = [{field: getattr(line, field) for field in _LINE_FIELDS} for line in view.lines]
         print_json({field: getattr(found, field) for field in _FIELDS} | {"paid": view.paid, "lines": lines})
         return
-    print_facts({"invoice": found.number, "date": f"{found.at:%Y-%m-%d}", "reason": found.reason})
+    print_facts({"invoice": found.number, "date": f"{found.at.astimezone(zone):%Y-%m-%d}", "reason": found.reason})
     click.echo()
     line_table(view.lines, found.currency)
     click.echo()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge.cli.showing import json_option, org_argument, print_json, print_table, text_of
+from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
     from bridge.ports import BillLine
@@ -139,8 +139,6 @@ def _show_preview(preview: "SeatsPreview", names: Sequence[str]) -> None:
             click.echo(f"{name}: {_money(amount, quote.currency)}")
     for sentence in quote.sentences:
         click.echo(sentence)
-    before, after = (_money(amount, quote.currency) for amount in (quote.renewal_before, quote.renewal_after))
-    click.echo(f"Next renewal, {text_of(quote.renewal_at)}: {before} before, {after} after (without tax)")
     for name, promotion in zip(names, preview.promotions, strict=True):
         click.echo(f"{name}: {promotion.from_tier or 'no seat'} → {promotion.to_tier}")
 

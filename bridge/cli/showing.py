@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import enum
 import json
+import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -12,6 +13,8 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 from rich.table import Table
+
+_WIDE = 400
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -47,7 +50,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
         table.add_row(*(_escaped(text_of(value)) for value in row))
-    Console(soft_wrap=False, highlight=False).print(table)
+    # A file or a pipe has no width: lines stay whole there.
+    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def text_of(value: object) -> str:

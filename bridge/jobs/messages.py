@@ -1,12 +1,13 @@
 """The mails that deliveries turn into, plain text."""
 
 import uuid
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
 from bridge.billing.rules.money import Currency, format_money
 from bridge.ports import Message
-from bridge.store.models import Alert, Invoice, InvoiceLine, Member, Organization, SeatPool
+from bridge.store.models import Alert, Invoice, InvoiceLine, Member, SeatPool
 from bridge.store.unit import Unit
 from bridge.usecases.deliver import Claim
 
@@ -18,10 +19,6 @@ def compose(unit: Unit, claim: Claim) -> Message | None:
     return {"invoice_mail": _invoice_message, "alert_mail": _alert_message}[claim.kind](unit, claim)
 
 
-def _organization_name(unit: Unit) -> str:
-    return unit.session.scalars(select(Organization.name).where(Organization.id == unit.org_id)).one()
-
-
 def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
     invoice = unit.session.get(Invoice, (unit.org_id, uuid.UUID(claim.subject_id)))
     if invoice is None:
@@ -31,9 +28,11 @@ def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
         .where(InvoiceLine.org_id == unit.org_id, InvoiceLine.invoice_id == invoice.id)
         .order_by(InvoiceLine.position)
     )
+    organization = unit.organization()
+    day = invoice.at.astimezone(ZoneInfo(organization.time_zone))
     text = "\n".join(
         [
-            f"Invoice {invoice.number} for {_organization_name(unit)}, {invoice.at:%Y-%m-%d}.",
+            f"Invoice {invoice.number} for {organization.name}, {day:%Y-%m-%d}.",
             "",
             *(line.formula for line in lines),
             "",
@@ -55,5 +54,5 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     ).one_or_none()
     facts = [alert.detail, *([f"Person: {name}"] if name else []), *([f"Tier: {tier}"] if tier else [])]
     return Message(
-        to=claim.to, subject=f"{_organization_name(unit)}: {alert.detail}", text="\n".join(facts), key=claim.key
+        to=claim.to, subject=f"{unit.organization().name}: {alert.detail}", text="\n".join(facts), key=claim.key
     )

@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 from sqlalchemy import select
@@ -86,26 +87,28 @@ def verify(unit: Unit) -> int | None:
     """
     head = b""
     expected = 0
-    for entry in _entries(unit):
-        expected += 1
-        if (
-            entry.seq != expected
-            or entry.previous != head
-            or not any(hmac.compare_digest(entry.digest, seal(entry, key)) for key in unit.audit_keys)
-        ):
-            return expected
-        head = entry.digest
+    with closing(_entries(unit)) as entries:
+        for entry in entries:
+            expected += 1
+            if (
+                entry.seq != expected
+                or entry.previous != head
+                or not any(hmac.compare_digest(entry.digest, seal(entry, key)) for key in unit.audit_keys)
+            ):
+                return expected
+            head = entry.digest
     state = unit.state()
     if (state.audit_seq, state.audit_head) != (expected, head):
         return expected + 1
     return None
 
 
-def _entries(unit: Unit) -> Iterator[AuditEntry]:
+def _entries(unit: Unit) -> Generator[AuditEntry, None, None]:
     statement = (
         select(AuditEntry)
         .where(AuditEntry.org_id == unit.org_id)
         .order_by(AuditEntry.seq)
         .execution_options(yield_per=1000)
     )
-    yield from unit.session.scalars(statement)
+    with closing(unit.session.scalars(statement)) as entries:
+        yield from entries

@@ -53,6 +53,8 @@ def secure_table(
 def create_gate_function(signature: str, returns: str, body: str) -> Iterator[str]:
     """Create a function that runs as the gate role and that only the application may call.
 
+    Temporary tables come last in its search path: left out, they would come first and could be the caller's.
+
     Args:
         signature: Name and arguments, as ``enter_scim(hash bytea, instant timestamptz)``.
         returns: What follows RETURNS.
@@ -61,7 +63,7 @@ def create_gate_function(signature: str, returns: str, body: str) -> Iterator[st
     name = signature.replace("\n", " ")
     yield (
         f"CREATE FUNCTION {name} RETURNS {returns} LANGUAGE plpgsql SECURITY DEFINER "
-        f"SET search_path = pg_catalog, public AS $gate$ {body} $gate$"
+        f"SET search_path = pg_catalog, public, pg_temp AS $gate$ {body} $gate$"
     )
     types = signature.partition("(")[0] + "(" + ", ".join(_types(signature)) + ")"
     yield f"GRANT CREATE ON SCHEMA public TO {GATE_ROLE}"

@@ -1,0 +1,203 @@
+"""Migrations: the schema they build is the models', one process at a time, resumable, all or nothing (X10)."""
+
+import multiprocessing
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from psycopg import sql
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+import bridge.store.models  # noqa: F401 (the tables register themselves)
+from bridge.errors import ConfigurationError
+from bridge.runtime import EMBEDDED_ROLE
+from bridge.store.base import Base
+from bridge.store.database import build_engine, check_database
+from bridge.store.embedded import EmbeddedPostgres
+from bridge.store.schema import MIGRATION_LOCK, newest_revision, upgrade
+from tests.postgres import drop_database
+from tests.processes import eventually
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def empty_url(postgres_server: EmbeddedPostgres) -> Iterator[URL]:
+    """An empty database, as its owner."""
+    name = f"t_{uuid.uuid4().hex}"
+    postgres_server.ensure_database(name)
+    yield make_url(postgres_server.url(name))
+    drop_database(postgres_server, name)
+
+
+def connect(url: URL) -> psycopg.Connection:
+    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(conninfo, autocommit=True)
+
+
+def tables(url: URL) -> int:
+    with connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def upgrade_here(url: str) -> None:
+    upgrade(url, make_url(url).set(username=EMBEDDED_ROLE))
+
+
+def start(url: URL) -> "multiprocessing.context.SpawnProcess":
+    process = SPAWN.Process(target=upgrade_here, args=(url.render_as_string(hide_password=False),))
+    process.start()
+    return process
+
+
+def test_the_migrated_schema_is_the_one_of_the_models(owner_url: URL) -> None:
+    engine = create_engine(owner_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                "include_name": lambda name, kind, _: not (kind == "table" and str(name).startswith("procrastinate_")),
+            },
+        )
+
+        differences = compare_metadata(context, Base.metadata)
+
+    assert differences == []
+
+
+def test_a_second_run_changes_nothing(owner_url: URL) -> None:
+    before = tables(owner_url)
+
+    revision = upgrade(owner_url, owner_url.set(username=EMBEDDED_ROLE))
+
+    assert revision == newest_revision()
+    assert tables(owner_url) == before
+
+
+def test_two_processes_at_once_take_turns(empty_url: URL) -> None:
+    both = [start(empty_url), start(empty_url)]
+    for process in both:
+        process.join(60)
+
+    assert [process.exitcode for process in both] == [0, 0]
+    with connect(empty_url) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(newest_revision(),)]
+
+
+def test_a_process_waits_while_another_one_migrates(empty_url: URL) -> None:
+    with connect(empty_url) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        process = start(empty_url)
+        waits = eventually(
+            lambda: (
+                other.execute(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                ).fetchone()
+                == (1,)
+            )
+        )
+        nothing_yet = tables(empty_url)
+        other.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+    process.join(60)
+
+    assert (waits, nothing_yet, process.exitcode) == (True, 0, 0)
+
+
+def test_a_killed_run_leaves_nothing_and_the_next_one_finishes(empty_url: URL) -> None:
+    process = start(empty_url)
+    with connect(empty_url) as watcher:
+        begun = eventually(
+            lambda: (
+                watcher.execute(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " AND state IN ('active', 'idle in transaction') AND xact_start IS NOT NULL"
+                ).fetchone()
+                == (1,)
+            )
+        )
+        time.sleep(0.05)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join(10)
+        gone = eventually(
+            lambda: (
+                watcher.execute(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                ).fetchone()
+                == (0,)
+            )
+        )
+    left_over = tables(empty_url)
+
+    upgrade_here(empty_url.render_as_string(hide_password=False))
+
+    assert (begun, gone) == (True, True)
+    assert left_over == 0
+    assert tables(empty_url) > len(Base.metadata.tables)
+
+
+def test_a_schema_of_another_version_is_refused_with_the_command_that_helps(
+    database_url: URL, owner_connection: psycopg.Connection
+) -> None:
+    owner_connection.execute("UPDATE alembic_version SET version_num = '0000'")
+    engine = build_engine(
+        database_url, pool_size=1, pool_overflow=0, statement_timeout_seconds=5, lock_timeout_seconds=5
+    )
+
+    with pytest.raises(ConfigurationError, match=r"the schema is at 0000 .* run `seatbridge db upgrade`"):
+        check_database(engine)
+
+    engine.dispose()
+
+
+def test_an_owner_who_is_no_superuser_can_migrate(postgres_server: EmbeddedPostgres, empty_url: URL) -> None:
+    """The deployment page's two roles, on a cluster that has the product's roles from elsewhere or not."""
+    suffix = uuid.uuid4().hex[:12]
+    owner, service = f"own_{suffix}", f"svc_{suffix}"
+    with connect(empty_url) as connection:
+        for role, attributes in ((owner, "LOGIN CREATEROLE"), (service, "LOGIN")):
+            connection.execute(sql.SQL("CREATE ROLE {} " + attributes).format(sql.Identifier(role)))
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
+                sql.Identifier(str(empty_url.database)), sql.Identifier(owner)
+            )
+        )
+        # What creating them itself would have given this owner.
+        for role in ("seatbridge_app", "seatbridge_gate"):
+            connection.execute(
+                sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(sql.Identifier(role), sql.Identifier(owner))
+            )
+    try:
+        upgrade(empty_url.set(username=owner), empty_url.set(username=service))
+        engine = build_engine(
+            empty_url.set(username=service),
+            pool_size=1,
+            pool_overflow=0,
+            statement_timeout_seconds=5,
+            lock_timeout_seconds=5,
+        )
+        check_database(engine)
+        with engine.connect() as connection:
+            visible = connection.scalar(text("SELECT count(*) FROM list_organizations()"))
+        engine.dispose()
+    finally:
+        drop_database(postgres_server, str(empty_url.database))
+        with psycopg.connect(postgres_server.dsn(), autocommit=True) as admin:
+            for role in (service, owner):
+                admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+                admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+    assert visible == 0
