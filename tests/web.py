@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Role
 from bridge.store.directory import get_member
-from bridge.store.models import Member
+from bridge.store.models import Group, Member
 from bridge.usecases.connections import create_sign_in_link
-from bridge.usecases.sync_groups import GroupDraft, create_group
+from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
 from tests.factories import Customer
 
 CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -87,3 +88,12 @@ def push_group(customer: Customer, name: str, members: list[Member]) -> None:
         create_group(unit, customer.connection_id, GroupDraft(name), [str(member.id) for member in members])
 
 
+
+
+def add_to_group(customer: Customer, name: str, member: Member) -> None:
+    """Push one membership."""
+    with customer.unit(customer.directory) as unit:
+        group = unit.session.scalars(
+            select(Group).where(Group.org_id == unit.org_id, Group.display_name == name)
+        ).one()
+        change_members(unit, group, add=[str(member.id)])

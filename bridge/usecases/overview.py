@@ -1,6 +1,7 @@
 """The first page: where seats, money, connections and people stand now, and what needs a decision."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select
 
@@ -17,16 +18,20 @@ from bridge.usecases.seats import PoolView, pool_views, read_contract
 from mappings.tiers import TierLadder
 
 LATEST = 8
-ALERTS_SHOWN = 5
+PEOPLE_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class AlertView:
-    """An open alert; ``member_name`` is None when it concerns nobody, or somebody who has left."""
+class AlertGroup:
+    """Open alerts of one kind: ``people`` are the first few they concern, ``count`` how many alerts there are."""
 
-    alert: Alert
+    code: str
+    tier: str | None
     tier_name: str | None
-    member_name: str | None
+    detail: str
+    at: datetime
+    people: tuple[tuple[MemberId, str], ...]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,7 @@ class Overview:
     waiting_for_any: int
     renewal: Bill | None
     connections: tuple[ConnectionView, ...]
-    alerts: tuple[AlertView, ...]
-    alerts_open: int
+    alerts: tuple[AlertGroup, ...]
     latest: tuple[LatestDecision, ...]
 
 
@@ -77,8 +81,7 @@ def read_overview(unit: Unit) -> Overview:
     decisions = unit.session.scalars(
         select(Decision).where(Decision.org_id == unit.org_id).order_by(Decision.seq.desc()).limit(LATEST)
     ).all()
-    shown = alerts[:ALERTS_SHOWN]
-    concerned = {alert.member_id for alert in shown if alert.member_id is not None}
+    concerned = {alert.member_id for alert in alerts if alert.member_id is not None}
     names = name_people(unit, concerned | {one.member_id for one in decisions})
     sees_money = may(unit.actor.role, Permission.SEE_BILLING)
     return Overview(
@@ -89,19 +92,34 @@ def read_overview(unit: Unit) -> Overview:
         waiting_for_any=waiting_for_any,
         renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
         connections=_connections(unit),
-        alerts=tuple(
-            AlertView(
-                alert,
-                ladder.name_of(alert.tier) if alert.tier in ladder else None,
-                names.get(alert.member_id) if alert.member_id else None,
-            )
-            for alert in shown
-        ),
-        alerts_open=len(alerts),
+        alerts=_grouped(alerts, ladder, names),
         latest=tuple(
             LatestDecision(stored.member_id, names.get(stored.member_id), decision)
             for stored, decision in zip(decisions, explain_decisions(unit, decisions, ladder), strict=True)
         ),
+    )
+
+
+def _grouped(alerts: list[Alert], ladder: TierLadder, names: dict[MemberId, str]) -> tuple[AlertGroup, ...]:
+    """Gather alerts of one kind and tier, the newest first."""
+    kinds: dict[tuple[str, str | None], list[Alert]] = {}
+    for alert in alerts:
+        kinds.setdefault((alert.code, alert.tier), []).append(alert)
+    return tuple(
+        AlertGroup(
+            code=code,
+            tier=tier if tier in ladder else None,
+            tier_name=ladder.name_of(tier) if tier in ladder else None,
+            detail=same[0].detail,
+            at=same[0].at,
+            people=tuple(
+                (alert.member_id, names[alert.member_id])
+                for alert in reversed(same)
+                if alert.member_id is not None and alert.member_id in names
+            )[:PEOPLE_NAMED],
+            count=len(same),
+        )
+        for (code, tier), same in kinds.items()
     )
 
 

@@ -164,6 +164,7 @@ def _page(condition: ColumnElement[bool], wanted: PeopleFilter) -> Select[Member
         .order_by(
             case((Member.waiting_for.is_not(None), 0), (Member.tier.is_(None), 1), else_=2),
             Member.waiting_since,
+            case((Member.waiting_for.is_not(None), Member.id)),
             func.lower(Member.display_name),
             Member.id,
         )

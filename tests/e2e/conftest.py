@@ -65,6 +65,14 @@ def site(runtime: Runtime) -> Iterator[Site]:
     server.server_close()
 
 
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a context of its own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture(params=["light", "dark", "phone"])
 def looks(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
     """The three looks of every page."""

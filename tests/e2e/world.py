@@ -6,7 +6,7 @@ from bridge.runtime import Runtime
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from tests.factories import Customer, create_customer
-from tests.web import push_group
+from tests.web import add_to_group, push_group
 
 ENGINEERING = ("Alice Lindqvist", "Elin Berg", "Gustav Ek", "Bram de Vries", "Femke Visser")
 SUPPORT = ("Chloé Moreau", "Hugo Petit", "Ida Holm", "Tove Aalto", "Johan Svensson", "Wiktor Nowak")
@@ -24,7 +24,10 @@ MAPPINGS = {
 
 
 def build_world(runtime: Runtime) -> Customer:
-    """Create Nordlys: 3 Premium seats for 5 engineers, 12 Standard seats, an enterprise contract since 1 January."""
+    """Create Nordlys: 3 Premium seats for 5 engineers, 12 Standard seats, an enterprise contract since 1 January.
+
+    Bram and Femke come last of the engineers: they hold Standard and wait, in this order.
+    """
     start = datetime(2026, 1, 1, tzinfo=UTC)
     customer = create_customer(
         runtime,
@@ -41,14 +44,10 @@ def build_world(runtime: Runtime) -> Customer:
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, MAPPINGS)
         apply_mappings(unit, preview.id, acknowledged=False)
-    for group, names in (("Engineering", ENGINEERING), ("Support", SUPPORT), ("Partners", PARTNERS)):
-        people = [
-            customer.push(
-                f"{name.split()[0].lower()}@nordlys.test",
-                displayName=name,
-                emails=[{"value": f"{name.split()[0].lower()}@nordlys.test", "primary": True}],
-            )
-            for name in names
-        ]
-        push_group(customer, group, people)
+    for name, names in (("Engineering", ENGINEERING), ("Support", SUPPORT), ("Partners", PARTNERS)):
+        push_group(customer, name, [])
+        for person in names:  # one by one, so that the first ones get the seats
+            address = f"{person.split()[0].lower()}@nordlys.test"
+            member = customer.push(address, displayName=person, emails=[{"value": address, "primary": True}])
+            add_to_group(customer, name, member)
     return customer
