@@ -39,7 +39,7 @@ def scim_blueprint(runtime: Runtime) -> Blueprint:
             try:
                 answer = _to_response(_serve(runtime, service, org, path))
             except Exception as exception:  # noqa: BLE001 (the edge answers everything, by the one table)
-                answer = _refuse(service, exception)
+                answer = _refuse(exception)
         answer.headers["X-Request-Id"] = request_id
         return answer
 
@@ -95,7 +95,7 @@ def _to_response(answer: ScimResponse) -> Response:
     return Response(body, status=int(answer.status), headers=headers, content_type=SCIM_MEDIA_TYPE)
 
 
-def _refuse(service: BridgeService, exception: Exception) -> Response:
+def _refuse(exception: Exception) -> Response:
     """Answer a refusal with a SCIM Error; a bug is logged and answered without its text."""
     refusal = refusal_of(exception)
     if refusal.is_bug:
