@@ -87,13 +87,14 @@ def provision_member(
 
     Raises:
         UniquenessError: Another member of the directory has this userName or externalId.
-        AdoptionRefusedError: A person of this name is here by hand, outside the verified domains; owners are alerted.
+        AdoptionRefusedError: A person of this name or address is here by hand, or signed in under another name, outside
+            the verified domains; owners are alerted.
     """
     unit.lock()
     user_name_key = checked_user_name(draft.user_name)
     present = find_member_by_user_name(unit, connection_id, user_name_key)
     if present is None and source is not Source.MANUAL:
-        present = _unmanaged_namesake(unit, draft)
+        present = _unmanaged_namesake(unit, connection_id, draft)
     if present is not None:
         return _adopt(unit, present, connection_id, draft, source)
     _check_external_id(unit, connection_id, draft.external_id)
@@ -145,8 +146,8 @@ def checked_user_name(user_name: str) -> str:
     return comparison_key(user_name)
 
 
-def _unmanaged_namesake(unit: Unit, draft: PersonDraft) -> Member | None:
-    """Return a person of the same name or address whom no directory manages."""
+def _unmanaged_namesake(unit: Unit, connection_id: ConnectionId, draft: PersonDraft) -> Member | None:
+    """Return a person of the same name or address whom no directory manages: added by hand, or signed in here."""
     email = primary_email(draft.document)
     keys = {comparison_key(draft.user_name)} | ({comparison_key(email)} if email else set())
     manual = manual_connection(unit)
@@ -154,7 +155,8 @@ def _unmanaged_namesake(unit: Unit, draft: PersonDraft) -> Member | None:
         select(Member)
         .where(
             Member.org_id == unit.org_id,
-            Member.connection_id == manual.id,
+            (Member.connection_id == manual.id)
+            | ((Member.connection_id == connection_id) & (Member.source == Source.JIT)),
             Member.user_name_key.in_(keys) | Member.email_key.in_(keys),
         )
         .order_by(Member.position)
@@ -166,7 +168,8 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     """Let a directory take over a person whom none manages yet; refuse anybody else as taken."""
     if source is not Source.SCIM or member.source == Source.SCIM:
         raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(member.id))
-    if member.source == Source.MANUAL and not owns_domain(unit, member.email_key or member.user_name_key):
+    same_name = member.connection_id == connection_id and member.user_name_key == checked_user_name(draft.user_name)
+    if not same_name and not owns_domain(unit, member.email_key or member.user_name_key):
         raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
     _check_external_id(unit, connection_id, draft.external_id, but=member.id)
     came_from = member.source

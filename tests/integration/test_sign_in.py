@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bridge.domain.credentials import new_credential
 from bridge.domain.identifiers import ConnectionId, new_id
 from bridge.domain.roles import Role
-from bridge.errors import NotFoundError, SignInRefusedError
+from bridge.errors import AdoptionRefusedError, NotFoundError, SignInRefusedError
 from bridge.store.directory import get_connection, get_member, groups_of, manual_connection
 from bridge.store.models import Connection, Decision, Identity, Member, SamlReplay, SamlRequest, WebSession
 from bridge.store.pools import read_pools
@@ -452,6 +452,21 @@ def test_who_signed_in_before_the_push_keeps_id_and_seat_when_it_comes(acme: Cus
     assert pushed.id == signed_in.member.id == again.member.id
     assert (ada.source, ada.external_id, ada.display_name, ada.tier) == ("scim", "00u1", "Ada L.", tier)
     assert len(members(acme)) == 1
+
+
+def test_who_signed_in_before_the_push_is_adopted_by_address_inside_a_verified_domain(acme: Customer) -> None:
+    """Else turning the pushed account off would leave the one of the sign-in on."""
+    signed_in = sign_in(acme, "00u1", email="ada@acme.test")
+    address = [{"value": "Ada@acme.test", "primary": True}]
+
+    with pytest.raises(AdoptionRefusedError):
+        acme.push("alovelace", emails=address)
+    verified_domain(acme, "acme.test")
+    pushed = acme.push("alovelace", emails=address)
+
+    assert (pushed.id, pushed.user_name, pushed.source) == (signed_in.member.id, "alovelace", "scim")
+    assert len(members(acme)) == 1
+    assert sign_in(acme, "00u1", email="ada@acme.test").member.id == pushed.id
 
 
 def test_a_claim_gives_a_role_by_a_mapping_only_and_never_an_owner(acme: Customer) -> None:
