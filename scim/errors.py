@@ -48,6 +48,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.PreviewStaleError: (409, None),
         bridge.IdempotencyConflictError: (409, None),
         bridge.AcknowledgementMissingError: (400, "invalidValue"),
+        bridge.TokenLimitError: (409, None),
         bridge.ConfigurationError: (500, None),
         bridge.UnavailableError: (503, None),
     }

@@ -31,6 +31,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Integer,
+    SQLColumnExpression,
     Text,
     and_,
     case,
@@ -49,6 +50,7 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from bridge.domain.documents import ENTERPRISE
 from bridge.domain.identifiers import parse_id
+from bridge.store.base import Instant
 from bridge.store.models import Decision, Group, GroupMember, Member
 from scim.resources import GROUP, POLICY, SEAT, USER
 
@@ -60,17 +62,17 @@ Part = Callable[[str], "Scalar"]
 class Scalar:
     """One value in SQL: its expression, and how it compares.
 
-    ``identifier`` marks a column of our ids: it equals the one written form of an id, by its index. ``member_of`` is
-    the path of a text inside ``comparison``, for which equality is containment.
+    ``identifier`` marks a column of our ids: it equals the one written form of an id, by its index. ``native`` is a
+    truth that is a column; in documents it is the text ``true`` or ``false``.
     """
 
-    expression: ColumnElement[Any]
+    expression: SQLColumnExpression[Any]
     identifier: bool = False
     kind: type = str
-    within: tuple[str, ...] = ()
+    native: bool = False
 
     @property
-    def text(self) -> ColumnElement[Any]:
+    def text(self) -> SQLColumnExpression[Any]:
         """The value as text, compared by code points."""
         return cast(self.expression, Text) if self.identifier else self.expression
 
@@ -101,8 +103,7 @@ class Attributes:
         if steps[0] == "meta":
             raise InvalidFilterException(detail=f"{'.'.join(steps)} cannot be filtered")
         source = self.entity.document if exact or kind is bool else self.entity.comparison
-        within = () if exact or kind is bool else steps
-        return Scalar(source[steps].astext, kind=kind, within=within)
+        return Scalar(source[steps].astext, kind=kind)
 
     def entries(self, steps: tuple[str, ...]) -> Entries:
         """Return the entries of a multi-valued attribute."""
@@ -182,9 +183,9 @@ class Translator(FilterVisitor[Condition]):
     def _some(self, binding: AttributeBinding, op: CompareOperator, value: Any) -> Condition:
         """Ask for an entry whose part satisfies a comparison; equality of a folded text is containment."""
         steps = steps_of(binding)
-        if op == CompareOperator.eq and isinstance(value, str) and steps[0] not in {"groups", "members"}:
-            if not binding.case_exact:
-                return self.attributes.entity.comparison.contains(_nested(steps[:-1], [{steps[-1]: value}]))
+        rows = steps[0] in {"groups", "members"}
+        if op == CompareOperator.eq and isinstance(value, str) and not rows and not binding.case_exact:
+            return self.attributes.entity.comparison.contains(_nested(steps[:-1], [{steps[-1]: value}]))
         return self.attributes.entries(steps[:-1]).any(lambda of: compare(of(steps[-1]), op, value))
 
     def _any_present(self, binding: AttributeBinding, steps: tuple[str, ...]) -> Condition:
@@ -249,6 +250,21 @@ def condition_of(scim_filter: ScimFilter[Any] | None, model: type[Resource[Any]]
     return Translator(bound, attributes).visit(bound.ast)
 
 
+def selects_one(node: FilterNode, *, of_people: bool) -> bool:
+    """Tell whether a filter compares a unique attribute, so that at most one resource can match."""
+    if isinstance(node, LogicalExpr):
+        return node.op == LogicalOperator.and_ and any(selects_one(term, of_people=of_people) for term in node.terms)
+    unique = {"id", "externalid", "username" if of_people else "displayname"}
+    return (
+        isinstance(node, Comparison)
+        and node.op == CompareOperator.eq
+        and isinstance(node.value, str)
+        and node.attr_path.uri is None
+        and node.attr_path.sub_attr is None
+        and node.attr_path.attr.casefold() in unique
+    )
+
+
 def sort_key(
     request: SearchRequest[Any], model: type[Resource[Any]], attributes: Attributes
 ) -> tuple[ColumnElement[Any], type] | None:
@@ -265,10 +281,9 @@ def sort_key(
     steps, kind = steps_of(binding), _kind(binding)
     if not binding.is_multivalued:
         scalar = attributes.scalar(steps, exact=binding.case_exact, kind=kind)
-        expression: ColumnElement[Any] = scalar.text
-        if scalar.kind is bool and kind is bool and scalar.within == () and steps != ("active",):
-            expression = cast(expression, Boolean)
-        return (collate(expression, "C") if scalar.kind is str else expression), scalar.kind
+        if scalar.kind is str:
+            return collate(scalar.text, "C"), str
+        return cast(scalar.expression, Boolean if scalar.kind is bool else Instant), scalar.kind
     if steps[0] in {"groups", "members", "schemas"} or binding.sub_field_name is None:
         raise InvalidPathException(detail=f"{steps[0]} has no order to sort by")
     source = (attributes.entity.document if binding.case_exact else attributes.entity.comparison)[steps[:-1]]
@@ -337,17 +352,11 @@ def _equal(scalar: Scalar, value: Any) -> Condition:
     if scalar.kind is bool:
         if not isinstance(value, bool):
             return false()
-        return (
-            scalar.expression.is_(value)
-            if isinstance(scalar.expression.type, Boolean)
-            else (scalar.expression == ("true" if value else "false"))
-        )
-    if not isinstance(value, scalar.kind):
-        return false()
-    return scalar.expression == value
+        return scalar.expression == (value if scalar.native else "true" if value else "false")
+    return scalar.expression == value if isinstance(value, scalar.kind) else false()
 
 
-def _compare_texts(text: ColumnElement[Any], op: CompareOperator, value: str) -> Condition:
+def _compare_texts(text: SQLColumnExpression[Any], op: CompareOperator, value: str) -> Condition:
     match op:
         case CompareOperator.co:
             return func.strpos(text, value) > 0
@@ -359,16 +368,18 @@ def _compare_texts(text: ColumnElement[Any], op: CompareOperator, value: str) ->
             return _ordered(collate(text, "C"), op, value)
 
 
-def _ordered(expression: ColumnElement[Any], op: CompareOperator, value: Any) -> Condition:
+def _ordered(expression: SQLColumnExpression[Any], op: CompareOperator, value: Any) -> Condition:
+    ordered: Condition
     match op:
         case CompareOperator.gt:
-            return expression > value
+            ordered = expression > value
         case CompareOperator.ge:
-            return expression >= value
+            ordered = expression >= value
         case CompareOperator.lt:
-            return expression < value
+            ordered = expression < value
         case _:
-            return expression <= value
+            ordered = expression <= value
+    return ordered
 
 
 def _nested(steps: tuple[str, ...], value: Any) -> Any:
@@ -458,7 +469,7 @@ def _of_people() -> Mapping[str, Scalar]:
         "id": Scalar(Member.id, identifier=True),
         "userName": Scalar(Member.user_name_key),
         "externalId": Scalar(Member.external_id),
-        "active": Scalar(Member.active, kind=bool),
+        "active": Scalar(Member.active, kind=bool, native=True),
         "meta.resourceType": Scalar(literal("User")),
         "meta.created": Scalar(Member.created_at, kind=datetime),
         "meta.lastModified": Scalar(Member.modified_at, kind=datetime),

@@ -11,8 +11,8 @@ from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
 
-from bridge.errors import AdoptionRefusedError
 from bridge.domain.identifiers import MemberId
+from bridge.errors import AdoptionRefusedError
 from bridge.store.models import Group
 from bridge.usecases.alerts import raise_alert
 from scim.filters import member_condition
@@ -70,10 +70,8 @@ class BridgeHandler(ScimHandler):
             with self.storage.operation():
                 conditions = self.service.read_conditions(request)
                 stored = self.patch_stored(resource_type, resource_id, patch_op, conditions)
-                if isinstance(stored, StoredGroup) and shows_related(resource_type, parameters):
-                    if self.storage.count_members(stored.group) > MAX_MEMBERS_SHOWN:
-                        self.storage.unit.session.flush()
-                        return ScimResponse(HTTPStatus.NO_CONTENT, None, {"ETag": stored.version})
+                if shows_related(resource_type, parameters) and self._is_large(stored):
+                    return ScimResponse(HTTPStatus.NO_CONTENT, None, {"ETag": stored.version})
                 stored = self._shown(resource_type, resource_id, parameters)
                 return self.service.answer(request.base_url, resource_type, stored, parameters)
 
@@ -214,6 +212,9 @@ class BridgeHandler(ScimHandler):
         self.service.authorize(request, target, resource_type)
         parameters = self.service.read_response_parameters(resource_type, request.query)
         return resource_type, target.resource_id or "", parameters
+
+    def _is_large(self, stored: Stored) -> bool:
+        return isinstance(stored, StoredGroup) and self.storage.count_members(stored.group) > MAX_MEMBERS_SHOWN
 
     def _shown(self, resource_type: ResourceType, resource_id: str, parameters: ResponseParameters[Any]) -> Stored:
         """Read a resource again after a change, as the answer shows it."""

@@ -19,6 +19,8 @@ MAX_FILTER_TERMS = 300
 MAX_FILTER_DEPTH = 40
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_STRUCTURE = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
+_MAX_DIGITS = 100
 _TERM_OPERATORS = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "pr"})
 
 
@@ -79,31 +81,20 @@ def check_filter(text: str) -> None:
 
 def _check_depth(text: str) -> None:
     """Count brackets outside strings: the reader would use a stack frame for each."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
     depth = 0
-    inside = escaped = False
-    for character in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                inside = False
-        elif character == '"':
-            inside = True
-        elif character in "[{":
+    for token in _STRUCTURE.finditer(text):
+        first = text[token.start()]
+        if first in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 raise InvalidSyntaxException(detail=f"The body is nested deeper than {MAX_DEPTH}")
-        elif character in "]}":
+        elif first in "]}":
             depth -= 1
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len({name.casefold() for name in found}) != len(pairs):
+    if len(pairs) > 1 and len({name.casefold() for name in found}) != len(pairs):
         raise InvalidSyntaxException(detail="An object of the body has the same name twice")
     return found
 
@@ -120,7 +111,7 @@ def _finite(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 100:
+    if len(text) > _MAX_DIGITS:
         raise InvalidSyntaxException(detail="A number of the body is out of range")
     return int(text)
 

@@ -392,12 +392,16 @@ def _quoted(tokens: list[str]) -> Iterator[str]:
     for token in tokens:
         if token.isspace():
             yield token
-        elif expecting and not token.startswith('"') and token not in "()[]":
+        elif expecting and not token.startswith('"') and not _is_bracket(token):
             expecting = False
             yield token if token.casefold() in _LITERALS else json.dumps(token)
         else:
             expecting = token.casefold() in _OPERATORS
             yield token
+
+
+def _is_bracket(token: str) -> bool:
+    return token in {"(", ")", "[", "]"}
 
 
 def _is_name(token: str) -> bool:

@@ -134,7 +134,7 @@ def capabilities(settings: Settings) -> ServiceProviderConfig:
                     {
                         "type": "oauthbearertoken",
                         "name": "Bearer token",
-                        "description": "A token of the connection, made in the console and sent as Authorization: Bearer",
+                        "description": "A token of the connection, sent as Authorization: Bearer",
                         "specUri": "https://www.rfc-editor.org/info/rfc6750",
                         "documentationUri": f"{public_url}/docs/provisioning",
                         "primary": True,
@@ -162,4 +162,4 @@ def build_provider(settings: Settings) -> ScimProvider:
 
 def model_of(provider: ScimProvider, resource_type: ResourceType) -> type[Resource[Any]]:
     """Return the model of a resource type with its extensions."""
-    return cast(type[Resource[Any]], provider.model_for(resource_type))
+    return cast("type[Resource[Any]]", provider.model_for(resource_type))

@@ -29,9 +29,8 @@ from sqlalchemy import (
 
 from bridge.domain.identifiers import ConnectionId
 from bridge.store.base import Instant
-from bridge.store.models import Group, Member
 from bridge.store.unit import Unit
-from scim.filters import GROUPS, PEOPLE, Attributes, condition_of, sort_key
+from scim.filters import GROUPS, PEOPLE, Attributes, condition_of, selects_one, sort_key
 
 _TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant}
 _SOURCES: Mapping[str, tuple[int, Attributes]] = {"User": (0, PEOPLE), "Group": (1, GROUPS)}
@@ -40,7 +39,7 @@ _NAMES = {number: name for name, (number, _) in _SOURCES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page: ``(name of the resource type, id)`` in order, the total (by index only), and the neighbouring positions."""
+    """A page: ``(name of the resource type, id)`` in order, the total (by index only), the positions beside it."""
 
     keys: Sequence[tuple[str, Any]]
     total: int | None
@@ -117,7 +116,7 @@ class _Search:
                     condition_of(request.filter, model, attributes),
                 )
             )
-        self.several = len(selects) > 1
+        self.several, self.of_people = len(selects) > 1, "User" in models
         rows = union_all(*selects).subquery("found") if self.several else selects[0].subquery("found")
         self.rows = rows
         self.kind, self.position, self.sort = rows.c.kind, rows.c.position, rows.c.sort
@@ -132,11 +131,11 @@ class _Search:
         offset, count = (self.request.start_index or 1) - 1, self.request.count
         keys: list[tuple[str, Any]] = []
         if count != 0:
-            statement = self._ordered(reverse=False).offset(offset)
-            rows = self.unit.session.execute(statement if count is None else statement.limit(count)).all()
+            rows = self._one() if self._selects_one() else self._page(offset, count)
             keys = [(_NAMES[row.kind], row.id) for row in rows]
-        complete = count != 0 and (count is None or len(keys) < count) and (keys or offset == 0)
-        total = offset + len(keys) if complete else self._count()
+        if count != 0 and (count is None or len(keys) < count) and (keys or offset == 0):
+            return Found(keys, offset + len(keys))
+        total = self._count()
         return Found(keys, total)
 
     def by_cursor(self, position: Any) -> Found:
@@ -163,6 +162,20 @@ class _Search:
             next=_written("next", rows[-1]) if has_next else None,
             previous=_written("previous", rows[0]) if has_previous else None,
         )
+
+    def _selects_one(self) -> bool:
+        """Tell whether at most one row can match and is on this page."""
+        if self.several or self.request.filter is None or (self.request.start_index or 1) != 1:
+            return False
+        return selects_one(self.request.filter.ast, of_people=self.of_people)
+
+    def _one(self) -> Sequence[Any]:
+        """Return the only row: without an order, which would tempt the planner away from the unique index."""
+        return self.unit.session.execute(select(self.rows)).all()
+
+    def _page(self, offset: int, count: int | None) -> Sequence[Any]:
+        statement = self._ordered(reverse=False).offset(offset)
+        return self.unit.session.execute(statement if count is None else statement.limit(count)).all()
 
     def _count(self) -> int:
         return self.unit.session.scalar(select(func.count()).select_from(self.rows)) or 0

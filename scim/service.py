@@ -79,7 +79,7 @@ class BridgeService(ScimService):
     def authorize(self, request: ScimRequest, target: Target, resource_type: ResourceType) -> None:
         """Refuse what a read-only token may not do."""
         del resource_type
-        principal = cast(ScimPrincipal, request.subject)
+        principal = cast("ScimPrincipal", request.subject)
         if not principal.can_write and not self.reads_only(target.operation):
             raise ForbiddenException(detail="This token may only read")
 
@@ -114,7 +114,7 @@ class BridgeService(ScimService):
     def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
         """Read a search, its filter brought into the standard's form; an empty filter is none."""
         if isinstance(payload, Mapping):
-            payload = {name: value for name, value in payload.items() if value != ""}
+            payload = {n: v for n, v in payload.items() if n.casefold() == "cursor" or v != ""}
             of_people = any(resource_type.schema_ == USER for resource_type in resource_types)
             for name, value in payload.items():
                 if name.casefold() == "filter" and isinstance(value, str):
@@ -157,8 +157,8 @@ class BridgeService(ScimService):
         if isinstance(operations, list):
             plain = [self._bulk_operation(each, number, failures) for number, each in enumerate(operations)]
             payload = {**{n: v for n, v in payload.items() if n.casefold() != "operations"}, "Operations": plain}
-        models = Union[tuple(self.get_models())]  # noqa: UP007 (a union of models known at run time only)
-        request = _validated(parametrize(BulkRequest, models), payload, Context.BULK_REQUEST)
+        models: Any = tuple(self.get_models())
+        request = _validated(parametrize(BulkRequest, Union[models]), payload, Context.BULK_REQUEST)  # noqa: UP007 (known at run time only)
         for number, operation in enumerate(request.operations or []):
             if number in failures:
                 refusal = refusal_of(failures[number])

@@ -205,7 +205,7 @@ def _person_json(stored: StoredPerson, base_url: str | None) -> dict[str, Any]:
         ]
     document["schemas"].append(SEAT)
     document[SEAT] = _seat(member, stored.reason)
-    document["meta"] = _meta("User", "Users", member.id, member, stored.version, base_url)
+    document["meta"] = _meta(stored, base_url)
     return document
 
 
@@ -221,7 +221,7 @@ def _group_json(stored: StoredGroup, base_url: str | None) -> dict[str, Any]:
         document["externalId"] = group.external_id
     if stored.members:
         document["members"] = [_member_json(*member, base_url) for member in stored.members]
-    document["meta"] = _meta("Group", "Groups", group.id, group, stored.version, base_url)
+    document["meta"] = _meta(stored, base_url)
     return document
 
 
@@ -247,17 +247,16 @@ def _reference(base_url: str | None, endpoint: str, identifier: object) -> str:
     return f"{base_url}/{endpoint}/{identifier}" if base_url else f"{endpoint}/{identifier}"
 
 
-def _meta(
-    kind: str, endpoint: str, identifier: object, row: Member | Group, version: str, base_url: str | None
-) -> dict[str, str]:
+def _meta(stored: Stored, base_url: str | None) -> dict[str, str]:
+    kind, row = ("Group", stored.group) if isinstance(stored, StoredGroup) else ("User", stored.member)
     meta = {
         "resourceType": kind,
         "created": _instant(row.created_at),
         "lastModified": _instant(row.modified_at),
-        "version": version,
+        "version": stored.version,
     }
     if base_url:
-        meta["location"] = _reference(base_url, endpoint, identifier)
+        meta["location"] = _reference(base_url, f"{kind}s", row.id)
     return meta
 
 
