@@ -259,6 +259,9 @@ def _address(settings: "Settings") -> Finding:
     if urlsplit(url).scheme == "https":
         return Finding("public_url", Health.OK, url)
     repair = "set SEATBRIDGE__SERVER__PUBLIC_URL=https://... and end TLS in a proxy before it"
+    if (urlsplit(url).port or 80) != settings.server.port:
+        found = f"{url}, while port {settings.server.port} is listened on"
+        return Finding("public_url", Health.FAILED, found, f"end it with :{settings.server.port}")
     if settings.server.host not in _LOOPBACK:
         return Finding("public_url", Health.FAILED, f"{url}, while {settings.server.host} is listened on", repair)
     return Finding("public_url", Health.WARNING, f"{url}: good for trying out on this machine", repair)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -44,7 +45,7 @@ def serve(*, without_worker: bool) -> None:
             children=[web] if without_worker else [web, worker_],
             environment=_environment(settings, urls),
             is_ready=lambda: _answers(listener),
-            announce=lambda: click.echo(f"Seatbridge is ready: {settings.server.public_url}"),
+            announce=lambda: click.echo(f"Seatbridge is ready: {_where(settings, listener)}"),
         )
         status = processes.run()
     click.get_current_context().exit(status)
@@ -150,6 +151,15 @@ def _environment(settings: "Settings", urls: "DatabaseUrls") -> dict[str, str]:
         if not settings.secrets.keys and settings.secrets.keys_file is None:
             environment["SEATBRIDGE__SECRETS__KEYS_FILE"] = str(settings.database.embedded_path / KEYS_FILE_NAME)
     return environment
+
+
+def _where(settings: "Settings", listener: socket.socket) -> str:
+    """Return the public address, and what is listened on where the two obviously differ."""
+    host, port = listener.getsockname()[:2]
+    parts = urlsplit(settings.server.public_url)
+    if parts.scheme == "https" or parts.port == port:
+        return settings.server.public_url
+    return f"{settings.server.public_url} (server.public_url; listening on {host}:{port})"
 
 
 def _answers(listener: socket.socket) -> bool:

@@ -1,0 +1,534 @@
+"""The command line as an operator uses it: what is printed, what is changed, and how it ends."""
+
+import json
+import logging
+import re
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import dns.message
+import dns.rcode
+import dns.resolver
+import dns.rrset
+import psycopg
+import pytest
+import structlog
+import yaml
+from click.testing import CliRunner, Result
+from sqlalchemy import URL
+
+from bridge.adapters import dns as dns_adapter
+from bridge.billing import BuiltinPayments
+from bridge.cli import main
+from bridge.cli.commands import COMMANDS
+from bridge.config import Settings
+from bridge.runtime import build_runtime
+from bridge.simulator.saml import SimulatedIdp
+from bridge.store.models import Connection
+from bridge.usecases.connections import list_connections
+from tests.conftest import KEY
+from tests.factories import Customer, create_customer
+from tests.processes import ROOT
+from tests.smtp import mail_server
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(database_url: URL) -> Iterator[Run]:
+    """Run ``seatbridge ...`` here; what it does to logging is undone."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    environment: dict[str, str | None] = {
+        "SEATBRIDGE__DATABASE__URL": database_url.render_as_string(hide_password=False),
+        "SEATBRIDGE__SECRETS__KEYS": KEY,
+        "SEATBRIDGE__SERVER__PUBLIC_URL": "https://seats.example.com",
+    }
+
+    def run(*arguments: str, typed: str = "", **changed: str | None) -> Result:
+        return CliRunner().invoke(main, list(arguments), input=typed, env={**environment, **changed})
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def nordlys(settings: Settings, database_url: URL) -> Iterator[Customer]:
+    """A customer of the present day: 2 Premium and 5 Standard seats by the month."""
+    runtime = build_runtime(settings, database_url, payments=BuiltinPayments())
+    yield create_customer(runtime)
+    runtime.close()
+
+
+@contextmanager
+def name_server(records: dict[str, list[str]]) -> Iterator[dns.resolver.Resolver]:
+    """Answer questions for TXT records on 127.0.0.1; what is not there does not exist."""
+
+    class Answering(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            packet, connection = self.request
+            question = dns.message.from_wire(packet)
+            answer = dns.message.make_response(question)
+            name = question.question[0].name
+            if str(name) in records:
+                answer.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *records[str(name)]))
+            else:
+                answer.set_rcode(dns.rcode.NXDOMAIN)
+            connection.sendto(answer.to_wire(), self.client_address)
+
+    with socketserver.UDPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers = ["127.0.0.1"]
+        resolver.port = server.server_address[1]
+        yield resolver
+        server.shutdown()
+        thread.join()
+
+
+def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if command is not None:
+                yield from commands(command, (*path, name))
+    else:
+        yield path, group
+
+
+class TestShape:
+    def test_the_help_imports_nothing_heavy(self) -> None:
+        script = (
+            "import sys; from bridge.cli import main; main(['--help'], standalone_mode=False);"
+            "print([name for name in ('sqlalchemy', 'flask', 'rich', 'yaml', 'pydantic', 'alembic')"
+            " if name in sys.modules])"
+        )
+
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+
+        assert done.stdout.splitlines()[-1] == "[]"
+
+    def test_every_command_says_what_it_does_and_so_does_every_option(self) -> None:
+        for path, command in commands(main):
+            assert command.help, path
+            for parameter in command.params:
+                if isinstance(parameter, click.Option) and not isinstance(parameter.type, click.Choice):
+                    assert parameter.help, (path, parameter.name)
+
+    def test_what_shows_something_takes_json(self) -> None:
+        showing = {"list", "show", "check", "doctor", "explain", "export", "diff", "apply", "verify", "create", "add"}
+        without = [
+            path
+            for path, command in commands(main)
+            if path[-1] in showing
+            and path != ("domain", "verify")  # one sentence
+            and "as_json" not in {parameter.name for parameter in command.params}
+        ]
+
+        assert without == []
+
+    def test_the_table_of_commands_names_what_exists(self) -> None:
+        listed = set(main.list_commands(click.Context(main)))
+
+        for name in listed:
+            assert main.get_command(click.Context(main), name) is not None, name
+        assert set(COMMANDS) - listed <= {"demo", "simulate"}
+
+    def test_the_version_is_printed(self, run: Run) -> None:
+        assert run("--version").output.startswith("seatbridge ")
+
+
+class TestErrors:
+    def test_every_mistake_in_the_configuration_is_named_at_once(self, run: Run) -> None:
+        done = run("org", "list", SEATBRIDGE__SERVER__PORT="0", SEATBRIDGE__LOG__LEVEL="loud")
+
+        assert done.exit_code == 2
+        assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == [
+            "SEATBRIDGE__SERVER__PORT",
+            "SEATBRIDGE__LOG__LEVEL",
+        ]
+
+    def test_a_refusal_is_one_sentence_with_its_code(self, run: Run) -> None:
+        done = run("org", "show", "nobody")
+
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr == "There is no organization 'nobody' (not_found)\n"
+
+    def test_a_database_that_is_away_is_no_traceback(self, run: Run) -> None:
+        done = run("org", "list", SEATBRIDGE__DATABASE__URL="postgresql://seatbridge@127.0.0.1:1/seatbridge")
+
+        assert done.exit_code == 1
+        assert "run `seatbridge doctor`" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_file_of_settings_that_is_not_there_is_named(self, run: Run, tmp_path: Path) -> None:
+        done = run("--config", str(tmp_path / "none.yaml"), "org", "list")
+
+        assert (done.exit_code, "none.yaml: cannot be read" in done.stderr) == (2, True)
+
+
+class TestOrganizations:
+    CREATE = ("org", "create", "nordlys-labs", "--name", "Nordlys Labs", "--owner-email", "olga@nordlys.test")
+
+    def test_creating_one_prints_the_invoice_and_the_owners_link(self, run: Run) -> None:
+        done = run(*self.CREATE, "--tier", "premium=10@720.00", "--tier", "standard=20@240", "--tax-rate", "0.25")
+
+        # (10 × €720.00 + 20 × €240.00) × 1.25 = €12,000.00 × 1.25 = €15,000.00
+        assert done.exit_code == 0, done.output
+        assert "NORDLYS-LABS-000001: €15,000.00" in done.stdout
+        assert re.search(r"https://seats\.example\.com/sign-in/link/[\w-]{43}\n", done.stdout)
+        shown = json.loads(run("org", "show", "nordlys-labs", "--json").stdout)
+        assert [(pool["name"], pool["bought"], pool["price"]) for pool in shown["pools"]] == [
+            ("Premium", 10, 72000),
+            ("Standard", 20, 24000),
+        ]
+
+    def test_the_first_period_begins_at_midnight_where_the_customer_is(self, run: Run) -> None:
+        done = run(
+            *self.CREATE, "--tier", "premium=1@10", "--time-zone", "Europe/Oslo", "--start", "2026-07-01", "--json"
+        )
+
+        shown = json.loads(run("org", "show", "nordlys-labs", "--json").stdout)
+        assert done.exit_code == 0
+        assert shown["period start"] == "2026-06-30T22:00:00+00:00"  # midnight of 1 July at UTC+2
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            (("--tier", "premium=ten@1"), "does not read KEY=SEATS@PRICE"),
+            (("--tier", "premium=1@1.234"), "finer than the 2 decimals of EUR"),
+            (("--tier", "premium=1@1", "--currency", "XYZ"), "is not an ISO 4217 currency code"),
+            (("--tier", "premium=1@1", "--time-zone", "Mars/Olympus"), "is no time zone such as Europe/Oslo"),
+            (("--tier", "premium=1@1", "--tax-rate", "lots"), "tax_rate"),
+            (("--tier", "premium=1@1", "--tier", "premium=2@1"), "premium"),
+        ],
+    )
+    def test_terms_that_make_no_sense_are_refused_by_their_name(
+        self, run: Run, options: tuple[str, ...], sentence: str
+    ) -> None:
+        done = run(*self.CREATE, *options)
+
+        assert (done.exit_code, sentence in done.stderr) == (1, True), done.stderr
+        assert json.loads(run("org", "list", "--json").stdout) == []
+
+    def test_a_name_in_urls_is_given_once(self, run: Run) -> None:
+        first = run(*self.CREATE, "--tier", "premium=1@1")
+
+        second = run(*self.CREATE, "--tier", "premium=1@1")
+
+        assert (first.exit_code, second.exit_code) == (0, 1)
+        assert "'nordlys-labs' is already taken" in second.stderr
+
+    def test_the_list_knows_everyone(self, run: Run, nordlys: Customer) -> None:
+        assert json.loads(run("org", "list", "--json").stdout) == [
+            {"id": str(nordlys.org_id), "slug": "nordlys", "name": "Nordlys"}
+        ]
+        assert "nordlys" in run("org", "list").stdout
+
+
+class TestSeats:
+    def test_a_preview_shows_the_formula_and_changes_nothing(self, run: Run, nordlys: Customer) -> None:
+        done = run("seats", "buy", "nordlys", "premium=2", "--preview")
+
+        pools = json.loads(run("seats", "show", "nordlys", "--json").stdout)["pools"]
+        assert done.exit_code == 0, done.output
+        assert "2 × €150.00 ×" in done.stdout
+        assert [(pool["tier"], pool["bought"]) for pool in pools] == [("premium", 2), ("standard", 5)]
+
+    def test_a_no_buys_nothing_and_a_yes_buys_what_was_shown(self, run: Run, nordlys: Customer) -> None:
+        refused = run("seats", "buy", "nordlys", "premium=2", typed="n\n")
+        bought = run("seats", "buy", "nordlys", "premium=2", typed="y\n")
+
+        pools = json.loads(run("seats", "show", "nordlys", "--json").stdout)["pools"]
+        invoices = json.loads(run("invoice", "list", "nordlys", "--json").stdout)
+        assert (refused.exit_code, bought.exit_code) == (1, 0), bought.output
+        assert pools[0]["bought"] == 4
+        assert [invoice["number"] for invoice in invoices] == ["NORDLYS-000002", "NORDLYS-000001"]
+        assert "NORDLYS-000002" in bought.stdout
+
+    def test_a_repeat_with_the_same_key_buys_nothing_and_answers_the_same(self, run: Run, nordlys: Customer) -> None:
+        buy = ("seats", "buy", "nordlys", "standard=1", "--yes", "--key", "order-7", "--json")
+
+        first, second = run(*buy), run(*buy)
+
+        pools = json.loads(run("seats", "show", "nordlys", "--json").stdout)["pools"]
+        assert (first.exit_code, second.exit_code) == (0, 0), first.output
+        assert json.loads(first.stdout) == json.loads(second.stdout)
+        assert pools[1]["bought"] == 6
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [("gold=1", "the plan has no tier gold"), ("premium", "does not read TIER=NUMBER"), ("premium=0", "")],
+    )
+    def test_a_change_that_makes_no_sense_is_refused(
+        self, run: Run, nordlys: Customer, change: str, sentence: str
+    ) -> None:
+        done = run("seats", "buy", "nordlys", change, "--yes")
+
+        assert done.exit_code != 0
+        assert sentence in done.stderr
+        assert "Traceback" not in done.output
+
+    def test_an_invoice_is_shown_with_its_arithmetic(self, run: Run, nordlys: Customer) -> None:
+        text = run("invoice", "show", "nordlys", "nordlys-000001").stdout
+        invoice = json.loads(run("invoice", "show", "nordlys", "NORDLYS-000001", "--json").stdout)
+
+        # 2 × €150.00 + 5 × €25.00 = €425.00
+        assert "Total: €425.00" in text
+        assert (invoice["total"], [line["amount"] for line in invoice["lines"]]) == (42500, [30000, 12500])
+        assert run("invoice", "show", "nordlys", "NORDLYS-000009").exit_code == 1
+
+    def test_the_count_again_agrees_until_somebody_meddles(
+        self, run: Run, nordlys: Customer, owner_connection: psycopg.Connection
+    ) -> None:
+        nordlys.push("ada@nordlys.test")
+        right, right_db = run("check"), run("db", "check")
+        owner_connection.execute("UPDATE seat_pool SET used = 2 WHERE tier = 'premium'")
+
+        wrong, wrong_db = run("check", "--json"), run("db", "check")
+
+        assert (right.exit_code, right_db.exit_code) == (0, 0), right.output
+        assert (wrong.exit_code, wrong_db.exit_code) == (1, 1)
+        assert json.loads(wrong.stdout)["pools"] == [
+            {"organization": "nordlys", "tier": "premium", "counter": 2, "held": 1}
+        ]
+
+
+class TestConnections:
+    def test_a_new_one_comes_with_its_addresses_and_a_token_that_is_shown_once(
+        self, run: Run, nordlys: Customer
+    ) -> None:
+        done = run("connection", "add", "nordlys", "Entra", "--json")
+
+        facts = json.loads(done.stdout)
+        sso = f"https://seats.example.com/sso/saml/nordlys/{facts['id']}"
+        assert facts["scim_base_url"] == "https://seats.example.com/scim/v2/nordlys"
+        assert (facts["acs_url"], facts["entityid"]) == (f"{sso}/acs", f"{sso}/metadata")
+        assert facts["scim_token"].startswith("sbscim_")
+        listed = run("connection", "list", "nordlys", "--json").stdout
+        assert facts["scim_token"] not in listed
+        assert facts["scim_token"][:13] in listed
+
+    def test_a_token_is_changed_without_a_gap(self, run: Run, nordlys: Customer) -> None:
+        first = json.loads(run("connection", "rotate-token", "nordlys", "Okta", "--json").stdout)["scim_token"]
+        second = run("connection", "rotate-token", "nordlys", "Okta")
+        third = run("connection", "rotate-token", "nordlys", "Okta")
+
+        revoked = run("connection", "revoke-token", "nordlys", first[:13], "--yes")
+
+        (row,) = json.loads(run("connection", "list", "nordlys", "--json").stdout)
+        assert (second.exit_code, third.exit_code, revoked.exit_code) == (0, 1, 0), revoked.output
+        assert f"seatbridge connection revoke-token nordlys {first[:13]}" in second.stdout
+        assert "token_limit" in third.stderr
+        assert [token["prefix"] for token in row["tokens"]] != [first[:13]]
+        assert len(row["tokens"]) == 1
+
+    def test_an_identity_provider_is_trusted_by_its_metadata(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
+        provider = SimulatedIdp.create("https://idp.test/meta", "https://idp.test/sso", now=datetime.now(UTC))
+        file = tmp_path / "idp.xml"
+        file.write_bytes(provider.metadata())
+
+        done = run("connection", "saml", "nordlys", "Okta", "--metadata", str(file), "--idp-initiated", "--no-jit")
+
+        assert done.exit_code == 0, done.output
+        assert f"https://seats.example.com/sso/saml/nordlys/{nordlys.connection_id}/acs" in done.stdout
+        with nordlys.unit() as unit:
+            (found,) = list_connections(unit)
+        assert (found.saml_entity_id, found.saml_sso_url) == ("https://idp.test/meta", "https://idp.test/sso")
+        assert (found.idp_initiated, found.jit_enabled) == (True, False)
+
+    @pytest.mark.parametrize(
+        ("metadata", "sentence"),
+        [
+            ("no-such-file.xml", "cannot be read"),
+            ("http://10.0.0.1/metadata", "leads to a private or reserved address"),
+            ("ftp://idp.test/", "must start with https://"),
+        ],
+    )
+    def test_metadata_that_cannot_be_read_is_refused(
+        self, run: Run, nordlys: Customer, metadata: str, sentence: str
+    ) -> None:
+        done = run("connection", "saml", "nordlys", "Okta", "--metadata", metadata)
+
+        assert (done.exit_code, sentence in done.stderr) == (1, True), done.output
+
+    def test_an_owner_is_linked_by_hand_once_there_is_an_identity_provider(self, run: Run, nordlys: Customer) -> None:
+        link = ("connection", "link", "nordlys", "Okta", "owner@nordlys.test", "--name-id", "00u1")
+        too_early = run(*link)
+        with nordlys.unit() as unit:
+            unit.session.get_one(Connection, (unit.org_id, nordlys.connection_id)).saml_entity_id = "https://idp.test"
+
+        done = run(*link)
+
+        assert (too_early.exit_code, done.exit_code) == (1, 0), done.output
+        assert done.stdout == "Olga Owner signs in as 00u1\n"
+
+
+class TestDomains:
+    def test_a_domain_counts_on_the_word_of_the_operator(self, run: Run, nordlys: Customer) -> None:
+        added = json.loads(run("domain", "add", "nordlys", "Nordlys.TEST", "--json").stdout)
+
+        done = run("domain", "verify", "nordlys", "nordlys.test", "--vouch")
+
+        (row,) = json.loads(run("domain", "list", "nordlys", "--json").stdout)
+        assert (added["domain"], added["verified"]) == ("nordlys.test", False)
+        assert done.stdout == "nordlys.test is verified (operator)\n"
+        assert (row["verified_by"], row["record"]) == ("operator", added["TXT record"])
+
+    def test_txt_records_are_read_from_the_name_server(self) -> None:
+        with name_server({"nordlys.test.": ['"seatbridge-" "verification=abc"', '"v=spf1 -all"']}) as resolver:
+            records = dns_adapter.read_txt_records("nordlys.test", resolver=resolver)
+            none = dns_adapter.read_txt_records("other.test", resolver=resolver)
+
+        assert sorted(records) == ["seatbridge-verification=abc", "v=spf1 -all"]
+        assert none == []
+
+
+class TestMappings:
+    def test_rules_go_out_come_in_changed_and_are_in_force(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
+        document = yaml.safe_load(run("mappings", "export", "nordlys").stdout)
+        file = tmp_path / "mappings.yaml"
+        file.write_text(yaml.safe_dump(document))
+        same = run("mappings", "diff", "nordlys", str(file))
+        document["rules"] = [{"key": "eng", "group": "Engineers", "tier": "standard"}]
+        file.write_text(yaml.safe_dump(document))
+
+        different = run("mappings", "diff", "nordlys", str(file))
+        looked = run("mappings", "apply", "nordlys", str(file), "--dry-run")
+        unchanged = run("mappings", "diff", "nordlys", str(file))
+        applied = run("mappings", "apply", "nordlys", str(file), "--yes")
+        again = run("mappings", "apply", "nordlys", "-", "--yes", typed=file.read_text())
+
+        assert (same.exit_code, different.exit_code, looked.exit_code, unchanged.exit_code) == (0, 2, 2, 2)
+        assert different.stdout == "Engineers: Standard\n"
+        assert (applied.exit_code, again.exit_code) == (0, 0), applied.output + again.output
+        assert "Version 1 is in force" in applied.stdout
+        assert "in force already" in again.stdout
+        assert run("mappings", "diff", "nordlys", str(file)).exit_code == 0
+
+    @pytest.mark.parametrize("text", ["rules: [", "rules: [{group: X, tier: gold}]", "[]"])
+    def test_a_file_that_is_no_mapping_set_is_refused(
+        self, run: Run, nordlys: Customer, tmp_path: Path, text: str
+    ) -> None:
+        file = tmp_path / "mappings.yaml"
+        file.write_text(text)
+
+        done = run("mappings", "apply", "nordlys", str(file), "--yes")
+
+        assert (done.exit_code, "invalid_input" in done.stderr) == (1, True), done.output
+
+
+class TestPeople:
+    def test_a_seat_is_explained_by_user_name(self, run: Run, nordlys: Customer) -> None:
+        nordlys.push("Ada@Nordlys.test", displayName="Ada")
+
+        done = run("explain", "nordlys", "ada@nordlys.TEST")
+        as_json = json.loads(run("explain", "nordlys", "ada@nordlys.test", "--json").stdout)
+
+        assert done.stdout.startswith("Ada has Premium because ")
+        assert as_json["sentence"] == done.stdout.splitlines()[0]
+        assert len(as_json["decisions"]) == 1
+        assert run("explain", "nordlys", "nobody@nordlys.test").exit_code == 1
+
+    def test_an_owner_is_let_back_in_and_nobody_else(self, run: Run, nordlys: Customer) -> None:
+        nordlys.push("ada@nordlys.test", emails=[{"value": "ada@nordlys.test"}])
+
+        owner = run("admin", "recover", "nordlys", "Owner@nordlys.test")
+        member = run("admin", "recover", "nordlys", "ada@nordlys.test")
+
+        assert (owner.exit_code, member.exit_code) == (0, 1)
+        assert re.search(r"https://seats\.example\.com/sign-in/link/[\w-]{43}\n", owner.stdout)
+
+
+class TestDeliveries:
+    def test_what_was_given_up_is_shown_and_put_back_in_line(
+        self, run: Run, nordlys: Customer, owner_connection: psycopg.Connection
+    ) -> None:
+        owner_connection.execute("UPDATE delivery SET state = 'dead', attempts = 12, last_error = 'TimeoutError'")
+        shown = json.loads(run("delivery", "list", "nordlys", "--json").stdout)
+
+        done = run("delivery", "retry", "nordlys")
+
+        assert [(row["kind"], row["state"], row["last_error"]) for row in shown] == [
+            ("invoice_mail", "dead", "TimeoutError")
+        ]
+        assert done.stdout == "1 put back in line\n"
+        assert json.loads(run("delivery", "list", "nordlys", "--json").stdout)[0]["state"] == "pending"
+
+
+class TestDoctor:
+    def test_a_sound_installation_has_nothing_to_repair(self, run: Run) -> None:
+        with mail_server() as server:
+            done = run("doctor", "--json", SEATBRIDGE__MAIL__SMTP_URL=server.url)
+
+        findings = {finding["check"]: finding["health"] for finding in json.loads(done.stdout)}
+        assert done.exit_code == 0, done.output
+        assert {name for name, health in findings.items() if health == "failed"} == set()
+        assert {name for name, health in findings.items() if health == "warning"} <= {"worker", "port", "connections"}
+        assert {"configuration", "secrets", "database", "schema", "clock", "mail", "public_url"} <= set(findings)
+
+    @pytest.mark.parametrize(
+        ("changed", "check", "repair"),
+        [
+            ({"SEATBRIDGE__SERVER__PORT": "none"}, "configuration", "correct it"),
+            ({"SEATBRIDGE__DATABASE__URL": "postgresql://x@127.0.0.1:1/x"}, "database", "SEATBRIDGE__DATABASE__URL"),
+            ({"SEATBRIDGE__MAIL__SMTP_URL": "smtp://127.0.0.1:1"}, "mail", "SEATBRIDGE__MAIL__SMTP_URL"),
+            ({"SEATBRIDGE__SECRETS__KEYS": "", "SEATBRIDGE__SECRETS__KEYS_FILE": "none"}, "secrets", "generate"),
+            ({"SEATBRIDGE__SERVER__PUBLIC_URL": "http://127.0.0.1:9"}, "public_url", "end it with :8080"),
+        ],
+    )
+    def test_what_fails_is_named_with_its_repair(
+        self, run: Run, changed: dict[str, str], check: str, repair: str
+    ) -> None:
+        done = run("doctor", "--json", **changed)
+
+        failed = [finding for finding in json.loads(done.stdout) if finding["health"] == "failed"]
+        assert (done.exit_code, [finding["check"] for finding in failed]) == (1, [check])
+        assert repair in failed[0]["repair"]
+
+    def test_a_role_that_could_bypass_the_fence_fails(self, run: Run, owner_url: URL) -> None:
+        done = run("doctor", SEATBRIDGE__DATABASE__URL=owner_url.render_as_string(hide_password=False))
+
+        assert (done.exit_code, "could bypass row-level security" in done.stdout) == (1, True)
+
+    def test_a_key_file_that_others_can_read_fails(self, run: Run, tmp_path: Path) -> None:
+        file = tmp_path / "keys"
+        file.write_text(KEY)
+        file.chmod(0o644)
+
+        done = run("doctor", SEATBRIDGE__SECRETS__KEYS="", SEATBRIDGE__SECRETS__KEYS_FILE=str(file))
+
+        assert (done.exit_code, f"chmod 600 {file}" in done.stdout) == (1, True), done.output
+
+    def test_a_worker_that_is_heard_of_is_counted(self, run: Run, owner_connection: psycopg.Connection) -> None:
+        owner_connection.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now())")
+
+        findings = json.loads(run("doctor", "--json").stdout)
+
+        assert next(finding["found"] for finding in findings if finding["check"] == "worker") == "1 at work"
+
+
+class TestDatabase:
+    def test_upgrading_what_is_newest_says_so(self, run: Run, owner_url: URL) -> None:
+        owner = owner_url.render_as_string(hide_password=False)
+
+        done = run("db", "upgrade", SEATBRIDGE__DATABASE__OWNER_URL=owner)
+
+        assert (done.exit_code, done.stdout) == (0, "The schema is at 0001\n"), done.output
+
+    def test_a_generated_key_is_one_that_the_service_takes(self, run: Run) -> None:
+        key = run("secrets", "generate").stdout.strip()
+
+        assert run("org", "list", SEATBRIDGE__SECRETS__KEYS=key).exit_code == 0
+        assert key != run("secrets", "generate").stdout.strip()
