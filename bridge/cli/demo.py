@@ -32,9 +32,8 @@ def demo(context: click.Context, *, headless: bool, port: int, keep: bool) -> No
     Everything is made anew and runs on this machine alone: an embedded PostgreSQL, the service on 127.0.0.1, the
     identity providers on localhost. Then the console opens, signed in; Ctrl-C ends it all.
     """
+    from bridge.cli.tour.ground import prepare_ground
     from bridge.cli.tour.narration import Narrator
-    from bridge.cli.tour.stage import set_stage
-    from bridge.cli.tour.story import tell
     from bridge.observability import configure_logging
 
     configure_logging(level="error", as_json=False)
@@ -44,13 +43,18 @@ def demo(context: click.Context, *, headless: bool, port: int, keep: bool) -> No
     narrator.console.print("[bold]Seatbridge demo[/]\n")
     status = 0
     try:
-        with _terminated_like_interrupted(), set_stage(folder, narrator, port=port, keep=keep) as stage:
-            tell(stage, narrator)
-            narrator.verdict()
-            status = FAILED if narrator.failures else 0
-            if not headless:
-                _invite(stage, narrator)
-                threading.Event().wait()
+        with _terminated_like_interrupted(), prepare_ground(folder, narrator, port=port, keep=keep) as ground:
+            # Loaded while the service starts, which takes its own time.
+            from bridge.cli.tour.stage import set_stage
+            from bridge.cli.tour.story import tell
+
+            with set_stage(ground, narrator) as stage:
+                tell(stage, narrator)
+                narrator.verdict()
+                status = FAILED if narrator.failures else 0
+                if not headless:
+                    _invite(stage, narrator)
+                    threading.Event().wait()
     except KeyboardInterrupt:
         status = status if not headless else INTERRUPTED
         narrator.console.print("\nEverything is stopped.")
@@ -60,9 +64,9 @@ def demo(context: click.Context, *, headless: bool, port: int, keep: bool) -> No
 
 
 def demo_folder() -> Path:
-    """Return where the demo keeps its files: in the checkout's ``.dev``, else in the user's cache."""
+    """Return where the demo keeps its files: in the checkout's ``.dev`` when run there, else in the user's cache."""
     root = Path(__file__).resolve().parents[2]
-    if (root / "pyproject.toml").is_file() and os.access(root, os.W_OK):
+    if (root / "pyproject.toml").is_file() and Path.cwd().resolve().is_relative_to(root):
         return root / ".dev" / "demo"
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "seatbridge" / "demo"

@@ -44,7 +44,7 @@ class Exchange:
             return ""
         operations = self.request.get("Operations")
         if isinstance(operations, Sequence):
-            return ", ".join(f"{one['op']} {one.get('path', 'attributes')}" for one in operations)
+            return ", ".join(f"{one['op']} {_last_name(one.get('path', 'attributes'))}" for one in operations)
         return str(self.request.get("userName") or self.request.get("displayName", ""))
 
     def as_text(self) -> str:
@@ -136,6 +136,11 @@ class Wire:
         self.requests += 1
         self.exchanges.append(exchange)
         return exchange
+
+
+def _last_name(path: str) -> str:
+    """Return an attribute's path without the name of its schema."""
+    return path.rpartition(":")[2] if path.startswith("urn:") else path
 
 
 def _pause_seconds(answer: httpx.Response) -> float:

@@ -35,6 +35,6 @@ def rest_of_year(start: date, day: date) -> Fraction:
     return (Fraction(12 - begun - 1) + Fraction(length - day.day + 1, length)) / 12
 
 
-def money(minor_units: int, currency: str) -> str:
-    """Write an amount the way the tour does: "EUR 1,234.50"."""
-    return f"{currency} {minor_units / 100:,.2f}"
+def money(minor_units: int) -> str:
+    """Write an amount of euros: "€1,234.50"."""
+    return f"€{minor_units / 100:,.2f}"

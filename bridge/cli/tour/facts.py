@@ -24,10 +24,10 @@ class PersonSeat:
     because: str
 
     @property
-    def row(self) -> tuple[str, str, str]:
-        """The person as a row of a table."""
-        line = "" if self.waiting_for is None else ", waits"
-        return self.name, f"{(self.tier or 'no seat').title() if self.tier else 'No seat'}{line}", self.because
+    def seat(self) -> str:
+        """The seat in two words."""
+        held = "No seat" if self.tier is None else self.tier.title()
+        return held if self.waiting_for is None else f"{held}, waits"
 
 
 @dataclass(frozen=True, slots=True)
