@@ -1,4 +1,4 @@
-"""The composition root: settings, database, runtime and every edge, put together for ``gunicorn "wsgi:create_app()"``."""
+"""The composition root: settings, database, runtime and every edge, for ``gunicorn "wsgi:create_app()"``."""
 
 import atexit
 from contextlib import ExitStack

@@ -1,7 +1,7 @@
 """Browsers for tests: an app over the test's runtime, and clients that are signed in through a real link."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -33,9 +33,9 @@ class Browser:
 
     def get(self, path: str, **options: object) -> "Page":
         """Open a page."""
-        return self._page(self.client.get(path, **options))  # type: ignore[arg-type] # passed through to werkzeug
+        return self._page(self.client.get(path, **options))
 
-    def post(self, path: str, data: dict[str, object] | None = None) -> "Page":
+    def post(self, path: str, data: Mapping[str, object] | None = None) -> "Page":
         """Send a form."""
         if not self._csrf:
             self.get("/sign-in")
@@ -88,12 +88,8 @@ def push_group(customer: Customer, name: str, members: list[Member]) -> None:
         create_group(unit, customer.connection_id, GroupDraft(name), [str(member.id) for member in members])
 
 
-
-
 def add_to_group(customer: Customer, name: str, member: Member) -> None:
     """Push one membership."""
     with customer.unit(customer.directory) as unit:
-        group = unit.session.scalars(
-            select(Group).where(Group.org_id == unit.org_id, Group.display_name == name)
-        ).one()
+        group = unit.session.scalars(select(Group).where(Group.org_id == unit.org_id, Group.display_name == name)).one()
         change_members(unit, group, add=[str(member.id)])

@@ -1,4 +1,4 @@
-"""The console in a browser: every page in every look is accessible, and the two changes that cost go by their preview."""
+"""The console in a browser: every page in every look is accessible; what costs goes by its preview."""
 
 import os
 from pathlib import Path

@@ -73,8 +73,8 @@ def draw_flows(moves: MovesPreview, ladder: TierLadder) -> Flows:
     after = {tier: sum(n for (_, goal), n in moves.summary.items() if goal == tier) for tier in shown}
     left, right = _stack(shown, now, unit), _stack(shown, after, unit)
     posts = [
-        *(_post(LEFT, left[tier], now[tier] * unit, ladder, tier, now[tier]) for tier in shown),
-        *(_post(RIGHT, right[tier], after[tier] * unit, ladder, tier, after[tier]) for tier in shown),
+        *(_post(ladder, tier, x=LEFT, y=left[tier], height=now[tier] * unit, people=now[tier]) for tier in shown),
+        *(_post(ladder, tier, x=RIGHT, y=right[tier], height=after[tier] * unit, people=after[tier]) for tier in shown),
     ]
     bands: list[Band] = []
     rows: list[tuple[str, str, int]] = []
@@ -108,7 +108,7 @@ def _stack(shown: list[str | None], people: dict[str | None, int], unit: float) 
     return places
 
 
-def _post(x: float, y: float, height: float, ladder: TierLadder, tier: str | None, people: int) -> Post:
+def _post(ladder: TierLadder, tier: str | None, *, x: float, y: float, height: float, people: int) -> Post:
     look = "un" if tier is None else "prem" if len(ladder) > 1 and tier == ladder.keys[0] else "std"
     height = max(height, SMALLEST)
     return Post(x, y, height, look, _name(ladder, tier), people, height >= _ROOM_FOR_TWO_LINES)

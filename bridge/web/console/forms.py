@@ -48,7 +48,9 @@ class RuleForm:
 
     def to_document(self) -> dict[str, Any]:
         """Return the rule as the mapping document has it."""
-        rule: dict[str, Any] = {GROUP: self.value} if self.about == GROUP else {"attribute": self.about, "equals": self.value}
+        rule: dict[str, Any] = (
+            {GROUP: self.value} if self.about == GROUP else {"attribute": self.about, "equals": self.value}
+        )
         for name in ("key", "tier", "on_exhausted", "role"):
             if value := getattr(self, name):
                 rule[name] = value

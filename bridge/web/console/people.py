@@ -124,5 +124,3 @@ def _parse_person() -> PersonDraft:
     name = request.form.get("name", "").strip()
     document = {"displayName": name or email, "emails": [{"value": email, "primary": True}]}
     return PersonDraft(user_name=email, document=document)
-
-
