@@ -36,7 +36,11 @@ def org() -> None:
 @click.option("--tax-rate", default="0", show_default=True, help="0.25 for 25 %.")
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name; periods keep its wall clock.")
 @click.option("--locale", type=click.Choice(["en", "fr", "nl", "sv"]), default="en", show_default=True)
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day of the first period (default: now).")
+@click.option(
+    "--start",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day of the first period (default: now); every period since is billed.",
+)
 @click.option("--auto-renew/--no-auto-renew", default=True, help="Whether the plan renews by itself.")
 @click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts.")
 @click.option("--owner-name", default="", help="Default: the address.")

@@ -76,13 +76,13 @@ def list_connections(unit: Unit) -> Sequence[Connection]:
 
 
 def find_connection(unit: Unit, name_or_id: str) -> Connection:
-    """Return a connection by its name or id.
+    """Return a connection by its name (without case) or id.
 
     Raises:
         NotFoundError: There is none.
     """
     for connection in list_connections(unit):
-        if name_or_id in (str(connection.id), connection.name):
+        if name_or_id == str(connection.id) or name_or_id.casefold() == connection.name.casefold():
             return connection
     raise NotFoundError("connection", name_or_id)
 
