@@ -43,7 +43,7 @@ def demo(context: click.Context, *, headless: bool, port: int, keep: bool) -> No
     narrator.console.print("[bold]Seatbridge demo[/]\n")
     status = 0
     try:
-        with _terminated_like_interrupted(), prepare_ground(folder, narrator, port=port, keep=keep) as ground:
+        with _interruptible(), prepare_ground(folder, narrator, port=port, keep=keep) as ground:
             # Loaded while the service starts, which takes its own time.
             from bridge.cli.tour.stage import set_stage
             from bridge.cli.tour.story import tell
@@ -73,17 +73,18 @@ def demo_folder() -> Path:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Answer TERM like Ctrl-C: everything is taken down in order."""
+def _interruptible() -> Iterator[None]:
+    """Let TERM end everything in order as Ctrl-C does, and Ctrl-C too where a shell has it ignored."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _invite(stage: "Stage", narrator: "Narrator") -> None:

@@ -115,7 +115,9 @@ def regroup(slug: str, person_id: str) -> ResponseReturnValue:
             else:
                 company.directory.part(person_id, group.name)
         names = ", ".join(company.directory.groups_of(person_id)) or "no group"
-        company.notice = f"{person.display_name} is in {names} now. {_pushed(company)}"
+        company.notice = (
+            f"{person.display_name} is in {names} now. {_pushed(company)} {_seat_of(company, person)}".rstrip()
+        )
     return redirect(url_for(".directory", slug=slug), 303)
 
 
@@ -184,6 +186,15 @@ def _pushed(company: Company) -> str:
         return _summary(company.push())
     except httpx.HTTPError as problem:
         return f"The product could not be told: {problem}."
+
+
+def _seat_of(company: Company, person: Person) -> str:
+    """Say what seat the product gives somebody now; nothing while it does not answer."""
+    seat = (ask_seats(company) or {}).get(person.user_name)
+    if seat is None:
+        return ""
+    held = f"has {seat.tier.title()}" if seat.tier else "has no seat"
+    return f"{person.display_name} {held}{' and waits in line' if seat.state == 'waiting' else ''}."
 
 
 def _summary(report: PushReport) -> str:

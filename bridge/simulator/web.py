@@ -1,5 +1,6 @@
 """The simulated identity provider as a web site: choose who you are, hire people, see what goes over the wire."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from bridge.simulator.company import Company
 from bridge.simulator.dialects import Dialect
 from bridge.simulator.pages import COMPANIES, HIRED_AT_ONCE, PRODUCT_URL, origin_of, pages
 
+_IDENTIFIER: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OWN_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -25,10 +27,15 @@ def create_site(companies: Mapping[str, Company], product_url: str) -> Flask:
     site.extensions[COMPANIES] = companies
     site.jinja_env.trim_blocks = site.jinja_env.lstrip_blocks = True
     site.jinja_env.globals.update(product_url=product_url, dialects=tuple(Dialect), hired_at_once=HIRED_AT_ONCE)
+    site.jinja_env.filters["short"] = _shorten_identifiers
     site.before_request(_refuse_strangers)
     site.after_request(_add_headers)
     site.register_blueprint(pages)
     return site
+
+
+def _shorten_identifiers(path: str) -> str:
+    return _IDENTIFIER.sub(lambda found: f"{found[0][:8]}…", path)
 
 
 def _refuse_strangers() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import LiteralString
 
+import click
 import psycopg
 import yaml
 from psycopg import sql
@@ -21,6 +22,7 @@ from bridge.cli.tour.narration import Narrator
 from bridge.cli.tour.service import free_port, running, wait_until_ready, web_command, worker_command
 from bridge.config.keys import KEYS_FILE_NAME, ensure_keys_file
 from bridge.store.embedded import EmbeddedPostgres
+from bridge.store.embedded_files import try_lock
 
 CONFIG_FILE = "config.yaml"
 LOG_FILE = "service.log"
@@ -68,6 +70,7 @@ def prepare_ground(folder: Path, narrator: Narrator, *, port: int, keep: bool) -
         keep: Whether the database stays afterwards.
     """
     with ExitStack() as stack:
+        stack.enter_context(_alone(folder))
         with narrator.step("PostgreSQL") as notes:
             server = EmbeddedPostgres(folder / "postgres")
             stack.enter_context(server.service_lock())
@@ -87,6 +90,24 @@ def prepare_ground(folder: Path, narrator: Narrator, *, port: int, keep: bool) -
         log.unlink(missing_ok=True)
         web = stack.enter_context(running(web_command(int(url.rpartition(":")[2])), environment, log))
         yield Ground(url, config_file, database_url, log, environment, web)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that a second tour does not take the database from under the first.
+
+    Raises:
+        click.ClickException: A tour is running.
+    """
+    lock = try_lock(folder / "demo.lock", wait_seconds=0)
+    if lock is None:
+        raise click.ClickException(
+            "The demo is running already: go to the terminal it runs in, or stop it there first."
+        )
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _make_database(server: EmbeddedPostgres) -> bool:
