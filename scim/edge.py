@@ -9,6 +9,7 @@ from scim2_models import ForbiddenException
 from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from scim2_server.routing import Operation
 
 from bridge.domain.actors import SYSTEM, Actor, ActorKind
 from bridge.observability import bound_ids, current_request_id, request_id_from
@@ -74,7 +75,10 @@ def _serve(runtime: Runtime, service: BridgeService, org: str, path: str) -> Sci
         actor = Actor(ActorKind.DIRECTORY, principal.connection_id)
         try:
             with runtime.unit(principal.org_id, actor) as unit:
-                storage = MemberStorage(unit, principal.connection_id, service.provider, writing=writing)
+                several = operation is Operation.bulk
+                storage = MemberStorage(
+                    unit, principal.connection_id, service.provider, writing=writing, several=several
+                )
                 return BridgeHandler(service, storage).handle(sent)
         except UnknownShapeException:
             _tell_owners(runtime, principal)

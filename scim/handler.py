@@ -214,7 +214,7 @@ class BridgeHandler(ScimHandler):
         return resource_type, target.resource_id or "", parameters
 
     def _is_large(self, stored: Stored) -> bool:
-        return isinstance(stored, StoredGroup) and self.storage.count_members(stored.group) > MAX_MEMBERS_SHOWN
+        return isinstance(stored, StoredGroup) and self.storage.has_more_members(stored.group, MAX_MEMBERS_SHOWN)
 
     def _shown(self, resource_type: ResourceType, resource_id: str, parameters: ResponseParameters[Any]) -> Stored:
         """Read a resource again after a change, as the answer shows it."""

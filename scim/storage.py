@@ -51,25 +51,35 @@ class MemberStorage(ScimStorage):
         unit: The unit; the caller commits it.
         connection_id: The directory.
         provider: Its models are what resources are given as.
-        writing: Whether operations change something: each is then a step that fails alone, and the organization is
-            locked, so that what an operation reads is what it changes (no false 412 between parallel pushes).
+        writing: Whether operations change something: the organization is then locked first, so that what an operation
+            reads is what it changes (no false 412 between parallel pushes).
+        several: Whether the request has several operations, of which each fails alone (Bulk).
     """
 
     supports_cursors = True
 
     def __init__(
-        self, unit: Unit, connection_id: ConnectionId, provider: ScimProvider, *, writing: bool = True
+        self,
+        unit: Unit,
+        connection_id: ConnectionId,
+        provider: ScimProvider,
+        *,
+        writing: bool = True,
+        several: bool = True,
     ) -> None:
-        self.unit, self.connection_id, self.provider, self.writing = unit, connection_id, provider, writing
+        self.unit, self.connection_id, self.provider = unit, connection_id, provider
+        self.writing, self.several = writing, several
 
     @contextmanager
     def operation(self) -> Iterator[None]:
         """Enclose one operation."""
-        if not self.writing:
-            yield
+        if self.writing and self.several:
+            with self.unit.savepoint():
+                yield
             return
-        with self.unit.savepoint():
-            yield
+        if self.writing:
+            self.unit.lock()
+        yield
 
     # What the library calls.
 
@@ -228,10 +238,15 @@ class MemberStorage(ScimStorage):
         )
         return [str(member_id) for member_id in self.unit.session.scalars(chosen)]
 
-    def count_members(self, group: Group) -> int:
-        """Count the members of a group."""
-        counted = select(func.count()).where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id)
-        return self.unit.session.scalar(counted) or 0
+    def has_more_members(self, group: Group, than: int) -> bool:
+        """Tell whether a group has more members than a number, looking at no more than that."""
+        some = (
+            select(GroupMember.member_id)
+            .where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id)
+            .limit(than + 1)
+            .subquery()
+        )
+        return (self.unit.session.scalar(select(func.count()).select_from(some)) or 0) > than
 
     def resource(self, resource_type: ResourceType, stored: Stored) -> Resource[Any]:
         """Return a stored resource as the library's model."""
