@@ -13,7 +13,7 @@ COMMANDS = {
     "demo": Entry("bridge.cli.demo:demo", "Take a narrated tour with a simulated identity provider."),
     "doctor": Entry("bridge.cli.doctor:doctor", "Look for everything that would not work, each with its repair."),
     "check": Entry("bridge.cli.databases:check", "Count held seats again in every organization."),
-    "db": Entry("bridge.cli.databases:db", "The database: upgrade, check."),
+    "db": Entry("bridge.cli.databases:db", "The database: upgrade, check, backup, restore."),
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),

@@ -190,6 +190,36 @@ def link(org: str, name: str, email: str, *, name_id: str) -> None:
     click.echo(f"{member.display_name} signs in as {name_id}")
 
 
+@connection.command("sign-ins")
+@org_argument
+@name_argument
+@json_option
+def sign_ins(org: str, name: str, *, as_json: bool) -> None:
+    """List how the newest sign-ins ended: the reason of a refusal, in words, by the request id people are shown."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import find_connection, list_sign_ins
+
+    with open_organization(org) as (_, unit):
+        rows = [
+            {
+                "at": event.at,
+                "outcome": event.outcome,
+                "reason": event.reason,
+                "detail": event.detail,
+                "request_id": event.request_id,
+            }
+            for event in list_sign_ins(unit, find_connection(unit, name).id)
+        ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(
+            ("when", "outcome", "reason", "in words", "request"),
+            [tuple(row.values()) for row in rows],
+            empty="Nobody has signed in by it yet",
+        )
+
+
 def _addresses(public_url: str, unit: "Unit", found: "Connection") -> dict[str, object]:
     slug = unit.organization().slug
     sso = f"{public_url}/sso/saml/{slug}/{found.id}"

@@ -1,19 +1,24 @@
 """``seatbridge db ...`` and ``seatbridge check``."""
 
-from typing import TYPE_CHECKING
+import os
+import subprocess
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from bridge.cli.lazy import REFUSED
 from bridge.cli.showing import json_option, print_facts, print_json, print_table
+from bridge.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from bridge.config import Settings
     from bridge.runtime import Runtime
 
 
 @click.group()
 def db() -> None:
-    """The database: upgrade, check."""
+    """The database: upgrade, check, backup, restore."""
 
 
 @db.command()
@@ -34,6 +39,73 @@ def upgrade() -> None:
         with database(settings):  # migrates on its way
             revision = schema.newest_revision()
     click.echo(f"The schema is at {revision}")
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(file: Path) -> None:
+    """Write the embedded database into a new FILE, consistently and while it is at work.
+
+    Keep the key file elsewhere: together they read everything.
+    """
+    from bridge.cli.opening import read_settings
+    from bridge.runtime import EMBEDDED_DATABASE, database
+    from bridge.store.embedded import EmbeddedPostgres
+
+    settings = read_settings()
+    server = EmbeddedPostgres(_embedded_path(settings))
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InvalidInputError("file", f"{file} cannot be created ({error.strerror})") from None
+    with os.fdopen(descriptor, "wb") as output, database(settings):
+        _run_program("pg_dump", "--format=custom", f"--dbname={server.dsn(EMBEDDED_DATABASE)}", output=output)
+    click.echo(f"{file}: {file.stat().st_size} bytes")
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--yes", is_flag=True, help="Replace what is there without being asked.")
+def restore(file: Path, *, yes: bool) -> None:
+    """Replace the embedded database by what `db backup` wrote, all or nothing; the service must be stopped."""
+    from bridge.cli.opening import read_settings
+    from bridge.runtime import EMBEDDED_DATABASE, database
+    from bridge.store.embedded import EmbeddedPostgres
+
+    settings = read_settings()
+    server = EmbeddedPostgres(_embedded_path(settings))
+    if not yes:
+        click.confirm(f"Replace everything in {server.path}?", abort=True)
+    with server.service_lock():
+        options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error")
+        with database(settings):
+            _run_program("pg_restore", *options, f"--dbname={server.dsn(EMBEDDED_DATABASE)}", str(file))
+        with database(settings):  # an older back-up is migrated
+            pass
+    click.echo(f"Restored {file}; `seatbridge check` counts again")
+
+
+def _embedded_path(settings: "Settings") -> Path:
+    """Return the embedded database's folder.
+
+    Raises:
+        InvalidInputError: The database is the operator's own, and so are its back-ups.
+    """
+    if settings.database.url is not None:
+        problem = "is your own PostgreSQL: back it up by its own tools, as a role that sees every row (a superuser)"
+        raise InvalidInputError("database.url", problem)
+    return settings.database.embedded_path
+
+
+def _run_program(name: str, *arguments: str, output: "IO[bytes] | None" = None) -> None:
+    """Run one of PostgreSQL's own programs; raise InvalidInputError with what it said when it fails."""
+    from bridge.store.embedded_files import programs
+
+    done = subprocess.run(  # noqa: S603 (a program of the wheel)
+        [programs() / name, *arguments], check=False, stdout=output, stderr=subprocess.PIPE, text=False
+    )
+    if done.returncode != 0:
+        raise InvalidInputError("file", done.stderr.decode(errors="replace").strip())
 
 
 @db.command("check")

@@ -162,8 +162,9 @@ class DatabaseSettings(_Section):
 class SecretSettings(_Section):
     """The keys that encrypt stored credentials and sign sessions; every other secret is derived from them.
 
-    The first key encrypts, all of them decrypt: to rotate, put a new key in front, run `seatbridge keys
-    rotate`, remove the old one. `seatbridge secrets generate` prints a new key. With the embedded database a
+    The first key encrypts and signs, all of them decrypt and verify: to rotate, put a new key in front and keep
+    the old one, which the audit entries of its time are verified with. `seatbridge secrets generate` prints a
+    new key. With the embedded database a
     key file is created beside the data when neither is set; with an external database the service does not
     start without one.
     """

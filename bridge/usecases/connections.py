@@ -14,7 +14,7 @@ from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, NotFoundError, TokenLimitError, UniquenessError
 from bridge.store.directory import get_connection, get_member
 from bridge.store.journal import record
-from bridge.store.models import Connection, Domain, Identity, IdpCertificate, ScimToken, SignInLink
+from bridge.store.models import Connection, Domain, Identity, IdpCertificate, ScimToken, SignInEvent, SignInLink
 from bridge.store.unit import Unit
 
 #: Enough for the old and the new one while an administrator moves over.
@@ -283,6 +283,16 @@ def verify_domain(unit: Unit, name: str, *, proof: Sequence[str] | None = None) 
         unit, "domain.verified", subject_kind="domain", subject_id=name, reason=domain.verified_by, touches_seats=False
     )
     return domain
+
+
+def list_sign_ins(unit: Unit, connection_id: ConnectionId, limit: int = 50) -> Sequence[SignInEvent]:
+    """Return how the newest sign-ins of a connection ended, refused ones with their reason, newest first."""
+    return unit.session.scalars(
+        select(SignInEvent)
+        .where(SignInEvent.org_id == unit.org_id, SignInEvent.connection_id == connection_id)
+        .order_by(SignInEvent.at.desc(), SignInEvent.id)
+        .limit(limit)
+    ).all()
 
 
 def list_domains(unit: Unit) -> Sequence[Domain]:

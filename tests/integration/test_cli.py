@@ -30,9 +30,10 @@ from bridge.billing import BuiltinPayments
 from bridge.cli import main
 from bridge.cli.commands import COMMANDS
 from bridge.config import Settings
+from bridge.domain.identifiers import new_id
 from bridge.runtime import build_runtime
 from bridge.simulator.saml import SimulatedIdp
-from bridge.store.models import Connection
+from bridge.store.models import Connection, SignInEvent
 from bridge.usecases.connections import list_connections
 from tests.conftest import KEY
 from tests.factories import Customer, create_customer
@@ -383,6 +384,27 @@ class TestConnections:
 
         assert (too_early.exit_code, done.exit_code) == (1, 0), done.output
         assert done.stdout == "Olga Owner signs in as 00u1\n"
+
+    def test_a_refused_sign_in_is_listed_with_its_reason(self, run: Run, nordlys: Customer) -> None:
+        with nordlys.unit() as unit:
+            unit.session.add(
+                SignInEvent(
+                    org_id=unit.org_id,
+                    id=new_id(),
+                    at=unit.at,
+                    connection_id=nordlys.connection_id,
+                    member_id=None,
+                    outcome="refused",
+                    reason="audience",
+                    detail="The assertion is for another service",
+                    request_id="req-12345678",
+                )
+            )
+
+        (row,) = json.loads(run("connection", "sign-ins", "nordlys", "okta", "--json").stdout)
+
+        assert (row["outcome"], row["reason"], row["request_id"]) == ("refused", "audience", "req-12345678")
+        assert "The assertion is for another service" in run("connection", "sign-ins", "nordlys", "Okta").stdout
 
 
 class TestDomains:

@@ -224,6 +224,25 @@ def test_the_embedded_database_serves_without_any_setting_and_keeps_its_data(tmp
     assert "nordlys" in listed.stdout
 
 
+def test_a_back_up_of_the_embedded_database_is_restored_elsewhere(tmp_path: Path) -> None:
+    here, there = ({"SEATBRIDGE__DATABASE__EMBEDDED_PATH": str(tmp_path / name)} for name in ("here", "there"))
+    file = tmp_path / "seatbridge.dump"
+    facts = ("--name", "Nordlys", "--tier", "premium=1@10.00", "--owner-email", "olga@nordlys.test")
+    run_seatbridge("org", "create", "nordlys", *facts, environment=here)
+
+    written = run_seatbridge("db", "backup", str(file), environment=here)
+    twice = run_seatbridge("db", "backup", str(file), environment=here)
+    restored = run_seatbridge("db", "restore", str(file), "--yes", environment=there)
+
+    shown = run_seatbridge("seats", "show", "nordlys", environment=there)
+    checked = run_seatbridge("doctor", environment=there)
+    assert (written.returncode, twice.returncode) == (0, 1), written.stderr
+    assert file.stat().st_mode & 0o077 == 0
+    assert restored.returncode == 0, restored.stderr
+    assert "Premium" in shown.stdout
+    assert "cannot bypass row-level security" in checked.stdout
+
+
 def test_a_database_that_the_service_cannot_work_on_is_refused_with_the_repair(site: Site, owner_url: URL) -> None:
     superuser = owner_url.render_as_string(hide_password=False)
 
