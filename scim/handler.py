@@ -75,6 +75,18 @@ class BridgeHandler(ScimHandler):
                 stored = self._shown(resource_type, resource_id, parameters)
                 return self.service.answer(request.base_url, resource_type, stored, parameters)
 
+    def delete(self, request: ScimRequest) -> ScimResponse:
+        """Remove a person or group (RFC 7644 §3.6): 204, or 200 with an owner, whom no directory can remove."""
+        with self.service.provider:
+            resource_type, resource_id, parameters = self._begin(request, Operation.delete)
+            with self.storage.operation():
+                stored = self.storage.read(resource_type, resource_id, related=False)
+                self.service.read_conditions(request).check(stored.version, "DELETE")
+                if self.storage.remove(stored):
+                    return self.service.deletion_response()
+                stored = self._shown(resource_type, resource_id, parameters)
+                return self.service.answer(request.base_url, resource_type, stored, parameters)
+
     def search(self, request: ScimRequest) -> ScimResponse:
         """Search with GET (RFC 7644 §3.4.2)."""
         return self._search(request, Operation.search)
@@ -123,7 +135,7 @@ class BridgeHandler(ScimHandler):
         """Remove a person or group."""
         stored = self.storage.read(resource_type, resource_id, related=False)
         conditions.check(stored.version, "DELETE")
-        self.storage.delete(resource_type, resource_id)
+        self.storage.remove(stored)
 
     def replace_stored(
         self,

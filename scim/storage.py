@@ -125,19 +125,7 @@ class MemberStorage(ScimStorage):
         self.unit.lock()
         stored = self.read(resource_type, resource_id, related=False)
         self._expect(stored, expected_version)
-        if isinstance(stored, StoredGroup):
-            remove_group(self.unit, stored.group)
-            return
-        left = select(GroupMember.group_id).where(
-            GroupMember.org_id == self.unit.org_id, GroupMember.member_id == stored.member.id
-        )
-        group_ids = self.unit.session.scalars(left).all()
-        if remove_member(self.unit, stored.member) and group_ids:
-            self.unit.session.execute(
-                update(Group)
-                .where(Group.org_id == self.unit.org_id, Group.id.in_(group_ids))
-                .values(version=Group.version + 1, modified_at=self.unit.at)
-            )
+        self.remove(stored)
 
     # What the handler calls besides: rows instead of models, memberships instead of whole groups.
 
@@ -192,6 +180,24 @@ class MemberStorage(ScimStorage):
             group = create_group(self.unit, self.connection_id, group_draft(resource))
             self.change_members(group, add=values, touch=False)
         return self.read(resource_type, str(group.id))
+
+    def remove(self, stored: Stored) -> bool:
+        """Remove a person or group; tell whether it is gone, for an owner stays."""
+        if isinstance(stored, StoredGroup):
+            remove_group(self.unit, stored.group)
+            return True
+        left = select(GroupMember.group_id).where(
+            GroupMember.org_id == self.unit.org_id, GroupMember.member_id == stored.member.id
+        )
+        group_ids = self.unit.session.scalars(left).all()
+        removed = remove_member(self.unit, stored.member)
+        if removed and group_ids:
+            self.unit.session.execute(
+                update(Group)
+                .where(Group.org_id == self.unit.org_id, Group.id.in_(group_ids))
+                .values(version=Group.version + 1, modified_at=self.unit.at)
+            )
+        return removed
 
     def write_person(self, member: Member, resource: Resource[Any]) -> None:
         """Write the whole new state of a person."""

@@ -338,6 +338,48 @@ def test_an_unknown_shape_of_members_is_told_to_the_owners(customer: Customer, c
         assert unit.session.scalars(select(Alert.code)).all() == ["unreadable_push"]
 
 
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ("DELETE", None),
+        ("PUT", {"schemas": [USER], "userName": "boss@corp.test", "active": False}),
+        ("PATCH", {"Operations": [{"op": "replace", "path": "active", "value": False}]}),
+        ("PATCH", {"Operations": [{"op": "replace", "path": "userName", "value": "nobody@corp.test"}]}),
+    ],
+)
+def test_t11_a_directory_can_neither_remove_nor_turn_off_nor_rename_an_owner(
+    customer: Customer, client: ScimClient, method: str, body: Any
+) -> None:
+    boss = client.create_user("boss@corp.test")
+    with customer.unit() as unit:
+        unit.session.get_one(Member, (customer.org_id, UUID(boss))).role = "owner"
+
+    answer = client.send(method, f"/Users/{boss}", body)
+
+    shown = answer.get_json(force=True)
+    assert answer.status_code == 200
+    assert (shown["id"], shown["userName"], shown["active"]) == (boss, "boss@corp.test", True)
+    with customer.unit() as unit:
+        assert unit.session.scalars(select(Alert.code)).all() == ["owner_protected"]
+
+
+@pytest.mark.parametrize("way", ["alone", "in bulk"])
+def test_t12_a_person_who_is_here_by_hand_is_not_taken_over(customer: Customer, client: ScimClient, way: str) -> None:
+    body = {"schemas": [USER], "userName": f"owner@{customer.slug}.test"}
+
+    if way == "in bulk":
+        step = {"method": "POST", "path": "/Users", "bulkId": "1", "data": body}
+        answer = client.post("/Bulk", {"Operations": [step]}).get_json(force=True)["Operations"][0]["response"]
+    else:
+        answer = client.post("/Users", body).get_json(force=True)
+
+    assert (answer["status"], answer["scimType"]) == ("409", "uniqueness")
+    with customer.unit() as unit:
+        assert unit.session.scalars(select(Alert.code)).all() == ["adoption_refused"]
+        owner = unit.session.get_one(Member, (customer.org_id, customer.owner_id))
+        assert owner.connection_id != customer.connection_id
+
+
 def test_a_put_that_leaves_active_out_revives_nobody(client: ScimClient) -> None:
     person = client.create_user("a@corp.test", externalId="a1", active=False)
 
