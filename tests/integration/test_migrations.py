@@ -2,16 +2,17 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from psycopg import sql
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
@@ -23,7 +24,7 @@ from bridge.store.database import build_engine, check_database
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.schema import MIGRATION_LOCK, newest_revision, upgrade
 from tests.postgres import drop_database
-from tests.processes import eventually
+from tests.processes import ROOT, eventually
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -163,41 +164,24 @@ def test_a_schema_of_another_version_is_refused_with_the_command_that_helps(
     engine.dispose()
 
 
-def test_an_owner_who_is_no_superuser_can_migrate(postgres_server: EmbeddedPostgres, empty_url: URL) -> None:
-    """The deployment page's two roles, on a cluster that has the product's roles from elsewhere or not."""
-    suffix = uuid.uuid4().hex[:12]
-    owner, service = f"own_{suffix}", f"svc_{suffix}"
-    with connect(empty_url) as connection:
-        for role, attributes in ((owner, "LOGIN CREATEROLE"), (service, "LOGIN")):
-            connection.execute(sql.SQL("CREATE ROLE {} " + attributes).format(sql.Identifier(role)))
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
-                sql.Identifier(str(empty_url.database)), sql.Identifier(owner)
-            )
-        )
-        # What creating them itself would have given this owner.
-        for role in ("seatbridge_app", "seatbridge_gate"):
-            connection.execute(
-                sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(sql.Identifier(role), sql.Identifier(owner))
-            )
-    try:
-        upgrade(empty_url.set(username=owner), empty_url.set(username=service))
+def test_the_roles_of_the_deployment_page_suffice_on_a_cluster_of_its_own(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "deploy-with-postgresql.md").read_text()
+    (statements,) = re.findall(r"^```sql\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    with EmbeddedPostgres(tmp_path / "pg", durable=False) as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            for statement in filter(None, map(str.strip, statements.split(";"))):
+                admin.execute(statement)
+        owner = make_url(server.url("seatbridge", "seatbridge_owner"))
+        service = make_url(server.url("seatbridge", "seatbridge"))
+
+        first, again = upgrade(owner, service), upgrade(owner, service)
+
         engine = build_engine(
-            empty_url.set(username=service),
-            pool_size=1,
-            pool_overflow=0,
-            statement_timeout_seconds=5,
-            lock_timeout_seconds=5,
+            service, pool_size=1, pool_overflow=0, statement_timeout_seconds=5, lock_timeout_seconds=5
         )
         check_database(engine)
         with engine.connect() as connection:
-            visible = connection.scalar(text("SELECT count(*) FROM list_organizations()"))
+            organizations = connection.scalar(text("SELECT count(*) FROM list_organizations()"))
         engine.dispose()
-    finally:
-        drop_database(postgres_server, str(empty_url.database))
-        with psycopg.connect(postgres_server.dsn(), autocommit=True) as admin:
-            for role in (service, owner):
-                admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
-                admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
-    assert visible == 0
+    assert (first, again, organizations) == (newest_revision(), newest_revision(), 0)

@@ -224,6 +224,30 @@ def test_the_embedded_database_serves_without_any_setting_and_keeps_its_data(tmp
     assert "nordlys" in listed.stdout
 
 
+def test_x5_a_crash_of_the_embedded_database_is_over_within_ten_seconds(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {
+        "SEATBRIDGE__DATABASE__EMBEDDED_PATH": str(tmp_path / "pg"),
+        "SEATBRIDGE__SERVER__PORT": str(port),
+        "SEATBRIDGE__SERVER__PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "SEATBRIDGE__SERVER__WORKERS": "1",
+        "SEATBRIDGE__JOBS__SWEEP_SECONDS": "0.5",
+    }
+    site = Site(port, environment, tmp_path)
+    with site.serve() as product:
+        worker = child(product, "worker")
+        for process in psutil.Process(product.process.pid).children(recursive=True):
+            if process.name().startswith("postgres"):
+                process.kill()
+        serves_again = eventually(site.answers, within_seconds=10)
+        facts = ("--name", "Nordlys", "--tier", "premium=1@10.00", "--owner-email", "olga@nordlys.test")
+        created = run_seatbridge("org", "create", "nordlys", *facts, environment=environment)
+        delivers = eventually(lambda: "delivery.done" in product.text, within_seconds=20)
+        same_worker = is_alive(worker)
+
+    assert (serves_again, created.returncode, delivers, same_worker) == (True, 0, True, True), product.text
+
+
 def test_a_back_up_of_the_embedded_database_is_restored_elsewhere(tmp_path: Path) -> None:
     here, there = ({"SEATBRIDGE__DATABASE__EMBEDDED_PATH": str(tmp_path / name)} for name in ("here", "there"))
     file = tmp_path / "seatbridge.dump"
