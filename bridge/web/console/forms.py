@@ -1,5 +1,6 @@
 """Reading forms and addresses: text in, typed values out, refusals named by their field."""
 
+import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from mappings.documents import MAX_RULES, SCHEMA
 
 GROUP = "group"
 _LONGEST_NUMBER = 9
+_LONGEST_ADDRESS = 254
+_MAIL_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def identifier(kind: str, text: str) -> uuid.UUID:
@@ -32,6 +35,14 @@ def whole_number(text: str | None, field: str, *, default: int = 0) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_NUMBER):
         raise InvalidInputError(field, "must be a whole number")
     return int(cleaned)
+
+
+def mail_address(text: str | None, field: str) -> str:
+    """Read one mail address; only its shape is checked."""
+    address = (text or "").strip()
+    if not _MAIL_ADDRESS.fullmatch(address) or len(address) > _LONGEST_ADDRESS:
+        raise InvalidInputError(field, "must be one address such as name@example.com")
+    return address
 
 
 @dataclass(frozen=True, slots=True)

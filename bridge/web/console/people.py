@@ -15,7 +15,7 @@ from bridge.usecases.people_by_hand import (
 )
 from bridge.usecases.provision_member import PersonDraft, add_member
 from bridge.usecases.seats import read_seats
-from bridge.web.console.forms import identifier, whole_number
+from bridge.web.console.forms import identifier, mail_address, whole_number
 from bridge.web.credentials import signed_in
 from bridge.web.rendering import render, see_other
 from bridge.web.session import Visit, current_runtime, live_sessions
@@ -120,7 +120,7 @@ def _parse_filter() -> PeopleFilter:
 
 
 def _parse_person() -> PersonDraft:
-    email = request.form.get("email", "").strip()
+    email = mail_address(request.form.get("email"), "e-mail")
     name = request.form.get("name", "").strip()
     document = {"displayName": name or email, "emails": [{"value": email, "primary": True}]}
     return PersonDraft(user_name=email, document=document)
