@@ -17,7 +17,7 @@ from scim2_models import (
     UniquenessException,
 )
 from sqlalchemy import exc as database
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from bridge import errors as bridge
 
@@ -108,6 +108,8 @@ def refusal_of(exception: Exception) -> Refusal:
         return _of_bridge(exception)
     if isinstance(exception, RequestEntityTooLarge):
         return Refusal(413, None, "The body is larger than this endpoint accepts")
+    if isinstance(exception, HTTPException) and exception.code is not None and exception.code < BUG.status:
+        return Refusal(exception.code, None, "The request could not be read")
     if isinstance(exception, database.SQLAlchemyError | psycopg.Error):
         return _of_database(exception)
     return BUG

@@ -6,8 +6,6 @@ Python when they were stored (``comparison``); nothing is a pattern, so nothing 
 """
 
 import base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -30,11 +28,8 @@ from scim2_server.utils import parametrize
 from sqlalchemy import (
     Boolean,
     ColumnElement,
-    Integer,
     SQLColumnExpression,
-    Text,
     and_,
-    case,
     cast,
     collate,
     exists,
@@ -48,72 +43,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
-from bridge.domain.documents import ENTERPRISE
 from bridge.domain.identifiers import parse_id
 from bridge.store.base import Instant
-from bridge.store.models import Decision, Group, GroupMember, Member
-from scim.resources import GROUP, POLICY, SEAT, USER
-
-Condition = ColumnElement[bool]
-Part = Callable[[str], "Scalar"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One value in SQL: its expression, and how it compares.
-
-    ``identifier`` marks a column of our ids: it equals the one written form of an id, by its index. ``native`` is a
-    truth that is a column; in documents it is the text ``true`` or ``false``.
-    """
-
-    expression: SQLColumnExpression[Any]
-    identifier: bool = False
-    kind: type = str
-    native: bool = False
-
-    @property
-    def text(self) -> SQLColumnExpression[Any]:
-        """The value as text, compared by code points."""
-        return cast(self.expression, Text) if self.identifier else self.expression
-
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """The entries of a multi-valued attribute: ``any`` asks whether one of them satisfies a condition."""
-
-    any: Callable[[Callable[[Part], Condition]], Condition]
-
-
-class Attributes:
-    """Where the attributes of people, or of groups, are in the database.
-
-    Args:
-        entity: Member or Group.
-    """
-
-    def __init__(self, entity: type[Member] | type[Group]) -> None:
-        self.entity = entity
-        self.scalars: Mapping[str, Scalar] = _of_people() if entity is Member else _of_groups()
-
-    def scalar(self, steps: tuple[str, ...], *, exact: bool, kind: type) -> Scalar:
-        """Return a single value by its names, as ``(urn, "manager", "value")``."""
-        known = self.scalars.get(".".join(steps))
-        if known is not None:
-            return known
-        if steps[0] == "meta":
-            raise InvalidFilterException(detail=f"{'.'.join(steps)} cannot be filtered")
-        source = self.entity.document if exact or kind is bool else self.entity.comparison
-        return Scalar(source[steps].astext, kind=kind)
-
-    def entries(self, steps: tuple[str, ...]) -> Entries:
-        """Return the entries of a multi-valued attribute."""
-        if self.entity is Member and steps == ("groups",):
-            return Entries(_any_group)
-        if self.entity is Group and steps == ("members",):
-            return Entries(_any_member)
-        if steps == ("schemas",):
-            raise InvalidFilterException(detail="schemas cannot be filtered")
-        return Entries(lambda condition: _any_entry(self.entity, steps, condition))
+from scim.attributes import Attributes, Condition, Part, Scalar, member_parts
+from scim.resources import GROUP, POLICY, USER
 
 
 class Translator(FilterVisitor[Condition]):
@@ -388,108 +321,7 @@ def _nested(steps: tuple[str, ...], value: Any) -> Any:
     return value
 
 
-def _any_entry(
-    entity: type[Member] | type[Group], steps: tuple[str, ...], condition: Callable[[Part], Condition]
-) -> Condition:
-    """Ask the entries of a list in the document, each beside its folded twin."""
-    entry = func.jsonb_array_elements(entity.comparison[steps]).table_valued(
-        "value", with_ordinality="number", name="entry"
-    )
-    folded = cast(entry.c.value, JSONB)
-    exact = cast(entity.document[steps].op("->")(cast(entry.c.number - 1, Integer)), JSONB)
-
-    def part(name: str) -> Scalar:
-        if name == "primary":
-            return Scalar(folded[name].astext, kind=bool)
-        return Scalar((exact if _is_exact(steps[-1], name) else folded)[name].astext)
-
-    return exists(select(1).select_from(entry).where(condition(part)))
-
-
-def _is_exact(attribute: str, part: str) -> bool:
-    """Tell whether the part of an entry is compared with its case (RFC 7643 §8.7.1)."""
-    return part == "value" and attribute in {"photos", "x509Certificates"}
-
-
-def _any_group(condition: Callable[[Part], Condition]) -> Condition:
-    """Ask the groups of a person, which are rows."""
-    parts = {
-        "value": Scalar(GroupMember.group_id, identifier=True),
-        "display": Scalar(Group.display_name_key),
-        "type": Scalar(literal("direct")),
-        "$ref": Scalar(func.concat("Groups/", cast(GroupMember.group_id, Text))),
-    }
-    joined = (
-        select(1)
-        .select_from(GroupMember)
-        .join(Group, and_(Group.org_id == GroupMember.org_id, Group.id == GroupMember.group_id))
-    )
-    mine = and_(GroupMember.org_id == Member.org_id, GroupMember.member_id == Member.id)
-    return exists(joined.where(mine, condition(parts.__getitem__)).correlate(Member))
-
-
 def member_condition(model: type[Resource[Any]], val_filter: FilterNode) -> Condition:
     """Return the condition that ``members[...]`` puts on the rows of ``group_member`` joined to ``member``."""
     bound = parametrize(ScimFilter, model)(f"members[{val_filter}]")
-    return _EntryTranslator(bound, AttrPath("members")).within(_member_parts().__getitem__, val_filter)
-
-
-def _member_parts() -> dict[str, Scalar]:
-    return {
-        "value": Scalar(GroupMember.member_id, identifier=True),
-        "display": Scalar(func.lower(Member.display_name)),
-        "type": Scalar(literal("user")),
-        "$ref": Scalar(func.concat("Users/", cast(GroupMember.member_id, Text))),
-    }
-
-
-def _any_member(condition: Callable[[Part], Condition]) -> Condition:
-    """Ask the members of a group, which are rows."""
-    parts = _member_parts()
-    joined = (
-        select(1)
-        .select_from(GroupMember)
-        .join(Member, and_(Member.org_id == GroupMember.org_id, Member.id == GroupMember.member_id))
-    )
-    mine = and_(GroupMember.org_id == Group.org_id, GroupMember.group_id == Group.id)
-    return exists(joined.where(mine, condition(parts.__getitem__)).correlate(Group))
-
-
-def _of_people() -> Mapping[str, Scalar]:
-    reason = (
-        select(Decision.reason)
-        .where(Decision.org_id == Member.org_id, Decision.id == Member.decision_id)
-        .correlate(Member)
-        .scalar_subquery()
-    )
-    state = case(
-        (Member.tier.is_not(None), "assigned"), (Member.waiting_for.is_not(None), "waiting"), else_="unassigned"
-    )
-    return {
-        "id": Scalar(Member.id, identifier=True),
-        "userName": Scalar(Member.user_name_key),
-        "externalId": Scalar(Member.external_id),
-        "active": Scalar(Member.active, kind=bool, native=True),
-        "meta.resourceType": Scalar(literal("User")),
-        "meta.created": Scalar(Member.created_at, kind=datetime),
-        "meta.lastModified": Scalar(Member.modified_at, kind=datetime),
-        f"{SEAT}.tier": Scalar(Member.tier),
-        f"{SEAT}.state": Scalar(state),
-        f"{SEAT}.reason": Scalar(reason),
-        f"{ENTERPRISE}.manager.value": Scalar(Member.document[(ENTERPRISE, "manager", "value")].astext),
-    }
-
-
-def _of_groups() -> Mapping[str, Scalar]:
-    return {
-        "id": Scalar(Group.id, identifier=True),
-        "displayName": Scalar(Group.display_name_key),
-        "externalId": Scalar(Group.external_id),
-        "meta.resourceType": Scalar(literal("Group")),
-        "meta.created": Scalar(Group.created_at, kind=datetime),
-        "meta.lastModified": Scalar(Group.modified_at, kind=datetime),
-    }
-
-
-PEOPLE = Attributes(Member)
-GROUPS = Attributes(Group)
+    return _EntryTranslator(bound, AttrPath("members")).within(member_parts().__getitem__, val_filter)

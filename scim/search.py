@@ -30,7 +30,8 @@ from sqlalchemy import (
 from bridge.domain.identifiers import ConnectionId
 from bridge.store.base import Instant
 from bridge.store.unit import Unit
-from scim.filters import GROUPS, PEOPLE, Attributes, condition_of, selects_one, sort_key
+from scim.attributes import GROUPS, PEOPLE, Attributes
+from scim.filters import condition_of, selects_one, sort_key
 
 _TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant}
 _SOURCES: Mapping[str, tuple[int, Attributes]] = {"User": (0, PEOPLE), "Group": (1, GROUPS)}

@@ -31,6 +31,7 @@ from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from scim import normalize
 from scim.errors import UnknownShapeException, invalid, refusal_of, sentence
+from scim.expressions import filter_text
 from scim.limits import checked_text, parse_json
 from scim.resources import USER, build_provider, model_of
 from scim.search import Found
@@ -118,7 +119,7 @@ class BridgeService(ScimService):
             of_people = any(resource_type.schema_ == USER for resource_type in resource_types)
             for name, value in payload.items():
                 if name.casefold() == "filter" and isinstance(value, str):
-                    payload[name] = normalize.filter_text(value, of_people=of_people)
+                    payload[name] = filter_text(value, of_people=of_people)
                 elif isinstance(value, str):
                     checked_text(value, 8192, name=name)
         try:

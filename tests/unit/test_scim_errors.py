@@ -10,6 +10,7 @@ from psycopg.errors import UniqueViolation
 from pydantic import BaseModel, ValidationError
 from scim2_models import InvalidValueException, NotFoundException
 from sqlalchemy import exc
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 import bridge
 from bridge.errors import BridgeError, InvalidInputError, UnavailableError, UniquenessError
@@ -51,6 +52,8 @@ def test_every_refusal_of_the_product_is_in_the_table() -> None:
         (exc.ProgrammingError("SELECT secret", {}, psycopg.errors.UndefinedTable("x")), 500, None),
         (exc.InvalidRequestError("bug"), 500, None),
         (KeyError("secret"), 500, None),
+        (ClientDisconnected("secret"), 400, None),
+        (RequestEntityTooLarge("secret"), 413, None),
         (NotFoundException(detail="There is no User '1'"), 404, None),
         (InvalidInputError("userName", "must not be empty"), 400, "invalidValue"),
         (UniquenessError(attribute="userName", value="a", taken_by="1"), 409, "uniqueness"),
