@@ -5,6 +5,9 @@ from sqlalchemy import URL, Engine, create_engine, make_url, text
 from bridge.errors import ConfigurationError
 from bridge.store.schema import newest_revision, present_revision
 
+#: PostgreSQL 15, in the form of server_version_num.
+OLDEST_VERSION = 150_000
+
 
 def driver_url(url: str | URL) -> URL:
     """Name our driver in a URL that says just ``postgresql://``."""
@@ -44,7 +47,7 @@ def check_database(engine: Engine) -> None:
     """
     problems: list[str] = []
     with engine.connect() as connection:
-        if int(connection.scalar(text("SHOW server_version_num")) or 0) < 150000:
+        if int(connection.scalar(text("SHOW server_version_num")) or 0) < OLDEST_VERSION:
             problems.append("database: PostgreSQL 15 or newer is needed")
         role = connection.execute(
             text(

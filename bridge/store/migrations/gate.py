@@ -16,7 +16,9 @@ ENTER_SCIM = (
         JOIN connection c ON c.org_id = t.org_id AND c.id = t.connection_id
         WHERE t.token_hash = hash AND t.revoked_at IS NULL AND t.expires_at > instant AND c.disabled_at IS NULL;
         IF FOUND THEN
-            PERFORM set_config('seatbridge.org', (SELECT t.org_id::text FROM scim_token t WHERE t.token_hash = hash), true);
+            PERFORM set_config(
+                'seatbridge.org', (SELECT t.org_id::text FROM scim_token t WHERE t.token_hash = hash), true
+            );
         END IF;
     END
     """,
@@ -31,7 +33,9 @@ ENTER_SESSION = (
         SELECT s.org_id, s.id, s.member_id FROM web_session s
         WHERE s.token_hash = hash AND s.ended_at IS NULL AND s.expires_at > instant;
         IF FOUND THEN
-            PERFORM set_config('seatbridge.org', (SELECT s.org_id::text FROM web_session s WHERE s.token_hash = hash), true);
+            PERFORM set_config(
+                'seatbridge.org', (SELECT s.org_id::text FROM web_session s WHERE s.token_hash = hash), true
+            );
         END IF;
     END
     """,
