@@ -1,6 +1,7 @@
 """``seatbridge demo``."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bridge.cli.tour.stage import Stage
 
 PORT = 8080
+_SOMEBODY = "nordlys bram.devries@nordlys.example"
 FAILED = 1
 INTERRUPTED = 130
 
@@ -59,7 +61,7 @@ def demo(context: click.Context, *, headless: bool, port: int, keep: bool) -> No
         status = status if not headless else INTERRUPTED
         narrator.console.print("\nEverything is stopped.")
     if keep:
-        narrator.console.print(f"The data is there: seatbridge --config {folder / 'config.yaml'} org list")
+        narrator.console.print(f"The data is there: {_command_line(folder / 'config.yaml')} org list", soft_wrap=True)
     context.exit(status)
 
 
@@ -96,12 +98,25 @@ def _invite(stage: "Stage", narrator: "Narrator") -> None:
         role = stage.customers[slug].role
         console.print(f"  {role.name:<18} [dim]{role.plan}[/]\n  {link}\n", soft_wrap=True)
     console.print(f"  [dim]Hire, regroup and sign people in as their identity provider:[/]\n  {stage.idp_url}/\n")
-    console.print(f"  [dim]Or at the command line: seatbridge --config {stage.config_file} explain ...[/]\n")
+    console.print("  [dim]Ask at the command line, in another terminal:[/]")
+    console.print(f"  {_command_line(stage.config_file)} explain {_SOMEBODY}\n", soft_wrap=True)
     console.print("Ctrl-C stops everything.", soft_wrap=True)
     if _has_display():
         import webbrowser
 
         webbrowser.open(next(iter(links.values())))
+
+
+def _command_line(config_file: Path) -> str:
+    """Return how the product is called here with the demo's configuration, to be copied."""
+    program = shutil.which("seatbridge")
+    return f"{'seatbridge' if program is None else shown(Path(program))} --config {shown(config_file)}"
+
+
+def shown(path: Path) -> str:
+    """Return a path as people would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _has_display() -> bool:

@@ -23,8 +23,8 @@ def simulate() -> None:
 @click.option(
     "--as",
     "dialect",
-    type=click.Choice(list(Dialect)),
-    default=Dialect.OKTA,
+    type=click.Choice([str(one) for one in Dialect]),
+    default=str(Dialect.OKTA),
     show_default=True,
     help="Whose requests to send.",
 )
@@ -43,7 +43,7 @@ def simulate() -> None:
 @click.pass_context
 def push_command(
     context: click.Context,
-    dialect: Dialect,
+    dialect: str,
     *,
     users: int,
     domain: str,

@@ -4,7 +4,9 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from bridge.simulator.directory import Directory, DirectoryGroup, Person
@@ -14,6 +16,10 @@ USER_SCHEMA: Final = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP_SCHEMA: Final = "urn:ietf:params:scim:schemas:core:2.0:Group"
 ENTERPRISE_SCHEMA: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PATCH_SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+
+class _TokenRefused(Exception):  # noqa: N818 (ends a round; nothing went wrong here)
+    """The product takes no request with this token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,8 @@ class ProvisioningClient(ABC):
         started, before = time.perf_counter(), self.wire.requests
         self._counts.clear()
         self._refused.clear()
-        self.begin()
-        for person in list(directory.people.values()):
-            self._synchronize_person(person)
-        for group in list(directory.groups.values()):
-            self._synchronize_group(group)
-        self.finish(directory)
+        with suppress(_TokenRefused):
+            self._synchronize(directory)
         number = self.wire.requests - before
         kept = list(self.wire.exchanges)
         return PushReport(
@@ -81,6 +83,14 @@ class ProvisioningClient(ABC):
             exchanges=tuple(kept[-number:] if number else ()),
             seconds=time.perf_counter() - started,
         )
+
+    def _synchronize(self, directory: Directory) -> None:
+        self.begin()
+        for person in list(directory.people.values()):
+            self._synchronize_person(person)
+        for group in list(directory.groups.values()):
+            self._synchronize_group(group)
+        self.finish(directory)
 
     def begin(self) -> None:  # noqa: B027 (a hook: most dialects begin with nothing)
         """Send what the dialect sends before a round."""
@@ -130,10 +140,12 @@ class ProvisioningClient(ABC):
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str | int] | None = None,
     ) -> Exchange:
-        """Send one request and keep what was refused."""
+        """Send one request and keep what was refused; a refused token ends the round, as it does at every provider."""
         exchange = self.wire.send(method, path, body, query)
         if not exchange.accepted:
             self._refused.append(exchange)
+        if exchange.status == HTTPStatus.UNAUTHORIZED:
+            raise _TokenRefused
         return exchange
 
     def patch(self, path: str, *operations: Mapping[str, Any]) -> Exchange:

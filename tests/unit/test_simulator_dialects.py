@@ -296,6 +296,16 @@ def test_a_refused_person_is_reported_and_left_out_of_the_group() -> None:
     assert [member["display"] for member in group["members"]] == ["ben.dahl@acme.example"]
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_refused_token_ends_the_round(dialect: Dialect) -> None:
+    refusal = httpx.Response(401, json={"detail": "A valid credential is needed"})
+    client = speaking(dialect, Product(refuse={"GET": [refusal]}))
+
+    report = client.synchronize(company())
+
+    assert (report.requests, [exchange.status for exchange in report.refused]) == (1, [401])
+
+
 def test_a_client_that_is_asked_to_wait_tries_again() -> None:
     product = Product(refuse={"POST": [httpx.Response(429, headers={"Retry-After": "0"})]})
     okta = speaking(Dialect.OKTA, product)
