@@ -127,6 +127,7 @@ def _gunicorn(settings: "Settings", listener: socket.socket) -> list[str]:
         "timeout": REQUEST_SECONDS,
         "graceful-timeout": GRACEFUL_SECONDS,
         "keep-alive": 5,
+        "limit-request-line": 8190,  # filters travel in addresses
         "log-level": "warning",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
