@@ -14,6 +14,7 @@ KEPT: Final = 1000
 """Exchanges that are kept, newest last; the counts go on."""
 
 _TRIES = 4
+_LONG_VALUE = 20
 _LONGEST_PAUSE_SECONDS = 5.0
 _ASKED_TO_WAIT = (429, 503)
 
@@ -44,7 +45,7 @@ class Exchange:
             return ""
         operations = self.request.get("Operations")
         if isinstance(operations, Sequence):
-            return ", ".join(f"{one['op']} {_last_name(one.get('path', 'attributes'))}" for one in operations)
+            return ", ".join(_said(operation) for operation in operations)
         return str(self.request.get("userName") or self.request.get("displayName", ""))
 
     def as_text(self) -> str:
@@ -138,9 +139,12 @@ class Wire:
         return exchange
 
 
-def _last_name(path: str) -> str:
-    """Return an attribute's path without the name of its schema."""
-    return path.rpartition(":")[2] if path.startswith("urn:") else path
+def _said(operation: Mapping[str, Any]) -> str:
+    """Return an operation in a few words, its path without the name of a schema; a long value is left out."""
+    path, value = str(operation.get("path", "attributes")), operation.get("value")
+    name = path.rpartition(":")[2] if path.startswith("urn:") else path
+    shown = f" {json.dumps(value)}" if isinstance(value, str) and len(value) < _LONG_VALUE else ""
+    return f"{operation['op']} {name}{shown}"
 
 
 def _pause_seconds(answer: httpx.Response) -> float:

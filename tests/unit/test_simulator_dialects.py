@@ -219,6 +219,7 @@ def test_entra_writes_booleans_as_text() -> None:
 
     assert operations(off.exchanges[1]) == [{"op": "Replace", "path": "active", "value": "False"}]
     assert operations(on.exchanges[1]) == [{"op": "Replace", "path": "active", "value": "True"}]
+    assert off.exchanges[1].about == 'Replace active "False"'
     assert (off.deactivated, on.deactivated, on.updated) == (1, 0, 1)
 
 

@@ -87,3 +87,16 @@ def test_a_check_that_fails_is_named_at_the_end() -> None:
     assert narrator.failures == ["4 of 4 are in use: expected {'premium': 4}, got {'premium': 3}"]
     assert "✓ nobody [waits]" in printed.getvalue()
     assert "1 of 2 checks failed:" in printed.getvalue()
+
+
+def test_a_chapter_that_breaks_is_a_failure_with_its_place() -> None:
+    narrator = Narrator(Console(file=StringIO()))
+    narrator.chapter("Somebody signs in")
+
+    with pytest.raises(LookupError) as caught:
+        raise LookupError("no form for /apply")
+    narrator.broke(caught.value)
+
+    (failure,) = narrator.failures
+    assert failure.startswith("chapter 1 stopped: LookupError: no form for /apply (")
+    assert "test_tour.py:" in failure

@@ -2,6 +2,7 @@
 
 import re
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,6 +90,13 @@ class Narrator:
 
     def _print(self, content: RenderableType) -> None:
         self.console.print(Padding(content, _INDENT, expand=False))
+
+    def broke(self, error: Exception) -> None:
+        """Say that a chapter ended in the middle, and where."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        words = f"chapter {self._chapters} stopped: {type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        self.failures.append(words)
+        self._print(f"[bold red]✗[/] {escape(words)}")
 
     def verdict(self) -> None:
         """Sum up: everything held and how long it took, or what did not."""

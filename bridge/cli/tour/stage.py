@@ -1,5 +1,6 @@
 """The stage of the tour: three customers taken in, with their identity providers."""
 
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -58,6 +59,11 @@ class Stage:
     config_file: Path
     runtime: Runtime
     customers: Mapping[str, Customer] = field(repr=False)
+    processes: Mapping[str, "subprocess.Popen[bytes]"] = field(repr=False)
+
+    def ended(self) -> list[str]:
+        """Return the names of the service's processes that run no more."""
+        return [name for name, process in self.processes.items() if process.poll() is not None]
 
     @contextmanager
     def unit(self, customer: Customer) -> Iterator[Unit]:
@@ -86,9 +92,9 @@ def set_stage(ground: Ground, narrator: Narrator) -> Iterator[Stage]:
             companies = {slug: customer.company for slug, customer in customers.items()}
             stack.enter_context(serving(site, companies, ground.url))
             ground.wait_until_ready()
-            stack.enter_context(ground.worker())
+            worker = stack.enter_context(ground.worker())
         narrator.note("identity", f"{idp_url} (simulated: SCIM and SAML)")
-        yield Stage(ground.url, idp_url, ground.config_file, runtime, customers)
+        yield Stage(ground.url, idp_url, ground.config_file, runtime, customers, {"web": ground.web, "worker": worker})
 
 
 def _take_in(runtime: Runtime, role: Role, url: str, idp_url: str) -> Customer:
