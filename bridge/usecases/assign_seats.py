@@ -102,7 +102,7 @@ def settle_seat(
     groups = sorted({group.display_name for group in groups_of(unit, member.id)} | set(extra_groups))
     facts = PersonFacts(groups=frozenset(groups), attributes=mappable_attributes(member.document))
     entitlement = resolve(facts, placement.mapping_set, placement.ladder)
-    _apply_role(unit, member, entitlement)
+    apply_access(unit, member, entitlement)
     holding = holding_of(member)
     wanted = wish(entitlement, holding, occasion, placement.ladder, placement.mapping_set.on_exhausted)
     obtained = take_first_free(unit, wanted.tiers)
@@ -114,7 +114,7 @@ def settle_seat(
     return _settle(unit, member, decision, occasion, groups=groups, entitlement=entitlement, placement=placement)
 
 
-def _apply_role(unit: Unit, member: Member, entitlement: Entitlement) -> None:
+def apply_access(unit: Unit, member: Member, entitlement: Entitlement) -> None:
     """Follow the mappings' role and teams; they can neither make nor unmake an owner (T10, T11)."""
     teams = list(entitlement.teams)
     if teams != member.teams:
@@ -170,7 +170,7 @@ def _settle(
     rule = entitlement.winning if entitlement else None
     entry = record(
         unit,
-        _action(decision),
+        seat_action(decision),
         subject_kind="member",
         subject_id=member.id,
         reason=str(decision.reason),
@@ -205,7 +205,8 @@ def _settle(
     return freed
 
 
-def _action(decision: SeatDecision) -> str:
+def seat_action(decision: SeatDecision) -> str:
+    """Name a decision as the audit does."""
     if decision.moves:
         return "seat.released" if decision.tier is None else "seat.assigned"
     return "seat.waiting" if decision.waiting_for else "seat.confirmed"

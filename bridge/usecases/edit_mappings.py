@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
-
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
 from bridge.errors import (
@@ -20,13 +18,14 @@ from bridge.errors import (
 from bridge.ports import InvoiceReference, SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.journal import record
-from bridge.store.models import MappingVersion, Member, Preview
+from bridge.store.models import MappingVersion, Preview
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.assign_seats import promote_waiting, read_placement, settle_seat
+from bridge.usecases.assign_seats import read_placement
 from bridge.usecases.charges import execute_change
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
+from bridge.usecases.settle_many import settle_many
 from mappings.allocation import Occasion
 from mappings.documents import MappingDocumentError, Problem, RuleChange, difference, from_document, to_document
 from mappings.people import Pool
@@ -174,8 +173,8 @@ def apply_mappings(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy
         body={"rules": len(preview.new.rules), "invoice": invoice.id if invoice else None},
     )
     effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
-    moved = _move_people(unit, effect, preview.ladder)
-    applied = MappingsApplied(version=version, moved=moved, invoice=invoice)
+    settle_many(unit, effect, read_placement(unit), Occasion.REMAPPED)
+    applied = MappingsApplied(version=version, moved=len(effect.moves), invoice=invoice)
     stored.confirmed_at = unit.at
     stored.result = _write_result(applied)
     return applied
@@ -268,25 +267,6 @@ def _usable(unit: Unit, preview_id: uuid.UUID) -> Preview:
     if unit.at >= stored.expires_at:
         raise PreviewExpiredError(stored.expires_at)
     return stored
-
-
-def _move_people(unit: Unit, effect: MovesPreview, ladder: TierLadder) -> int:
-    """Settle everybody the preview touches, in order of their ids, then serve the lines (rule A8)."""
-    touched = {member_id for settlement in effect.settlements for member_id in settlement.member_ids}
-    touched |= {change.member_id for change in effect.access_changes}
-    placement = read_placement(unit)
-    freed: list[str | None] = []
-    if touched:
-        members = unit.session.scalars(
-            select(Member)
-            .where(Member.org_id == unit.org_id, Member.id.in_(touched), Member.active)
-            .order_by(Member.id)
-            .execution_options(populate_existing=True)
-        ).all()
-        freed = [settle_seat(unit, member, Occasion.REMAPPED, placement) for member in members]
-    promote_waiting(unit, [*freed, *ladder.keys])
-    unit.session.flush()
-    return len(effect.moves)
 
 
 def _write_result(applied: MappingsApplied) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from bridge.errors import (
     PreviewExpiredError,
     PreviewStaleError,
 )
-from bridge.store.models import AuditEntry, Invoice, Member
+from bridge.store.journal import verify
+from bridge.store.models import AuditEntry, Delivery, Invoice, Member
 from bridge.store.pools import read_pools
+from bridge.usecases.alerts import open_alerts
 from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.edit_mappings import (
     MappingsApplied,
@@ -29,6 +31,7 @@ from bridge.usecases.edit_mappings import (
     open_preview,
     preview_mappings,
 )
+from bridge.usecases.explain import explain_member
 from bridge.usecases.read_mappings import read_mappings
 from tests.conftest import SettableClock
 from tests.factories import Customer
@@ -152,6 +155,15 @@ def test_every_person_ends_with_exactly_what_the_preview_said(
             apply_mappings(unit, preview.id, acknowledged=False)
 
         assert places(customer) == promised
+        assert used(customer) == held(customer)
+    with customer.unit() as unit:
+        assert verify(unit) is None
+
+
+def held(customer: Customer) -> dict[str, int]:
+    """Count the seats that people hold, by tier."""
+    tiers = [tier for tier, _ in places(customer).values()]
+    return {tier: tiers.count(tier) for tier in ("premium", "standard")}
 
 
 def places(customer: Customer) -> dict[object, tuple[str | None, str | None]]:
@@ -310,6 +322,32 @@ def test_every_mistake_of_a_document_is_named_by_its_place(customer: Customer) -
         problems = mapping_problems(unit, wrong)
 
     assert [problem.path for problem in problems] == ["rules.0.tier", "rules.1.group", "rules.1.role"]
+
+
+def test_everybody_whom_a_change_moves_gets_a_decision_that_says_why(customer: Customer) -> None:
+    people = engineers(customer, 3)
+    apply(customer, rules({"group": "Engineering", "tier": "standard", "teams": ["platform"], "role": "admin"}))
+
+    with customer.unit(customer.owner) as unit:
+        why = explain_member(unit, people[0].id)
+
+    assert why.sentence == "Engineer 0 has Standard because the group Engineering gives Standard."
+    assert why.current is not None
+    assert (why.current.occasion, why.current.groups, why.current.rule_number) == ("remapped", ("Engineering",), 1)
+    assert (why.member.teams, why.member.role, why.member.role_from_mapping) == (["platform"], "admin", True)
+
+
+def test_a_change_that_sends_many_into_a_line_mails_the_owners_once(customer: Customer) -> None:
+    engineers(customer, 6)
+    apply(customer, ENGINEERS_PREMIUM)
+
+    with customer.unit(customer.owner) as unit:
+        alerts = open_alerts(unit)
+        mails = unit.session.scalar(select(func.count()).select_from(Delivery).where(Delivery.kind == "alert_mail"))
+
+    # 2 Premium seats were taken on arrival, so 4 of 6 wait
+    assert [alert.tier for alert in alerts] == ["premium"] * 4
+    assert mails == 1
 
 
 def test_applying_is_in_the_audit_chain(customer: Customer) -> None:
