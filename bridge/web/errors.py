@@ -152,7 +152,9 @@ def _refused(error: errors.BridgeError) -> ResponseReturnValue:
 
 def _sentence(error: errors.BridgeError) -> str:
     text = str(error)
-    return text if text.endswith(".") else f"{text}."
+    if isinstance(error, errors.ForbiddenError):
+        text = text.replace("_", " ")  # roles are codes
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
 
 
 def _csrf_failed(error: CSRFError) -> ResponseReturnValue:

@@ -184,3 +184,11 @@ def verify_domain(customer: Customer, name: str, sso_url: str | None = "https://
                 verified_by="dns",
             )
         )
+
+
+def test_a_role_that_does_not_suffice_is_told_which_ones_do(app: Flask, customer: Customer) -> None:
+    browser = sign_in(app, customer, customer.push("mia@nordlys.test", displayName="Mia").id)
+
+    page = browser.get("/console")
+
+    assert "Opening the console needs one of the roles primary owner, owner, admin; this is member." in page.text

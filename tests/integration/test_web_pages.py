@@ -168,6 +168,7 @@ def test_a_draft_with_mistakes_keeps_what_was_typed_and_names_each(browser: Brow
 
     assert page.status == 422
     assert "Rule 1:" in page.text
+    assert "Rule 1, group: is empty" in page.text
     assert "Rule 2: gives nothing" in page.text
     assert names_of(page.text) == ["", "Support"]
 
