@@ -9,6 +9,8 @@ from urllib.parse import urljoin
 import httpx
 from lxml import html
 
+from bridge.simulator.wire import tls_context
+
 _LONGEST_CHAIN = 10
 
 
@@ -52,6 +54,7 @@ class Browser:
         self._client = httpx.Client(
             base_url=base_url,
             timeout=30,
+            verify=tls_context(base_url),
             headers={"Accept": "text/html"},
             event_hooks={"request": [self._send_cookies], "response": [self._cookies.extract_cookies]},
         )

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from bridge.cli.tour.stage import Customer, Stage
 from bridge.store import journal
 from bridge.store.models import Member, SignInEvent
-from bridge.usecases.explain import explain_member
+from bridge.usecases.people import PeopleFilter, list_people
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.seats import InvoiceView, PoolView, list_invoices, read_seats
 
@@ -40,7 +40,6 @@ class Ledger:
         waiting: How many people are in line.
         miscounted: Pools whose counter is not the number of holders.
         invoices: Oldest first.
-        broken_audit_entry: The first entry of the audit chain that does not fit; None when all do.
     """
 
     pools: Mapping[str, PoolView]
@@ -48,8 +47,6 @@ class Ledger:
     waiting: int
     miscounted: int
     invoices: Sequence[InvoiceView]
-    audit_entries: int
-    broken_audit_entry: int | None
 
     @property
     def used(self) -> dict[str, int]:
@@ -58,17 +55,19 @@ class Ledger:
 
 
 def read_people(stage: Stage, customer: Customer) -> list[PersonSeat]:
-    """Return everybody whom the directory or a sign-in brought, in the order of their arrival."""
+    """Return everybody whom the directory or a sign-in brought: who waits first, in the order of the line."""
     with stage.unit(customer) as unit:
-        members = unit.session.scalars(
-            select(Member)
-            .where(Member.org_id == unit.org_id, Member.active, Member.connection_id == customer.connection_id)
-            .order_by(Member.position)
-        ).all()
         return [
-            PersonSeat(one.display_name, one.tier, one.waiting_for, explain_member(unit, one.id).because)
-            for one in members
+            PersonSeat(row.member.display_name, row.member.tier, row.member.waiting_for, row.because)
+            for row in list_people(unit, PeopleFilter()).rows
+            if row.member.connection_id == customer.connection_id
         ]
+
+
+def read_audit(stage: Stage, customer: Customer) -> tuple[int, int | None]:
+    """Verify the audit chain: how many entries it has, and the first that does not fit (None when all do)."""
+    with stage.unit(customer) as unit:
+        return unit.state().audit_seq, journal.verify(unit)
 
 
 def read_ledger(stage: Stage, customer: Customer) -> Ledger:
@@ -83,8 +82,6 @@ def read_ledger(stage: Stage, customer: Customer) -> Ledger:
             waiting=sum(row.waiting_for is not None for row in members),
             miscounted=len(reconcile_pools(unit)),
             invoices=list_invoices(unit)[::-1],
-            audit_entries=unit.state().audit_seq,
-            broken_audit_entry=journal.verify(unit),
         )
 
 

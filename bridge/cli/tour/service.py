@@ -14,6 +14,7 @@ import click
 import httpx
 
 from bridge.cli import child
+from bridge.simulator.wire import tls_context
 
 THREADS = 8
 _READY_SECONDS = 60.0
@@ -80,7 +81,7 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) ->
         click.ClickException: It ended, or took too long; the message has the end of its log.
     """
     deadline = time.monotonic() + _READY_SECONDS
-    with httpx.Client(timeout=5) as client:
+    with httpx.Client(timeout=5, verify=tls_context(url)) as client:
         while process.poll() is None and time.monotonic() < deadline:
             with suppress(httpx.TransportError):
                 if client.get(f"{url}/readyz").is_success:
