@@ -30,7 +30,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def scim_blueprint(runtime: Runtime) -> Blueprint:
     """Serve SCIM 2.0 at ``/scim/v2/<org>``; every route wants the bearer token of a connection."""
-    service = BridgeService(runtime)
+    writers, readers = (BridgeService(runtime, with_seat=with_seat) for with_seat in (False, True))
     blueprint = Blueprint("scim", __name__, url_prefix="/scim/v2/<org>")
 
     @scim_credential
@@ -38,7 +38,9 @@ def scim_blueprint(runtime: Runtime) -> Blueprint:
         request_id = current_request_id() or request_id_from(request.headers.get("X-Request-Id"))
         with bound_ids(request_id=request_id):
             try:
-                answer = _to_response(_serve(runtime, service, org, path))
+                principal = authenticate(runtime, request.headers.get("Authorization"), org)
+                service = writers if principal.can_write else readers
+                answer = _to_response(_serve(runtime, service, principal, path))
             except Exception as exception:  # noqa: BLE001 (the edge answers everything, by the one table)
                 answer = _refuse(exception)
         answer.headers["X-Request-Id"] = request_id
@@ -56,8 +58,7 @@ def scim_blueprint(runtime: Runtime) -> Blueprint:
     return blueprint
 
 
-def _serve(runtime: Runtime, service: BridgeService, org: str, path: str) -> ScimResponse:
-    principal = authenticate(runtime, request.headers.get("Authorization"), org)
+def _serve(runtime: Runtime, service: BridgeService, principal: ScimPrincipal, path: str) -> ScimResponse:
     with bound_ids(org_id=str(principal.org_id), connection_id=str(principal.connection_id)):
         sent = ScimRequest(
             method="GET" if request.method == "HEAD" else request.method,

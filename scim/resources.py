@@ -78,8 +78,8 @@ _SEAT_SCHEMA = {
 }
 
 
-def published_schemas() -> list[Schema]:
-    """Return the schemas of RFC 7643 as this service really implements them, and its seat extension.
+def published_schemas(*, with_seat: bool) -> list[Schema]:
+    """Return the schemas of RFC 7643 as this service really implements them, and its seat extension if wanted.
 
     ``password`` is not among them: people sign in at their identity provider, and none is ever stored here. ``active``
     is required: everybody is on or off, and nothing can take that away. A member's ``display`` is the person's own
@@ -97,22 +97,21 @@ def published_schemas() -> list[Schema]:
         for part in attribute.sub_attributes or []:
             if part.name == "display":
                 part.mutability, part.returned = Mutability.read_only, Returned.request
-    return [user, group, schemas[ENTERPRISE], Schema.model_validate(_SEAT_SCHEMA)]
+    seat = [Schema.model_validate(_SEAT_SCHEMA)] if with_seat else []
+    return [user, group, schemas[ENTERPRISE], *seat]
 
 
-def published_types() -> list[ResourceType]:
-    """Return the resource types: Users with both extensions, Groups."""
+def published_types(*, with_seat: bool) -> list[ResourceType]:
+    """Return the resource types: Users with their extensions, Groups."""
     types = load_default_resource_types()
-    extension = ResourceType.model_validate(
+    extensions = [ENTERPRISE, SEAT] if with_seat else [ENTERPRISE]
+    users = ResourceType.model_validate(
         {
             **types["User"].model_dump(),
-            "schemaExtensions": [
-                {"schema": ENTERPRISE, "required": False},
-                {"schema": SEAT, "required": False},
-            ],
+            "schemaExtensions": [{"schema": extension, "required": False} for extension in extensions],
         }
     )
-    return [extension, types["Group"]]
+    return [users, types["Group"]]
 
 
 def capabilities(settings: Settings) -> ServiceProviderConfig:
@@ -153,10 +152,19 @@ def capabilities(settings: Settings) -> ServiceProviderConfig:
     )
 
 
-def build_provider(settings: Settings) -> ScimProvider:
-    """Describe the service; made once, for building the models takes a while."""
+def build_provider(settings: Settings, *, with_seat: bool = True) -> ScimProvider:
+    """Describe the service; made once, for building the models takes a while.
+
+    Args:
+        settings: The limits to announce.
+        with_seat: Whether people carry the read-only seat extension. It is for clients that only read: whoever may
+            write would be told of an extension of which nothing can be written.
+    """
     return ScimProvider.from_discovery(
-        published_schemas(), published_types(), config=capabilities(settings), policy=POLICY
+        published_schemas(with_seat=with_seat),
+        published_types(with_seat=with_seat),
+        config=capabilities(settings),
+        policy=POLICY,
     )
 
 

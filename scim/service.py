@@ -57,11 +57,16 @@ _READS = frozenset(
 class BridgeService(ScimService):
     """The library's protocol with our normalizer before its models and stored documents behind its answers.
 
-    One for a process: it keeps no state between requests.
+    It keeps no state between requests.
+
+    Args:
+        runtime: The product.
+        with_seat: Whether people carry the seat extension, which is for clients that only read.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        super().__init__(build_provider(runtime.settings), secret=runtime.secrets.derive("scim-cursor"))
+    def __init__(self, runtime: Runtime, *, with_seat: bool) -> None:
+        provider = build_provider(runtime.settings, with_seat=with_seat)
+        super().__init__(provider, secret=runtime.secrets.derive("scim-cursor"))
         self.max_body_bytes = runtime.settings.scim.max_body_bytes
 
     def max_body_size(self, request: ScimRequest) -> int:

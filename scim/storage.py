@@ -29,7 +29,7 @@ from bridge.usecases.sync_groups import (
     update_group,
 )
 from scim.errors import as_scim
-from scim.resources import model_of
+from scim.resources import SEAT, model_of
 from scim.search import Found, find
 from scim.translate import (
     Stored,
@@ -69,6 +69,7 @@ class MemberStorage(ScimStorage):
     ) -> None:
         self.unit, self.connection_id, self.provider = unit, connection_id, provider
         self.writing, self.several = writing, several
+        self.shows_seat = any(schema.id == SEAT for schema in provider.schemas)
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -280,7 +281,7 @@ class MemberStorage(ScimStorage):
             .execution_options(populate_existing=True)
         )
         for member, reason in self.unit.session.execute(people):
-            yield StoredPerson(member, groups.get(member.id, []), reason)
+            yield StoredPerson(member, groups.get(member.id, []), reason, self.shows_seat)
 
     def _load_groups(self, ids: Sequence[Any], related: bool) -> Iterator[StoredGroup]:  # noqa: FBT001 (private)
         members: dict[GroupId, list[tuple[MemberId, str]]] = {}

@@ -25,11 +25,12 @@ _OWN_FIELDS = ("schemas", "id", "meta", "userName", "externalId", "active", "gro
 
 @dataclass(frozen=True, slots=True)
 class StoredPerson:
-    """A person with what is computed: the groups (id and name) and why the seat is as it is."""
+    """A person with what is computed: the groups (id and name) and, for who may see it, why the seat is as it is."""
 
     member: Member
     groups: Sequence[tuple[GroupId, str]]
     reason: str | None
+    shows_seat: bool = True
 
     @property
     def version(self) -> str:
@@ -73,9 +74,6 @@ def to_resource(stored: Stored, model: type[Resource[Any]]) -> Resource[Any]:
     A stored value the model cannot hold (written by another way in) is left out: one odd record must not fail a list.
     """
     document = to_json(stored)
-    if SEAT not in model.model_fields and not _declares(model, SEAT):
-        document.pop(SEAT, None)
-        document["schemas"] = [schema for schema in document["schemas"] if schema != SEAT]
     try:
         return model.model_validate(document, scim_policy=POLICY)
     except ValidationError as error:
@@ -144,10 +142,6 @@ def member_values(resource: Resource[Any]) -> list[str] | None:
     return [entry.value for entry in listed if entry is not None and entry.value]
 
 
-def _declares(model: type[Resource[Any]], urn: str) -> bool:
-    return any(str(schema).casefold() == urn.casefold() for schema in model.get_extension_models())
-
-
 def _document(resource: Resource[Any]) -> dict[str, Any]:
     dumped: dict[str, Any] = _pruned(resource.model_dump())
     return dumped
@@ -203,8 +197,9 @@ def _person_json(stored: StoredPerson, base_url: str | None) -> dict[str, Any]:
             }
             for group_id, name in stored.groups
         ]
-    document["schemas"].append(SEAT)
-    document[SEAT] = _seat(member, stored.reason)
+    if stored.shows_seat:
+        document["schemas"].append(SEAT)
+        document[SEAT] = _seat(member, stored.reason)
     document["meta"] = _meta(stored, base_url)
     return document
 

@@ -26,6 +26,12 @@ def client(customer: Customer) -> ScimClient:
 
 
 @pytest.fixture
+def reader(customer: Customer) -> ScimClient:
+    """A client that only reads."""
+    return ScimClient(make_app(customer), customer.slug, make_token(customer, can_write=False))
+
+
+@pytest.fixture
 def rival(make_customer: Callable[..., Customer]) -> Customer:
     return make_customer(slug="rival")
 
@@ -208,14 +214,30 @@ def test_the_seat_is_shown_and_provisioning_never_fails_for_want_of_one(
     with customer.unit() as unit:
         free = sum(pool.total - pool.used for pool in unit.session.scalars(select(SeatPool)))
 
-    seats = [
-        client.post("/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"}).get_json(force=True)[SEAT]
+    reader = ScimClient(make_app(customer), customer.slug, make_token(customer, can_write=False))
+
+    pushed = [
+        client.post("/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"}).get_json(force=True)
         for number in range(2)
     ]
 
+    seats = [reader.get(f"/Users/{person['id']}").get_json(force=True)[SEAT] for person in pushed]
     assert [seat["state"] for seat in seats] == (["assigned", "waiting"] if free else ["waiting", "waiting"])
-    found = client.get(f'/Users?filter={SEAT}:state eq "waiting"').get_json(force=True)
+    found = reader.get(f'/Users?filter={SEAT}:state eq "waiting"').get_json(force=True)
     assert found["totalResults"] == 2 - free
+
+
+def test_the_seat_is_for_clients_that_only_read(client: ScimClient, reader: ScimClient) -> None:
+    person = client.post("/Users", {"schemas": [USER], "userName": "ann@corp.test"}).get_json(force=True)
+
+    published = {
+        name: {schema["id"] for schema in who.get("/Schemas").get_json(force=True)["Resources"]}
+        for name, who in (("writer", client), ("reader", reader))
+    }
+
+    assert SEAT not in person
+    assert SEAT in reader.get(f"/Users/{person['id']}").get_json(force=True)
+    assert (SEAT in published["writer"], SEAT in published["reader"]) == (False, True)
 
 
 def test_post_honours_attributes(client: ScimClient) -> None:
