@@ -49,6 +49,13 @@ def home(visit: Visit) -> Response:
     return see_other(url_for(target))
 
 
+@pages.get("/docs/provisioning")
+@public
+def provisioning_help() -> Response:
+    """Say what an identity provider needs to push; ServiceProviderConfig leads here (RFC 7643 §5)."""
+    return render("provisioning_help.html", base_url=current_runtime().settings.server.public_url)
+
+
 @pages.get("/sign-in")
 @public
 def sign_in() -> Response:
