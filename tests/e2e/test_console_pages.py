@@ -20,6 +20,13 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
     for name, path in paths_of(site, page):
         page.goto(f"{site.url}{path}")
         problems += problems_of(page, name)
+    for name, act in (
+        ("seat-preview", preview_a_seat),
+        ("mappings-problems", break_a_draft),
+        ("sign-in-unknown", be_unknown),
+    ):
+        act(site, page)
+        problems += problems_of(page, name)
 
     assert not problems, "\n".join(problems)
 
@@ -45,6 +52,29 @@ def paths_of(site: Site, page: Page) -> list[tuple[str, str]]:
         ("not-found", "/console/nothing-here"),
         ("sign-in", "/sign-in"),
     ]
+
+
+def preview_a_seat(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/people?state=waiting")
+    page.get_by_role("link", name="Bram de Vries").first.click()
+    page.get_by_label("Seat", exact=True).select_option("premium")
+    page.get_by_role("button", name="Preview the change").click()
+    expect(page.get_by_role("button", name="Buy 1 seat")).to_be_visible()
+
+
+def break_a_draft(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/mappings/edit")
+    page.get_by_role("button", name="Add rule").click()
+    expect(page.get_by_label("Rule 3: seat")).to_be_visible()
+    page.get_by_role("button", name="Preview", exact=True).last.click()
+    expect(page.get_by_role("alert")).to_contain_text("Rule 3, group: is empty")
+
+
+def be_unknown(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/sign-in")
+    page.get_by_label("Work e-mail").fill("somebody@nowhere.example")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("alert")).to_contain_text("No company signs in here")
 
 
 def problems_of(page: Page, name: str) -> list[str]:
