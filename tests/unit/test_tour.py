@@ -14,6 +14,7 @@ from bridge.cli.tour import ground
 from bridge.cli.tour.arithmetic import money, rest_of_year, rounded, whole_period, with_tax
 from bridge.cli.tour.cast import ATELIER, CAST, NORDLYS
 from bridge.cli.tour.narration import Narrator
+from bridge.cli.tour.service import listen
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +75,13 @@ def test_the_demo_keeps_its_files_in_the_checkout_only_when_run_there(
 
     assert inside == ROOT / ".dev" / "demo"
     assert outside == tmp_path / "cache" / "seatbridge" / "demo"
+
+
+def test_a_port_that_is_taken_is_left_alone() -> None:
+    with listen(0) as first, listen(first.getsockname()[1]) as second:
+        ports = {first.getsockname()[1], second.getsockname()[1]}
+
+    assert len(ports) == 2
 
 
 def test_a_check_that_fails_is_named_at_the_end() -> None:

@@ -19,7 +19,7 @@ from psycopg import sql
 
 import bridge
 from bridge.cli.tour.narration import Narrator
-from bridge.cli.tour.service import free_port, running, wait_until_ready, web_command, worker_command
+from bridge.cli.tour.service import listen, running, wait_until_ready, web_command, worker_command
 from bridge.config.keys import KEYS_FILE_NAME, ensure_keys_file
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.embedded_files import try_lock
@@ -81,14 +81,16 @@ def prepare_ground(folder: Path, narrator: Narrator, *, port: int, keep: bool) -
             notes.append("copied from an empty one" if _make_database(server) else "migrated, then copied")
             if not keep:
                 stack.callback(_drop, server, DATABASE)
-        url = f"http://127.0.0.1:{free_port(port)}"
+        listener = stack.enter_context(listen(port))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config_file = _write_config(folder, server, url)
         ensure_keys_file(server.path / KEYS_FILE_NAME)
         database_url = server.url(DATABASE, ROLE)
         environment = _environment(config_file, database_url, server.path / KEYS_FILE_NAME)
         log = folder / LOG_FILE
         log.unlink(missing_ok=True)
-        web = stack.enter_context(running(web_command(int(url.rpartition(":")[2])), environment, log))
+        web = stack.enter_context(running(web_command(listener), environment, log, keeps=(listener.fileno(),)))
+        listener.close()  # the service has its own copy
         yield Ground(url, config_file, database_url, log, environment, web)
 
 

@@ -20,25 +20,32 @@ THREADS = 8
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _POLL_SECONDS = 0.03
+_BACKLOG = 128
 _TAIL_LINES = 15
 
 
-def free_port(wanted: int, *, host: str = "127.0.0.1") -> int:
-    """Return the wanted port where nobody listens on it, else a free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                probe.bind((host, port))
-                chosen: int = probe.getsockname()[1]
-                return chosen
-    raise click.ClickException(f"No port of {host} is free")
+def listen(wanted: int, *, host: str = "127.0.0.1") -> socket.socket:
+    """Listen on the wanted port where it is free, else on another one.
+
+    The socket is handed to the service, so that nobody else can take the port in between.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, wanted))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if wanted == 0:
+            raise click.ClickException(f"No port of {host} is free: {error.strerror}") from error
+        return listen(0, host=host)
+    return listener
 
 
-def web_command(port: int) -> list[str]:
+def web_command(listener: socket.socket) -> list[str]:
     """Return the command line of the web process."""
     options = {
-        "bind": f"127.0.0.1:{port}",
+        "bind": f"fd://{listener.fileno()}",
         "workers": 1,
         "worker-class": "gthread",
         "threads": THREADS,
@@ -55,10 +62,18 @@ def worker_command() -> list[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def running(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, *, keeps: tuple[int, ...] = ()
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a process meanwhile; it ends with the block, and with this process even if that is killed.
 
     It has a session of its own: Ctrl-C in the terminal reaches the tour, which then ends everything in order.
+
+    Args:
+        command: Its command line.
+        environment: All of its environment.
+        log: Gets what it prints.
+        keeps: Open files that it inherits.
     """
     with ExitStack() as stack:
         output = stack.enter_context(log.open("ab"))
@@ -68,6 +83,7 @@ def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environment),
+            pass_fds=keeps,
             start_new_session=True,
         )
         stack.callback(_end, process)
