@@ -34,6 +34,8 @@ class Company:
     Args:
         slug: Its name in this provider's addresses.
         scim_url: The product's SCIM base for it; empty where it is not provisioned by SCIM.
+        token: The SCIM token that provisions.
+        reading_token: A SCIM token that only reads: with it the product tells everybody's seat.
         sign_in_url: Where a sign-in at the product starts for it.
     """
 
@@ -44,6 +46,7 @@ class Company:
     dialect: Dialect
     scim_url: str = ""
     token: str = field(default="", repr=False)
+    reading_token: str = field(default="", repr=False)
     sign_in_url: str = ""
     notice: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
@@ -85,7 +88,7 @@ class Company:
         found: dict[str, Seat] = {}
         if not self.scim_url:
             return found
-        with Wire(self.scim_url, self.token, user_agent="seatbridge-simulator") as wire:
+        with Wire(self.scim_url, self.reading_token, user_agent="seatbridge-simulator") as wire:
             total = 1
             while len(found) < total:
                 page = wire.send("GET", "/Users", query={"startIndex": len(found) + 1, "count": _PAGE})

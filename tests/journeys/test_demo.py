@@ -70,6 +70,8 @@ def test_the_demo_runs_on_with_the_owner_signed_in_by_a_link_until_it_is_stopped
 
     assert [page.status_code for page in pages] == [200, 200]
     assert "Bram de Vries" in pages[1].text
+    # 4 Premium at first, 2 bought.
+    assert pages[1].text.count('<span class="tag premium">Premium</span>') == 6
     assert status == 0
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
     assert processes_below(tmp_path) == []

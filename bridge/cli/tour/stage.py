@@ -106,7 +106,10 @@ def _take_in(runtime: Runtime, role: Role, url: str, idp_url: str) -> Customer:
     idp = SimulatedIdp.create(entity_id, f"{entity_id}/sso", now=now, dialect=role.dialect)
     with runtime.unit(created.org_id, OPERATOR) as unit:
         connection_id = create_connection(unit, role.dialect.title()).id
-        token = issue_scim_token(unit, connection_id, label="demo").text if role.scim else ""
+        token = reading_token = ""
+        if role.scim:
+            token = issue_scim_token(unit, connection_id, label="provisioning").text
+            reading_token = issue_scim_token(unit, connection_id, label="seats, read only", can_write=False).text
         _trust(unit, connection_id, idp)
         claim_domain(unit, role.domain, connection_id)
         verify_domain(unit, role.domain)
@@ -121,6 +124,7 @@ def _take_in(runtime: Runtime, role: Role, url: str, idp_url: str) -> Customer:
         dialect=role.dialect,
         scim_url=f"{url}/scim/v2/{role.slug}" if role.scim else "",
         token=token,
+        reading_token=reading_token,
         sign_in_url=f"{url}/sso/saml/{role.slug}/{connection_id}/start",
     )
     return Customer(role, created.org_id, created.owner_id, connection_id, start, company)
