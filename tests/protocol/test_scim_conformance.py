@@ -18,11 +18,7 @@ def test_scim2_tester_finds_no_error(customer: Customer) -> None:
     with live_server(customer) as url, httpx2.Client(base_url=url, headers=headers, trust_env=False) as http:
         results = check_server(SyncSCIMClient(http))
 
-    failed = [
-        f"{result.title}: {result.reason}"
-        for result in results
-        if result.status is Status.ERROR
-    ]
+    failed = [f"{result.title}: {result.reason}" for result in results if result.status is Status.ERROR]
     assert failed == []
     assert sum(result.status is Status.SUCCESS for result in results) > 100
 
