@@ -3,13 +3,16 @@
 import uuid
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bridge.billing.rules.money import Currency, format_money
 from bridge.ports import Message
 from bridge.store.models import Alert, Invoice, InvoiceLine, Member, SeatPool
 from bridge.store.unit import Unit
 from bridge.usecases.deliver import Claim
+
+#: So many people a mail names; the console lists them all.
+PEOPLE_NAMED = 10
 
 
 def compose(unit: Unit, claim: Claim) -> Message | None:
@@ -43,16 +46,35 @@ def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
 
 
 def _alert_message(unit: Unit, claim: Claim) -> Message | None:
+    """Tell of an alert and of everybody of whom the same is open by now; None when it is settled for all of them."""
     alert = unit.session.get(Alert, (unit.org_id, uuid.UUID(claim.subject_id)))
-    if alert is None or alert.resolved_at is not None:
+    if alert is None:
         return None
-    name = unit.session.scalars(
-        select(Member.display_name).where(Member.org_id == unit.org_id, Member.id == alert.member_id)
-    ).one_or_none()
+    kind = (
+        Alert.org_id == unit.org_id,
+        Alert.code == alert.code,
+        Alert.tier.is_not_distinct_from(alert.tier),
+        Alert.resolved_at.is_(None),
+    )
+    still_open = unit.session.scalar(select(func.count()).select_from(Alert).where(*kind)) or 0
+    if not still_open:
+        return None
+    names = unit.session.scalars(
+        select(Member.display_name)
+        .join(Alert, (Alert.org_id == Member.org_id) & (Alert.member_id == Member.id))
+        .where(*kind)
+        .order_by(Alert.at, Member.position)
+        .limit(PEOPLE_NAMED)
+    ).all()
     tier = unit.session.scalars(
         select(SeatPool.name).where(SeatPool.org_id == unit.org_id, SeatPool.tier == alert.tier)
     ).one_or_none()
-    facts = [alert.detail, *([f"Person: {name}"] if name else []), *([f"Tier: {tier}"] if tier else [])]
+    facts = [f"{alert.detail}."]
+    if tier:
+        facts.append(f"Tier: {tier}")
+    if names:
+        more = still_open - len(names)
+        facts.append(f"Who: {', '.join(names)}" + (f" and {more} more" if more > 0 else ""))
     return Message(
         to=claim.to, subject=f"{unit.organization().name}: {alert.detail}", text="\n".join(facts), key=claim.key
     )

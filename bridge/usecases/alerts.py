@@ -20,9 +20,11 @@ SENTENCES = {
 def raise_alert(unit: Unit, code: str, *, tier: str | None = None, member_id: MemberId | None = None) -> Alert:
     """Write an alert and the mail that tells the owners of it.
 
-    Repeating the same fact while it is open (same code, tier and member) changes nothing.
+    Repeating the same fact while it is open (same code, tier and member) changes nothing. Of a full tier the owners are
+    told once, with everybody who waits, until nobody waits for it any more.
     """
     unit.lock()
+    told = code == "seats_exhausted" and _is_open(unit, code, tier)
     same = unit.session.scalars(
         select(Alert).where(
             Alert.org_id == unit.org_id,
@@ -45,8 +47,20 @@ def raise_alert(unit: Unit, code: str, *, tier: str | None = None, member_id: Me
         resolved_at=None,
     )
     unit.session.add(alert)
-    queue_delivery(unit, "alert_mail", key=f"alert:{alert.id}", subject_id=str(alert.id))
+    if not told:
+        queue_delivery(unit, "alert_mail", key=f"alert:{alert.id}", subject_id=str(alert.id))
     return alert
+
+
+def _is_open(unit: Unit, code: str, tier: str | None) -> bool:
+    """Tell whether an alert of this kind is open, about whomever."""
+    one = select(Alert.id).where(
+        Alert.org_id == unit.org_id,
+        Alert.code == code,
+        Alert.tier.is_not_distinct_from(tier),
+        Alert.resolved_at.is_(None),
+    )
+    return unit.session.scalars(one.limit(1)).first() is not None
 
 
 def queue_delivery(unit: Unit, kind: str, *, key: str, subject_id: str) -> None:

@@ -18,7 +18,7 @@ from bridge.errors import (
 )
 from bridge.store.directory import get_group, get_member, members_of
 from bridge.store.journal import verify
-from bridge.store.models import Alert, Decision, Member
+from bridge.store.models import Alert, Decision, Delivery, Member
 from bridge.store.pools import read_pools
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.connections import claim_domain, verify_domain
@@ -413,3 +413,17 @@ def test_the_audit_chain_holds_after_everything(customer: Customer) -> None:
         first_bad = verify(unit)
 
     assert first_bad is None
+
+
+def test_a3_owners_get_one_mail_for_a_full_tier_however_many_people_wait(
+    make_customer: Callable[..., Customer],
+) -> None:
+    customer = make_customer(premium=0, standard=0)
+
+    for number in range(3):
+        customer.push(f"u{number}@nordlys.test")
+
+    with customer.unit() as unit:
+        alerts = unit.session.scalars(select(Alert.member_id)).all()
+        mails = unit.session.scalars(select(Delivery.subject_id).where(Delivery.kind == "alert_mail")).all()
+    assert (len(alerts), len(mails)) == (3, 1)
