@@ -26,7 +26,8 @@ class Unit:
         at: The instant of the whole unit, aware, in UTC: everything it writes carries it.
         audit_keys: Keys of the audit chain's HMAC: the first seals, any of them may have sealed what is there.
         billing_factory: Binds the billing core to this unit.
-        on_lock: Runs once, when the lock has just been taken: what must come before anything else is written.
+        recheck: Runs once, when the lock has just been taken: refuses an actor who lost access while it was waited for.
+        on_lock: Runs once after it: what must come before anything else is written.
     """
 
     session: Session
@@ -37,6 +38,7 @@ class Unit:
     audit_keys: tuple[bytes, ...]
     billing_factory: Callable[["Unit"], BillingCore]
     on_lock: Callable[["Unit"], None] | None = None
+    recheck: Callable[["Unit"], None] | None = None
     _billing: BillingCore | None = field(default=None, repr=False)
     _state: OrganizationState | None = field(default=None, repr=False)
 
@@ -51,18 +53,22 @@ class Unit:
         """Lock the organization's state row: the first thing every writing use case does.
 
         Writers of one organization queue here, so they take every other lock in any order they like, and what they
-        read afterwards is settled.
+        read afterwards is settled. What was read before is read again when it is used.
 
         Args:
             settle: Run :attr:`on_lock` when the lock is new; only what runs there says no.
         """
         if self._state is None:
+            self.session.flush()
+            self.session.expire_all()
             self._state = self.session.scalars(
                 select(OrganizationState)
                 .where(OrganizationState.org_id == self.org_id)
                 .with_for_update()
                 .execution_options(populate_existing=True)
             ).one()
+            if self.recheck is not None:
+                self.recheck(self)
             if settle and self.on_lock is not None:
                 self.on_lock(self)
         return self._state

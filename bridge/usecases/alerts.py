@@ -12,6 +12,7 @@ SENTENCES = {
     "owner_protected": "A directory tried to change an owner: nothing was changed",
     "unreadable_push": "A directory sent members or active in an unknown shape: the request was refused",
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
+    "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }

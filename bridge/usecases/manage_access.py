@@ -14,6 +14,7 @@ from mappings.allocation import Occasion
 
 def end_sessions(unit: Unit, member_id: MemberId, by: str) -> int:
     """End every session and sign-in link of a member, in this very transaction (T18); return how many sessions."""
+    unit.lock()
     ended = unit.session.scalars(
         update(WebSession)
         .where(WebSession.org_id == unit.org_id, WebSession.member_id == member_id, WebSession.ended_at.is_(None))

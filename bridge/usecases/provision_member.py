@@ -4,8 +4,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
 
+from bridge.domain.actors import ActorKind
 from bridge.domain.documents import comparison_document, comparison_key, display_name, primary_email
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.domain.roles import Permission, Role
@@ -17,7 +19,7 @@ from bridge.store.directory import (
     owns_domain,
 )
 from bridge.store.journal import record
-from bridge.store.models import GroupMember, Member, ParkedMember
+from bridge.store.models import Group, GroupMember, Identity, Member, ParkedMember
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
@@ -165,11 +167,13 @@ def _unmanaged_namesake(unit: Unit, connection_id: ConnectionId, draft: PersonDr
 
 
 def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft, source: Source) -> Member:
-    """Let a directory take over a person whom none manages yet; refuse anybody else as taken."""
+    """Let a directory take over a person whom none manages yet; refuse anybody else as taken.
+
+    Nobody is turned on again by it.
+    """
     if source is not Source.SCIM or member.source == Source.SCIM:
         raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(member.id))
-    same_name = member.connection_id == connection_id and member.user_name_key == checked_user_name(draft.user_name)
-    if not same_name and not owns_domain(unit, member.email_key or member.user_name_key):
+    if not (_is_named_alike(unit, member, connection_id, draft) or _is_addressed_alike(unit, member, draft)):
         raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
     _check_external_id(unit, connection_id, draft.external_id, but=member.id)
     came_from = member.source
@@ -177,16 +181,46 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     member.external_id = draft.external_id
     unit.session.flush()
     record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=came_from)
+    if draft.active and not member.active:
+        raise_alert(unit, "adopted_turned_off", member_id=member.id)
+        draft = replace(draft, active=False)
     update_member(unit, member, draft)
     _adopt_parked(unit, member)
     return member
+
+
+def _is_named_alike(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> bool:
+    """Tell whether the identity provider itself named the person so: by the NameID that signed them in here."""
+    if member.connection_id != connection_id or member.user_name_key != checked_user_name(draft.user_name):
+        return False
+    subjects = unit.session.scalars(
+        select(Identity.subject).where(
+            Identity.org_id == unit.org_id, Identity.connection_id == connection_id, Identity.member_id == member.id
+        )
+    ).all()
+    # Without any link nobody has signed in as this person yet, so nobody could have chosen the name.
+    return not subjects or any(comparison_key(subject) == member.user_name_key for subject in subjects)
+
+
+def _is_addressed_alike(unit: Unit, member: Member, draft: PersonDraft) -> bool:
+    """Tell whether an address inside the verified domains says that it is the same person (T12).
+
+    It says nothing against a name that contradicts it: somebody who signed in as one person and claims another's
+    address is not taken for that other person (T14).
+    """
+    if not owns_domain(unit, member.email_key or member.user_name_key):
+        return False
+    email = primary_email(draft.document)
+    pushed = {checked_user_name(draft.user_name)} | ({comparison_key(email)} if email else set())
+    return member.source != Source.JIT or "@" not in member.user_name or member.user_name_key in pushed
 
 
 def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
     """Write what a directory says of a person now.
 
     Version and lastModified move only when something really changed. An owner is neither renamed nor turned off by a
-    directory: the rest is applied and an alert raised (T11).
+    directory, nor given another mail address: the rest is applied and an alert raised (T11). Whom a directory pushes
+    an update of is that directory's from then on, however they first came.
 
     Returns:
         Whether anything changed.
@@ -198,6 +232,11 @@ def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
     if Role(member.role).is_owner and (not draft.active or checked_user_name(draft.user_name) != member.user_name_key):
         raise_alert(unit, "owner_protected", member_id=member.id)
         draft = replace(draft, active=True, user_name=member.user_name)
+    if Role(member.role).is_owner:
+        draft = replace(draft, document=_with_emails_of(member, draft.document))
+    if member.source == Source.JIT and unit.actor.kind is ActorKind.DIRECTORY:
+        member.source = str(Source.SCIM)
+        record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=str(Source.JIT))
     document = draft.full_document()
     if document == member.document and draft.external_id == member.external_id and draft.active == member.active:
         return False
@@ -235,6 +274,12 @@ def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
         freed = settle_seat(unit, member, Occasion.REGROUPED)
     promote_waiting(unit, [freed])
     return True
+
+
+def _with_emails_of(member: Member, document: dict[str, Any]) -> dict[str, Any]:
+    """Keep an owner's own addresses: alerts, invoices and the emergency sign-in go there."""
+    kept = {name: value for name, value in document.items() if name != "emails"}
+    return {**kept, "emails": member.document["emails"]} if "emails" in member.document else kept
 
 
 def remove_member(unit: Unit, member: Member, *, reason: str = "directory") -> bool:
@@ -310,13 +355,38 @@ def _check_external_id(
 
 
 def _adopt_parked(unit: Unit, member: Member) -> None:
-    """Put a person into the groups that named them before they arrived."""
+    """Put a person into the groups of their own directory that named them before they arrived.
+
+    The directory's own name for the person (externalId) counts in that directory's groups only: it is nobody's key
+    anywhere else (T5).
+    """
     values = [str(member.id)] + ([member.external_id] if member.external_id else [])
-    groups = unit.session.scalars(
-        delete(ParkedMember)
-        .where(ParkedMember.org_id == unit.org_id, ParkedMember.value.in_(values))
-        .returning(ParkedMember.group_id)
-    ).all()
-    for group_id in sorted(set(groups)):
-        unit.session.add(GroupMember(org_id=unit.org_id, group_id=group_id, member_id=member.id, added_at=unit.at))
-    unit.session.flush()
+    own = select(Group.id).where(Group.org_id == unit.org_id, Group.connection_id == member.connection_id)
+    groups = set(
+        unit.session.scalars(
+            delete(ParkedMember)
+            .where(ParkedMember.org_id == unit.org_id, ParkedMember.value.in_(values), ParkedMember.group_id.in_(own))
+            .returning(ParkedMember.group_id)
+        )
+    )
+    for group_id in sorted(groups):
+        unit.session.execute(
+            insert(GroupMember)
+            .values(org_id=unit.org_id, group_id=group_id, member_id=member.id, added_at=unit.at)
+            .on_conflict_do_nothing()
+        )
+        record(
+            unit,
+            "group.members_changed",
+            subject_kind="group",
+            subject_id=group_id,
+            reason="arrived",
+            body={"added": [str(member.id)], "removed": []},
+        )
+    if groups:
+        unit.session.execute(
+            update(Group)
+            .where(Group.org_id == unit.org_id, Group.id.in_(groups))
+            .values(version=Group.version + 1, modified_at=unit.at)
+        )
+        unit.session.flush()

@@ -17,7 +17,7 @@ from bridge.store.unit import Unit
 MAX_NAME_CHARACTERS = 400
 """No address, name or group of a real person is longer; a database index takes no text without end."""
 MAX_ASSERTION_ID_CHARACTERS = 256
-MAX_GROUPS = 5000
+MAX_GROUPS = 500
 
 
 class SignInRefusal(StrEnum):

@@ -5,9 +5,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
+from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.errors import InvalidInputError, NoSeatAvailableError, UniquenessError
 from bridge.store.directory import get_connection
@@ -298,9 +299,23 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
         sync_claimed_groups(unit, asserted.connection_id, member, asserted.groups)
     if provisioned:
         return
-    document = {**member.document, **_claimed_attributes(asserted)}
+    claimed = _claimed_attributes(asserted)
+    if asserted.email is not None and _belongs_to_another(unit, member, asserted.email):
+        claimed.pop("emails", None)
+    document = {**member.document, **claimed}
     update_member(unit, member, PersonDraft(member.user_name, member.external_id, member.active, document))
     promote_waiting(unit, [settle_seat(unit, member, Occasion.REGROUPED)])
+
+
+def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:
+    """Tell whether an address is somebody else's here: people can often change what is asserted of them."""
+    key = comparison_key(email)
+    other = select(Member.id).where(
+        Member.org_id == unit.org_id,
+        Member.id != member.id,
+        or_(Member.email_key == key, Member.user_name_key == key),
+    )
+    return unit.session.scalars(other.limit(1)).first() is not None
 
 
 def _summary(asserted: AssertedSubject, linked_by: LinkedBy | None) -> str:

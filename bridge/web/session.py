@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 from flask import Response, current_app, g, request
@@ -90,6 +91,7 @@ def open_session(unit: Unit, member: Member, method: str) -> str:
 
 def end_session(unit: Unit, session: WebSession, *, by: str) -> None:
     """End one session: its cookie is worth nothing from the commit on."""
+    unit.lock()
     if session.ended_at is not None:
         return
     session.ended_at, session.ended_by = unit.at, by
@@ -159,6 +161,7 @@ def open_visit() -> Iterator[Visit]:
         if not member.active or at - stored.last_seen_at > idle:
             raise UnauthenticatedError
         unit.actor = Actor(ActorKind.MEMBER, member.id, Role(member.role))
+        unit.recheck = partial(_refuse_who_lost_access, session_id=principal.session_id)
         visit = Visit(unit, member, unit.organization(), principal.session_id)
         g.visitor = visit
         with bound_ids(org_id=str(principal.org_id), member_id=str(member.id)):
@@ -166,6 +169,17 @@ def open_visit() -> Iterator[Visit]:
         if at - stored.last_seen_at >= _SEEN_EVERY:
             # Last, after whatever locks the view took: the organization's lock always comes before this row's.
             stored.last_seen_at = at
+
+
+def _refuse_who_lost_access(unit: Unit, *, session_id: uuid.UUID) -> None:
+    """Refuse a click that waited for the lock while its session, its member's access or role came to an end (T18)."""
+    now = unit.session.execute(
+        select(Member.active, Member.role, WebSession.ended_at)
+        .join(WebSession, (WebSession.org_id == Member.org_id) & (WebSession.member_id == Member.id))
+        .where(WebSession.org_id == unit.org_id, WebSession.id == session_id)
+    ).one_or_none()
+    if now is None or not now.active or now.ended_at is not None or Role(now.role) is not unit.actor.role:
+        raise UnauthenticatedError
 
 
 def live_sessions(unit: Unit, member_id: object, idle_seconds: int) -> list[WebSession]:

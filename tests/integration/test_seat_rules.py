@@ -21,7 +21,7 @@ from bridge.store.journal import verify
 from bridge.store.models import Alert, Decision, Delivery, Member
 from bridge.store.pools import read_pools
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
-from bridge.usecases.connections import claim_domain, verify_domain
+from bridge.usecases.connections import claim_domain, create_connection, verify_domain
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.manage_access import deactivate_member, reactivate_member
 from bridge.usecases.provision_member import (
@@ -427,3 +427,66 @@ def test_a3_owners_get_one_mail_for_a_full_tier_however_many_people_wait(
         alerts = unit.session.scalars(select(Alert.member_id)).all()
         mails = unit.session.scalars(select(Delivery.subject_id).where(Delivery.kind == "alert_mail")).all()
     assert (len(alerts), len(mails)) == (3, 1)
+
+
+class TestWalls:
+    def test_t5_an_external_id_is_nobodys_key_in_another_connection(
+        self, make_customer: Callable[..., Customer]
+    ) -> None:
+        customer = make_customer()
+        with customer.unit(customer.owner) as unit:
+            other = create_connection(unit, "Entra").id
+        with customer.unit(customer.directory) as unit:
+            group = create_group(unit, customer.connection_id, GroupDraft("Admins"), ["ext-77"]).id
+
+        with customer.unit(Actor(ActorKind.DIRECTORY, other)) as unit:
+            stranger = provision_member(unit, other, PersonDraft("s@else.test", external_id="ext-77"), Source.SCIM)
+
+        with customer.unit() as unit:
+            assert list(members_of(unit, group)) == []
+        assert newest_decision(customer, stranger.id).groups == []
+
+    def test_t11_a_directory_does_not_change_an_owners_address(self, customer: Customer) -> None:
+        with customer.unit() as unit:
+            claim_domain(unit, "nordlys.test")
+            verify_domain(unit, "nordlys.test")
+
+        owner = customer.push("owner@nordlys.test", emails=[{"value": "attacker@evil.test", "primary": True}])
+
+        assert (owner.id, owner.email) == (customer.owner_id, "owner@nordlys.test")
+
+    def test_a_push_does_not_turn_on_whom_somebody_turned_off_by_hand(self, customer: Customer) -> None:
+        with customer.unit() as unit:
+            claim_domain(unit, "nordlys.test")
+            verify_domain(unit, "nordlys.test")
+        with customer.unit(customer.owner) as unit:
+            by_hand = add_member(unit, PersonDraft("u@nordlys.test"), tier="standard")
+            deactivate_member(unit, by_hand, reason="console")
+
+        pushed = customer.push("u@nordlys.test")
+
+        with customer.unit() as unit:
+            alerts = unit.session.scalars(select(Alert.code)).all()
+        assert (pushed.id, pushed.active, pushed.tier, alerts) == (by_hand.id, False, None, ["adopted_turned_off"])
+
+    def test_whom_a_directory_updates_is_the_directorys_from_then_on(self, customer: Customer) -> None:
+        with customer.unit(customer.directory) as unit:
+            early = provision_member(unit, customer.connection_id, PersonDraft("u@nordlys.test"), Source.JIT)
+
+        with customer.unit(customer.directory) as unit:
+            update_member(unit, get_member(unit, early.id), PersonDraft("u@nordlys.test", external_id="00u1"))
+
+        with customer.unit() as unit:
+            assert get_member(unit, early.id).source == "scim"
+
+    def test_what_was_read_before_the_lock_is_read_again_after_it(self, customer: Customer) -> None:
+        member = customer.push("u@nordlys.test")
+
+        with customer.unit(customer.owner) as waiting:
+            stale = get_member(waiting, member.id)
+            with customer.unit(customer.directory) as quicker:
+                deactivate_member(quicker, get_member(quicker, member.id), reason="directory")
+            waiting.lock()
+            tier, active = stale.tier, stale.active
+
+        assert (tier, active) == (None, False)

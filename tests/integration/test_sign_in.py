@@ -503,3 +503,29 @@ def add_connection(customer: Customer, name: str) -> ConnectionId:
         unit.session.add(Connection(org_id=unit.org_id, id=connection_id, kind="idp", name=name, created_at=unit.at))
     trust(customer, connection_id=connection_id)
     return connection_id
+
+
+def test_t14_who_claims_anothers_address_is_not_taken_for_them_by_a_push(acme: Customer) -> None:
+    verified_domain(acme, "acme.test")
+    mallory = sign_in(acme, "mallory@acme.test", email="ceo@acme.test")
+
+    with pytest.raises(AdoptionRefusedError):
+        acme.push("ceo@acme.test", emails=[{"value": "ceo@acme.test", "primary": True}])
+
+    assert member(acme, mallory).user_name == "mallory@acme.test"
+
+
+def test_t14_an_address_that_is_somebody_elses_is_not_taken_over_by_a_later_claim(acme: Customer) -> None:
+    sign_in(acme, "ceo@acme.test", email="ceo@acme.test")
+    mallory = sign_in(acme, "mallory@acme.test", email="mallory@acme.test")
+
+    sign_in(acme, "mallory@acme.test", email="ceo@acme.test")
+
+    assert member(acme, mallory).email == "mallory@acme.test"
+
+
+def test_a_name_that_came_from_a_claim_needs_a_verified_domain_to_be_adopted(acme: Customer) -> None:
+    sign_in(acme, "00u1", email="ada@acme.test")
+
+    with pytest.raises(AdoptionRefusedError):
+        acme.push("ada@acme.test")

@@ -1,5 +1,6 @@
 """Signing in by link, staying signed in, and being signed out: at once, and for good."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -243,3 +244,23 @@ def test_over_tls_the_cookie_is_bound_to_the_host(secure_runtime: Runtime) -> No
     assert all(part in cookie for part in ("; Secure", "; HttpOnly", "; Path=/", "; SameSite=Lax"))
     assert "Domain" not in cookie
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+
+
+def test_t18_a_click_that_waited_while_its_admin_was_turned_off_does_nothing(app: Flask, customer: Customer) -> None:
+    admin, victim = make_admin(customer), customer.push("victim@nordlys.test")
+    browser = sign_in(app, customer, admin.id)
+    path = f"/console/people/{victim.id}"
+    browser.get(path)
+    answers: list[int] = []
+
+    with customer.unit(customer.directory) as unit:
+        unit.lock()
+        click = threading.Thread(target=lambda: answers.append(browser.post(f"{path}/off").status))
+        click.start()
+        click.join(0.5)  # it waits for the lock by now; if it does not yet, it is refused all the same
+        deactivate_member(unit, get_member(unit, admin.id), reason="directory")
+    click.join()
+
+    with customer.unit() as unit:
+        assert get_member(unit, victim.id).active
+    assert answers[0] in {303, 401}
