@@ -28,6 +28,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "set_auto_renew": ("value",),
     "grant_credit": ("amount",),
 }
+#: Calendars are computed a period ahead.
+LAST_YEAR = 9000
 _RANKS = {"standard": 1, "premium": 2}
 
 
@@ -84,19 +86,25 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
     plan = _mapping("plan", document.get("plan"))
     currency = _currency(plan.get("currency", "EUR"))
     contract = _contract(plan, _mapping("prices", document.get("prices")), currency)
-    events = tuple(
-        _event(number, _mapping(f"events.{number}", event)) for number, event in enumerate(document.get("events", ()))
-    )
+    listed = document.get("events", [])
+    if not isinstance(listed, list):
+        raise InvalidInputError("events", "must be a list")
+    events = tuple(_event(number, _mapping(f"events.{number}", event)) for number, event in enumerate(listed))
     instants = [contract.anchor, *(event.at for event in events)]
     if instants != sorted(instants):
         raise InvalidInputError("events", "must stand in the order of time, none before the plan's start")
+    until = _instant("until", document.get("until"))
+    if until < instants[-1]:
+        raise InvalidInputError("until", "must not be before the plan's start or the last event")
+    if until.year > LAST_YEAR:
+        raise InvalidInputError("until", f"must not be after the year {LAST_YEAR}")
     return Scenario(
         contract=contract,
         currency=currency,
         mappings=_mapping("plan.mappings", plan.get("mappings", {})),
         on_exhausted=plan.get("on_exhausted", "unassigned"),
         events=events,
-        until=_instant("until", document.get("until")),
+        until=until,
     )
 
 
@@ -132,7 +140,7 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
         proration=plan.get("proration"),
         reduction=plan.get("reduction", "at_renewal"),
         minimum_seats=_counts("plan.minimum_seats", {"all": plan.get("minimum_seats", 0)})["all"],
-        auto_renew=bool(plan.get("auto_renew", True)),
+        auto_renew=_yes_or_no("plan.auto_renew", plan.get("auto_renew", True)),
         renewal_basis=plan.get("renewal_basis"),
         contract_minimum=_counts("plan.contract_minimum", plan.get("contract_minimum") or {}),
     )
@@ -166,12 +174,23 @@ def _check_shapes(place: str, document: Mapping[str, Any]) -> None:
     """Refuse fields of another shape than the events need, before anything is played."""
     if "changes" in document:
         _counts(f"{place}.changes", document["changes"])
+    for name in ("user", "tier", "key", "via", "at"):
+        if not isinstance(document.get(name, ""), str):
+            raise InvalidInputError(f"{place}.{name}", f"{document[name]!r} is not text")
+    if "buy_if_needed" in document:
+        _yes_or_no(f"{place}.buy_if_needed", document["buy_if_needed"])
     groups = document.get("groups", [])
     if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
         raise InvalidInputError(f"{place}.groups", "must be a list of names")
     mappings = document.get("mappings", {})
     if not isinstance(mappings, Mapping) or not all(isinstance(tier, str) for tier in mappings.values()):
         raise InvalidInputError(f"{place}.mappings", "must name a tier for each group")
+
+
+def _yes_or_no(place: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInputError(place, f"{value!r} is neither true nor false")
+    return value
 
 
 def _counts(place: str, value: object) -> Mapping[str, int]:

@@ -22,6 +22,9 @@ from bridge.usecases.provision_member import PersonDraft, Source, provision_memb
 
 LOCALES = ("en", "fr", "nl", "sv")
 MAX_SLUG = 63
+#: Minor units for one seat and period; with the most seats a plan may have, every sum still fits the ledger.
+MAX_PRICE = 1_000_000_000
+MAX_SEATS = 1_000_000
 _SLUG = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _MAX_EMAIL = 254
@@ -130,6 +133,11 @@ def check_draft(draft: OrganizationDraft) -> None:
         raise InvalidInputError("owner_email", f"{draft.owner_email!r} is no mail address")
     if not draft.contract.tiers:
         raise InvalidInputError("contract.tiers", "a plan has at least one tier of seats")
+    for tier in draft.contract.tiers:
+        if tier.price > MAX_PRICE:
+            raise InvalidInputError(f"contract.tiers.{tier.key}", f"a price above {MAX_PRICE:,} minor units is a slip")
+        if tier.seats > MAX_SEATS:
+            raise InvalidInputError(f"contract.tiers.{tier.key}", f"a plan has at most {MAX_SEATS:,} seats of a tier")
 
 
 def check_time_zone(field: str, name: str) -> None:

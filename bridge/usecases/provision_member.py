@@ -33,6 +33,9 @@ from bridge.usecases.manage_access import deactivate_member, end_sessions, react
 from mappings.allocation import Occasion
 from mappings.tiers import UNASSIGNED
 
+MAX_USER_NAME = 255
+MAX_DISPLAY_NAME = 1024
+
 
 class Source(StrEnum):
     """How a person came in."""
@@ -145,6 +148,8 @@ def checked_user_name(user_name: str) -> str:
     """Return the comparison key of a userName; refuse a blank one (RFC 7643 §4.1.1)."""
     if not user_name.strip():
         raise InvalidInputError("userName", "must not be empty")
+    if len(user_name) > MAX_USER_NAME:
+        raise InvalidInputError("userName", f"must not be longer than {MAX_USER_NAME} characters")
     return comparison_key(user_name)
 
 
@@ -333,6 +338,8 @@ def add_member(
     """
     unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
+    if len(display_name(draft.full_document())) > MAX_DISPLAY_NAME:
+        raise InvalidInputError("displayName", f"must not be longer than {MAX_DISPLAY_NAME} characters")
     member = provision_member(unit, manual_connection(unit).id, draft, Source.MANUAL, member_id=member_id)
     if tier is None:
         settle_seat(unit, member, Occasion.ARRIVED)

@@ -7,6 +7,7 @@ nothing. A preview and its confirmation are the same call with the same instant 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from bridge.billing.rules.bills import Bill, BillReason, Line, LineKind, make_bill, seat_line
 from bridge.billing.rules.contracts import (
@@ -24,6 +25,9 @@ from bridge.billing.rules.proration import Share
 from bridge.billing.rules.refusals import RefusalCode, RuleRefusal
 from bridge.billing.rules.terms import Term, whole_second_utc
 from bridge.billing.rules.wording import counted, local_day
+
+MAX_SEATS: Final = 1_000_000
+"""Seats of one tier: more is a slip of the finger, and sums stay within what a ledger holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +317,10 @@ def _check_change(state: ContractState, wanted: Mapping[str, int], used: Mapping
     for key, count in left.items():
         if count < 0:
             problem = f"{-wanted[key]} {key} seats cannot be dropped from {state.seats[key].next}"
+            raise RuleRefusal(RefusalCode.INVALID_CHANGE, problem=problem)
+    for key, count in left.items():
+        if count > MAX_SEATS:
+            problem = f"a plan has at most {MAX_SEATS:,} {key} seats"
             raise RuleRefusal(RefusalCode.INVALID_CHANGE, problem=problem)
     for key, count in left.items():
         if wanted[key] < 0 and count < used.get(key, 0):
