@@ -89,6 +89,9 @@ def configure_logging(*, level: str = "info", as_json: bool = True, stream: Text
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    for known in logging.root.manager.loggerDict.values():
+        if isinstance(known, logging.Logger):
+            known.setLevel(logging.NOTSET)  # some libraries give themselves a level
     for ours in ("bridge", "scim", "mappings", "wsgi"):
         logging.getLogger(ours).setLevel(level.upper())
 

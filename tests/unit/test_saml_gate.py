@@ -35,10 +35,10 @@ XPATH = f"""<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xpath-1999111
 
 
 def refusal_of(xml: bytes) -> SignInRefusedError:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(SignInRefusedError) as refusal:
         check_structure(xml)
-    assert time.perf_counter() - started < 0.1, "a refusal costs less than 100 ms"
+    assert time.thread_time() - started < 0.1, "a refusal costs less than 100 ms"
     return refusal.value
 
 
