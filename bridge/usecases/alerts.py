@@ -1,6 +1,6 @@
 """Alerts: what an owner should know or decide, kept until it is settled."""
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.store.models import Alert, Delivery, Member
@@ -84,21 +84,28 @@ def queue_delivery(unit: Unit, kind: str, *, key: str, subject_id: str) -> None:
     wake_workers(unit.session)
 
 
-def resolve_seat_alerts(unit: Unit) -> None:
-    """Settle the alerts about people who no longer wait."""
+def resolve_seat_alerts(unit: Unit, member_id: MemberId | None = None) -> None:
+    """Settle the alerts about people who no longer wait for what the alert says.
+
+    Args:
+        unit: The unit.
+        member_id: Whom to look at; everybody by default.
+    """
     unit.session.flush()
-    waiting = select(Member.id).where(Member.org_id == unit.org_id, Member.waiting_for.is_not(None))
-    unit.session.execute(
+    waits = exists().where(
+        Member.org_id == unit.org_id,
+        Member.id == Alert.member_id,
+        Member.waiting_for.is_not_distinct_from(Alert.tier),
+    )
+    settled = (
         update(Alert)
-        .where(
-            Alert.org_id == unit.org_id,
-            Alert.code == "seats_exhausted",
-            Alert.resolved_at.is_(None),
-            Alert.member_id.not_in(waiting),
-        )
+        .where(Alert.org_id == unit.org_id, Alert.code == "seats_exhausted", Alert.resolved_at.is_(None), ~waits)
         .values(resolved_at=unit.at)
         .execution_options(synchronize_session=False)
     )
+    if member_id is not None:
+        settled = settled.where(Alert.member_id == member_id)
+    unit.session.execute(settled)
 
 
 def open_alerts(unit: Unit) -> list[Alert]:

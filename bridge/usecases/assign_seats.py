@@ -160,6 +160,7 @@ def _settle(
     if freed is not None and not given_back:
         give_back_seat(unit, freed)
     still_waits = decision.waiting_for is not None and member.waiting_since is not None
+    left_line = member.waiting_for is not None and member.waiting_for != decision.waiting_for
     member.tier = decision.tier
     member.granted_by = str(decision.granted_by) if decision.granted_by and (decision.tier or decision.pinned) else None
     member.pinned = decision.pinned
@@ -200,6 +201,8 @@ def _settle(
     unit.session.add(stored)
     member.decision_id = stored.id
     unit.session.flush()
+    if left_line:
+        resolve_seat_alerts(unit, member.id)
     if decision.alert:
         raise_alert(unit, "seats_exhausted", tier=decision.alert_tier, member_id=member.id)
     return freed
@@ -240,8 +243,6 @@ def promote_waiting(unit: Unit, freed: Iterable[str | None]) -> list[MemberId]:
             passed_over.add(member.id)
         elif member.tier != before.tier and member.id not in promoted:
             promoted.append(member.id)
-    if promoted:
-        resolve_seat_alerts(unit)
     return promoted
 
 

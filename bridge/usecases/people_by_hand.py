@@ -1,6 +1,7 @@
 """What an admin does to one person from the console: access, sessions, and a seat with its price shown first."""
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,13 +16,16 @@ from bridge.errors import (
     PreviewStaleError,
 )
 from bridge.ports import SeatChange, SeatQuote
-from bridge.store.directory import get_member
+from bridge.store.directory import get_member, mapping_set_in_force
 from bridge.store.journal import record
 from bridge.store.models import Member, Preview
-from bridge.store.pools import give_back_seat, ladder_of, read_pools
+from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
+from bridge.usecases.waiting_people import waiting_people
+from mappings.people import Pool
+from mappings.preview import moves_under_pool
 from mappings.tiers import UNASSIGNED, TierLadder
 
 KIND = "seat"
@@ -95,13 +99,34 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
 
 
 def _quote(unit: Unit, member: Member, target: str) -> SeatQuote:
-    """Quote a seat as :func:`assign_tier` would buy it: the present one is given back first, and taken again here."""
-    with unit.session.begin_nested() as attempt:
-        if member.tier is not None:
-            give_back_seat(unit, member.tier)
-        quote = unit.billing.quote(SeatChange({target: 1}, at=unit.at, upgrade_from=member.tier))
-        attempt.rollback()
-    return quote
+    """Quote a seat as :func:`assign_tier` buys it, with the renewal as it will be once everybody is placed (rule R7)."""
+    exchange = unit.billing.quote(SeatChange({target: 1}, at=unit.at, upgrade_from=member.tier))
+    if member.tier is not None and exchange.seats[member.tier].paid < _paid(unit, member.tier):
+        return exchange
+    placed = _placed(unit, member, target)
+    return unit.billing.quote(SeatChange({target: 1}, at=unit.at, placed=placed))
+
+
+def _paid(unit: Unit, tier: str) -> int:
+    return next(pool.paid for pool in read_pools(unit) if pool.tier == tier)
+
+
+def _placed(unit: Unit, member: Member, target: str) -> dict[str, int]:
+    """Count how many more or fewer people hold each tier once the person has moved and the line has followed."""
+    placed = Counter({target: 1})
+    if member.tier is None:
+        return dict(placed)
+    placed[member.tier] -= 1
+    pools = read_pools(unit)
+    counts = {pool.tier: Pool(seats=pool.total, used=pool.used - (pool.tier == member.tier)) for pool in pools}
+    others = [person for person in waiting_people(unit) if person.member_id != member.id]
+    ladder = ladder_of(pools)
+    for move in moves_under_pool(others, mapping_set_in_force(unit, ladder), ladder, counts, {}).moves:
+        if move.to_tier is not None:
+            placed[move.to_tier] += 1
+        if move.from_tier is not None:
+            placed[move.from_tier] -= 1
+    return dict(placed)
 
 
 def confirm_seat(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool) -> Member:

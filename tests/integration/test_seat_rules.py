@@ -24,6 +24,7 @@ from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.connections import claim_domain, create_connection, verify_domain
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.manage_access import deactivate_member, reactivate_member
+from bridge.usecases.people_by_hand import confirm_seat, preview_seat
 from bridge.usecases.provision_member import (
     PersonDraft,
     Source,
@@ -490,3 +491,80 @@ class TestWalls:
             tier, active = stale.tier, stale.active
 
         assert (tier, active) == (None, False)
+
+
+class TestRenewalOfASeatByHand:
+    """What placing one person by hand does to the renewal of a plan that bills the seats in use (rule R7)."""
+
+    @pytest.fixture
+    def enterprise(self, make_customer: Callable[..., Customer]) -> Customer:
+        """One Premium seat (720.00 a year), taken, and two Standard seats (300.00)."""
+        return make_customer(kind="enterprise", premium=1, standard=2, premium_price=72000, standard_price=30000)
+
+    def test_a_seat_for_somebody_without_one_adds_its_whole_price(self, enterprise: Customer) -> None:
+        map_groups(enterprise, Board="premium")
+        push_group(enterprise, "Board", enterprise.push("first@nordlys.test"))
+        with enterprise.unit(enterprise.owner) as unit:
+            preview = preview_seat(unit, enterprise.owner_id, "premium")
+
+        assert preview.quote is not None
+        assert preview.quote.renewal_after - preview.quote.renewal_before == 72000
+
+    def test_a_seat_that_moves_somebody_up_adds_the_difference(self, enterprise: Customer) -> None:
+        enterprise.push("first@nordlys.test")
+        second = enterprise.push("second@nordlys.test")
+        with enterprise.unit(enterprise.owner) as unit:
+            preview = preview_seat(unit, second.id, "premium")
+
+        assert preview.quote is not None
+        # 720.00 − 300.00 = 420.00
+        assert preview.quote.renewal_after - preview.quote.renewal_before == 42000
+
+    def test_who_follows_on_the_seat_that_is_left_counts_too(self, enterprise: Customer) -> None:
+        people = [enterprise.push(f"u{index}@nordlys.test") for index in range(4)]  # the fourth waits for any seat
+        with enterprise.unit(enterprise.owner) as unit:
+            preview = preview_seat(unit, people[1].id, "premium")
+            forecast = unit.billing.next_renewal()
+            assert forecast is not None
+        assert preview.quote is not None
+        with enterprise.unit(enterprise.owner) as unit:
+            confirm_seat(unit, preview.id, acknowledged=True)
+        with enterprise.unit(enterprise.owner) as unit:
+            renewal = unit.billing.next_renewal()
+
+        # 720.00 + 2 × 300.00 = 1,320.00 before; 2 × 720.00 + 2 × 300.00 = 2,040.00 after
+        assert (preview.quote.renewal_before, preview.quote.renewal_after) == (132000, 204000)
+        assert forecast.subtotal == 132000
+        assert renewal is not None
+        assert renewal.subtotal == 204000
+
+
+class TestAlertsOfWhoNoLongerWaits:
+    """An alert ends when its person stops waiting, however that comes."""
+
+    @pytest.mark.parametrize("end", ["removed", "turned off", "regrouped", "placed by hand"])
+    def test_the_alert_ends_and_the_next_one_is_mailed_again(self, customer: Customer, end: str) -> None:
+        with customer.unit(customer.owner) as unit:
+            document = {"schema": 1, "default": "unassigned", "rules": [{"group": "Board", "tier": "premium"}]}
+            apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
+        people = [customer.push(f"u{index}@nordlys.test") for index in range(4)]  # nobody has a seat
+        board = push_group(customer, "Board", *people[:3])  # two Premium seats: one of the three waits
+
+        with customer.unit(customer.owner if end == "placed by hand" else customer.directory) as unit:
+            waiting = unit.session.scalars(select(Member).where(Member.waiting_for == "premium")).one()
+            if end == "removed":
+                remove_member(unit, waiting)
+            elif end == "turned off":
+                deactivate_member(unit, waiting, reason="by_hand")
+            elif end == "regrouped":
+                change_members(unit, get_group(unit, board), remove=[str(waiting.id)])
+            else:
+                assign_tier(unit, waiting.id, "standard")
+        with customer.unit() as unit:
+            still_open = unit.session.scalars(select(Alert.id).where(Alert.resolved_at.is_(None))).all()
+        with customer.unit(customer.directory) as unit:
+            change_members(unit, get_group(unit, board), add=[str(people[3].id)])
+
+        assert still_open == []
+        with customer.unit() as unit:
+            assert len(unit.session.scalars(select(Delivery).where(Delivery.kind == "alert_mail")).all()) == 2
