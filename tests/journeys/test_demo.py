@@ -42,6 +42,7 @@ def test_the_headless_tour_holds_from_beginning_to_end(home: dict[str, str], tmp
     assert "✗" not in done.stdout
     assert "✓ 4 of 4 Premium and 8 of 12 Standard are in use" in done.stdout
     assert "✓ Théo Renard came ninth: a member without a seat, first in line" in done.stdout
+    assert "✓ the identity provider's own page shows Alice's Premium" in done.stdout
     assert processes_below(tmp_path) == []
 
 

@@ -165,6 +165,8 @@ def seats_are_bought(stage: Stage, narrator: Narrator) -> None:
     # Two moved up: Premium 4 + 2, Standard 6 − 2.
     narrator.check("6 of 6 Premium and 4 of 12 Standard are in use", ledger.used, {PREMIUM: 6, STANDARD: 4})
     narrator.check("nobody waits any more", ledger.waiting, 0)
+    tags = _seat_at_the_provider(stage, customer, "alice.lindqvist@")
+    narrator.check("the identity provider's own page shows Alice's Premium", tags, ["Premium"])
     narrator.say(f"Invoices: {start.invoice.number} for the year, {bought[0].invoice.number} for the two seats")
 
 
@@ -213,6 +215,14 @@ def everything_adds_up(stage: Stage, narrator: Narrator) -> None:
         )
         entries, broken = read_audit(stage, customer)
         narrator.check(f"{entries} entries in the audit chain, each as it was written", broken, None)
+
+
+def _seat_at_the_provider(stage: Stage, customer: Customer, beginning: str) -> list[str]:
+    """Read the seat that the simulated provider's page shows beside somebody."""
+    with Browser(stage.idp_url) as browser:
+        page = browser.open(f"/{customer.role.slug}/")
+    row = f"//tr[td[1]//span[starts-with(., '{beginning}')]]"
+    return [tag.text_content() for tag in page.document.xpath(f"{row}/td[3]/span")]
 
 
 def _introduce(narrator: Narrator, title: str, customer: Customer) -> None:
