@@ -301,3 +301,12 @@ def test_an_older_python_can_read_the_script_and_hand_over() -> None:
     tree = ast.parse(source, feature_version=(3, 7))
 
     assert tree.body
+
+
+def test_bytecode_of_the_whole_checkout_is_found_and_hidden_folders_are_left_alone(tmp_path: Path) -> None:
+    for folder in (".", "bridge/cli", "docs/tools", ".venv/lib"):
+        (tmp_path / folder / "__pycache__").mkdir(parents=True)
+
+    found = {str(path.relative_to(tmp_path)) for path in dev.python_caches(tmp_path)}
+
+    assert found == {"__pycache__", "bridge/cli/__pycache__", "docs/tools/__pycache__"}
