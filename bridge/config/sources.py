@@ -1,6 +1,7 @@
 """The two places settings come from, each value with the place to name when it is wrong."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,16 @@ from pydantic import BaseModel
 
 Key = tuple[str | int, ...]
 PREFIX = "SEATBRIDGE__"
+_NAME = "SEATBRIDGE_"
+#: What is no setting: the file's name, a token for `simulate push`, a folder for the tests' pictures.
+_OTHERS = frozenset({"SEATBRIDGE_CONFIG", "SEATBRIDGE_SCIM_TOKEN", "SEATBRIDGE_PICTURES"})
+# Container platforms set these for a service whose name begins as ours: SEATBRIDGE_WEB_SERVICE_HOST=10.0.0.1,
+# SEATBRIDGE_WEB_PORT=tcp://10.0.0.1:8080 and so on. Nobody writes an address of that form to set a port.
+_PLATFORM_NAME = re.compile(
+    r"SEATBRIDGE_([A-Z0-9]+_)*"
+    r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_PLATFORM_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +105,31 @@ def variable_name(path: Key) -> str:
 
 
 def read_environment(environ: Mapping[str, str], model: type[BaseModel]) -> Source:
-    """Read ``SEATBRIDGE__SECTION__KEY`` variables; an unknown one is a problem.
+    """Read ``SEATBRIDGE__SECTION__KEY`` variables; another one that begins with ``SEATBRIDGE_`` is a problem.
 
-    Only the double underscore is ours: container platforms set variables such as ``SEATBRIDGE_PORT`` by
-    themselves. An empty value means "not set", as it does in container files.
+    Those that container platforms set by themselves, such as ``SEATBRIDGE_PORT=tcp://...``, are not ours. An empty
+    value means "not set", as it does in container files.
     """
     source = Source()
     known = {variable_name(path): path for path in setting_paths(model)}
     for name in sorted(environ):
-        if not name.startswith(PREFIX):
+        if not name.startswith(_NAME) or name in _OTHERS or _is_a_platforms(name, environ[name]):
             continue
         path = known.get(name)
         if path is None:
-            source.problems.append(f"{name}: not permitted{did_you_mean(name, known)}")
+            source.problems.append(f"{name}: not permitted{did_you_mean(name, [*known, *_OTHERS])}")
         elif environ[name].strip():
             section, key = str(path[0]), str(path[1])
             source.values.setdefault(section, {})[key] = _parse(environ[name].strip(), model, section, key)
             source.places[path] = name
     return source
+
+
+def _is_a_platforms(name: str, value: str) -> bool:
+    """Tell whether a container platform announces a service by this variable."""
+    if name.startswith(PREFIX):
+        return False
+    return _PLATFORM_NAME.fullmatch(name) is not None or _PLATFORM_VALUE.fullmatch(value) is not None
 
 
 def _parse(text: str, model: type[BaseModel], section: str, key: str) -> str | list[str]:

@@ -135,8 +135,32 @@ def test_a_file_that_is_named_but_missing_is_a_mistake(tmp_path: Path) -> None:
     assert problems == ["config.yaml: cannot be read (No such file or directory)"]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SEATBRIDGE_SERVER__PORT", "SEATBRIDGE__SERVER__PORT"),
+        ("SEATBRIDGE_SERVER_PORT", "SEATBRIDGE__SERVER__PORT"),
+        ("SEATBRIDGE_DATABASE_URL", "SEATBRIDGE__DATABASE__URL"),
+        ("SEATBRIDGE_CONFG", "SEATBRIDGE_CONFIG"),
+    ],
+)
+def test_a_variable_that_only_begins_as_ours_is_a_mistake_with_the_name_that_was_meant(name: str, meant: str) -> None:
+    assert problems_of(None, {name: "9001"}) == [f"{name}: not permitted (did you mean {meant}?)"]
+
+
 def test_variables_that_a_container_platform_sets_by_itself_are_not_ours() -> None:
-    settings = load_settings(environ={"SEATBRIDGE_PORT": "tcp://10.0.0.1:8080", "SEATBRIDGE_SERVICE_HOST": "10.0.0.1"})
+    # What Kubernetes sets for the services "seatbridge" and "seatbridge-web".
+    settings = load_settings(
+        environ={
+            "SEATBRIDGE_PORT": "tcp://10.0.0.1:9090",
+            "SEATBRIDGE_PORT_9090_TCP": "tcp://10.0.0.1:9090",
+            "SEATBRIDGE_PORT_9090_TCP_PROTO": "tcp",
+            "SEATBRIDGE_SERVICE_HOST": "10.0.0.1",
+            "SEATBRIDGE_SERVICE_PORT": "9090",
+            "SEATBRIDGE_WEB_SERVICE_PORT_HTTP": "9090",
+            "SEATBRIDGE_WEB_PORT_9090_TCP_ADDR": "10.0.0.1",
+        }
+    )
 
     assert settings.server.port == 8080
 
