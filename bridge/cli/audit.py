@@ -22,11 +22,18 @@ def verify(context: click.Context, org: str, *, as_json: bool) -> None:
 
     with open_organization(org) as (_, unit):
         bad = journal.verify(unit)
+        keys_fit = bad is None or journal.is_sealed_by_these_keys(unit)
         entries, head = unit.state().audit_seq, unit.state().audit_head.hex()
     if as_json:
-        print_json({"entries": entries, "head": head, "first_bad_entry": bad})
+        print_json({"entries": entries, "head": head, "first_bad_entry": bad, "keys_fit": keys_fit})
     elif bad is None:
         click.echo(f"{entries} entries, each as it was written. Head: {head}")
+    elif not keys_fit:
+        click.echo(
+            "The keys do not belong to this data: none of the newest entries was sealed by one of them. Set the keys"
+            " that it was written with (secrets.keys_file)",
+            err=True,
+        )
     else:
         click.echo(f"Entry {bad} is not what was written, or is missing", err=True)
     context.exit(0 if bad is None else REFUSED)

@@ -27,6 +27,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _CLOCK_SECONDS = 5.0
 _ENOUGH_BYTES = 1_000_000_000
 _WORKER_SECONDS = 60
+#: So many organizations' newest audit entries are tried with the keys.
+_TRIED_ORGANIZATIONS = 50
 
 
 class Health(StrEnum):
@@ -113,7 +115,7 @@ def _keys(settings: "Settings") -> Iterator[Finding]:
 
 def _embedded_folder(settings: "Settings") -> Iterator[Finding]:
     from bridge.errors import ConfigurationError
-    from bridge.store.embedded_files import programs
+    from bridge.store.embedded_files import programs, refuse_a_file
 
     if settings.database.url is not None:
         return
@@ -122,6 +124,12 @@ def _embedded_folder(settings: "Settings") -> Iterator[Finding]:
         programs()
     except ConfigurationError as error:
         yield Finding("embedded", Health.FAILED, str(error), "set SEATBRIDGE__DATABASE__URL")
+        return
+    try:
+        refuse_a_file(path)
+    except ConfigurationError as error:
+        found, _, repair = error.problems[0].partition(": ")[2].rpartition(": ")
+        yield Finding("embedded", Health.FAILED, found, repair)
         return
     present = next(folder for folder in (path, *path.parents) if folder.exists())
     free = shutil.disk_usage(present).free
@@ -186,8 +194,42 @@ def _examine_database(settings: "Settings", urls: "DatabaseUrls") -> Iterator[Fi
             yield _clock(connection)
             yield _worker(connection)
             yield from _room(connection, settings)
+        yield from _keys_of_the_data(settings, urls)
     finally:
         engine.dispose()
+
+
+def _keys_of_the_data(settings: "Settings", urls: "DatabaseUrls") -> Iterator[Finding]:
+    """Try the keys on the newest audit entries: with others, credentials cannot be read and the chain breaks."""
+    from bridge.cli.opening import start_runtime
+    from bridge.config.keys import KEYS_FILE_NAME
+    from bridge.domain.actors import OPERATOR
+    from bridge.errors import ConfigurationError
+    from bridge.store import gate, journal
+
+    repair = "put back the keys it was written with (secrets.keys_file); older keys may stand below a new one"
+    own_file = settings.database.embedded_path / KEYS_FILE_NAME
+    is_made_later = settings.secrets.keys_file is None and not settings.secrets.keys and settings.database.url is None
+    if is_made_later and not own_file.exists():
+        yield Finding("data's keys", Health.WARNING, f"the database is there and {own_file} is not", repair)
+        return
+    try:
+        runtime = start_runtime(settings, urls.service)
+    except ConfigurationError:
+        return  # the keys cannot be read, as was said above
+    try:
+        strangers = []
+        for org_id, slug, _ in runtime.ask_gate(gate.list_organizations)[:_TRIED_ORGANIZATIONS]:
+            with runtime.unit(org_id, OPERATOR) as unit:
+                if not journal.is_sealed_by_these_keys(unit):
+                    strangers.append(slug)
+    finally:
+        runtime.close()
+    if strangers:
+        found = f"the keys do not belong to this data: what was written for {strangers[0]} was sealed by others"
+        yield Finding("data's keys", Health.FAILED, found, repair)
+    else:
+        yield Finding("data's keys", Health.OK, "the keys are those the data was written with")
 
 
 def _clock(connection: "Connection") -> Finding:

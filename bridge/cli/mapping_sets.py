@@ -12,7 +12,7 @@ from bridge.cli.showing import json_option, org_argument, print_json
 if TYPE_CHECKING:
     from bridge.usecases.edit_mappings import MappingsPreview
 
-file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 
 
 @click.group()
@@ -103,7 +103,8 @@ def apply(context: click.Context, org: str, file: Path, *, dry_run: bool, yes: b
     if as_json:
         print_json(applied)
     else:
-        click.echo(f"Version {applied.version} is in force; {applied.moved} seats changed")
+        changed = "1 seat" if applied.moved == 1 else f"{applied.moved} seats"
+        click.echo(f"Version {applied.version} is in force; {changed} changed")
 
 
 def _read(file: Path) -> Any:

@@ -1,7 +1,8 @@
 """``seatbridge org ...``."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from bridge.ports import ContractDraft, TierPrice
 
 _TIER = re.compile(r"(?P<key>[a-z][a-z0-9_-]*)=(?P<seats>\d{1,7})@(?P<price>\d+(\.\d+)?)")
+#: A first day beyond these is taken for a slip; every period since is billed.
+_LONGEST_AGO = timedelta(days=2 * 366)
+_LONGEST_AHEAD = timedelta(days=366)
 
 
 @click.group()
@@ -33,13 +37,13 @@ def org() -> None:
     help="Seats and the price of one for a period, as premium=10@720.00. Repeat it, the best tier first.",
 )
 @click.option("--currency", default="EUR", show_default=True, help="ISO 4217.")
-@click.option("--tax-rate", default="0", show_default=True, help="0.25 for 25 %.")
+@click.option("--tax-rate", default="0", show_default=True, help="As a share: 0.25 for 25 %.")
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name; periods keep its wall clock.")
 @click.option("--locale", type=click.Choice(["en", "fr", "nl", "sv"]), default="en", show_default=True)
 @click.option(
     "--start",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="First day of the first period (default: now); every period since is billed.",
+    help="First day of the first period (default: now); every period since is billed. At most 2 years ago.",
 )
 @click.option("--auto-renew/--no-auto-renew", default=True, help="Whether the plan renews by itself.")
 @click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts.")
@@ -97,6 +101,11 @@ def _contract(now: datetime, tiers: tuple[str, ...], start: datetime | None, **t
     from bridge.usecases.organizations import check_time_zone
 
     check_time_zone("time_zone", terms["time_zone"])
+    _check_tax_rate(terms["tax_rate"])
+    anchor = start.replace(tzinfo=ZoneInfo(terms["time_zone"])) if start else now
+    if not now - _LONGEST_AGO <= anchor <= now + _LONGEST_AHEAD:
+        problem = "lies more than 2 years in the past or 1 year in the future: every period since it would be billed"
+        raise InvalidInputError("start", f"{anchor:%Y-%m-%d} {problem}")
     try:
         currency = Currency(terms["currency"])
     except ValueError as error:
@@ -104,13 +113,25 @@ def _contract(now: datetime, tiers: tuple[str, ...], start: datetime | None, **t
     return ContractDraft(
         kind=terms["kind"],
         cycle=terms["cycle"] or ("month" if terms["kind"] == "team" else "year"),
-        anchor=start.replace(tzinfo=ZoneInfo(terms["time_zone"])) if start else now,
+        anchor=anchor,
         currency=currency.code,
         time_zone=terms["time_zone"],
         tiers=tuple(_tier(text, len(tiers) - index, currency) for index, text in enumerate(tiers)),
         tax_rate=terms["tax_rate"],
         auto_renew=terms["auto_renew"],
     )
+
+
+def _check_tax_rate(text: str) -> None:
+    """Refuse per cents written as a share; what is no number at all is refused where it is read."""
+    from bridge.errors import InvalidInputError
+
+    try:
+        rate = Decimal(text)
+    except InvalidOperation:
+        return
+    if rate > 1:
+        raise InvalidInputError("tax_rate", f"{text} is {rate:.0%} of the price: write 0.25 for 25 %")
 
 
 def _tier(text: str, rank: int, currency: Any) -> "TierPrice":

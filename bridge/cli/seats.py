@@ -39,7 +39,7 @@ def show(org: str, *, as_json: bool) -> None:
         return
     pool_table(pools)
     if waiting_for_any:
-        click.echo(f"{waiting_for_any} more wait for a seat of any tier")
+        click.echo(f"{waiting_for_any} more {'waits' if waiting_for_any == 1 else 'wait'} for a seat of any tier")
 
 
 @seats.command()
@@ -70,12 +70,12 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
         else:
             with runtime.unit(org_id, OPERATOR) as unit:
                 preview = preview_seats(unit, wanted)
-                names = _names(unit, preview)
+                moves = _moves(unit, preview)
             if only_preview and as_json:
                 print_json(preview)
                 return
             if not as_json:
-                _show_preview(preview, names)
+                _show_preview(preview, moves)
             if only_preview:
                 return
             if not yes:
@@ -88,7 +88,7 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
     invoice = done.invoice
     click.echo(f"Done. Invoice: {_money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")
     if done.promoted:
-        click.echo(f"{len(done.promoted)} people who waited have a seat now")
+        click.echo(_promoted(len(done.promoted)))
 
 
 def pool_table(pools: "Sequence[PoolView]") -> None:
@@ -109,6 +109,12 @@ def line_table(lines: "Sequence[BillLine | InvoiceLine]", currency: str) -> None
     )
 
 
+def _promoted(number: int) -> str:
+    if number == 1:
+        return "1 person who waited has the seat now"
+    return f"{number} people who waited have their seats now"
+
+
 def _change(text: str) -> tuple[str, int]:
     found = _CHANGE.fullmatch(text)
     if found is None:
@@ -118,13 +124,20 @@ def _change(text: str) -> tuple[str, int]:
     return found["tier"], int(found["number"])
 
 
-def _names(unit: "Unit", preview: "SeatsPreview") -> list[str]:
+def _moves(unit: "Unit", preview: "SeatsPreview") -> list[str]:
+    """Say who would move from which seat to which, by the names people know."""
     from bridge.store.directory import get_member
+    from bridge.store.pools import ladder_of, read_pools
 
-    return [get_member(unit, promotion.member_id).display_name for promotion in preview.promotions]
+    ladder = ladder_of(read_pools(unit))
+    return [
+        f"{get_member(unit, one.member_id).display_name}:"
+        f" {ladder.name_of(one.from_tier)} → {ladder.name_of(one.to_tier)}"
+        for one in preview.promotions
+    ]
 
 
-def _show_preview(preview: "SeatsPreview", names: Sequence[str]) -> None:
+def _show_preview(preview: "SeatsPreview", moves: Sequence[str]) -> None:
     quote = preview.quote
     if quote.bill is not None:
         line_table(quote.bill.lines, quote.currency)
@@ -139,8 +152,8 @@ def _show_preview(preview: "SeatsPreview", names: Sequence[str]) -> None:
             click.echo(f"{name}: {_money(amount, quote.currency)}")
     for sentence in quote.sentences:
         click.echo(sentence)
-    for name, promotion in zip(names, preview.promotions, strict=True):
-        click.echo(f"{name}: {promotion.from_tier or 'no seat'} → {promotion.to_tier}")
+    for sentence in moves:
+        click.echo(sentence)
 
 
 def _money(amount: int, currency: str) -> str:

@@ -3,7 +3,7 @@
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 
 from bridge.errors import ConfigurationError
-from bridge.store.schema import newest_revision, present_revision
+from bridge.store.schema import newest_revision, present_revision, unknown_revision
 
 #: PostgreSQL 15, in the form of server_version_num.
 OLDEST_VERSION = 150_000
@@ -62,7 +62,10 @@ def check_database(engine: Engine) -> None:
                 " role in database.url, the schema's owner in database.owner_url, and run `seatbridge db upgrade`"
             )
         present, newest = present_revision(connection), newest_revision()
-        if present != newest:
+        unknown = unknown_revision(present)
+        if unknown is not None:
+            problems.append(unknown)
+        elif present != newest:
             problems.append(
                 f"database: the schema is at {present or 'nothing'} and this version needs {newest}:"
                 " run `seatbridge db upgrade`"

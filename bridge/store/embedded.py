@@ -35,6 +35,7 @@ from bridge.store.embedded_files import (
     open_programs,
     open_the_way,
     programs,
+    refuse_a_file,
     socket_folder,
     system_user,
     try_lock,
@@ -247,6 +248,7 @@ class EmbeddedPostgres:
 
     def _prepare_folders(self) -> SystemUser:
         us = SystemUser(os.geteuid(), os.getegid())
+        refuse_a_file(self.path)
         if not self.path.exists():
             make_folder(self.path, owner=us, mode=0o700 if us.uid else 0o711)
         if not os.access(self.path, os.W_OK):

@@ -92,6 +92,21 @@ def system_user(data: Path) -> SystemUser:
     raise ConfigurationError([problem])
 
 
+def refuse_a_file(path: Path) -> None:
+    """Refuse a path where something other than a folder is, or is on the way, before anything is done to it.
+
+    Raises:
+        ConfigurationError: Naming what is in the way.
+    """
+    present = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not present.is_dir():
+        problem = (
+            f"database.embedded_path: {present} is not a folder: "
+            "remove it, or set SEATBRIDGE__DATABASE__EMBEDDED_PATH to a folder"
+        )
+        raise ConfigurationError([problem])
+
+
 def make_folder(path: Path, *, owner: SystemUser, mode: int) -> None:
     """Create a folder with its parents, owned by the server's user.
 

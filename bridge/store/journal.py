@@ -90,17 +90,28 @@ def verify(unit: Unit) -> int | None:
     with closing(_entries(unit)) as entries:
         for entry in entries:
             expected += 1
-            if (
-                entry.seq != expected
-                or entry.previous != head
-                or not any(hmac.compare_digest(entry.digest, seal(entry, key)) for key in unit.audit_keys)
-            ):
+            if entry.seq != expected or entry.previous != head or not _is_sealed(entry, unit.audit_keys):
                 return expected
             head = entry.digest
     state = unit.state()
     if (state.audit_seq, state.audit_head) != (expected, head):
         return expected + 1
     return None
+
+
+def is_sealed_by_these_keys(unit: Unit, *, newest: int = 20) -> bool:
+    """Tell whether any of the newest entries was sealed by one of the keys at hand; True where nothing is written yet.
+
+    False means other keys than the data was written with, where :func:`verify` alone would speak of the first entry.
+    """
+    entries = unit.session.scalars(
+        select(AuditEntry).where(AuditEntry.org_id == unit.org_id).order_by(AuditEntry.seq.desc()).limit(newest)
+    ).all()
+    return not entries or any(_is_sealed(entry, unit.audit_keys) for entry in entries)
+
+
+def _is_sealed(entry: AuditEntry, keys: tuple[bytes, ...]) -> bool:
+    return any(hmac.compare_digest(entry.digest, seal(entry, key)) for key in keys)
 
 
 def _entries(unit: Unit) -> Generator[AuditEntry, None, None]:

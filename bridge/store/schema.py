@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
+from bridge.errors import ConfigurationError
 from bridge.store.security import APP_ROLE
 
 #: Any number will do, as long as every instance uses the same one.
@@ -34,6 +35,17 @@ def newest_revision() -> str:
 def present_revision(connection: Connection) -> str | None:
     """Name the schema revision a database is at; None for an empty one."""
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def unknown_revision(present: str | None) -> str | None:
+    """Say what to do about a schema this code has never heard of: a newer version made it. None for any other."""
+    script = ScriptDirectory.from_config(alembic_config())
+    if present is None or any(one.revision == present for one in script.walk_revisions()):
+        return None
+    return (
+        f"database: the schema is at {present}, which this version does not know:"
+        " this database was upgraded by a newer version: install that version"
+    )
 
 
 def ensure_login(connection: Connection, user: str, password: str | None) -> None:
@@ -62,11 +74,17 @@ def upgrade(owner_url: str | URL, app_url: str | URL | None = None) -> str:
 
     Returns:
         The revision the database is at now.
+
+    Raises:
+        ConfigurationError: A newer version upgraded this database before.
     """
     engine = create_engine(make_url(owner_url), poolclass=NullPool)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            unknown = unknown_revision(present_revision(connection))
+            if unknown is not None:
+                raise ConfigurationError([unknown])
             command.upgrade(alembic_config(connection), "head")
             app = make_url(app_url) if app_url is not None else None
             if app is not None and app.username is not None and app.username != make_url(owner_url).username:

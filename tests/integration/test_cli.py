@@ -29,7 +29,7 @@ from bridge.adapters import dns as dns_adapter
 from bridge.billing import BuiltinPayments
 from bridge.cli import main
 from bridge.cli.commands import COMMANDS
-from bridge.config import Settings
+from bridge.config import Settings, generate_key
 from bridge.domain.identifiers import new_id
 from bridge.runtime import build_runtime
 from bridge.simulator.saml import SimulatedIdp
@@ -222,6 +222,9 @@ class TestOrganizations:
             (("--tier", "premium=1@1", "--currency", "XYZ"), "is not an ISO 4217 currency code"),
             (("--tier", "premium=1@1", "--time-zone", "Mars/Olympus"), "is no time zone such as Europe/Oslo"),
             (("--tier", "premium=1@1", "--tax-rate", "lots"), "tax_rate"),
+            (("--tier", "premium=1@1", "--tax-rate", "25"), "25 is 2500% of the price: write 0.25 for 25 %"),
+            (("--tier", "premium=1@1", "--start", "1999-01-01"), "1999-01-01 lies more than 2 years in the past"),
+            (("--tier", "premium=1@1", "--start", "2999-01-01"), "or 1 year in the future"),
             (("--tier", "premium=1@1", "--tier", "premium=2@1"), "two tiers have the same key"),
         ],
     )
@@ -277,6 +280,18 @@ class TestSeats:
         assert (first.exit_code, second.exit_code) == (0, 0), first.output
         assert json.loads(first.stdout) == json.loads(second.stdout)
         assert pools[1]["bought"] == 6
+
+    def test_one_person_who_waited_is_one_person_and_tiers_have_their_names(self, run: Run, nordlys: Customer) -> None:
+        # 2 Premium and 5 Standard seats: the eighth person waits without a seat.
+        for number in range(8):
+            nordlys.push(f"person{number}@nordlys.test")
+
+        shown = run("seats", "show", "nordlys")
+        done = run("seats", "buy", "nordlys", "premium=1", typed="y\n")
+
+        assert "1 more waits for a seat of any tier" in shown.stdout
+        assert re.search(r"^.+: No seat → Premium$", done.stdout, flags=re.MULTILINE), done.stdout
+        assert "1 person who waited has the seat now" in done.stdout
 
     @pytest.mark.parametrize(
         ("change", "sentence"),
@@ -460,6 +475,12 @@ class TestMappings:
 
         assert (done.exit_code, "invalid_input" in done.stderr) == (1, True), done.output
 
+    @pytest.mark.parametrize("command", ["diff", "apply"])
+    def test_a_file_that_is_not_there_is_wrong_use(self, run: Run, command: str) -> None:
+        done = run("mappings", command, "nordlys", "no-such-file.yaml")
+
+        assert (done.exit_code, "does not exist" in done.stderr) == (2, True)
+
 
 class TestPeople:
     def test_a_seat_is_explained_by_user_name(self, run: Run, nordlys: Customer) -> None:
@@ -542,6 +563,51 @@ class TestDoctor:
         done = run("doctor", SEATBRIDGE__SECRETS__KEYS="", SEATBRIDGE__SECRETS__KEYS_FILE=str(file))
 
         assert (done.exit_code, f"chmod 600 {file}" in done.stdout) == (1, True), done.output
+
+    def test_keys_that_the_data_was_not_written_with_fail(self, run: Run, nordlys: Customer) -> None:
+        done = run("doctor", SEATBRIDGE__SECRETS__KEYS=generate_key())
+        audit = run("audit", "verify", "nordlys", SEATBRIDGE__SECRETS__KEYS=generate_key())
+
+        assert (done.exit_code, audit.exit_code) == (1, 1)
+        assert re.search(r"✗ data's keys +the keys do not belong to this data: .* nordlys was sealed", done.stdout)
+        assert "put back the keys it was written with" in done.stdout
+        assert "The keys do not belong to this data" in audit.stderr
+
+    def test_an_older_key_below_a_new_one_belongs_to_the_data(self, run: Run, nordlys: Customer) -> None:
+        done = run("doctor", SEATBRIDGE__SECRETS__KEYS=f"{generate_key()},{KEY}")
+
+        assert "✓ data's keys" in done.stdout
+
+    def test_a_newer_versions_database_is_no_traceback_anywhere(
+        self, run: Run, owner_url: URL, owner_connection: psycopg.Connection
+    ) -> None:
+        owner_connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        owner = owner_url.render_as_string(hide_password=False)
+
+        doctor = run("doctor")
+        others = [
+            run(*command, SEATBRIDGE__DATABASE__OWNER_URL=owner) for command in (("db", "upgrade"), ("org", "list"))
+        ]
+
+        sentence = "this database was upgraded by a newer version"
+        assert (doctor.exit_code, sentence in doctor.stdout) == (1, True)
+        assert [(one.exit_code, sentence in one.stderr) for one in others] == [(2, True)] * 2
+        assert all("install that version" in one.output for one in (doctor, *others))
+
+    def test_a_file_in_the_place_of_the_embedded_databases_folder_fails_and_is_left_as_it_is(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "postgres"
+        file.write_text("mine")
+        file.chmod(0o600)
+        given = {"SEATBRIDGE__DATABASE__URL": None, "SEATBRIDGE__DATABASE__EMBEDDED_PATH": str(file)}
+
+        doctor, upgrade = run("doctor", **given), run("db", "upgrade", **given)
+
+        assert (doctor.exit_code, upgrade.exit_code) == (1, 2)
+        assert re.search(rf"✗ embedded +{re.escape(str(file))} is not a folder", doctor.stdout), doctor.stdout
+        assert f"{file} is not a folder" in upgrade.stderr
+        assert (file.read_text(), file.stat().st_mode & 0o777) == ("mine", 0o600)
 
     def test_a_worker_that_is_heard_of_is_counted(self, run: Run, owner_connection: psycopg.Connection) -> None:
         owner_connection.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now())")

@@ -150,15 +150,22 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_finishes(empty_url: URL) -
     assert tables(empty_url) > len(Base.metadata.tables)
 
 
-def test_a_schema_of_another_version_is_refused_with_the_command_that_helps(
-    database_url: URL, owner_connection: psycopg.Connection
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("DELETE FROM alembic_version", r"the schema is at nothing .* run `seatbridge db upgrade`"),
+        ("UPDATE alembic_version SET version_num = '9999'", r"upgraded by a newer version: install that version"),
+    ],
+)
+def test_a_schema_of_another_version_is_refused_with_what_helps(
+    database_url: URL, owner_connection: psycopg.Connection, change: str, problem: str
 ) -> None:
-    owner_connection.execute("UPDATE alembic_version SET version_num = '0000'")
+    owner_connection.execute(change)
     engine = build_engine(
         database_url, pool_size=1, pool_overflow=0, statement_timeout_seconds=5, lock_timeout_seconds=5
     )
 
-    with pytest.raises(ConfigurationError, match=r"the schema is at 0000 .* run `seatbridge db upgrade`"):
+    with pytest.raises(ConfigurationError, match=problem):
         check_database(engine)
 
     engine.dispose()
