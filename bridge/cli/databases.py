@@ -148,10 +148,11 @@ def check(context: click.Context, *, as_json: bool) -> None:
     if as_json:
         print_json({"organizations": organizations, "pools": different})
     else:
+        counted = "1 organization" if organizations == 1 else f"{organizations} organizations"
         print_table(
             ("organization", "tier", "counter", "held"),
             [(row["organization"], row["tier"], row["counter"], row["held"]) for row in different],
-            empty=f"Every counter is what people hold ({organizations} organizations)",
+            empty=f"Every counter is what people hold ({counted})",
         )
     context.exit(REFUSED if different else 0)
 

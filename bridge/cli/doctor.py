@@ -110,7 +110,7 @@ def _keys(settings: "Settings") -> Iterator[Finding]:
         repair = f"chmod 600 {file}"
         yield Finding("secrets", Health.FAILED, f"{file} can be read by other users of this machine", repair)
     else:
-        yield Finding("secrets", Health.OK, f"{count} key(s)")
+        yield Finding("secrets", Health.OK, "1 key" if count == 1 else f"{count} keys")
 
 
 def _embedded_folder(settings: "Settings") -> Iterator[Finding]:
@@ -128,8 +128,7 @@ def _embedded_folder(settings: "Settings") -> Iterator[Finding]:
     try:
         refuse_a_file(path)
     except ConfigurationError as error:
-        found, _, repair = error.problems[0].partition(": ")[2].rpartition(": ")
-        yield Finding("embedded", Health.FAILED, found, repair)
+        yield _of_problem("embedded", error.problems[0])
         return
     present = next(folder for folder in (path, *path.parents) if folder.exists())
     free = shutil.disk_usage(present).free
@@ -157,7 +156,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
             yield from _examine_database(settings, urls)
     except ConfigurationError as error:
         for problem in error.problems:
-            yield Finding("database", Health.FAILED, problem, "see the message")
+            yield _of_problem("database", problem)
     except SQLAlchemyError as error:
         found = next(iter(str(getattr(error, "orig", None) or error).splitlines()), type(error).__name__)
         repair = "start PostgreSQL, and correct SEATBRIDGE__DATABASE__URL (host, port, user, password, database)"
@@ -186,8 +185,7 @@ def _examine_database(settings: "Settings", urls: "DatabaseUrls") -> Iterator[Fi
             check_database(engine)
         except ConfigurationError as error:
             for problem in error.problems:
-                found, _, repair = problem.rpartition(": ")
-                yield Finding("database", Health.FAILED, found, repair)
+                yield _of_problem("database", problem)
             return
         yield Finding("schema", Health.OK, "is this version's; the role cannot bypass row-level security")
         with engine.connect() as connection:
@@ -218,8 +216,9 @@ def _keys_of_the_data(settings: "Settings", urls: "DatabaseUrls") -> Iterator[Fi
     except ConfigurationError:
         return  # the keys cannot be read, as was said above
     try:
+        organizations = runtime.ask_gate(gate.list_organizations)[:_TRIED_ORGANIZATIONS]
         strangers = []
-        for org_id, slug, _ in runtime.ask_gate(gate.list_organizations)[:_TRIED_ORGANIZATIONS]:
+        for org_id, slug, _ in organizations:
             with runtime.unit(org_id, OPERATOR) as unit:
                 if not journal.is_sealed_by_these_keys(unit):
                     strangers.append(slug)
@@ -228,8 +227,14 @@ def _keys_of_the_data(settings: "Settings", urls: "DatabaseUrls") -> Iterator[Fi
     if strangers:
         found = f"the keys do not belong to this data: what was written for {strangers[0]} was sealed by others"
         yield Finding("data's keys", Health.FAILED, found, repair)
-    else:
+    elif organizations:
         yield Finding("data's keys", Health.OK, "the keys are those the data was written with")
+
+
+def _of_problem(check: str, problem: str) -> Finding:
+    """Part a problem of the configuration, which reads ``setting: what is wrong: what to do``."""
+    found, _, repair = problem.removeprefix(f"{check}: ").rpartition(": ")
+    return Finding(check, Health.FAILED, found, repair) if found else Finding(check, Health.FAILED, repair)
 
 
 def _clock(connection: "Connection") -> Finding:

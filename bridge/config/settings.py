@@ -189,7 +189,7 @@ class SessionSettings(_Section):
 
 
 class SsoSettings(_Section):
-    """SAML and OpenID Connect sign-in."""
+    """SAML sign-in."""
 
     clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 60
     """Seconds that an identity provider's clock may differ from ours when an assertion is checked."""
