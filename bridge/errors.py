@@ -86,7 +86,7 @@ class OwnerProtectedError(BridgeError):
 
     def __init__(self, user_name: str) -> None:
         self.user_name = user_name
-        super().__init__(f"{user_name} is an owner of the organization: change the role in the console first")
+        super().__init__(f"{user_name} is an owner of the organization: an owner changes the role on their page first")
 
 
 class NoSeatAvailableError(BridgeError):
@@ -130,13 +130,17 @@ class BelowMinimumError(BridgeError):
 
 
 class ReductionNotAllowedError(BridgeError):
-    """An enterprise contract cannot drop seats before its term ends (rule D7)."""
+    """An enterprise contract cannot drop seats before its term ends (rule D7).
+
+    ``term_end`` is written as the day it is in its own time zone: the organization's, for what people read.
+    """
 
     code = "reduction_not_allowed"
 
     def __init__(self, *, term_end: datetime) -> None:
         self.term_end = term_end
-        super().__init__(f"Seats are contracted until {term_end:%Y-%m-%d}: they can be reduced at renewal")
+        day = f"{term_end.day} {term_end:%b %Y}"
+        super().__init__(f"Seats cannot be dropped before the renewal on {day}")
 
 
 class PlanEndedError(BridgeError):

@@ -33,6 +33,7 @@ class Permission(StrEnum):
     ASSIGN_SEATS = "reassigning seats"  # Z2
     EDIT_MAPPINGS = "editing group mappings"  # Z2
     MANAGE_PEOPLE = "adding and removing people"  # Z3
+    CHANGE_ROLES = "changing roles"
     MANAGE_CONNECTIONS = "changing connections"
     SEE_CONSOLE = "opening the console"
 
@@ -44,6 +45,7 @@ ALLOWED: Mapping[Permission, tuple[Role, ...]] = MappingProxyType(
         Permission.ASSIGN_SEATS: ADMINS,
         Permission.EDIT_MAPPINGS: ADMINS,
         Permission.MANAGE_PEOPLE: ADMINS,
+        Permission.CHANGE_ROLES: OWNERS,
         Permission.MANAGE_CONNECTIONS: ADMINS,
         Permission.SEE_CONSOLE: ADMINS,
     }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
@@ -14,6 +15,7 @@ from bridge.errors import (
     NotFoundError,
     PreviewExpiredError,
     PreviewStaleError,
+    ReductionNotAllowedError,
 )
 from bridge.ports import InvoiceReference, SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
@@ -120,6 +122,18 @@ def open_seats_preview(unit: Unit, preview_id: uuid.UUID) -> SeatsPreview:
     return _as_preview(preview, quote, promotions)
 
 
+def confirmed_seats(unit: Unit, preview_id: uuid.UUID) -> SeatsConfirmation | None:
+    """Return what a preview did that was confirmed; None while it was not.
+
+    Raises:
+        ForbiddenError: The actor may not buy seats.
+        NotFoundError: There is no such preview of seats here.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    result = _stored(unit, preview_id).result
+    return None if result is None else _confirmation(result)
+
+
 def confirm_seats(
     unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, key: str | None = None
 ) -> SeatsConfirmation:
@@ -202,7 +216,11 @@ def _compute(unit: Unit, changes: Mapping[str, int], at: datetime) -> tuple[Seat
         placed[promotion.to_tier] = placed.get(promotion.to_tier, 0) + 1
         if promotion.from_tier is not None:
             placed[promotion.from_tier] = placed.get(promotion.from_tier, 0) - 1
-    return unit.billing.quote(SeatChange(wanted, at=at, placed=placed)), promotions
+    try:
+        return unit.billing.quote(SeatChange(wanted, at=at, placed=placed)), promotions
+    except ReductionNotAllowedError as refusal:
+        zone = ZoneInfo(unit.organization().time_zone)
+        raise ReductionNotAllowedError(term_end=refusal.term_end.astimezone(zone)) from refusal
 
 
 def _promotions(unit: Unit, wanted: Mapping[str, int], pools: list[SeatPool]) -> tuple[Promotion, ...]:

@@ -1,13 +1,17 @@
 """Changing the group mappings: first shown to the last person and cent, then applied exactly so or not at all."""
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Uuid, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
 from bridge.domain.identifiers import MemberId, new_id
-from bridge.domain.roles import Permission
+from bridge.domain.roles import Permission, Role
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidInputError,
@@ -18,7 +22,7 @@ from bridge.errors import (
 from bridge.ports import InvoiceReference, SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.journal import record
-from bridge.store.models import MappingVersion, Preview
+from bridge.store.models import MappingVersion, Member, Preview
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import read_placement
@@ -29,12 +33,27 @@ from bridge.usecases.settle_many import settle_many
 from mappings.allocation import Occasion
 from mappings.documents import MappingDocumentError, Problem, RuleChange, difference, from_document, to_document
 from mappings.people import Pool
-from mappings.preview import MovesPreview, moves_under
+from mappings.preview import AccessChange, MovesPreview, moves_under
 from mappings.rules import MappingSet
 from mappings.tiers import TierLadder
 
 KIND = "mappings"
 LIFETIME = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChange:
+    """Somebody who gets another role from the rules, by name of the roles."""
+
+    member_id: MemberId
+    before: str
+    after: str
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether the person may do more afterwards."""
+        order = list(Role)
+        return order.index(Role(self.after)) < order.index(Role(self.before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +68,7 @@ class MappingsPreview:
         shortage: Seats missing by tier, so that nobody the change touches has to wait.
         quote: What those seats cost; None without a shortage, or for who may not see prices.
         moves_if_bought: What happens when they are bought; None without a quote.
+        role_changes: Everybody whose role really changes: an owner's never does (T10, T11).
         names: What pages call everybody who is named in the moves.
     """
 
@@ -63,16 +83,42 @@ class MappingsPreview:
     shortage: Mapping[str, int]
     quote: SeatQuote | None
     moves_if_bought: MovesPreview | None
+    role_changes: tuple[RoleChange, ...]
     names: Mapping[MemberId, str]
+
+    @property
+    def roles(self) -> Mapping[str, int]:
+        """How many people get each role."""
+        return Counter(change.after for change in self.role_changes)
+
+    @property
+    def team_changes(self) -> tuple[AccessChange, ...]:
+        """Everybody who joins or leaves a team."""
+        return tuple(change for change in self.moves.access_changes if change.teams_gained or change.teams_lost)
+
+    @property
+    def gives_roles(self) -> bool:
+        """Whether anybody may do more afterwards, which needs a tick of its own."""
+        return any(change.is_gain for change in self.role_changes)
 
 
 @dataclass(frozen=True, slots=True)
 class MappingsApplied:
-    """What an applied preview did: the version in force, how many people's seats changed, and the invoice if any."""
+    """What an applied preview did.
+
+    Attributes:
+        version: The version in force.
+        moved: How many people's seats changed.
+        invoice: For the seats that were bought, if any.
+        roles: How many people got each role.
+        teams: How many people joined or left a team.
+    """
 
     version: int
     moved: int
     invoice: InvoiceReference | None
+    roles: Mapping[str, int] = field(default_factory=dict)
+    teams: int = 0
 
 
 def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
@@ -124,7 +170,20 @@ def open_preview(unit: Unit, preview_id: uuid.UUID) -> MappingsPreview:
     return _compute(unit, _usable(unit, preview_id))
 
 
-def apply_mappings(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy: bool = False) -> MappingsApplied:
+def applied_preview(unit: Unit, preview_id: uuid.UUID) -> MappingsApplied | None:
+    """Return what a preview did that was applied; None while it was not.
+
+    Raises:
+        NotFoundError: There is no such preview here.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    result = _stored(unit, preview_id).result
+    return None if result is None else _read_result(result)
+
+
+def apply_mappings(
+    unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy: bool = False, roles_acknowledged: bool | None = None
+) -> MappingsApplied:
     """Put previewed mappings in force and move everybody they move (rule A8).
 
     Repeating an apply that succeeded answers the same and does nothing (rule Q5).
@@ -134,9 +193,10 @@ def apply_mappings(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy
         preview_id: What the actor looked at.
         acknowledged: Whether the cost was ticked; needed only for buying (rule Q1).
         buy: Buy the missing seats at the price the preview showed; needs an owner. Otherwise people wait.
+        roles_acknowledged: Whether it was ticked that people may do more; as ``acknowledged`` by default.
 
     Raises:
-        AcknowledgementMissingError: Buying without the tick.
+        AcknowledgementMissingError: Buying, or giving somebody a higher role, without the tick.
         ForbiddenError: The actor may not edit mappings, or not buy.
         NotFoundError: There is no such preview here.
         PaymentFailedError: The payment was declined; the unit must roll back.
@@ -153,6 +213,8 @@ def apply_mappings(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy
     if stored.confirmed_at is not None and stored.result is not None:
         return _read_result(stored.result)
     preview = _compute(unit, _usable(unit, preview_id))
+    if preview.gives_roles and not (acknowledged if roles_acknowledged is None else roles_acknowledged):
+        raise AcknowledgementMissingError
     invoice = None
     if buy and preview.quote is not None:
         invoice = execute_change(unit, preview.quote, key=f"mappings:{stored.id}")
@@ -174,7 +236,7 @@ def apply_mappings(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy
     )
     effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
     settle_many(unit, effect, read_placement(unit), Occasion.REMAPPED)
-    applied = MappingsApplied(version=version, moved=len(effect.moves), invoice=invoice)
+    applied = MappingsApplied(version, len(effect.moves), invoice, preview.roles, len(preview.team_changes))
     stored.confirmed_at = unit.at
     stored.result = _write_result(applied)
     return applied
@@ -238,8 +300,29 @@ def _compute(unit: Unit, stored: Preview) -> MappingsPreview:
         shortage=shortage,
         quote=quote,
         moves_if_bought=bought,
+        role_changes=_role_changes(unit, moves.access_changes),
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}),
     )
+
+
+def _role_changes(unit: Unit, changes: Iterable[AccessChange]) -> tuple[RoleChange, ...]:
+    """Compare the role people have with the one they get, as :func:`apply_access` gives it."""
+    given = {MemberId(uuid.UUID(str(change.member_id))): change.role_after for change in changes}
+    rows = unit.session.execute(
+        select(Member.id, Member.role, Member.role_from_mapping)
+        .where(
+            Member.org_id == unit.org_id,
+            Member.id == any_(literal(list(given), ARRAY(Uuid))),
+            Member.role.not_in([Role.OWNER, Role.PRIMARY_OWNER]),
+        )
+        .order_by(Member.id)
+    )
+    found: list[RoleChange] = []
+    for member_id, role, from_mapping in rows:
+        after = given[member_id] or (str(Role.MEMBER) if from_mapping else role)
+        if after != role:
+            found.append(RoleChange(member_id, role, after))
+    return tuple(found)
 
 
 def _shortage(moves: MovesPreview) -> dict[str, int]:
@@ -274,6 +357,8 @@ def _write_result(applied: MappingsApplied) -> dict[str, Any]:
     return {
         "version": applied.version,
         "moved": applied.moved,
+        "roles": dict(applied.roles),
+        "teams": applied.teams,
         "invoice": None
         if invoice is None
         else {
@@ -288,4 +373,10 @@ def _write_result(applied: MappingsApplied) -> dict[str, Any]:
 
 def _read_result(result: Mapping[str, Any]) -> MappingsApplied:
     invoice = result["invoice"]
-    return MappingsApplied(result["version"], result["moved"], InvoiceReference(**invoice) if invoice else None)
+    return MappingsApplied(
+        version=result["version"],
+        moved=result["moved"],
+        invoice=InvoiceReference(**invoice) if invoice else None,
+        roles=result.get("roles", {}),
+        teams=result.get("teams", 0),
+    )

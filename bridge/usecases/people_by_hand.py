@@ -99,7 +99,7 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
 
 
 def _quote(unit: Unit, member: Member, target: str) -> SeatQuote:
-    """Quote a seat as :func:`assign_tier` buys it, with the renewal as it will be once everybody is placed (rule R7)."""
+    """Quote a seat as :func:`assign_tier` buys it; the renewal is as of when everybody has been placed (rule R7)."""
     exchange = unit.billing.quote(SeatChange({target: 1}, at=unit.at, upgrade_from=member.tier))
     if member.tier is not None and exchange.seats[member.tier].paid < _paid(unit, member.tier):
         return exchange

@@ -312,6 +312,22 @@ def remove_member(unit: Unit, member: Member, *, reason: str = "directory") -> b
     return True
 
 
+def check_user_name_is_new(unit: Unit, user_name: str) -> None:
+    """Refuse the userName of somebody who is here already, whichever directory they came from.
+
+    Raises:
+        InvalidInputError: It cannot be a userName.
+        UniquenessError: It is taken.
+    """
+    taken_by = unit.session.scalars(
+        select(Member.display_name)
+        .where(Member.org_id == unit.org_id, Member.user_name_key == checked_user_name(user_name))
+        .limit(1)
+    ).first()
+    if taken_by is not None:
+        raise UniquenessError(attribute="userName", value=user_name, taken_by=taken_by)
+
+
 def add_member(
     unit: Unit,
     draft: PersonDraft,
@@ -340,6 +356,7 @@ def add_member(
     unit.lock()
     if len(display_name(draft.full_document())) > MAX_DISPLAY_NAME:
         raise InvalidInputError("displayName", f"must not be longer than {MAX_DISPLAY_NAME} characters")
+    check_user_name_is_new(unit, draft.user_name)
     member = provision_member(unit, manual_connection(unit).id, draft, Source.MANUAL, member_id=member_id)
     if tier is None:
         settle_seat(unit, member, Occasion.ARRIVED)

@@ -16,6 +16,9 @@ from bridge.usecases.lines import waiting_counts
 from mappings.tiers import ANY, TierLadder
 
 INVOICES_SHOWN = 24
+NO_REDUCTION = "Seats cannot be dropped before the term ends."
+NO_RENEWAL = "Ends by itself with the period: members then have no seat, and nothing is deleted."
+_FORBIDDING = (NO_REDUCTION, NO_RENEWAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,14 @@ class InvoiceView:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractSentence:
+    """One thing that a contract says, and whether it allows or forbids."""
+
+    text: str
+    allows: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SeatsView:
     """Everything about seats; what costs is None or empty for who may not see it (rule Z1)."""
 
@@ -57,7 +68,7 @@ class SeatsView:
     pools: tuple[PoolView, ...]
     waiting_for_any: int
     renewal: Bill | None
-    sentences: tuple[str, ...]
+    sentences: tuple[ContractSentence, ...]
     invoices: tuple[InvoiceView, ...]
 
 
@@ -79,7 +90,9 @@ def read_seats(unit: Unit) -> SeatsView:
         pools=views,
         waiting_for_any=waiting_for_any,
         renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
-        sentences=contract_sentences(contract),
+        sentences=tuple(
+            ContractSentence(text, allows=text not in _FORBIDDING) for text in contract_sentences(contract)
+        ),
         invoices=tuple(list_invoices(unit)) if sees_money else (),
     )
 
@@ -111,6 +124,11 @@ def read_contract(unit: Unit) -> Contract:
     ).one()
 
 
+def read_ladder(unit: Unit) -> TierLadder:
+    """Return the organization's tiers, best first."""
+    return ladder_of(read_pools(unit))
+
+
 def contract_sentences(contract: Contract) -> tuple[str, ...]:
     """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7)."""
     team = contract.kind == "team"
@@ -121,7 +139,7 @@ def contract_sentences(contract: Contract) -> tuple[str, ...]:
         "Move a seat from one person to another: free, at once.",
     ]
     if not team:
-        sentences.append("Seats cannot be dropped before the term ends.")
+        sentences.append(NO_REDUCTION)
     elif contract.reduction == "immediate_credit":
         sentences.append("Reduce seats on any day; what is left of the period becomes a credit.")
     else:
@@ -129,7 +147,7 @@ def contract_sentences(contract: Contract) -> tuple[str, ...]:
     if contract.minimum_seats:
         sentences.append(f"The plan has a minimum of {contract.minimum_seats} seats.")
     if not contract.auto_renew:
-        sentences.append("Ends by itself with the period: members then have no seat, and nothing is deleted.")
+        sentences.append(NO_RENEWAL)
     elif contract.renewal_basis == "in_use":
         sentences.append("Renews by itself with the seats in use that day; unused seats lapse.")
     else:

@@ -49,7 +49,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.VersionMismatchError: Answer(HTTPStatus.CONFLICT, "Somebody else changed this meanwhile", _READ_AGAIN),
         errors.ForbiddenError: Answer(HTTPStatus.FORBIDDEN, "Your role does not allow this", _ASK_OWNER),
         errors.OwnerProtectedError: Answer(
-            HTTPStatus.CONFLICT, "An owner cannot be changed this way", "Change the person's role first."
+            HTTPStatus.CONFLICT,
+            "An owner cannot be changed this way",
+            "An owner changes the role on their page first.",
         ),
         errors.NoSeatAvailableError: Answer(
             HTTPStatus.CONFLICT, "No seat is free", "Free a seat of this tier, or have an owner buy one."
@@ -145,12 +147,13 @@ def _refused(error: errors.BridgeError) -> ResponseReturnValue:
         return redirect(url_for("entry.sign_in", next=request.path), code=303)
     answer = answer_for(error)
     log.info("web.refused", code=error.code, status=int(answer.status))
-    why = _WHY_NEUTRAL[answer.status] if isinstance(error, _NEUTRAL) else _sentence(error)
+    why = _WHY_NEUTRAL[answer.status] if isinstance(error, _NEUTRAL) else sentence_of(error)
     retry = error.retry_after_seconds if isinstance(error, errors.UnavailableError) else None
     return error_page(answer.status, answer.title, why, answer.advice, retry_after=retry)
 
 
-def _sentence(error: errors.BridgeError) -> str:
+def sentence_of(error: errors.BridgeError) -> str:
+    """Return what a refusal says of itself, as a sentence."""
     text = str(error)
     if isinstance(error, errors.ForbiddenError):
         text = text.replace("_", " ")  # roles are codes

@@ -1,8 +1,11 @@
 """What templates may use: icons, money, days and times in the organization's zone."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from flask import Flask, Response, g, make_response, render_template, request
@@ -12,12 +15,21 @@ from markupsafe import Markup
 from bridge.billing.rules.money import Currency, format_money
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
+from bridge.usecases.seats import read_contract
 from bridge.web.session import Visit
 from mappings.tiers import ANY, TierLadder
 
 _HUES = 5
+_HALF = Decimal("0.5")
 _TEENS = range(11, 14)
 _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
+
+
+class _Tiered(Protocol):
+    """A line about one tier, of an invoice or of a forecast."""
+
+    @property
+    def tier(self) -> str: ...
 
 
 def prepare_templates(app: Flask) -> None:
@@ -36,9 +48,15 @@ def prepare_templates(app: Flask) -> None:
         hue=hue,
         plural=plural,
         capital=capital,
+        by_tier=by_tier,
     )
     environment.globals.update(
-        icon=icon, tier_class=tier_class, tier_name=tier_name, Permission=Permission, fresh_key=lambda: str(new_id())
+        icon=icon,
+        tier_class=tier_class,
+        tier_name=tier_name,
+        tax_share=tax_share,
+        Permission=Permission,
+        fresh_key=lambda: str(new_id()),
     )
     style = Path(app.static_folder or "") / "seatbridge.css"
     environment.globals["asset_version"] = hashlib.sha256(style.read_bytes()).hexdigest()[:12]
@@ -142,6 +160,22 @@ def tier_class(ladder: TierLadder, tier: str | None) -> str:
 def tier_name(ladder: TierLadder, tier: str | None) -> str:
     """Return what people read for a tier, for none, and for "any"."""
     return "any tier" if tier == ANY else ladder.name_of(tier)
+
+
+def by_tier(lines: Iterable[_Tiered], ladder: TierLadder) -> list[_Tiered]:
+    """Put lines in the order in which tiers stand everywhere: the best first."""
+    return sorted(lines, key=lambda line: ladder.keys.index(line.tier) if line.tier in ladder else len(ladder))
+
+
+def tax_share(subtotal: int, tax: int) -> str:
+    """Write the contract's tax rate, " 25 %", where it is what a tax was computed with; nothing otherwise."""
+    visitor: Visit | None = g.get("visitor")
+    if visitor is None:
+        return ""
+    rate = Decimal(read_contract(visitor.unit).tax_rate)
+    if not tax or abs(rate * subtotal - tax) > _HALF:
+        return ""
+    return f" {(rate * 100).normalize():f} %"
 
 
 def _context() -> dict[str, object]:

@@ -1,11 +1,14 @@
 """What the pages do: people found and placed, drafts edited without a script, seats bought, answers in words."""
 
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
 
 from bridge.runtime import Runtime
+from bridge.store.directory import get_member
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.people import PAGE_LENGTH
 from bridge.web.app import create_web_app
@@ -222,20 +225,21 @@ def test_confirming_again_buys_nothing_more(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [
-        ({"add.premium": ""}, 422, "This change is not possible"),
-        ({"add.premium": "two"}, 422, "must be a whole number"),
-        ({"add.gold": "1"}, 422, "This change is not possible"),
-        ({"add.premium": "-9"}, 422, "This change is not possible"),
+        ({"add.premium": ""}, 422, "This seat change is not possible: "),
+        ({"add.premium": "two"}, 422, "Premium: must be a whole number"),
+        ({"add.premium": "99999999999"}, 422, "Premium: must be a whole number"),
+        ({"add.gold": "1"}, 422, "This seat change is not possible: "),
+        ({"add.premium": "-9"}, 422, "This seat change is not possible: "),
     ],
 )
-def test_an_impossible_change_is_refused_in_words(
+def test_an_impossible_change_stays_in_the_form_with_a_sentence(
     browser: Browser, change: dict[str, str], status: int, words: str
 ) -> None:
     page = browser.post("/console/seats/previews", change)
 
     assert page.status == status
     assert words in page.text
-    assert "What to do" in page.text
+    assert all(f'value="{value}"' in page.text for name, value in change.items() if name == "add.premium")
 
 
 def test_a_member_in_line_sees_their_place_and_who_knows(app: Flask, customer: Customer) -> None:
@@ -270,6 +274,119 @@ def test_a_full_tier_is_one_alert_however_many_wait(browser: Browser, customer: 
     assert page.count("Premium is full.") == 1
     assert "3 people wait in line" in page
     assert "/console/seats/change?add.premium=3" in page
+
+
+def test_an_admin_made_by_a_rule_is_in_the_headline_named_and_needs_a_tick(
+    browser: Browser, customer: Customer
+) -> None:
+    people = [customer.push(f"e{index}@nordlys.test", displayName=f"Engineer {index}") for index in range(2)]
+    push_group(customer, "Engineering", people)
+    form = draft(("Engineering", "premium")) | {"rule.role": ["admin"]}
+    location = browser.post("/console/mappings/edit", {**form, "do": "preview"}).location
+
+    preview = browser.get(location).text
+    unticked = browser.post(f"{location}/apply", {"short": "wait"})
+    ticked = browser.post(f"{location}/apply", {"short": "wait", "roles_acknowledged": "yes"})
+
+    assert "0 of 3 people change seat, 2 people become admin</h1>" in preview
+    assert preview.count("member → admin") == 2
+    assert 'name="roles_acknowledged"' in preview
+    assert (unticked.status, ticked.status) == (422, 303)
+    assert "Version 1 is in force: 0 people moved, 2 people became admin." in browser.get(ticked.location).text
+
+
+def test_a_rule_makes_nobody_admin_who_is_one_and_changes_no_owner(browser: Browser, customer: Customer) -> None:
+    ada = make_admin(customer)
+    with customer.unit() as unit:
+        owner = get_member(unit, customer.owner_id)
+    push_group(customer, "Engineering", [ada])
+    form = draft(("Engineering", "premium")) | {"rule.role": ["admin"]}
+
+    preview = browser.get(browser.post("/console/mappings/edit", {**form, "do": "preview"}).location).text
+
+    assert owner.role == "primary_owner"
+    assert "people change seat</h1>" in preview
+    assert 'name="roles_acknowledged"' not in preview
+
+
+def test_going_back_to_a_confirmed_purchase_shows_what_it_did(browser: Browser) -> None:
+    preview = browser.post("/console/seats/previews", {"add.premium": "1"}).location
+    invoice = browser.post(f"{preview}/confirm", {"acknowledged": "yes"}).location
+    browser.get(invoice)
+
+    back = browser.get(preview)
+
+    assert back.location == invoice
+    assert "This preview was confirmed already: the seats were changed, once." in browser.get(invoice).text
+
+
+def test_going_back_to_applied_rules_shows_what_they_did(browser: Browser) -> None:
+    preview = browser.post("/console/mappings/edit", {**draft(("Engineering", "standard")), "do": "preview"}).location
+    browser.get(browser.post(f"{preview}/apply", {"short": "wait"}).location)
+
+    back = browser.get(preview)
+
+    assert back.location == "/console/mappings"
+    assert "This preview was applied already. Version 1 is in force" in browser.get(back.location).text
+
+
+def test_the_end_of_a_contract_is_told_in_the_customers_time_zone(
+    runtime: Runtime, app: Flask, make_customer: Callable[..., Customer]
+) -> None:
+    # Midnight of 22 November in Oslo is 23:00 UTC of the day before.
+    anchor = datetime(2025, 11, 21, 23, tzinfo=UTC)
+    customer = make_customer(slug="fjord", kind="enterprise", time_zone="Europe/Oslo", anchor=anchor)
+    browser = sign_in(app, customer)
+
+    page = browser.post("/console/seats/previews", {"add.premium": "-1"})
+
+    assert page.status == 409
+    assert "Seats cannot be dropped before the renewal on 22 Nov 2026." in page.text
+    assert 'min="0"' in page.text
+    assert "−2" not in page.text
+
+
+def test_an_owner_gives_roles_on_a_persons_page(browser: Browser, app: Flask, customer: Customer) -> None:
+    tove = customer.push("tove@nordlys.test", displayName="Tove Aalto")
+    path = f"/console/people/{tove.id}"
+    assert "Change the role" in browser.get(path).text
+
+    given = browser.post(f"{path}/role", {"role": "admin"})
+
+    assert "Tove Aalto is admin." in browser.get(given.location).text
+    admin = sign_in(app, customer, tove.id)
+    assert "Change the role" not in admin.get(path).text
+    assert admin.post(f"{path}/role", {"role": "owner"}).status == 403
+    last = browser.post(f"/console/people/{customer.owner_id}/role", {"role": "member"})
+    assert last.status == 422
+    assert "this is the last owner" in last.text
+
+
+def test_a_person_who_is_here_already_is_not_added_again(browser: Browser, customer: Customer) -> None:
+    customer.push("Tove@nordlys.test", displayName="Tove Aalto")
+
+    page = browser.post("/console/people/add", {"name": "Tove A.", "email": "tove@nordlys.test", "tier": ""})
+
+    assert page.status == 409
+    assert "tove@nordlys.test is here already, as Tove Aalto" in page.text
+    assert 'value="Tove A."' in page.text
+
+
+def test_who_waits_for_any_seat_is_counted_on_the_first_page_and_beside_the_seats(
+    browser: Browser, customer: Customer
+) -> None:
+    for index in range(9):  # 2 Premium and 5 Standard seats
+        customer.push(f"p{index}@nordlys.test")
+
+    assert "<dt>… for any seat</dt><dd>2</dd>" in browser.get("/console").text
+    assert "2 people wait for any seat" in browser.get("/console/seats").text
+
+
+def test_an_owner_is_not_told_to_ask_themselves(browser: Browser) -> None:
+    page = browser.get("/me").text
+
+    assert "You look after seats here" in page
+    assert "Olga Owner looks after seats" not in page
 
 
 def apply_rule(customer: Customer, group: str, tier: str) -> None:

@@ -1,10 +1,19 @@
 """Groups and mappings: the rules in force, a draft of others, what the draft would do, and applying it."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, flash, request, url_for
 
 from bridge.domain.documents import MAPPABLE_ATTRIBUTES
 from bridge.domain.roles import Permission
-from bridge.usecases.edit_mappings import apply_mappings, mapping_problems, open_preview, preview_mappings
+from bridge.usecases.edit_mappings import (
+    MappingsApplied,
+    applied_preview,
+    apply_mappings,
+    mapping_problems,
+    open_preview,
+    preview_mappings,
+)
 from bridge.usecases.read_mappings import read_mappings
 from bridge.web.console.flows import draw_flows, group_moves
 from bridge.web.console.forms import MappingForm, identifier, mapping_form_of, parse_mapping_form
@@ -52,12 +61,17 @@ def change(visit: Visit) -> Response:
 @pages.get("/previews/<preview_id>")
 @signed_in(Permission.EDIT_MAPPINGS)
 def show_preview(visit: Visit, preview_id: str) -> Response:
-    """Show who would move and what it would cost."""
+    """Show who would move and what it would cost; what was applied is not shown again, but told."""
+    done = applied_preview(visit.unit, identifier("preview", preview_id))
+    if done is not None:
+        flash(f"This preview was applied already. {_what_happened(done)}", "ok")
+        return see_other(url_for("mappings.index"))
     preview = open_preview(visit.unit, identifier("preview", preview_id))
     bought = preview.moves_if_bought
     return render(
         "mapping_preview.html",
         preview=preview,
+        access=_access(preview.roles, len(preview.team_changes), past=False),
         flows=draw_flows(preview.moves, preview.ladder),
         groups=group_moves(preview.moves.moves, preview.ladder),
         groups_if_bought=group_moves(bought.moves, preview.ladder) if bought else (),
@@ -73,11 +87,28 @@ def apply(visit: Visit, preview_id: str) -> Response:
         identifier("preview", preview_id),
         acknowledged=request.form.get("acknowledged") == "yes",
         buy=request.form.get("short") == "buy",
+        roles_acknowledged=request.form.get("roles_acknowledged") == "yes",
     )
-    invoice = f", invoice {applied.invoice.number} was issued" if applied.invoice else ""
-    moved = plural(applied.moved, "person moved", "people moved")
-    flash(f"Version {applied.version} is in force: {moved}{invoice}.", "ok")
+    flash(_what_happened(applied), "ok")
     return see_other(url_for("mappings.index"))
+
+
+def _what_happened(applied: MappingsApplied) -> str:
+    """Say what an applied preview did."""
+    invoice = [f"invoice {applied.invoice.number} was issued"] if applied.invoice else []
+    moved = plural(applied.moved, "person moved", "people moved")
+    told = ", ".join([moved, *_access(applied.roles, applied.teams, past=True), *invoice])
+    return f"Version {applied.version} is in force: {told}."
+
+
+def _access(roles: Mapping[str, int], teams: int, *, past: bool) -> list[str]:
+    """Count who gets another role or other teams: "6 people become admin"."""
+    one, many = ("became", "became") if past else ("becomes", "become")
+    told = [plural(number, f"person {one} {role}", f"people {many} {role}") for role, number in sorted(roles.items())]
+    if teams:
+        one, many = ("changed", "changed") if past else ("changes", "change")
+        told.append(plural(teams, f"person {one} teams", f"people {many} teams"))
+    return told
 
 
 def _editor(visit: Visit, form: MappingForm, problems: tuple[Problem, ...] = ()) -> Response:

@@ -3,7 +3,9 @@
 from flask import Blueprint, Response, flash, request, url_for
 
 from bridge.domain.identifiers import MemberId
-from bridge.domain.roles import Permission
+from bridge.domain.roles import Permission, Role, may
+from bridge.errors import InvalidInputError, UniquenessError
+from bridge.usecases.change_role import change_role
 from bridge.usecases.explain import explain_member
 from bridge.usecases.people import PeopleFilter, PersonState, list_people
 from bridge.usecases.people_by_hand import (
@@ -13,10 +15,11 @@ from bridge.usecases.people_by_hand import (
     turn_off_member,
     turn_on_member,
 )
-from bridge.usecases.provision_member import PersonDraft, add_member
+from bridge.usecases.provision_member import PersonDraft, add_member, check_user_name_is_new
 from bridge.usecases.seats import read_seats
 from bridge.web.console.forms import identifier, mail_address, whole_number
 from bridge.web.credentials import signed_in
+from bridge.web.errors import answer_for, sentence_of
 from bridge.web.rendering import render, see_other
 from bridge.web.session import Visit, current_runtime, live_sessions
 
@@ -42,7 +45,14 @@ def add_form(visit: Visit) -> Response:
 @signed_in(Permission.MANAGE_PEOPLE)
 def add(visit: Visit) -> Response:
     """Add a person by hand."""
-    draft = _parse_person()
+    try:
+        draft = _parse_person()
+        check_user_name_is_new(visit.unit, draft.user_name)
+    except (InvalidInputError, UniquenessError) as mistake:
+        status, problem = answer_for(mistake).status, sentence_of(mistake)
+        if isinstance(mistake, UniquenessError):
+            problem = f"{mistake.value} is here already, as {mistake.taken_by}: look for that person in the list."
+        return render("person_add.html", status=status, seats=read_seats(visit.unit), problem=problem)
     member = add_member(visit.unit, draft, tier=request.form.get("tier") or None)
     flash(f"{member.display_name} was added.", "ok")
     return see_other(url_for("people.show", member_id=member.id))
@@ -73,6 +83,17 @@ def give_seat(visit: Visit, preview_id: str) -> Response:
         visit.unit, identifier("preview", preview_id), acknowledged=request.form.get("acknowledged") == "yes"
     )
     flash(f"{member.display_name}'s seat was set by hand.", "ok")
+    return see_other(url_for("people.show", member_id=member.id))
+
+
+@pages.post("/<member_id>/role")
+@signed_in(Permission.CHANGE_ROLES)
+def give_role(visit: Visit, member_id: str) -> Response:
+    """Give the person another role."""
+    member = change_role(visit.unit, _member_id(member_id), request.form.get("role", ""))
+    flash(f"{member.display_name} is {member.role.replace('_', ' ')}.", "ok")
+    if member.id == visit.member.id and not may(Role(member.role), Permission.SEE_CONSOLE):
+        return see_other(url_for("entry.me"))
     return see_other(url_for("people.show", member_id=member.id))
 
 

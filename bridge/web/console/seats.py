@@ -1,17 +1,37 @@
 """Seats and billing: pools, the preview of a change, its confirmation, and invoices."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, flash, request, url_for
 
 from bridge.domain.roles import Permission
-from bridge.usecases.buy_seats import confirm_seats, open_seats_preview, preview_seats
+from bridge.errors import (
+    BelowMinimumError,
+    BridgeError,
+    InvalidChangeError,
+    InvalidInputError,
+    ReductionNotAllowedError,
+    SeatsInUseError,
+)
+from bridge.usecases.buy_seats import (
+    SeatsConfirmation,
+    confirm_seats,
+    confirmed_seats,
+    open_seats_preview,
+    preview_seats,
+)
 from bridge.usecases.people import name_people
-from bridge.usecases.seats import read_invoice, read_seats
+from bridge.usecases.seats import read_invoice, read_ladder, read_seats
 from bridge.web.console.forms import identifier, whole_number
 from bridge.web.credentials import signed_in
+from bridge.web.errors import answer_for, sentence_of
 from bridge.web.rendering import plural, render, see_other
 from bridge.web.session import Visit
 
 pages = Blueprint("seats", __name__, url_prefix="/console/seats")
+
+_MISTAKES = (InvalidInputError, InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError)
+"""Refusals of a form that stay in the form, beside what was typed."""
 
 
 @pages.get("")
@@ -26,26 +46,30 @@ def index(visit: Visit) -> Response:
 def change_form(visit: Visit) -> Response:
     """Ask how many seats to add or reduce."""
     wanted = {key.removeprefix("add."): value for key, value in request.args.items() if key.startswith("add.")}
-    return render("seats_change.html", seats=read_seats(visit.unit), wanted=wanted)
+    return _change_form(visit, wanted)
 
 
 @pages.post("/previews")
 @signed_in(Permission.MANAGE_BILLING)
 def preview(visit: Visit) -> Response:
     """Compute what the change would do and cost."""
-    changes = {
-        key.removeprefix("add."): whole_number(value, key)
-        for key, value in request.form.items()
-        if key.startswith("add.")
-    }
-    made = preview_seats(visit.unit, changes)
+    wanted = {key.removeprefix("add."): value for key, value in request.form.items() if key.startswith("add.")}
+    names = {pool.tier: pool.name for pool in read_seats(visit.unit).pools}
+    try:
+        changes = {tier: whole_number(value, names.get(tier, tier)) for tier, value in wanted.items()}
+        made = preview_seats(visit.unit, changes)
+    except _MISTAKES as mistake:
+        return _change_form(visit, wanted, mistake)
     return see_other(url_for("seats.show_preview", preview_id=made.id))
 
 
 @pages.get("/previews/<preview_id>")
 @signed_in(Permission.MANAGE_BILLING)
 def show_preview(visit: Visit, preview_id: str) -> Response:
-    """Show what the change would do and cost; nothing is bought yet."""
+    """Show what the change would do and cost; what was confirmed is not shown again, but told."""
+    done = confirmed_seats(visit.unit, identifier("preview", preview_id))
+    if done is not None:
+        return _told(done, "This preview was confirmed already: the seats were changed, once.")
     shown = open_seats_preview(visit.unit, identifier("preview", preview_id))
     names = name_people(visit.unit, [promotion.member_id for promotion in shown.promotions])
     return render("seats_preview.html", preview=shown, seats=read_seats(visit.unit), names=names)
@@ -60,9 +84,14 @@ def confirm(visit: Visit, preview_id: str) -> Response:
         identifier("preview", preview_id),
         acknowledged=request.form.get("acknowledged") == "yes",
     )
+    return _told(done, "The seats were changed.")
+
+
+def _told(done: SeatsConfirmation, sentence: str) -> Response:
+    """Say what a confirmed change did, where it is to be seen."""
     promoted = len(done.promoted)
     served = f" {plural(promoted, 'person in line got a seat', 'people in line got a seat')}." if promoted else ""
-    flash(f"The seats were changed.{served}", "ok")
+    flash(f"{sentence}{served}", "ok")
     if done.invoice is None:
         return see_other(url_for("seats.index"))
     return see_other(url_for("seats.invoice", invoice_id=done.invoice.id))
@@ -72,4 +101,12 @@ def confirm(visit: Visit, preview_id: str) -> Response:
 @signed_in(Permission.SEE_BILLING)
 def invoice(visit: Visit, invoice_id: str) -> Response:
     """Show an invoice with its arithmetic, ready to print."""
-    return render("invoice.html", view=read_invoice(visit.unit, identifier("invoice", invoice_id)))
+    view = read_invoice(visit.unit, identifier("invoice", invoice_id))
+    return render("invoice.html", view=view, ladder=read_ladder(visit.unit))
+
+
+def _change_form(visit: Visit, wanted: Mapping[str, str], mistake: BridgeError | None = None) -> Response:
+    status, problem = 200, ""
+    if mistake is not None:
+        status, problem = answer_for(mistake).status, sentence_of(mistake)
+    return render("seats_change.html", status=status, seats=read_seats(visit.unit), wanted=wanted, problem=problem)
