@@ -6,7 +6,7 @@ Python when they were stored (``comparison``); nothing is a pattern, so nothing 
 """
 
 import base64
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from scim2_models import InvalidFilterException, InvalidPathException, Resource, ScimFilter, SearchRequest
@@ -46,6 +46,7 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from bridge.domain.identifiers import parse_id
 from bridge.store.base import Instant
 from scim.attributes import Attributes, Condition, Part, Scalar, member_parts
+from scim.limits import check_filter_value
 from scim.resources import GROUP, POLICY, USER
 
 
@@ -258,10 +259,29 @@ def steps_of(binding: AttributeBinding) -> tuple[str, ...]:
 
 def _operand(binding: AttributeBinding, node: Comparison) -> Any:
     """Return a filter's value in the type of its attribute and the form it is compared in."""
-    value = coerce_value(binding, node.value, node.op)
+    value = _coerced(binding, node)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
+    if isinstance(value, str):
+        check_filter_value(value)
     return binding.comparable(value, POLICY)
+
+
+def _coerced(binding: AttributeBinding, node: Comparison) -> Any:
+    """Return a filter's value in the type of its attribute; an instant without a zone is one in UTC.
+
+    Raises:
+        InvalidFilterException: An instant that no clock shows, or a value of another type.
+    """
+    value = coerce_value(binding, node.value, node.op)
+    if not isinstance(value, datetime):
+        return value
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidFilterException(
+            detail=f"{node.attr_path}: write an instant as 2026-01-31T12:00:00Z, between the years 1 and 9999"
+        ) from None
 
 
 def _kind(binding: AttributeBinding) -> type:

@@ -20,6 +20,8 @@ MAX_FILTER_DEPTH = 40
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _STRUCTURE = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
+_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"')
+_NO_VALUE = "The filter contains a character that no value can have (NUL, or half a character)"
 _MAX_DIGITS = 100
 _TERM_OPERATORS = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "pr"})
 
@@ -34,6 +36,7 @@ def parse_json(body: bytes) -> Any:
         InvalidSyntaxException: Not JSON, not UTF-8, nested deeper than 32, NaN or infinite numbers, or one name twice
             in an object (names are compared without case, RFC 7643 §2.1).
         InvalidValueException: A text with NUL or half a character, or one that is too long; a list that is too long.
+        InvalidFilterException: A filter with NUL or half a character.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -66,17 +69,34 @@ def check_filter(text: str) -> None:
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_FILTER_BYTES:
         raise InvalidFilterException(detail=f"The filter is longer than {MAX_FILTER_BYTES} bytes")
-    if "\x00" in text or _HALF_CHARACTER.search(text):
-        raise InvalidFilterException(detail="The filter contains a character that no value can have")
-    words = text.lower().replace("(", " ( ").replace(")", " ) ").split()
+    check_filter_value(text)
+    _check_literals(text)
+    bare = _LITERAL.sub('""', text)
+    words = bare.lower().replace("(", " ( ").replace(")", " ) ").split()
     if sum(word in _TERM_OPERATORS for word in words) > MAX_FILTER_TERMS:
         raise InvalidFilterException(detail=f"The filter has more than {MAX_FILTER_TERMS} terms")
     depth = deepest = 0
-    for character in text:
+    for character in bare:
         depth += (character in "([") - (character in ")]")
         deepest = max(deepest, depth)
     if deepest > MAX_FILTER_DEPTH:
         raise InvalidFilterException(detail=f"The filter is nested deeper than {MAX_FILTER_DEPTH}")
+
+
+def _check_literals(text: str) -> None:
+    """Refuse characters that only show once a quoted value is read: its escapes are those of JSON."""
+    for literal in _LITERAL.findall(text):
+        try:
+            value = json.loads(literal)
+        except ValueError:
+            continue  # No value: the grammar refuses it.
+        check_filter_value(value)
+
+
+def check_filter_value(value: str) -> None:
+    """Refuse a value of a filter that no text in the database can equal."""
+    if "\x00" in value or _HALF_CHARACTER.search(value):
+        raise InvalidFilterException(detail=_NO_VALUE)
 
 
 def _check_depth(text: str) -> None:
@@ -121,6 +141,8 @@ def _check(value: Any, name: str) -> None:
         certificate = name.casefold() == "x509certificates"
         filtering = name.casefold() in {"filter", "cursor"}
         limit = MAX_CERTIFICATE if certificate else MAX_FILTER_BYTES if filtering else MAX_TEXT
+        if name.casefold() == "filter":
+            check_filter_value(value)
         checked_text(value, limit, name=name or "body")
     elif isinstance(value, Mapping):
         for key, item in value.items():
