@@ -27,8 +27,6 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _CLOCK_SECONDS = 5.0
 _ENOUGH_BYTES = 1_000_000_000
 _WORKER_SECONDS = 60
-#: So many organizations' newest audit entries are tried with the keys.
-_TRIED_ORGANIZATIONS = 50
 
 
 class Health(StrEnum):
@@ -199,11 +197,9 @@ def _examine_database(settings: "Settings", urls: "DatabaseUrls") -> Iterator[Fi
 
 def _keys_of_the_data(settings: "Settings", urls: "DatabaseUrls") -> Iterator[Finding]:
     """Try the keys on the newest audit entries: with others, credentials cannot be read and the chain breaks."""
-    from bridge.cli.opening import start_runtime
+    from bridge.cli.opening import sealed_by_other_keys, start_runtime
     from bridge.config.keys import KEYS_FILE_NAME
-    from bridge.domain.actors import OPERATOR
     from bridge.errors import ConfigurationError
-    from bridge.store import gate, journal
 
     repair = "put back the keys it was written with (secrets.keys_file); older keys may stand below a new one"
     own_file = settings.database.embedded_path / KEYS_FILE_NAME
@@ -216,19 +212,14 @@ def _keys_of_the_data(settings: "Settings", urls: "DatabaseUrls") -> Iterator[Fi
     except ConfigurationError:
         return  # the keys cannot be read, as was said above
     try:
-        organizations = runtime.ask_gate(gate.list_organizations)[:_TRIED_ORGANIZATIONS]
-        strangers = []
-        for org_id, slug, _ in organizations:
-            with runtime.unit(org_id, OPERATOR) as unit:
-                if not journal.is_sealed_by_these_keys(unit):
-                    strangers.append(slug)
+        stranger = sealed_by_other_keys(runtime)
     finally:
         runtime.close()
-    if strangers:
-        found = f"the keys do not belong to this data: what was written for {strangers[0]} was sealed by others"
+    if stranger is not None:
+        found = f"the keys do not belong to this data: what was written for {stranger[1]} was sealed by others"
         yield Finding("data's keys", Health.FAILED, found, repair)
-    elif organizations:
-        yield Finding("data's keys", Health.OK, "the keys are those the data was written with")
+    else:
+        yield Finding("data's keys", Health.OK, "the keys fit what is written")
 
 
 def _of_problem(check: str, problem: str) -> Finding:

@@ -14,9 +14,11 @@ from bridge.domain.identifiers import OrgId, parse_id
 from bridge.errors import NotFoundError
 from bridge.observability import configure_logging
 from bridge.runtime import Runtime, build_runtime, database
-from bridge.store import gate
+from bridge.store import gate, journal
 from bridge.store.database import check_database
 from bridge.store.unit import Unit
+
+_TRIED_ORGANIZATIONS = 50
 
 
 def read_settings() -> Settings:
@@ -43,6 +45,20 @@ def start_runtime(settings: Settings, url: URL) -> Runtime:
         runtime.close()
         raise
     return runtime
+
+
+def sealed_by_other_keys(runtime: Runtime) -> tuple[OrgId, str] | None:
+    """Try the keys on the newest audit entries of the first organizations.
+
+    Returns:
+        Id and slug of the first organization whose entries other keys sealed; None when the keys fit, or nothing is
+        written yet.
+    """
+    for org_id, slug, _ in runtime.ask_gate(gate.list_organizations)[:_TRIED_ORGANIZATIONS]:
+        with runtime.unit(org_id, OPERATOR) as unit:
+            if not journal.is_sealed_by_these_keys(unit):
+                return org_id, slug
+    return None
 
 
 @contextmanager

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
+import structlog
 
 from bridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from bridge.config import Settings
     from bridge.runtime import DatabaseUrls
+
+log = structlog.get_logger()
 
 #: Requests and deliveries under way get this long after TERM.
 GRACEFUL_SECONDS = 30
@@ -31,14 +34,18 @@ def serve(*, without_worker: bool) -> None:
     Prints one line when it is ready. TERM or Ctrl-C finish what is under way, then everything stops; a second one stops
     at once. A part that crashes is started again.
     """
-    from bridge.cli.opening import read_settings, start_runtime
+    from bridge.cli.opening import read_settings, sealed_by_other_keys, start_runtime
     from bridge.cli.processes import Child, Processes
     from bridge.observability import configure_logging
 
     settings = read_settings()
     configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
     with _listening(settings) as listener, _database(settings) as urls:
-        start_runtime(settings, urls.service).close()
+        runtime = start_runtime(settings, urls.service)
+        stranger = sealed_by_other_keys(runtime)
+        runtime.close()
+        if stranger is not None:
+            log.error("keys.do_not_belong_to_the_data", org_id=str(stranger[0]), repair="see `seatbridge doctor`")
         web = Child("web", _gunicorn(settings, listener), keeps=(listener.fileno(),))
         worker_ = Child("worker", [sys.executable, "-m", "bridge.cli", "worker"])
         processes = Processes(

@@ -225,7 +225,7 @@ class JobSettings(_Section):
 
 
 class MailSettings(_Section):
-    """Outgoing mail. Without a server nothing is sent and the console shows what would have been."""
+    """Outgoing mail. Without a server nothing is sent: alerts and invoices stand in the console only."""
 
     smtp_url: Annotated[SecretStr | None, AfterValidator(_check_smtp_url)] = None
     """Mail server, as smtp://user@host:587 (STARTTLS) or smtps://user@host:465. Empty: no mail is sent. A

@@ -605,7 +605,9 @@ class TestDoctor:
         doctor, upgrade = run("doctor", **given), run("db", "upgrade", **given)
 
         assert (doctor.exit_code, upgrade.exit_code) == (1, 2)
-        assert re.search(rf"✗ embedded +database.embedded_path: {re.escape(str(file))} is not a folder", doctor.stdout), doctor.stdout
+        assert re.search(
+            rf"✗ embedded +database.embedded_path: {re.escape(str(file))} is not a folder", doctor.stdout
+        ), doctor.stdout
         assert f"{file} is not a folder" in upgrade.stderr
         assert (file.read_text(), file.stat().st_mode & 0o777) == ("mine", 0o600)
 

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import URL
 
 from bridge.billing import BuiltinPayments
-from bridge.config import Settings
+from bridge.config import Settings, generate_key
 from bridge.runtime import build_runtime
 from bridge.usecases.connections import issue_scim_token
 from tests.conftest import KEY
@@ -275,6 +275,18 @@ def test_a_database_that_the_service_cannot_work_on_is_refused_with_the_repair(s
     assert refused.returncode == 2
     assert "could bypass row-level security" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_keys_that_the_data_was_not_written_with_are_named_at_the_start(
+    site: Site, tenant: Customer, tmp_path: Path
+) -> None:
+    other = {**site.environment, "SEATBRIDGE__SECRETS__KEYS": generate_key()}
+    with seatbridge("serve", environment=other, folder=tmp_path) as product:
+        said = eventually(lambda: "keys.do_not_belong_to_the_data" in product.text)
+        ready = eventually(lambda: "Seatbridge is ready" in product.text)
+
+    assert (said, ready) == (True, True), product.text
+    assert str(tenant.org_id) in product.text
 
 
 def _other_folder(tmp_path: Path) -> dict[str, str]:
