@@ -91,8 +91,10 @@ def _any_entry(
     entity: type[Member] | type[Group], steps: tuple[str, ...], condition: Callable[[Part], Condition]
 ) -> Condition:
     """Ask the entries of a list in the document, each beside its folded twin."""
-    entry = func.jsonb_array_elements(entity.comparison[steps]).table_valued(
-        "value", with_ordinality="number", name="entry"
+    entry = (
+        func.jsonb_array_elements(entity.comparison[steps])
+        .table_valued("value", with_ordinality="number", name="entry")
+        .render_derived()
     )
     folded = cast(entry.c.value, JSONB)
     exact = cast(entity.document[steps].op("->")(cast(entry.c.number - 1, Integer)), JSONB)

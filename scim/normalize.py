@@ -6,6 +6,7 @@ the library drops them.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ MULTI_VALUED = frozenset(
 )
 _COMPUTED = frozenset({"id", "meta", "groups", "schemas", "password", SEAT.casefold()})
 _TRUTHS = {"true": True, "false": False}
+_WORDS = frozenset({"null", "none", "nil", "undefined", "true", "false"})
+_ID = re.compile(r"""[^\s\[\]{}",]+""")
 
 
 def person(payload: Any) -> dict[str, Any]:
@@ -57,13 +60,14 @@ def group(payload: Any) -> dict[str, Any]:
     """Bring the body of a POST or PUT of a group into the standard's form.
 
     Raises:
-        UnknownShapeException: ``members`` is null or has an entry without a value: never taken for an empty group.
+        UnknownShapeException: ``members`` is null, a bare text or has an entry without a value: never taken for an
+            empty group.
     """
     found: dict[str, Any] = {}
     for name, value in _object(payload, GROUP).items():
         key = name.casefold()
         if key == "members":
-            found["members"] = members(value)
+            found["members"] = members(value, whole=True)
         elif key not in _COMPUTED:
             found[name] = _plain(value)
     return found
@@ -104,14 +108,19 @@ def boolean(value: Any) -> bool:
     raise UnknownShapeException(detail="active is true or false")
 
 
-def members(value: Any) -> list[dict[str, str]]:
+def members(value: Any, *, whole: bool = False) -> list[dict[str, str]]:
     """Read members: objects with a value, bare texts, or one of either without a list; each person once.
 
+    Args:
+        value: What was sent.
+        whole: Whether it is the whole new membership: a text without a list is then refused, for taken as one member
+            it would turn everybody else out.
+
     Raises:
-        UnknownShapeException: null, or an entry that names nobody.
+        UnknownShapeException: null, a text that can be no id, or an entry that names nobody.
         InvalidValueException: More than 10,000.
     """
-    if isinstance(value, str | Mapping):
+    if isinstance(value, Mapping) or (isinstance(value, str) and not whole and _can_be_id(value)):
         value = [value]
     if not isinstance(value, list):
         raise UnknownShapeException(detail="members is a list of objects with a value; [] empties a group")
@@ -218,6 +227,11 @@ def _member(entry: Any) -> str:
     return entry.strip()
 
 
+def _can_be_id(text: str) -> bool:
+    """Tell whether a text without a list may name one person: a token, no JSON that was put into a text."""
+    return text.strip().casefold() not in _WORDS and _ID.fullmatch(text.strip()) is not None
+
+
 def _operations(operation: Any, *, of_group: bool) -> Iterator[dict[str, Any]]:
     """Yield the plain operations that one sent operation stands for."""
     if not isinstance(operation, Mapping):
@@ -278,7 +292,7 @@ def _on_members(plain: dict[str, Any], value: Any, *, part: str | None) -> Itera
     if plain["op"] == "remove" and value is None:
         yield {"op": "remove", "path": plain["path"]}
     elif part is None:
-        yield {**plain, "value": members(value)}
+        yield {**plain, "value": members(value, whole=plain["op"] == "replace")}
     # A part of a member (its display name) belongs to the person, not to the group.
 
 

@@ -35,6 +35,7 @@ from scim.translate import (
     Stored,
     StoredGroup,
     StoredPerson,
+    digest_of_groups,
     group_draft,
     member_values,
     person_draft,
@@ -261,15 +262,15 @@ class MemberStorage(ScimStorage):
 
     def _load_people(self, ids: Sequence[Any], *, related: bool) -> Iterator[StoredPerson]:
         groups: dict[MemberId, list[tuple[GroupId, str]]] = {}
-        if related:
-            memberships = (
-                select(GroupMember.member_id, Group.id, Group.display_name)
-                .join(Group, (Group.org_id == GroupMember.org_id) & (Group.id == GroupMember.group_id))
-                .where(GroupMember.org_id == self.unit.org_id, GroupMember.member_id.in_(ids))
-                .order_by(Group.display_name_key)
-            )
-            for member_id, group_id, name in self.unit.session.execute(memberships):
-                groups.setdefault(member_id, []).append((group_id, name))
+        # Read even when they are not shown: the version is the same whatever part of a person is asked for.
+        memberships = (
+            select(GroupMember.member_id, Group.id, Group.display_name)
+            .join(Group, (Group.org_id == GroupMember.org_id) & (Group.id == GroupMember.group_id))
+            .where(GroupMember.org_id == self.unit.org_id, GroupMember.member_id.in_(ids))
+            .order_by(Group.display_name_key)
+        )
+        for member_id, group_id, name in self.unit.session.execute(memberships):
+            groups.setdefault(member_id, []).append((group_id, name))
         people = (
             select(Member, Decision.reason)
             .outerjoin(Decision, (Decision.org_id == Member.org_id) & (Decision.id == Member.decision_id))
@@ -281,7 +282,8 @@ class MemberStorage(ScimStorage):
             .execution_options(populate_existing=True)
         )
         for member, reason in self.unit.session.execute(people):
-            yield StoredPerson(member, groups.get(member.id, []), reason, self.shows_seat)
+            mine = groups.get(member.id, [])
+            yield StoredPerson(member, mine if related else [], reason, self.shows_seat, digest_of_groups(mine))
 
     def _load_groups(self, ids: Sequence[Any], related: bool) -> Iterator[StoredGroup]:  # noqa: FBT001 (private)
         members: dict[GroupId, list[tuple[MemberId, str]]] = {}

@@ -1,5 +1,6 @@
 """Between rows and SCIM resources: what is stored of a person or group, and what the wire shows."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,12 +32,13 @@ class StoredPerson:
     groups: Sequence[tuple[GroupId, str]]
     reason: str | None
     shows_seat: bool = True
+    groups_digest: str = "0"
 
     @property
     def version(self) -> str:
-        """The weak entity tag: moves with the document and with every decision about the seat."""
+        """The weak entity tag: moves with the document, the groups and their names, and every decision about the seat."""
         seat = self.member.decision_id.hex[:12] if self.member.decision_id else "0"
-        return f'W/"{self.member.version}-{seat}"'
+        return f'W/"{self.member.version}-{seat}-{self.groups_digest}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,14 @@ class StoredGroup:
 
 
 Stored = StoredPerson | StoredGroup
+
+
+def digest_of_groups(groups: Sequence[tuple[GroupId, str]]) -> str:
+    """Return what moves when somebody's groups, or the names of them, change."""
+    if not groups:
+        return "0"
+    shown = sorted(f"{group_id} {name}" for group_id, name in groups)
+    return hashlib.sha256("\n".join(shown).encode()).hexdigest()[:12]
 
 
 def to_json(stored: Stored, base_url: str | None = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
@@ -259,6 +260,27 @@ def test_a_conditional_read_answers_304_and_a_stale_write_412(client: ScimClient
     assert [unchanged.status_code, written.status_code, stale.status_code] == [304, 200, 412]
 
 
+@pytest.mark.parametrize("change", ["joins", "renamed", "removed"])
+def test_a_persons_version_moves_with_the_groups(client: ScimClient, change: str) -> None:
+    person = client.create_user("ann@corp.test")
+    group = client.create_group("G", *([] if change == "joins" else [person]))
+    tag = client.get(f"/Users/{person}").headers["ETag"]
+
+    if change == "joins":
+        client.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": person}]})
+    elif change == "renamed":
+        client.patch(f"/Groups/{group}", {"op": "replace", "path": "displayName", "value": "H"})
+    else:
+        client.delete(f"/Groups/{group}")
+
+    read = client.get(f"/Users/{person}", headers={"If-None-Match": tag})
+    part = client.get(f"/Users/{person}?excludedAttributes=groups").headers["ETag"]
+    stale = client.patch(f"/Users/{person}", RETITLE, headers={"If-Match": tag})
+    fresh = client.patch(f"/Users/{person}", RETITLE, headers={"If-Match": read.headers["ETag"]})
+    assert (read.status_code, part) == (200, read.headers["ETag"])
+    assert [stale.status_code, fresh.status_code] == [412, 200]
+
+
 def test_the_capabilities_are_the_limits_that_are_enforced(client: ScimClient) -> None:
     config = client.get("/ServiceProviderConfig").get_json(force=True)
 
@@ -340,8 +362,8 @@ def test_r4_put_patch_and_delete_sent_again_end_in_the_same_state(customer: Cust
 
     answers = []
     for _ in range(2):
-        answers.append(client.put(f"/Users/{person}", put))
         answers.append(client.patch(f"/Groups/{group}", leave))
+        answers.append(client.put(f"/Users/{person}", put))
     tags = [answer.headers["ETag"] for answer in answers]
     gone = [client.delete(f"/Users/{person}").status_code for _ in range(2)]
 
@@ -358,6 +380,38 @@ def test_an_unknown_shape_of_members_is_told_to_the_owners(customer: Customer, c
     assert answer.status_code == 400
     with customer.unit() as unit:
         assert unit.session.scalars(select(Alert.code)).all() == ["unreadable_push"]
+
+
+@pytest.mark.parametrize("text", ["x", "null", "[]", "{}", '[{"value": "x"}]', "a b"])
+@pytest.mark.parametrize("way", ["path", "no path", "put"])
+def test_a_text_instead_of_the_list_of_members_turns_nobody_out(
+    customer: Customer, client: ScimClient, text: str, way: str
+) -> None:
+    person = client.create_user("a@corp.test")
+    group = client.create_group("G", person)
+
+    if way == "put":
+        answer = client.put(f"/Groups/{group}", {"schemas": [GROUP], "displayName": "G", "members": text})
+    elif way == "path":
+        answer = client.patch(f"/Groups/{group}", {"op": "replace", "path": "members", "value": text})
+    else:
+        answer = client.patch(f"/Groups/{group}", {"op": "Replace", "value": {"members": text}})
+
+    assert answer.status_code == 400
+    assert client.members(group) == {person}
+    with customer.unit() as unit:
+        assert unit.session.scalars(select(Alert.code)).all() == ["unreadable_push"]
+
+
+def test_one_member_as_a_bare_id_is_added_and_removed(client: ScimClient) -> None:
+    person, group = client.create_user("a@corp.test"), client.create_group("G")
+
+    answers = [client.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": v}) for v in (person, "null")]
+    added = client.members(group)
+    client.patch(f"/Groups/{group}", {"op": "remove", "path": "members", "value": person})
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert (added, client.members(group)) == ({person}, set())
 
 
 @pytest.mark.parametrize(
@@ -502,6 +556,51 @@ def test_i2_a_filter_that_is_a_bomb_or_nonsense_is_400_quickly(client: ScimClien
 
     assert time.thread_time() - started < 1  # of the processor: what else the machine does is not ours
     assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'userName eq "\ud800"',
+        r'displayName co "\ud83d"',
+        r'emails[value eq "\ud800"]',
+        r'emails.value sw "\u0000"',
+        'userName eq "a\u0000b"',
+        'meta.created gt "0001-01-01T00:00:00+23:59"',
+        'meta.created gt "yesterday"',
+    ],
+)
+@pytest.mark.parametrize("way", ["query", "body"])
+def test_i2_a_filter_about_what_no_text_or_instant_can_be_is_an_invalid_filter(
+    client: ScimClient, text: str, way: str
+) -> None:
+    if way == "query":
+        answer = client.get(f"/Users?{urlencode({'filter': text})}")
+    else:
+        answer = client.post("/Users/.search", {"filter": text})
+
+    assert (answer.status_code, answer.get_json(force=True)["scimType"]) == (400, "invalidFilter")
+
+
+@pytest.mark.parametrize("instant", ["2026-01-01", "2026-01-01T00:00:00"])
+def test_an_instant_without_a_zone_is_one_in_utc(client: ScimClient, instant: str) -> None:
+    client.create_user("ann@corp.test")
+
+    totals = [
+        client.post("/Users/.search", {"filter": f'meta.created {op} "{instant}"'}).get_json(force=True)["totalResults"]
+        for op in ("gt", "lt", "eq")
+    ]
+
+    assert totals == [1, 0, 0]
+
+
+@pytest.mark.parametrize("value", ["(" * 60, "[" * 60, " eq" * 310, 'a "quoted" ('])
+def test_brackets_and_words_inside_a_value_are_not_the_filters(client: ScimClient, value: str) -> None:
+    client.create_user("ann@corp.test", title=value)
+
+    found = client.post("/Users/.search", {"filter": f"title eq {json.dumps(value)}"})
+
+    assert found.get_json(force=True)["totalResults"] == 1
 
 
 def test_i2_wildcards_are_letters(client: ScimClient) -> None:
