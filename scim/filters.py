@@ -43,8 +43,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
+from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import parse_id
 from bridge.store.base import Instant
+from bridge.store.models import Member
 from scim.attributes import Attributes, Condition, Part, Scalar, member_parts
 from scim.limits import check_filter_value
 from scim.resources import GROUP, POLICY, USER
@@ -197,6 +199,44 @@ def selects_one(node: FilterNode, *, of_people: bool) -> bool:
         and node.attr_path.sub_attr is None
         and node.attr_path.attr.casefold() in unique
     )
+
+
+def namesake_condition(
+    scim_filter: ScimFilter[Any] | None, model: type[Resource[Any]], attributes: Attributes
+) -> Condition | None:
+    """Return the condition on a person of the name or address that a filter looks up, and on all else it asks for.
+
+    None when it looks nobody up: neither ``userName eq`` nor ``emails.value eq``, alone or in an ``and``. Name and
+    address count alike, as they do for the conflict of a push.
+    """
+    if scim_filter is None:
+        return None
+    bound = parametrize(ScimFilter, model)(str(scim_filter))
+    node = bound.ast
+    terms = node.terms if isinstance(node, LogicalExpr) and node.op == LogicalOperator.and_ else (node,)
+    translator = Translator(bound, attributes)
+    looked_up = [looks_up(term) for term in terms]
+    if not any(looked_up):
+        return None
+    return and_(
+        *(
+            translator.visit(term)
+            if value is None
+            else or_(Member.user_name_key == comparison_key(value), Member.email_key == comparison_key(value))
+            for term, value in zip(terms, looked_up, strict=True)
+        )
+    )
+
+
+def looks_up(node: FilterNode) -> str | None:
+    """Return the name or address that a term compares exactly: of userName, ``emails.value`` or ``emails[value]``."""
+    prefix = ""
+    if isinstance(node, ValuePath):
+        prefix, node = f"{node.attr_path}.", node.val_filter
+    if not isinstance(node, Comparison) or node.op != CompareOperator.eq or not isinstance(node.value, str):
+        return None
+    path = f"{prefix}{node.attr_path}".casefold().removeprefix(f"{USER.casefold()}:")
+    return node.value if path in {"username", "emails.value"} else None
 
 
 def sort_key(

@@ -19,7 +19,7 @@ from scim.filters import member_condition
 from scim.resources import model_of
 from scim.service import BridgeService
 from scim.storage import MemberStorage, shows_related
-from scim.translate import Stored, StoredGroup, member_values
+from scim.translate import Stored, StoredGroup, StoredPerson, member_values
 
 #: A PATCH of a larger group answers 204: writing its members back would cost what the delta saved.
 MAX_MEMBERS_SHOWN = 1000
@@ -176,7 +176,8 @@ class BridgeHandler(ScimHandler):
         if operations:
             resource = self.storage.resource(resource_type, stored)
             rest = patch_op.model_copy(update={"operations": operations})
-            if self.service.apply_patch(resource, rest, Conditions()) is not None:
+            changed = self.service.apply_patch(resource, rest, Conditions()) is not None
+            if changed or (isinstance(stored, StoredPerson) and not self.storage.manages(stored.member)):
                 if isinstance(stored, StoredGroup):
                     self.storage.write_group(stored.group, resource)
                 else:

@@ -29,9 +29,11 @@ from sqlalchemy import (
 
 from bridge.domain.identifiers import ConnectionId
 from bridge.store.base import Instant
+from bridge.store.directory import manual_connection
+from bridge.store.models import Member
 from bridge.store.unit import Unit
 from scim.attributes import GROUPS, PEOPLE, Attributes
-from scim.filters import condition_of, selects_one, sort_key
+from scim.filters import condition_of, namesake_condition, selects_one, sort_key
 
 _TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant}
 _SOURCES: Mapping[str, tuple[int, Attributes]] = {"User": (0, PEOPLE), "Group": (1, GROUPS)}
@@ -82,9 +84,23 @@ def find(
         InvalidCursorException: The position is none that an earlier page gave.
     """
     search = _Search(unit, connection_id, models, request)
-    if request.cursor is None:
-        return search.by_index()
-    return search.by_cursor(position)
+    found = search.by_index() if request.cursor is None else search.by_cursor(position)
+    first = position is None and (request.start_index or 1) == 1
+    if found.keys or found.total or not first or "User" not in models or request.filter is None:
+        return found
+    return _unmanaged(unit, models["User"], request) or found
+
+
+def _unmanaged(unit: Unit, model: type[Resource[Any]], request: SearchRequest[Any]) -> Found | None:
+    """Find the one person whom no directory manages and of whom a push of this name or address is a conflict."""
+    condition = namesake_condition(request.filter, model, PEOPLE)
+    if condition is None:
+        return None
+    mine = (Member.org_id == unit.org_id, Member.connection_id == manual_connection(unit).id)
+    member_id = unit.session.scalar(select(Member.id).where(*mine, condition).order_by(Member.position).limit(1))
+    if member_id is None:
+        return None
+    return Found([("User", member_id)] if request.count != 0 else [], 1 if request.cursor is None else None)
 
 
 class _Search:

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from scim2_models import (
+    ForbiddenException,
     NotFoundException,
     PreconditionFailedException,
     Resource,
@@ -18,9 +19,10 @@ from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy import ColumnElement, func, select, update
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, parse_id
+from bridge.store.directory import manual_connection
 from bridge.store.models import Decision, Group, GroupMember, Member
 from bridge.store.unit import Unit
-from bridge.usecases.provision_member import Source, provision_member, remove_member, update_member
+from bridge.usecases.provision_member import Source, adopt_member, provision_member, remove_member, update_member
 from bridge.usecases.sync_groups import (
     MembershipChange,
     change_members,
@@ -46,7 +48,10 @@ log = structlog.get_logger()
 
 
 class MemberStorage(ScimStorage):
-    """People and groups of one connection, inside one unit of work; nothing of other connections is visible.
+    """People and groups of one connection, inside one unit of work; nothing of other directories is visible.
+
+    People whom no directory manages (the organization's manual connection) show to a look-up by id, userName or
+    address only, never in a list: a push of them conflicts, and whoever is told so must be able to find them.
 
     Args:
         unit: The unit; the caller commits it.
@@ -188,6 +193,8 @@ class MemberStorage(ScimStorage):
         if isinstance(stored, StoredGroup):
             remove_group(self.unit, stored.group)
             return True
+        if not self.manages(stored.member):
+            raise ForbiddenException(detail="No directory manages this person: they are removed in the console only")
         left = select(GroupMember.group_id).where(
             GroupMember.org_id == self.unit.org_id, GroupMember.member_id == stored.member.id
         )
@@ -201,10 +208,18 @@ class MemberStorage(ScimStorage):
             )
         return removed
 
+    def manages(self, member: Member) -> bool:
+        """Tell whether a person is this directory's, and not one whom no directory manages."""
+        return member.connection_id == self.connection_id
+
     def write_person(self, member: Member, resource: Resource[Any]) -> None:
-        """Write the whole new state of a person."""
+        """Write the whole new state of a person; whom no directory manages yet is taken over as by a POST."""
         with as_scim():
-            update_member(self.unit, member, person_draft(resource, stored=member))
+            draft = person_draft(resource, stored=member)
+            if self.manages(member):
+                update_member(self.unit, member, draft)
+            else:
+                adopt_member(self.unit, member, self.connection_id, draft)
 
     def write_group(self, group: Group, resource: Resource[Any]) -> None:
         """Write the new state of a group, its members apart."""
@@ -276,7 +291,7 @@ class MemberStorage(ScimStorage):
             .outerjoin(Decision, (Decision.org_id == Member.org_id) & (Decision.id == Member.decision_id))
             .where(
                 Member.org_id == self.unit.org_id,
-                Member.connection_id == self.connection_id,
+                Member.connection_id.in_((self.connection_id, manual_connection(self.unit).id)),
                 Member.id.in_(ids),
             )
             .execution_options(populate_existing=True)

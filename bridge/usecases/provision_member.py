@@ -144,6 +144,30 @@ def provision_member(
     return member
 
 
+def adopt_member(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> Member:
+    """Let a directory take over a person it names by id, as if it pushed them anew.
+
+    Args:
+        unit: The unit.
+        member: A person whom no directory manages.
+        connection_id: The directory.
+        draft: Who they are there; it must have the person's name or address.
+
+    Raises:
+        UniquenessError: Another member of the directory has this userName or externalId.
+        AdoptionRefusedError: Outside the verified domains, or the draft is of somebody else; owners are alerted.
+    """
+    unit.lock()
+    key = checked_user_name(draft.user_name)
+    other = find_member_by_user_name(unit, connection_id, key)
+    if other is not None and other.id != member.id:
+        raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(other.id))
+    email = primary_email(draft.document)
+    if not {key, comparison_key(email) if email else key} & {member.user_name_key, member.email_key}:
+        raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
+    return _adopt(unit, member, connection_id, draft, Source.SCIM)
+
+
 def checked_user_name(user_name: str) -> str:
     """Return the comparison key of a userName; refuse a blank one (RFC 7643 §4.1.1)."""
     if not user_name.strip():

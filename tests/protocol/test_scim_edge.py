@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, insert, select
 
-from bridge.store.models import Alert, Connection, GroupMember, Member, ParkedMember, ScimToken, SeatPool
+from bridge.store.models import Alert, Connection, Domain, GroupMember, Member, ParkedMember, ScimToken, SeatPool
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.protocol.scim_client import ENTERPRISE, GROUP, SEAT, USER, ScimClient, make_app, make_token
@@ -119,8 +119,99 @@ def test_t3_another_organizations_person_never_becomes_a_member(
 
 
 def test_people_of_another_connection_are_unknown(customer: Customer, client: ScimClient) -> None:
-    assert client.get(f"/Users/{customer.owner_id}").status_code == 404
+    with customer.unit() as unit:
+        manual = unit.session.get_one(Connection, (customer.org_id, customer.connection_id))
+        same = {column.key: getattr(manual, column.key) for column in Connection.__table__.columns}
+        other = uuid4()
+        unit.session.execute(insert(Connection), [{**same, "id": other, "name": "Other"}])
+        owner = unit.session.get_one(Member, (customer.org_id, customer.owner_id))
+        columns = {column.key: getattr(owner, column.key) for column in Member.__table__.columns}
+        person = {
+            **columns,
+            "id": uuid4(),
+            "connection_id": other,
+            "user_name_key": "x",
+            "position": 99,
+            "email_key": None,
+        }
+        unit.session.execute(insert(Member), [person])
+
+    assert client.get(f"/Users/{person['id']}").status_code == 404
+    assert client.get("/Users?filter=userName%20eq%20%22x%22").get_json(force=True)["totalResults"] == 0
     assert client.get("/Users").get_json(force=True)["totalResults"] == 0
+
+
+@pytest.mark.parametrize(
+    "text", ['userName eq "{}"', 'emails.value eq "{}"', 'emails[value eq "{}"]', 'userName eq "{}" and active eq true']
+)
+def test_r2_the_filter_finds_whom_no_directory_manages_and_no_list_does(
+    customer: Customer, client: ScimClient, text: str
+) -> None:
+    name = f"owner@{customer.slug}.test"
+
+    conflict = client.post("/Users", {"schemas": [USER], "userName": name.upper()})
+    found = client.post("/Users/.search", {"filter": text.format(name.upper())}).get_json(force=True)
+    listed = [
+        client.get("/Users"),
+        client.get("/Users?filter=userName%20co%20%22owner%22"),
+        client.get("/Users?count=0"),
+    ]
+
+    assert conflict.status_code == 409
+    assert [each["id"] for each in found["Resources"]] == [str(customer.owner_id)]
+    assert client.get(f"/Users/{customer.owner_id}").get_json(force=True)["userName"] == name
+    assert [answer.get_json(force=True)["totalResults"] for answer in listed] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_t12_whom_no_directory_manages_is_not_changed_by_id_outside_verified_domains(
+    customer: Customer, client: ScimClient, method: str
+) -> None:
+    bodies = {
+        "PUT": {"schemas": [USER], "userName": f"owner@{customer.slug}.test"},
+        "PATCH": {"Operations": [RETITLE]},
+        "DELETE": None,
+    }
+    before = facts(customer)
+
+    answer = client.send(method, f"/Users/{customer.owner_id}", bodies[method])
+
+    assert answer.status_code == (403 if method == "DELETE" else 409)
+    with customer.unit() as unit:
+        codes = unit.session.scalars(select(Alert.code)).all()
+        owner = unit.session.get_one(Member, (customer.org_id, customer.owner_id))
+        assert owner.connection_id != customer.connection_id
+    assert codes == ([] if method == "DELETE" else ["adoption_refused"])
+    assert facts(customer)[1:] == before[1:]
+
+
+@pytest.mark.parametrize(("method", "named"), [("PUT", "alike"), ("PATCH", "alike"), ("PUT", "otherwise")])
+def test_t12_inside_a_verified_domain_a_push_by_id_takes_over_whom_it_names(
+    customer: Customer, client: ScimClient, clock: SettableClock, method: str, named: str
+) -> None:
+    with customer.unit() as unit:
+        domain = f"{customer.slug}.test"
+        unit.session.add(
+            Domain(
+                org_id=customer.org_id,
+                name=domain,
+                challenge="c",
+                connection_id=None,
+                created_at=clock.at,
+                verified_at=clock.at,
+                verified_by="dns",
+            )
+        )
+    name = f"owner@{customer.slug}.test" if named == "alike" else f"somebody@{customer.slug}.test"
+    change = {"op": "replace", "path": "userName", "value": name}
+    body = {"schemas": [USER], "userName": name} if method == "PUT" else {"Operations": [change]}
+
+    answer = client.send(method, f"/Users/{customer.owner_id}", body)
+
+    with customer.unit() as unit:
+        owner = unit.session.get_one(Member, (customer.org_id, customer.owner_id))
+        taken_over = owner.connection_id == customer.connection_id
+    assert (answer.status_code, taken_over) == ((200, True) if named == "alike" else (409, False))
 
 
 def test_a_read_only_token_reads_and_nothing_else(customer: Customer, client: ScimClient) -> None:
