@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.conftest import Site
+from tests.web import add_to_group
 
 #: Where pictures of the pages go when somebody wants to look at them.
 PICTURES = os.environ.get("SEATBRIDGE_PICTURES")
@@ -23,6 +24,7 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
     for name, act in (
         ("seat-preview", preview_a_seat),
         ("mappings-problems", break_a_draft),
+        ("seats-change-problem", ask_for_too_many),
         ("sign-in-unknown", be_unknown),
     ):
         act(site, page)
@@ -70,6 +72,15 @@ def break_a_draft(site: Site, page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Rule 3, group: is empty")
 
 
+def ask_for_too_many(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/seats/change")
+    page.get_by_label("Premium seats to add").fill("99999999999")
+    page.locator("form[action$=previews]").evaluate("form => form.noValidate = true")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("alert")).to_contain_text("Premium: must be a whole number")
+    expect(page.get_by_label("Premium seats to add")).to_have_value("99999999999")
+
+
 def be_unknown(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/sign-in")
     page.get_by_label("Work e-mail").fill("somebody@nowhere.example")
@@ -105,9 +116,36 @@ def make_seats_preview(site: Site, page: Page) -> str:
 def make_mapping_preview(site: Site, page: Page) -> str:
     page.goto(f"{site.url}/console/mappings/edit?group=Partners")
     page.get_by_label("Rule 3: seat").select_option("premium")
+    page.get_by_label("Rule 3: role").select_option("admin")
     page.get_by_role("button", name="Preview", exact=True).last.click()
     page.wait_for_url("**/console/mappings/previews/*")
     return page.url.removeprefix(site.url)
+
+
+def test_a_long_name_without_a_space_breaks_and_leaves_every_page_readable(site: Site, looks: BrowserContext) -> None:
+    name = "Donaudampfschiffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft" * 2
+    member = site.customer.push(f"{'x' * 60}@nordlys.test", displayName=name)
+    add_to_group(site.customer, "Engineering", member)
+    page = looks.new_page()
+    site.sign_in(page)
+    width = page.evaluate("innerWidth")
+
+    wide: list[str] = []
+    for path in ("/console", "/console/people", f"/console/people/{member.id}", make_seats_preview(site, page)):
+        page.goto(f"{site.url}{path}")
+        if PICTURES:
+            title = path.split("/")[2:3] or ["overview"]
+            page.screenshot(path=str(Path(PICTURES) / f"long-{title[0]}-{len(path)}-{width}.png"), full_page=True)
+        # What the longest ordinary words need on a phone; a name of 158 letters in one line is more than 1,000 wide.
+        wide += [
+            f"{path}: {room} of {width}"
+            for room in page.locator(".scroll").evaluate_all("all => all.map(one => one.scrollWidth)")
+            if room > max(width, 800)
+        ]
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            wide.append(f"{path}: the page scrolls sideways")
+
+    assert wide == []
 
 
 def test_the_owner_buys_seats_through_the_preview_and_who_waits_gets_them(site: Site, page: Page) -> None:

@@ -50,8 +50,9 @@ def apply(customer: Customer, document: dict[str, Any], **options: bool) -> Mapp
     """Preview and apply as the owner."""
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, document)
+    buy = options.get("buy", False)
     with customer.unit(customer.owner) as unit:
-        return apply_mappings(unit, preview.id, acknowledged=options.get("buy", False), buy=options.get("buy", False))
+        return apply_mappings(unit, preview.id, acknowledged=buy, buy=buy, roles_acknowledged=True)
 
 
 def engineers(customer: Customer, number: int) -> list[Member]:
@@ -227,6 +228,23 @@ def test_buying_needs_the_tick(customer: Customer) -> None:
 
     with pytest.raises(AcknowledgementMissingError), customer.unit(customer.owner) as unit:
         apply_mappings(unit, preview.id, acknowledged=False, buy=True)
+
+
+def test_giving_somebody_a_higher_role_needs_the_tick(customer: Customer) -> None:
+    engineers(customer, 2)
+    document = rules({"group": "Engineering", "tier": "premium", "role": "admin"})
+    with customer.unit(customer.owner) as unit:
+        preview = preview_mappings(unit, document)
+
+    with pytest.raises(AcknowledgementMissingError), customer.unit(customer.owner) as unit:
+        apply_mappings(unit, preview.id, acknowledged=False)
+
+    assert preview.roles == {"admin": 2}
+    assert apply(customer, document).roles == {"admin": 2}
+    with customer.unit(customer.owner) as unit:
+        withdrawn = preview_mappings(unit, rules({"group": "Engineering", "tier": "premium"}))
+    # Losing a role is shown, and needs no tick.
+    assert (withdrawn.roles, withdrawn.gives_roles) == ({"member": 2}, False)
 
 
 def test_an_admin_sees_no_price_and_cannot_buy(customer: Customer) -> None:
