@@ -66,6 +66,13 @@ _SENTENCES = {
 }
 
 
+#: What the library's own kinds of error say of an attribute, in our words.
+_PROBLEMS = {
+    "required_error": "A required attribute is missing",
+    "primary_uniqueness_error": "More than one entry is marked as primary",
+}
+
+
 class UnknownShapeException(InvalidValueException):
     """``active`` or ``members`` in a shape nobody knows: refused and told to the owners, never guessed.
 
@@ -102,8 +109,9 @@ def refusal_of(exception: Exception) -> Refusal:
     """Tell how an exception raised while serving a request is answered."""
     if isinstance(exception, SCIMException):
         scim_type = exception.scim_type or None
-        quotes_library = isinstance(exception.__cause__ or exception.__context__, ValidationError)
-        return Refusal(exception.status, scim_type, sentence(scim_type) if quotes_library else exception.detail)
+        quoted = exception.__cause__ or exception.__context__
+        detail = _detail(scim_type, quoted) if isinstance(quoted, ValidationError) else exception.detail
+        return Refusal(exception.status, scim_type, detail)
     if isinstance(exception, bridge.BridgeError):
         return _of_bridge(exception)
     if isinstance(exception, RequestEntityTooLarge):
@@ -121,9 +129,18 @@ def invalid(error: ValidationError) -> SCIMException:
     The library's text names its own types and may quote what was sent; only the place is taken over.
     """
     first = Error.from_validation_errors(error)[0]
-    where = ".".join(part for part in error.errors()[0]["loc"] if isinstance(part, str) and _NAME.fullmatch(part))
-    detail = sentence(first.scim_type) + (f": {where}" if where else "")
+    detail = _detail(first.scim_type, error)
     return SCIMException.from_error(Error(status=first.status, scim_type=first.scim_type, detail=detail))
+
+
+def _detail(scim_type: str | None, error: ValidationError) -> str:
+    """Say what a scimType means and which attribute it is about."""
+    first = error.errors()[0]
+    names = [part.rpartition(":")[2] for part in first["loc"] if isinstance(part, str)]
+    field = first.get("ctx", {}).get("field_name")
+    where = ".".join(name for name in [*names, *([field] if isinstance(field, str) else [])] if _NAME.fullmatch(name))
+    problem = _PROBLEMS.get(first["type"], sentence(scim_type))
+    return f"{problem}: {where}" if where else problem
 
 
 def sentence(scim_type: str | None) -> str:

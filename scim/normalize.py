@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scim2_models import InvalidSyntaxException, InvalidValueException
+from scim2_models import InvalidSyntaxException, InvalidValueException, MutabilityException
 
 from bridge.domain.documents import ENTERPRISE
 from scim.errors import UnknownShapeException
@@ -85,10 +85,24 @@ def patch(payload: Any, *, of_group: bool) -> dict[str, Any]:
     if len(operations) > MAX_VALUES:
         raise InvalidValueException(detail=f"A PATCH has at most {MAX_VALUES} operations")
     plain = [plain for operation in operations for plain in _operations(operation, of_group=of_group)]
+    for each in plain:
+        _check_required(each, of_group=of_group)
     touched = sum(len(each["value"]) for each in plain if isinstance(each.get("value"), list))
     if touched > MAX_MEMBERS:
         raise InvalidValueException(detail=f"One request changes at most {MAX_MEMBERS} members")
     return {"schemas": [PATCH_OP], "Operations": plain or [{"op": "add", "value": {}}]}
+
+
+def _check_required(operation: Mapping[str, Any], *, of_group: bool) -> None:
+    """Refuse to take away what everybody, or every group, must have."""
+    path = operation.get("path")
+    if not isinstance(path, str):
+        return
+    name = path.rpartition(":")[2]
+    required = {"displayname": "displayName"} if of_group else {"username": "userName", "active": "active"}
+    taken_away = operation.get("op") == "remove" or ("value" in operation and operation["value"] is None)
+    if taken_away and name.casefold() in required:
+        raise MutabilityException(detail=f"{required[name.casefold()]} is required: replace it, it cannot be removed")
 
 
 def boolean(value: Any) -> bool:

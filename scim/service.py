@@ -1,5 +1,6 @@
 """The protocol's steps: reading requests in their dialects, writing answers from stored documents."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Union, cast
@@ -12,6 +13,7 @@ from scim2_models import (
     Context,
     Error,
     ForbiddenException,
+    InvalidFilterException,
     PatchOp,
     PayloadTooLargeException,
     Resource,
@@ -40,6 +42,7 @@ from scim.translate import Stored, StoredGroup, to_json, to_resource
 log = structlog.get_logger()
 
 LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+_TRUTH = re.compile(r"\b(active|primary)\s+(?!pr\b|(?:eq|ne)\s+(?:true|false|null)\b)", re.IGNORECASE)
 _READS = frozenset(
     {
         Operation.query,
@@ -131,7 +134,7 @@ class BridgeService(ScimService):
             return super().read_search(resource_types, payload)
         except SCIMException as error:
             if isinstance(error.__cause__, ValidationError):
-                raise invalid(error.__cause__) from None
+                raise _explained(invalid(error.__cause__), payload) from None
             raise
 
     def read_response_parameters(
@@ -170,7 +173,7 @@ class BridgeService(ScimService):
                 refusal = refusal_of(failures[number])
                 operation.response, operation.status = refusal.to_error(), refusal.status
             elif isinstance(operation.response, Error):
-                operation.response.detail = sentence(operation.response.scim_type)
+                operation.response.detail = _bulk_detail(operation)
             elif operation.method == BulkOperation.Method.put and isinstance(operations, list):
                 data = next((v for n, v in operations[number].items() if n.casefold() == "data"), None)
                 _forget_active(operation.data, data)
@@ -278,6 +281,21 @@ class BridgeService(ScimService):
         if refusal.is_bug:
             log.error("scim.bulk_step_failed", exc_info=exception)
         return {**outcome, "status": refusal.status, "response": refusal.to_error()}
+
+
+def _bulk_detail(operation: "BulkOperation[Any]") -> str:
+    """Say what is wrong with an operation that the library did not read."""
+    if operation.method == BulkOperation.Method.post and not operation.bulk_id:
+        return "bulkId is missing: a POST in a Bulk request needs one"
+    return sentence(operation.response.scim_type if isinstance(operation.response, Error) else None)
+
+
+def _explained(error: SCIMException, payload: Any) -> SCIMException:
+    """Say of a filter on a truth what it may be compared with: the most frequent mistake."""
+    text = next((v for n, v in payload.items() if n.casefold() == "filter"), "") if isinstance(payload, Mapping) else ""
+    if error.scim_type == "invalidFilter" and isinstance(text, str) and (found := _TRUTH.search(text)):
+        return InvalidFilterException(detail=f"{found.group(1)} is true or false: compare it by eq or ne, unquoted")
+    return error
 
 
 def _validated(model: Any, payload: Any, context: Context) -> Any:

@@ -36,7 +36,7 @@ class StoredPerson:
 
     @property
     def version(self) -> str:
-        """The weak entity tag: moves with the document, the groups and their names, and every decision about the seat."""
+        """The weak entity tag: moves with the document, the groups, their names and every decision about the seat."""
         seat = self.member.decision_id.hex[:12] if self.member.decision_id else "0"
         return f'W/"{self.member.version}-{seat}-{self.groups_digest}"'
 

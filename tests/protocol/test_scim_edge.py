@@ -806,6 +806,30 @@ def test_a_bulk_step_that_fails_takes_no_other_with_it(client: ScimClient) -> No
     assert client.get("/Users").get_json(force=True)["totalResults"] == 3
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "named"),
+    [
+        ("POST", "/Users", {"schemas": [USER], "userName": None}, "userName"),
+        ("POST", "/Users", {"schemas": [USER], "userName": "x", "title": {"a": 1}}, "title"),
+        ("POST", "/Users", {"schemas": [USER], "userName": "x", "emails": [{"primary": True}] * 2}, "emails"),
+        ("POST", "/Groups", {"schemas": [GROUP]}, "displayName"),
+        ("PATCH", "/Users/{u}", {"Operations": [{"op": "remove", "path": "active"}]}, "active is required"),
+        ("PATCH", "/Groups/{g}", {"Operations": [{"op": "remove", "path": "displayName"}]}, "is required"),
+        ("POST", "/Users/.search", {"filter": 'active eq "maybe"'}, "active is true or false"),
+        ("POST", "/Bulk", {"Operations": [{"method": "POST", "path": "/Users", "data": {"userName": "x"}}]}, "bulkId"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_attribute(client: ScimClient, method: str, path: str, body: Any, named: str) -> None:
+    ids = {"u": client.create_user("a@corp.test"), "g": client.create_group("G")}
+
+    answer = client.send(method, path.format(**ids), body).get_json(force=True)
+
+    refusal = answer["Operations"][0]["response"] if path == "/Bulk" else answer
+    assert refusal["status"] == "400"
+    assert named in refusal["detail"]
+    assert "pydantic" not in refusal["detail"]
+
+
 def test_a_bulk_request_with_too_many_operations_is_413(client: ScimClient) -> None:
     operations = [{"method": "DELETE", "path": "/Users/x"}] * 1_001
 
