@@ -9,6 +9,8 @@ from flask import Flask
 
 from bridge.runtime import Runtime
 from bridge.store.directory import get_member
+from bridge.store.models import Contract
+from bridge.usecases.alerts import raise_alert
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.people import PAGE_LENGTH
 from bridge.web.app import create_web_app
@@ -226,8 +228,8 @@ def test_confirming_again_buys_nothing_more(browser: Browser) -> None:
     ("change", "status", "words"),
     [
         ({"add.premium": ""}, 422, "This seat change is not possible: "),
-        ({"add.premium": "two"}, 422, "Premium: must be a whole number"),
-        ({"add.premium": "99999999999"}, 422, "Premium: must be a whole number"),
+        ({"add.premium": "two"}, 422, "Premium: must be a whole number of at most 9 digits"),
+        ({"add.premium": "99999999999"}, 422, "Premium: must be a whole number of at most 9 digits"),
         ({"add.gold": "1"}, 422, "This seat change is not possible: "),
         ({"add.premium": "-9"}, 422, "This seat change is not possible: "),
     ],
@@ -380,6 +382,28 @@ def test_who_waits_for_any_seat_is_counted_on_the_first_page_and_beside_the_seat
 
     assert "<dt>… for any seat</dt><dd>2</dd>" in browser.get("/console").text
     assert "2 people wait for any seat" in browser.get("/console/seats").text
+
+
+def test_tax_is_shown_with_its_rate_and_tiers_best_first(browser: Browser, customer: Customer) -> None:
+    with customer.unit() as unit:
+        unit.session.get_one(Contract, customer.org_id).tax_rate = "0.25"
+    preview = browser.post("/console/seats/previews", {"add.premium": "2", "add.standard": "1"}).location
+    shown = browser.get(preview).text
+    invoice = browser.get(browser.post(f"{preview}/confirm", {"acknowledged": "yes"}).location).text
+
+    # 2 × 150.00 + 1 × 25.00 = 325.00
+    assert "25 % of €325.00" in shown
+    assert "Tax 25 % on €325.00" in invoice
+    assert invoice.index("Premium seat") < invoice.index("Standard seat")
+
+
+def test_an_alert_about_nobody_in_particular_ends_with_one_full_stop(browser: Browser, customer: Customer) -> None:
+    with customer.unit() as unit:
+        raise_alert(unit, "unreadable_push")
+
+    text = " ".join(re.sub(r"<[^>]+>", "", browser.get("/console").text).split())
+
+    assert "the request was refused. Since today" in text
 
 
 def test_an_owner_is_not_told_to_ask_themselves(browser: Browser) -> None:

@@ -33,7 +33,7 @@ def whole_number(text: str | None, field: str, *, default: int = 0) -> int:
         return default
     digits = cleaned.removeprefix("-").removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_NUMBER):
-        raise InvalidInputError(field, "must be a whole number")
+        raise InvalidInputError(field, f"must be a whole number of at most {_LONGEST_NUMBER} digits")
     return int(cleaned)
 
 
