@@ -41,6 +41,8 @@ from scim.translate import Stored, StoredGroup, to_json, to_resource
 
 log = structlog.get_logger()
 
+#: What JSON numbers of ours can hold; no list is as long.
+LARGEST_INDEX = 2**53
 LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 _TRUTH = re.compile(r"\b(active|primary)\s+(?!pr\b|(?:eq|ne)\s+(?:true|false|null)\b)", re.IGNORECASE)
 _READS = frozenset(
@@ -255,7 +257,7 @@ class BridgeService(ScimService):
             body["totalResults"] = found.total
         body["itemsPerPage"] = len(stored)
         if request.cursor is None:
-            body["startIndex"] = request.start_index
+            body["startIndex"] = min(request.start_index or 1, LARGEST_INDEX)
         elif request.count != 0:
             cursors = {
                 "previousCursor": self._seal(resource_types, request, found.previous),

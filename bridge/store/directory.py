@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
 from bridge.errors import NotFoundError
@@ -113,8 +113,11 @@ def known_members(unit: Unit, connection_id: ConnectionId, member_ids: Collectio
     )
 
 
-def owns_domain(unit: Unit, email_key: str | None) -> bool:
-    """Tell whether an address is inside one of the organization's verified domains (T12)."""
+def owns_domain(unit: Unit, email_key: str | None, connection_id: ConnectionId) -> bool:
+    """Tell whether an address is in a verified domain that a connection speaks for: its own, or nobody's in particular.
+
+    Source: T12.
+    """
     if email_key is None or "@" not in email_key:
         return False
     return (
@@ -125,6 +128,7 @@ def owns_domain(unit: Unit, email_key: str | None) -> bool:
                 Domain.org_id == unit.org_id,
                 Domain.name == email_key.rpartition("@")[2],
                 Domain.verified_at.is_not(None),
+                or_(Domain.connection_id.is_(None), Domain.connection_id == connection_id),
             )
         )
         or 0

@@ -16,10 +16,9 @@ from bridge.store.directory import (
     find_member_by_external_id,
     find_member_by_user_name,
     manual_connection,
-    owns_domain,
 )
 from bridge.store.journal import record
-from bridge.store.models import Group, GroupMember, Identity, Member, ParkedMember
+from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
@@ -30,6 +29,7 @@ from bridge.usecases.assign_seats import (
     settle_seat,
 )
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
+from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
 from mappings.allocation import Occasion
 from mappings.tiers import UNASSIGNED
 
@@ -162,9 +162,6 @@ def adopt_member(unit: Unit, member: Member, connection_id: ConnectionId, draft:
     other = find_member_by_user_name(unit, connection_id, key)
     if other is not None and other.id != member.id:
         raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(other.id))
-    email = primary_email(draft.document)
-    if not {key, comparison_key(email) if email else key} & {member.user_name_key, member.email_key}:
-        raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
     return _adopt(unit, member, connection_id, draft, Source.SCIM)
 
 
@@ -202,7 +199,7 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     """
     if source is not Source.SCIM or member.source == Source.SCIM:
         raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(member.id))
-    if not (_is_named_alike(unit, member, connection_id, draft) or _is_addressed_alike(unit, member, draft)):
+    if not _is_same_person(unit, member, connection_id, draft.user_name):
         raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
     _check_external_id(unit, connection_id, draft.external_id, but=member.id)
     came_from = member.source
@@ -218,30 +215,20 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     return member
 
 
-def _is_named_alike(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> bool:
-    """Tell whether the identity provider itself named the person so: by the NameID that signed them in here."""
-    if member.connection_id != connection_id or member.user_name_key != checked_user_name(draft.user_name):
-        return False
-    subjects = unit.session.scalars(
-        select(Identity.subject).where(
-            Identity.org_id == unit.org_id, Identity.connection_id == connection_id, Identity.member_id == member.id
-        )
-    ).all()
-    # Without any link nobody has signed in as this person yet, so nobody could have chosen the name.
-    return not subjects or any(comparison_key(subject) == member.user_name_key for subject in subjects)
+def _is_same_person(unit: Unit, member: Member, connection_id: ConnectionId, user_name: str) -> bool:
+    """Tell whether a directory may take a person over under this userName; refuse nobody, decide only.
 
-
-def _is_addressed_alike(unit: Unit, member: Member, draft: PersonDraft) -> bool:
-    """Tell whether an address inside the verified domains says that it is the same person (T12).
-
-    It says nothing against a name that contradicts it: somebody who signed in as one person and claims another's
-    address is not taken for that other person (T14).
+    Where only an address says so, whoever signed in under it before is not taken for the person any longer.
     """
-    if not owns_domain(unit, member.email_key or member.user_name_key):
+    key = checked_user_name(user_name)
+    if is_named_alike(unit, member, connection_id, key):
+        return True
+    if not is_addressed_alike(unit, member, connection_id, key):
         return False
-    email = primary_email(draft.document)
-    pushed = {checked_user_name(draft.user_name)} | ({comparison_key(email)} if email else set())
-    return member.source != Source.JIT or "@" not in member.user_name or member.user_name_key in pushed
+    if member.source == Source.JIT:
+        forget_links(unit, member)
+        end_sessions(unit, member.id, by="adopted")
+    return True
 
 
 def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
@@ -258,14 +245,10 @@ def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
         UniquenessError: Another member of the directory has the new userName or externalId.
     """
     unit.lock()
-    if Role(member.role).is_owner and (not draft.active or checked_user_name(draft.user_name) != member.user_name_key):
-        raise_alert(unit, "owner_protected", member_id=member.id)
-        draft = replace(draft, active=True, user_name=member.user_name)
     if Role(member.role).is_owner:
-        draft = replace(draft, document=_with_emails_of(member, draft.document))
+        draft = _spare_owner(unit, member, draft)
     if member.source == Source.JIT and unit.actor.kind is ActorKind.DIRECTORY:
-        member.source = str(Source.SCIM)
-        record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=str(Source.JIT))
+        draft = _take_over(unit, member, draft)
     document = draft.full_document()
     if document == member.document and draft.external_id == member.external_id and draft.active == member.active:
         return False
@@ -277,6 +260,9 @@ def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
     _check_external_id(unit, member.connection_id, draft.external_id, but=member.id)
     changed = sorted(name for name in {*document, *member.document} if document.get(name) != member.document.get(name))
     email = primary_email(document)
+    if user_name_key != member.user_name_key:
+        # The name was somebody's NameID: under a new name that sign-in is not this person any more (T14).
+        forget_links(unit, member, named=member.user_name_key)
     member.user_name, member.user_name_key = draft.user_name, user_name_key
     member.external_id = draft.external_id
     member.display_name = display_name(document)
@@ -303,6 +289,26 @@ def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
         freed = settle_seat(unit, member, Occasion.REGROUPED)
     promote_waiting(unit, [freed])
     return True
+
+
+def _take_over(unit: Unit, member: Member, draft: PersonDraft) -> PersonDraft:
+    """Let the directory's first word about somebody who signed in before adopt them; return what it may change."""
+    if not _is_same_person(unit, member, member.connection_id, draft.user_name):
+        raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
+    member.source = str(Source.SCIM)
+    record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=str(Source.JIT))
+    if draft.active and not member.active:
+        raise_alert(unit, "adopted_turned_off", member_id=member.id)
+        return replace(draft, active=False)
+    return draft
+
+
+def _spare_owner(unit: Unit, member: Member, draft: PersonDraft) -> PersonDraft:
+    """Leave an owner's name, access and addresses as they are, whatever a directory says (T11)."""
+    if not draft.active or checked_user_name(draft.user_name) != member.user_name_key:
+        raise_alert(unit, "owner_protected", member_id=member.id)
+        draft = replace(draft, active=True, user_name=member.user_name)
+    return replace(draft, document=_with_emails_of(member, draft.document))
 
 
 def _with_emails_of(member: Member, document: dict[str, Any]) -> dict[str, Any]:

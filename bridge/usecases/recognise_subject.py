@@ -4,14 +4,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId
 from bridge.domain.roles import Role
 from bridge.errors import SignInRefusedError
-from bridge.store.directory import get_member, manual_connection
-from bridge.store.models import Connection, Domain, Identity, Member
+from bridge.store.directory import get_member, manual_connection, owns_domain
+from bridge.store.models import Connection, Identity, Member
 from bridge.store.unit import Unit
 
 MAX_NAME_CHARACTERS = 400
@@ -142,7 +142,7 @@ def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject)
 
 def _by_verified_address(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
     """Find a person whom no directory manages, by an address that this connection may speak for."""
-    if asserted.email is None or not _speaks_for(unit, connection, asserted.email):
+    if asserted.email is None or not owns_domain(unit, comparison_key(asserted.email), connection.id):
         return None
     key = comparison_key(asserted.email)
     member = unit.session.scalars(
@@ -156,23 +156,6 @@ def _by_verified_address(unit: Unit, connection: Connection, asserted: AssertedS
         .limit(1)
     ).one_or_none()
     return None if member is None else Recognised(member, LinkedBy.DOMAIN)
-
-
-def _speaks_for(unit: Unit, connection: Connection, email: str) -> bool:
-    """Tell whether the address is in a verified domain that is this connection's, or nobody's in particular."""
-    name = comparison_key(email).rpartition("@")[2]
-    return bool(
-        unit.session.scalar(
-            select(func.count())
-            .select_from(Domain)
-            .where(
-                Domain.org_id == unit.org_id,
-                Domain.name == name,
-                Domain.verified_at.is_not(None),
-                or_(Domain.connection_id.is_(None), Domain.connection_id == connection.id),
-            )
-        )
-    )
 
 
 def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:

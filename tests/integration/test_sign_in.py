@@ -14,9 +14,9 @@ from bridge.errors import AdoptionRefusedError, NotFoundError, SignInRefusedErro
 from bridge.store.directory import get_connection, get_member, groups_of, manual_connection
 from bridge.store.models import Connection, Decision, Identity, Member, SamlReplay, SamlRequest, WebSession
 from bridge.store.pools import read_pools
-from bridge.usecases.connections import link_identity
+from bridge.usecases.connections import create_connection, link_identity
 from bridge.usecases.manage_access import deactivate_member
-from bridge.usecases.provision_member import PersonDraft, Source, provision_member, update_member
+from bridge.usecases.provision_member import PersonDraft, Source, add_member, provision_member, update_member
 from bridge.usecases.sign_in import SignInRefusal
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.conftest import SettableClock
@@ -455,18 +455,63 @@ def test_who_signed_in_before_the_push_keeps_id_and_seat_when_it_comes(acme: Cus
 
 
 def test_who_signed_in_before_the_push_is_adopted_by_address_inside_a_verified_domain(acme: Customer) -> None:
-    """Else turning the pushed account off would leave the one of the sign-in on."""
+    """The address was only claimed, so that sign-in is forgotten: the person comes back by the pushed name."""
     signed_in = sign_in(acme, "00u1", email="ada@acme.test")
     address = [{"value": "Ada@acme.test", "primary": True}]
 
     with pytest.raises(AdoptionRefusedError):
-        acme.push("alovelace", emails=address)
+        acme.push("ada@acme.test", emails=address)
     verified_domain(acme, "acme.test")
-    pushed = acme.push("alovelace", emails=address)
+    pushed = acme.push("ada@acme.test", emails=address)
 
-    assert (pushed.id, pushed.user_name, pushed.source) == (signed_in.member.id, "alovelace", "scim")
+    assert (pushed.id, pushed.user_name, pushed.source) == (signed_in.member.id, "ada@acme.test", "scim")
     assert len(members(acme)) == 1
-    assert sign_in(acme, "00u1", email="ada@acme.test").member.id == pushed.id
+    assert sign_in(acme, "ada@acme.test").member.id == pushed.id
+    with pytest.raises(SignInRefusedError):
+        sign_in(acme, "00u1", email="ada@acme.test")
+
+
+def test_t14_a_pushed_mail_attribute_is_no_proof_of_who_somebody_is(acme: Customer) -> None:
+    verified_domain(acme, "acme.test")
+    with acme.unit(acme.owner) as unit:
+        ceo = add_member(unit, PersonDraft("ceo@acme.test"), tier=None)
+
+    with pytest.raises(AdoptionRefusedError):
+        acme.push("mallory@acme.test", emails=[{"value": "ceo@acme.test", "primary": True}])
+
+    with acme.unit() as unit:
+        assert get_member(unit, ceo.id).user_name == "ceo@acme.test"
+
+
+def test_t14_an_update_adopts_who_signed_in_before_by_the_same_proof_as_a_push(acme: Customer) -> None:
+    mallory = sign_in(acme, "mallory@evil.test", email="ceo@acme.test")
+
+    with pytest.raises(AdoptionRefusedError), acme.unit(acme.directory) as unit:
+        update_member(unit, get_member(unit, mallory.member.id), PersonDraft("ceo@acme.test", external_id="c1"))
+
+    assert member(acme, mallory).user_name == "mallory@evil.test"
+
+
+def test_t14_a_name_that_a_directory_changes_is_not_its_old_sign_in_any_more(acme: Customer) -> None:
+    mallory = sign_in(acme, "mallory@acme.test")
+    for name in ("mallory@acme.test", "ceo@acme.test"):
+        with acme.unit(acme.directory) as unit:
+            update_member(unit, get_member(unit, mallory.member.id), PersonDraft(name, external_id="c1"))
+
+    again = sign_in(acme, "mallory@acme.test")
+
+    assert again.member.id != mallory.member.id
+
+
+def test_t12_a_domain_bound_to_one_connection_lets_another_adopt_nobody(acme: Customer) -> None:
+    with acme.unit(acme.owner) as unit:
+        other = create_connection(unit, "Entra").id
+    verified_domain(acme, "acme.test", other)
+    with acme.unit(acme.owner) as unit:
+        add_member(unit, PersonDraft("ceo@acme.test"), tier=None)
+
+    with pytest.raises(AdoptionRefusedError):
+        acme.push("ceo@acme.test")
 
 
 def test_a_claim_gives_a_role_by_a_mapping_only_and_never_an_owner(acme: Customer) -> None:

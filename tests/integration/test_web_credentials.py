@@ -18,6 +18,7 @@ ID = "00000000-0000-4000-8000-000000000000"
 
 #: Every page that shows or changes something, with the least that opens it.
 OWNERS_ONLY = (
+    ("POST", f"/console/people/{ID}/role"),
     ("GET", "/console/seats/change"),
     ("POST", "/console/seats/previews"),
     ("GET", f"/console/seats/previews/{ID}"),

@@ -609,6 +609,7 @@ def test_the_link_to_a_manager_is_computed(client: ScimClient) -> None:
     ],
 )  # fmt: skip
 def test_i1_what_could_hurt_is_refused_quickly(client: ScimClient, body: bytes, status: int) -> None:
+    client.get("/Users")  # what only the first request of a process does is not what is measured
     started = time.thread_time()
 
     answer = client.send("POST", "/Users", data=body)
@@ -641,6 +642,7 @@ def test_i1_a_packed_body_is_refused(client: ScimClient) -> None:
     ],
 )
 def test_i2_a_filter_that_is_a_bomb_or_nonsense_is_400_quickly(client: ScimClient, text: str) -> None:
+    client.post("/Users/.search", {"filter": "userName pr"})
     started = time.thread_time()
 
     answer = client.post("/Users/.search", {"filter": text})

@@ -1,0 +1,55 @@
+"""Whether a person whom a directory pushes is one who is here already: what counts as proof, and what does not."""
+
+from sqlalchemy import delete, select
+
+from bridge.domain.documents import comparison_key
+from bridge.domain.identifiers import ConnectionId
+from bridge.store.directory import owns_domain
+from bridge.store.models import Identity, Member
+from bridge.store.unit import Unit
+
+
+def is_named_alike(unit: Unit, member: Member, connection_id: ConnectionId, user_name_key: str) -> bool:
+    """Tell whether the identity provider itself named the person so: by the NameID that signed them in here."""
+    if member.connection_id != connection_id or member.user_name_key != user_name_key:
+        return False
+    subjects = unit.session.scalars(
+        select(Identity.subject).where(
+            Identity.org_id == unit.org_id, Identity.connection_id == connection_id, Identity.member_id == member.id
+        )
+    ).all()
+    # Without any link nobody has signed in as this person yet, so nobody could have chosen the name.
+    return not subjects or any(comparison_key(subject) == member.user_name_key for subject in subjects)
+
+
+def is_addressed_alike(unit: Unit, member: Member, connection_id: ConnectionId, user_name_key: str) -> bool:
+    """Tell whether the pushed userName is the person's address, in a verified domain that this connection speaks for.
+
+    Only the userName counts, which the directory keeps unique, and never the mail attribute: people can often change
+    that themselves (T12, T14). Of who signed in, only the name they were given here counts, not an address they claim.
+    """
+    known = {member.user_name_key} | ({member.email_key} if member.source == "manual" else set())
+    return user_name_key in known and owns_domain(unit, user_name_key, connection_id)
+
+
+def forget_links(unit: Unit, member: Member, *, named: str | None = None) -> None:
+    """Forget which sign-ins are this person; whoever is really meant is recognised by the pushed userName.
+
+    Args:
+        unit: The unit.
+        member: Whose links.
+        named: Only those whose subject is this name (a comparison key); None for all.
+    """
+    links = unit.session.scalars(
+        select(Identity).where(Identity.org_id == unit.org_id, Identity.member_id == member.id)
+    ).all()
+    for link in links:
+        if named is None or comparison_key(link.subject) == named:
+            unit.session.execute(
+                delete(Identity).where(
+                    Identity.org_id == unit.org_id,
+                    Identity.connection_id == link.connection_id,
+                    Identity.issuer == link.issuer,
+                    Identity.subject == link.subject,
+                )
+            )
