@@ -32,7 +32,11 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 GREETING = "You're in, Ada."
 MAPPINGS = {"default": "standard", "rules": [{"group": "Engineering", "tier": "premium"}]}
 
-pytestmark = [pytest.mark.external, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+pytestmark = [
+    pytest.mark.every_postgres,
+    pytest.mark.external,
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
 
 
 @dataclass(frozen=True, slots=True)

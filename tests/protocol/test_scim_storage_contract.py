@@ -11,6 +11,8 @@ from scim.resources import build_provider
 from scim.storage import MemberStorage
 from tests.factories import Customer
 
+pytestmark = pytest.mark.every_postgres
+
 
 class TestStorageWithTheStandardModels(ScimStorageContract):
     @pytest.fixture
