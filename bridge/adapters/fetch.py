@@ -5,6 +5,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -55,14 +56,25 @@ def fetch_https(
     if parts.scheme == "http" and not address.is_loopback:
         raise _invalid("the address must start with https://")
     try:
-        # A deadline for the whole, as a server that sends one byte now and then satisfies every other timeout.
-        return asyncio.run(
-            asyncio.wait_for(_transfer(parts, address, max_bytes, timeout_seconds, trust), timeout_seconds)
-        )
+        # A thread of its own, so that it works wherever it is called, inside another event loop too.
+        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as own:
+            return own.submit(_run, parts, address, max_bytes, timeout_seconds, trust).result()
     except TimeoutError as problem:
         raise _invalid(f"{host} takes too long to send the document") from problem
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as problem:
         raise _invalid(f"{host} could not be read: {str(problem) or type(problem).__name__}") from problem
+
+
+def _run(
+    parts: SplitResult,
+    address: IpAddress,
+    max_bytes: int,
+    timeout_seconds: float,
+    trust: ssl.SSLContext | None,
+) -> bytes:
+    """Transfer within a deadline for the whole: one byte now and then satisfies every other timeout."""
+    transfer = _transfer(parts, address, max_bytes, timeout_seconds, trust)
+    return asyncio.run(asyncio.wait_for(transfer, timeout_seconds))
 
 
 async def _transfer(

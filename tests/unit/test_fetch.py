@@ -1,3 +1,4 @@
+import asyncio
 import ssl
 import threading
 import time
@@ -261,3 +262,11 @@ def contexts(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     server.load_cert_chain(pem)
     trust = ssl.create_default_context(cafile=str(pem))
     return server, trust
+
+
+def test_works_inside_an_event_loop_too() -> None:
+    async def inside() -> None:
+        with pytest.raises(InvalidInputError):
+            fetch_https("https://127.0.0.1:1/", max_bytes=10, timeout_seconds=1, allow_loopback=True)
+
+    asyncio.run(inside())
