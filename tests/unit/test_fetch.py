@@ -3,6 +3,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -269,4 +270,5 @@ def test_works_inside_an_event_loop_too() -> None:
         with pytest.raises(InvalidInputError):
             fetch_https("https://127.0.0.1:1/", max_bytes=10, timeout_seconds=1, allow_loopback=True)
 
-    asyncio.run(inside())
+    with ThreadPoolExecutor(1) as own:  # the main thread may have a browser's loop already
+        own.submit(lambda: asyncio.run(inside())).result()
