@@ -199,36 +199,13 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     """
     if source is not Source.SCIM or member.source == Source.SCIM:
         raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(member.id))
-    if not _is_same_person(unit, member, connection_id, draft.user_name):
-        raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
+    draft = _take_over(unit, member, connection_id, draft)
     _check_external_id(unit, connection_id, draft.external_id, but=member.id)
-    came_from = member.source
-    member.connection_id, member.source = connection_id, str(source)
     member.external_id = draft.external_id
     unit.session.flush()
-    record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=came_from)
-    if draft.active and not member.active:
-        raise_alert(unit, "adopted_turned_off", member_id=member.id)
-        draft = replace(draft, active=False)
     update_member(unit, member, draft)
     _adopt_parked(unit, member)
     return member
-
-
-def _is_same_person(unit: Unit, member: Member, connection_id: ConnectionId, user_name: str) -> bool:
-    """Tell whether a directory may take a person over under this userName; refuse nobody, decide only.
-
-    Where only an address says so, whoever signed in under it before is not taken for the person any longer.
-    """
-    key = checked_user_name(user_name)
-    if is_named_alike(unit, member, connection_id, key):
-        return True
-    if not is_addressed_alike(unit, member, connection_id, key):
-        return False
-    if member.source == Source.JIT:
-        forget_links(unit, member)
-        end_sessions(unit, member.id, by="adopted")
-    return True
 
 
 def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
@@ -248,7 +225,7 @@ def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
     if Role(member.role).is_owner:
         draft = _spare_owner(unit, member, draft)
     if member.source == Source.JIT and unit.actor.kind is ActorKind.DIRECTORY:
-        draft = _take_over(unit, member, draft)
+        draft = _take_over(unit, member, member.connection_id, draft)
     document = draft.full_document()
     if document == member.document and draft.external_id == member.external_id and draft.active == member.active:
         return False
@@ -291,12 +268,25 @@ def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
     return True
 
 
-def _take_over(unit: Unit, member: Member, draft: PersonDraft) -> PersonDraft:
-    """Let the directory's first word about somebody who signed in before adopt them; return what it may change."""
-    if not _is_same_person(unit, member, member.connection_id, draft.user_name):
-        raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
-    member.source = str(Source.SCIM)
-    record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=str(Source.JIT))
+def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> PersonDraft:
+    """Make a person the directory's, if its userName proves who they are; return what it may say of them.
+
+    Where only an address says so, the sign-ins they came by are forgotten (T14). Whom somebody here turned off stays
+    off, and the owners are told.
+
+    Raises:
+        AdoptionRefusedError: Nothing proves that it is this person.
+    """
+    key = checked_user_name(draft.user_name)
+    if not is_named_alike(unit, member, connection_id, key):
+        if not is_addressed_alike(unit, member, connection_id, key):
+            raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
+        if member.source == Source.JIT:
+            forget_links(unit, member)
+            end_sessions(unit, member.id, by="adopted")
+    came_from = member.source
+    member.connection_id, member.source = connection_id, str(Source.SCIM)
+    record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=came_from)
     if draft.active and not member.active:
         raise_alert(unit, "adopted_turned_off", member_id=member.id)
         return replace(draft, active=False)

@@ -1,6 +1,6 @@
 """Whether a person whom a directory pushes is one who is here already: what counts as proof, and what does not."""
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId
@@ -45,11 +45,5 @@ def forget_links(unit: Unit, member: Member, *, named: str | None = None) -> Non
     ).all()
     for link in links:
         if named is None or comparison_key(link.subject) == named:
-            unit.session.execute(
-                delete(Identity).where(
-                    Identity.org_id == unit.org_id,
-                    Identity.connection_id == link.connection_id,
-                    Identity.issuer == link.issuer,
-                    Identity.subject == link.subject,
-                )
-            )
+            unit.session.delete(link)
+    unit.session.flush()
