@@ -25,6 +25,8 @@ class ScimPrincipal:
     token_id: uuid.UUID
     can_write: bool
     last_used_at: datetime | None
+    subject_id: MemberId | None = None
+    schema_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ def enter_scim(session: Session, token_hash: bytes, at: datetime) -> ScimPrincip
         row.token_id,
         row.can_write,
         row.last_used_at,
+        None if row.subject_id is None else MemberId(row.subject_id),
+        row.schema_version,
     )
 
 

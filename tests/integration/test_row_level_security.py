@@ -229,7 +229,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
     ).fetchall()
 
     allowed = {"org_id", "slug", "name", "connection_id", "token_id", "can_write", "last_used_at"}
-    allowed |= {"session_id", "member_id", "link_id", "delivery_id"}
+    allowed |= {"session_id", "member_id", "link_id", "delivery_id", "subject_id", "schema_version"}
     assert {row[0] for row in functions} == {
         "due_deliveries",
         "due_renewals",

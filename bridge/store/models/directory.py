@@ -61,6 +61,7 @@ class ScimToken(Base):
     prefix: Mapped[str] = mapped_column(doc="The first characters, to recognise it by.")
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     can_write: Mapped[bool] = mapped_column(default=True)
+    member_id: Mapped[MemberId | None] = mapped_column(doc="Whose it is, when it opens /Me alone; NULL for a client's.")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]

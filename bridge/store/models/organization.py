@@ -41,3 +41,6 @@ class OrganizationState(Base):
         default=0,
         doc="Moves with every change of members, groups, seats or pools; previews are made against it.",
     )
+    schema_version: Mapped[int] = mapped_column(
+        default=0, doc="Moves with every change of the organization's own extension schemas."
+    )

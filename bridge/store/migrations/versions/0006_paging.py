@@ -1,0 +1,10 @@
+"""Landmarks for startIndex, and indexes for what identity providers ask."""
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
