@@ -1,8 +1,6 @@
 """The audit chain: every state change with who, what and why, each entry sealed onto the one before."""
 
-import hashlib
 import hmac
-import json
 from collections.abc import Generator
 from contextlib import closing
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from bridge.store.models import AuditEntry
+from bridge.store.seals import frame, seal_content
 from bridge.store.unit import Unit
 
 
@@ -60,23 +59,18 @@ def record(
 
 def seal(entry: AuditEntry, key: bytes) -> bytes:
     """Compute the digest of an entry over everything it says and the digest before it."""
-    content = json.dumps(
-        {
-            "org": str(entry.org_id),
-            "seq": entry.seq,
-            "at": entry.at.isoformat(),
-            "actor": entry.actor,
-            "action": entry.action,
-            "subject": [entry.subject_kind, entry.subject_id],
-            "reason": entry.reason,
-            "request": entry.request_id,
-            "body": entry.body,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
+    framed = frame(
+        org_id=entry.org_id,
+        at=entry.at,
+        actor=entry.actor,
+        action=entry.action,
+        subject_kind=entry.subject_kind,
+        subject_id=entry.subject_id,
+        reason=entry.reason,
+        request_id=entry.request_id,
+        body=entry.body,
     )
-    return hmac.new(key, entry.previous + content.encode(), hashlib.sha256).digest()
+    return seal_content(entry.previous, framed.content(entry.seq), key)
 
 
 def verify(unit: Unit) -> int | None:

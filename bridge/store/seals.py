@@ -1,0 +1,65 @@
+"""What an audit entry's digest is computed over: text around the entry's number, so that SQL can number it too."""
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+_BLOCK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The content of one audit entry, before and behind its number."""
+
+    before: str
+    behind: str
+
+    def content(self, seq: int) -> str:
+        """Return the whole content of the entry with this number."""
+        return f"{self.before}{seq}{self.behind}"
+
+
+def frame(
+    *,
+    org_id: object,
+    at: datetime,
+    actor: str,
+    action: str,
+    subject_kind: str,
+    subject_id: str,
+    reason: str,
+    request_id: str,
+    body: dict[str, Any],
+) -> Frame:
+    """Write the content of an entry as compact JSON with sorted names: ``seq`` stands before ``subject``, last."""
+    head = {
+        "action": action,
+        "actor": actor,
+        "at": at.isoformat(),
+        "body": body,
+        "org": str(org_id),
+        "reason": reason,
+        "request": request_id,
+    }
+    return Frame(f'{_compact(head)[:-1]},"seq":', f',"subject":{_compact([subject_kind, subject_id])}}}')
+
+
+def seal_content(previous: bytes, content: str, key: bytes) -> bytes:
+    """Compute the digest of an entry's content and the digest before it."""
+    return hmac.new(key, previous + content.encode(), hashlib.sha256).digest()
+
+
+def hmac_pads(key: bytes) -> tuple[bytes, bytes]:
+    """Return the inner and outer block of a key (RFC 2104), with which SQL computes the HMAC by its ``sha256``.
+
+    ``sha256(outer || sha256(inner || message))`` is the HMAC of the message.
+    """
+    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+    return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
