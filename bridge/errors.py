@@ -59,6 +59,32 @@ class AdoptionRefusedError(UniquenessError):
         super().__init__(attribute="userName", value=value, taken_by=taken_by)
 
 
+class GroupCycleError(BridgeError):
+    """A group was to become a member of itself, directly or through groups inside it."""
+
+    code = "group_cycle"
+
+    def __init__(self, *, outer: str, inner: str) -> None:
+        self.outer, self.inner = outer, inner
+        super().__init__(
+            f"group {outer} cannot have itself as a member"
+            if outer == inner
+            else f"group {inner} cannot be a member of group {outer}, which is inside it: groups would form a circle"
+        )
+
+
+class NestingTooDeepError(BridgeError):
+    """A group was to become a member of another one with too many levels of groups between the ends."""
+
+    code = "group_nesting_too_deep"
+
+    def __init__(self, *, outer: str, inner: str, most: int) -> None:
+        self.outer, self.inner, self.most = outer, inner, most
+        super().__init__(
+            f"group {inner} cannot be a member of group {outer}: there would be more than {most} levels of groups"
+        )
+
+
 class VersionMismatchError(BridgeError):
     """The stored thing is not the version the caller expected (RFC 7644 §3.14)."""
 

@@ -31,6 +31,8 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.NotFoundError: (404, None),
         bridge.UniquenessError: (409, "uniqueness"),
         bridge.AdoptionRefusedError: (409, "uniqueness"),
+        bridge.GroupCycleError: (400, "invalidValue"),
+        bridge.NestingTooDeepError: (400, "invalidValue"),
         bridge.VersionMismatchError: (412, None),
         bridge.UnauthenticatedError: (401, None),
         bridge.ForbiddenError: (403, None),

@@ -6,7 +6,15 @@ from sqlalchemy import func, or_, select
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
 from bridge.errors import NotFoundError
-from bridge.store.models import Connection, Domain, Group, GroupMember, MappingVersion, Member
+from bridge.store.models import (
+    Connection,
+    Domain,
+    Group,
+    GroupMember,
+    MappingVersion,
+    Member,
+    effective_membership,
+)
 from bridge.store.unit import Unit
 from mappings.documents import from_document
 from mappings.rules import MappingSet
@@ -82,7 +90,17 @@ def manual_connection(unit: Unit) -> Connection:
 
 
 def groups_of(unit: Unit, member_id: MemberId) -> Sequence[Group]:
-    """Return the groups a member is in, by name."""
+    """Return the groups a member is in, directly or through groups inside them, each once, by name."""
+    mine = select(effective_membership.c.group_id).where(
+        effective_membership.c.org_id == unit.org_id, effective_membership.c.member_id == member_id
+    )
+    return unit.session.scalars(
+        select(Group).where(Group.org_id == unit.org_id, Group.id.in_(mine)).order_by(Group.display_name_key)
+    ).all()
+
+
+def direct_groups_of(unit: Unit, member_id: MemberId) -> Sequence[Group]:
+    """Return the groups a member is directly in, by name."""
     return unit.session.scalars(
         select(Group)
         .join(GroupMember, (GroupMember.org_id == Group.org_id) & (GroupMember.group_id == Group.id))
@@ -92,7 +110,7 @@ def groups_of(unit: Unit, member_id: MemberId) -> Sequence[Group]:
 
 
 def members_of(unit: Unit, group_id: GroupId) -> Sequence[MemberId]:
-    """Return the ids of a group's members, in order of their ids."""
+    """Return the ids of the people directly in a group, in order of their ids."""
     return unit.session.scalars(
         select(GroupMember.member_id)
         .where(GroupMember.org_id == unit.org_id, GroupMember.group_id == group_id)

@@ -10,11 +10,13 @@ from sqlalchemy.dialects.postgresql import insert
 from bridge.domain.documents import comparison_document, comparison_key
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, new_id, parse_id
 from bridge.errors import InvalidInputError, UniquenessError
-from bridge.store.directory import groups_of, known_members, members_of
+from bridge.store.directory import direct_groups_of, known_members, members_of
 from bridge.store.journal import record
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
+from bridge.store.nesting import children_of, known_groups, people_below
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import promote_waiting, read_placement, settle_seat
+from bridge.usecases.nest_groups import adopt_parked_group, nest_groups, remove_with_edges, unnest_groups
 from mappings.allocation import Occasion
 
 
@@ -36,11 +38,27 @@ class GroupDraft:
 
 @dataclass(frozen=True, slots=True)
 class MembershipChange:
-    """What a change of memberships did: ids of people added and removed, and values that name nobody here."""
+    """What a change of memberships did: people and groups added and removed, and values that name nobody here."""
 
     added: tuple[MemberId, ...] = ()
     removed: tuple[MemberId, ...] = ()
     unknown: tuple[str, ...] = ()
+    groups_added: tuple[GroupId, ...] = ()
+    groups_removed: tuple[GroupId, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anybody, or any group, is a member now who was not, or the other way round."""
+        return bool(self.added or self.removed or self.groups_added or self.groups_removed)
+
+    @property
+    def body(self) -> dict[str, list[str]]:
+        """What the audit says of it; it speaks of groups only where groups are nested."""
+        body = {"added": [str(i) for i in self.added], "removed": [str(i) for i in self.removed]}
+        if self.groups_added:
+            body["groups_added"] = [str(i) for i in self.groups_added]
+        if self.groups_removed:
+            body["groups_removed"] = [str(i) for i in self.groups_removed]
+        return body
 
 
 def create_group(
@@ -79,6 +97,7 @@ def create_group(
     unit.session.add(group)
     unit.session.flush()
     record(unit, "group.created", subject_kind="group", subject_id=group.id, reason=source)
+    adopt_parked_group(unit, group)
     if members:
         change_members(unit, group, add=members, touch=False)
     return group
@@ -107,16 +126,15 @@ def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
     unit.session.flush()
     record(unit, "group.updated", subject_kind="group", subject_id=group.id, reason="directory")
     if renamed:
-        reevaluate(unit, members_of(unit, group.id))
+        reevaluate(unit, people_below(unit, [group.id]))
     return True
 
 
 def remove_group(unit: Unit, group: Group) -> None:
-    """Remove a group; its members are re-evaluated without it."""
+    """Remove a group; its members, and those of the groups inside it, are re-evaluated without it."""
     unit.lock()
-    touched = members_of(unit, group.id)
-    unit.session.delete(group)
-    unit.session.flush()
+    touched = people_below(unit, [group.id])
+    remove_with_edges(unit, group)
     record(unit, "group.removed", subject_kind="group", subject_id=group.id, reason="directory")
     reevaluate(unit, touched)
 
@@ -132,27 +150,31 @@ def change_members(
 ) -> MembershipChange:
     """Change who is in a group, by rows: the cost does not grow with the group.
 
-    A value that names nobody of the directory is parked until that person arrives; the others count. What is already so
-    changes nothing: no version, no audit, no seat.
+    A value that names a group of the directory nests it. A value that names nobody of the directory is parked until
+    that person or group arrives; the others count. What is already so changes nothing: no version, no audit, no seat.
 
     Args:
         unit: The unit.
         group: Which group.
-        add: Member ids to add, as the directory sent them.
-        remove: Member ids to remove.
+        add: Ids of people and groups to add, as the directory sent them.
+        remove: Ids of people and groups to remove.
         replace: The whole new membership; ``add`` and ``remove`` are then not used.
         touch: Whether version and lastModified move when something changed.
+
+    Raises:
+        GroupCycleError: A group would be inside itself; nothing of the change may stay (the unit rolls back).
+        NestingTooDeepError: Too many levels of groups inside groups.
     """
     unit.lock()
     if replace is not None:
         wanted, _ = _split(replace)
-        present = set(members_of(unit, group.id))
+        present = {*members_of(unit, group.id), *children_of(unit, group.id)}
         _unpark(unit, group, None)
-        add, remove = replace, [str(member_id) for member_id in present - wanted]
-    added, unknown = _add(unit, group, add)
-    removed = _remove(unit, group, remove)
-    change = MembershipChange(added=added, removed=removed, unknown=unknown)
-    if not added and not removed:
+        add, remove = replace, [str(identifier) for identifier in present - wanted]
+    added, groups_added, unknown = _add(unit, group, add)
+    removed, groups_removed = _remove(unit, group, remove)
+    change = MembershipChange(added, removed, unknown, groups_added, groups_removed)
+    if not change:
         return change
     if touch:
         _touch(unit, group)
@@ -162,19 +184,23 @@ def change_members(
         subject_kind="group",
         subject_id=group.id,
         reason="directory",
-        body={"added": [str(i) for i in added], "removed": [str(i) for i in removed]},
+        body=change.body,
     )
     unit.session.flush()
-    reevaluate(unit, {*added, *removed})
+    reevaluate(unit, {*added, *removed, *people_below(unit, [*groups_added, *groups_removed])})
     return change
 
 
-def _add(unit: Unit, group: Group, values: Collection[str]) -> tuple[tuple[MemberId, ...], tuple[str, ...]]:
+def _add(
+    unit: Unit, group: Group, values: Collection[str]
+) -> tuple[tuple[MemberId, ...], tuple[GroupId, ...], tuple[str, ...]]:
     if not values:
-        return (), ()
+        return (), (), ()
     ids, strange = _split(values)
     known = known_members(unit, group.connection_id, ids)
-    unknown = sorted({*strange, *(str(member_id) for member_id in ids - known)})
+    groups = known_groups(unit, group.connection_id, ids - known)
+    unknown = sorted({*strange, *(str(identifier) for identifier in ids - known - groups)})
+    nested = nest_groups(unit, group, groups)
     added: tuple[MemberId, ...] = ()
     if known:
         rows = [
@@ -189,12 +215,12 @@ def _add(unit: Unit, group: Group, values: Collection[str]) -> tuple[tuple[Membe
             insert(ParkedMember).on_conflict_do_nothing(),
             [{"org_id": unit.org_id, "group_id": group.id, "value": value, "parked_at": unit.at} for value in unknown],
         )
-    return tuple(sorted(added)), tuple(unknown)
+    return tuple(sorted(added)), nested, tuple(unknown)
 
 
-def _remove(unit: Unit, group: Group, values: Collection[str]) -> tuple[MemberId, ...]:
+def _remove(unit: Unit, group: Group, values: Collection[str]) -> tuple[tuple[MemberId, ...], tuple[GroupId, ...]]:
     if not values:
-        return ()
+        return (), ()
     ids, _ = _split(values)
     _unpark(unit, group, values)
     removed = unit.session.scalars(
@@ -206,7 +232,7 @@ def _remove(unit: Unit, group: Group, values: Collection[str]) -> tuple[MemberId
         )
         .returning(GroupMember.member_id)
     )
-    return tuple(sorted(removed))
+    return tuple(sorted(removed)), unnest_groups(unit, group, ids)
 
 
 def _unpark(unit: Unit, group: Group, values: Collection[str] | None) -> None:
@@ -265,7 +291,7 @@ def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member,
     for key, name in sorted(wanted.items()):
         if key not in present:
             present[key] = create_group(unit, connection_id, GroupDraft(name), source="jit")
-    sources = {group.id: group.source for group in groups_of(unit, member.id)}
+    sources = {group.id: group.source for group in direct_groups_of(unit, member.id)}
     target = {group.id for group in present.values()}
     added = target - sources.keys()
     removed = {group_id for group_id, source in sources.items() if source == "jit"} - target

@@ -46,6 +46,12 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.AdoptionRefusedError: Answer(
             HTTPStatus.CONFLICT, "This person is here already", "Verify the mail domain, then push the person again."
         ),
+        errors.GroupCycleError: Answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "A group cannot be inside itself", "Take one of the two out of the other."
+        ),
+        errors.NestingTooDeepError: Answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "Groups are nested too deeply", "Put the people in a group further out."
+        ),
         errors.VersionMismatchError: Answer(HTTPStatus.CONFLICT, "Somebody else changed this meanwhile", _READ_AGAIN),
         errors.ForbiddenError: Answer(HTTPStatus.FORBIDDEN, "Your role does not allow this", _ASK_OWNER),
         errors.OwnerProtectedError: Answer(

@@ -11,6 +11,7 @@ from bridge.store.models.directory import (
     ParkedMember,
     ScimToken,
 )
+from bridge.store.models.extensions import DeclaredSchema
 from bridge.store.models.journal import (
     Alert,
     AuditEntry,
@@ -20,7 +21,9 @@ from bridge.store.models.journal import (
     MappingVersion,
     Preview,
 )
+from bridge.store.models.nesting import GroupAncestor, GroupNesting, effective_membership
 from bridge.store.models.organization import Organization, OrganizationState
+from bridge.store.models.paging import MemberEmail, PageLandmark
 from bridge.store.models.sessions import (
     Identity,
     SamlReplay,
@@ -36,10 +39,13 @@ __all__ = [
     "Connection",
     "Contract",
     "Decision",
+    "DeclaredSchema",
     "Delivery",
     "Domain",
     "Group",
+    "GroupAncestor",
     "GroupMember",
+    "GroupNesting",
     "IdempotencyKey",
     "Identity",
     "IdpCertificate",
@@ -47,8 +53,10 @@ __all__ = [
     "InvoiceLine",
     "MappingVersion",
     "Member",
+    "MemberEmail",
     "Organization",
     "OrganizationState",
+    "PageLandmark",
     "ParkedMember",
     "Payment",
     "Preview",
@@ -59,4 +67,5 @@ __all__ = [
     "SignInEvent",
     "SignInLink",
     "WebSession",
+    "effective_membership",
 ]
