@@ -19,6 +19,7 @@ from bridge.observability import current_request_id
 from bridge.ports import Clock, Mailer, PaymentMethod, SystemClock
 from bridge.store.database import build_engine, driver_url
 from bridge.store.embedded import EmbeddedPostgres
+from bridge.store.lane import Lane
 from bridge.store.schema import upgrade
 from bridge.store.secrets import SecretBox
 from bridge.store.unit import Unit, bind_organization
@@ -48,6 +49,7 @@ class Runtime:
 
     settings: Settings
     engine: Engine
+    lane: Lane
     secrets: SecretBox
     payments: PaymentMethod
     mailer: Mailer | None
@@ -118,6 +120,7 @@ class Runtime:
 
     def close(self) -> None:
         """Give every connection back."""
+        self.lane.close()
         self.engine.dispose()
 
 
@@ -170,6 +173,12 @@ def build_runtime(
             url,
             pool_size=settings.database.pool_size,
             pool_overflow=settings.database.pool_overflow,
+            statement_timeout_seconds=settings.database.statement_timeout_seconds,
+            lock_timeout_seconds=settings.database.lock_timeout_seconds,
+        ),
+        lane=Lane(
+            url,
+            size=settings.database.pool_size,
             statement_timeout_seconds=settings.database.statement_timeout_seconds,
             lock_timeout_seconds=settings.database.lock_timeout_seconds,
         ),

@@ -15,28 +15,34 @@ MAX_TOKEN_LENGTH = 512
 LAST_USED_INTERVAL = timedelta(minutes=1)
 
 
-def authenticate(runtime: Runtime, authorization: str | None, slug: str) -> ScimPrincipal:
+def authenticate(runtime: Runtime, token_hash: bytes | None, slug: str) -> ScimPrincipal:
     """Find out which connection of which organization calls.
 
     Args:
         runtime: The product.
-        authorization: The Authorization header.
+        token_hash: What the bearer token is known by (:func:`credential_hash`).
         slug: The organization that the path names.
 
     Raises:
         UnauthenticatedError: No token, an unknown, expired or revoked one, or one of another organization than the
             path names: all the same, so that nothing can be learned of other organizations.
     """
-    scheme, _, token = (authorization or "").strip().partition(" ")
-    token = token.strip()
-    if scheme.casefold() != "bearer" or not token or len(token) > MAX_TOKEN_LENGTH:
+    if token_hash is None:
         raise UnauthenticatedError
-    token_hash = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
     at = runtime.clock.now()
     principal = runtime.ask_gate(lambda session: _enter(session, token_hash, at))
     if principal is None or principal.slug != slug:
         raise UnauthenticatedError
     return principal
+
+
+def credential_hash(authorization: str | None) -> bytes | None:
+    """Return what a bearer token is known by; None where the header holds none that could be one of ours."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    token = token.strip()
+    if scheme.casefold() != "bearer" or not token or len(token) > MAX_TOKEN_LENGTH:
+        return None
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def _enter(session: Session, token_hash: bytes, at: datetime) -> ScimPrincipal | None:

@@ -118,9 +118,16 @@ class BridgeService(ScimService):
 
     def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
         """Read the body of a PATCH."""
-        payload = normalize.patch(self.decode_body(body, content_type), of_group=resource_type.name == "Group")
+        return self.validated_patch(resource_type, self.plain_patch(resource_type, body, content_type))
+
+    def plain_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> dict[str, Any]:
+        """Read the body of a PATCH into its plain form: one operation for each attribute."""
+        return normalize.patch(self.decode_body(body, content_type), of_group=resource_type.name == "Group")
+
+    def validated_patch(self, resource_type: ResourceType, plain: dict[str, Any]) -> "PatchOp[Any]":
+        """Return the library's model of a plain PATCH."""
         model = parametrize(PatchOp, model_of(self.provider, resource_type))
-        return cast("PatchOp[Any]", _validated(model, payload, Context.RESOURCE_PATCH_REQUEST))
+        return cast("PatchOp[Any]", _validated(model, plain, Context.RESOURCE_PATCH_REQUEST))
 
     def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
         """Read a search, its filter brought into the standard's form; an empty filter is none."""

@@ -13,6 +13,7 @@ from scim2_models import Resource
 from bridge.domain.documents import ENTERPRISE
 from bridge.domain.identifiers import GroupId, MemberId, parse_id
 from bridge.errors import InvalidInputError
+from bridge.store.lane_rows import PersonRow
 from bridge.store.models import Group, Member
 from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.sync_groups import GroupDraft
@@ -98,7 +99,7 @@ def to_resource(stored: Stored, model: type[Resource[Any]]) -> Resource[Any]:
         return model.model_validate(kept, scim_policy=POLICY)
 
 
-def person_draft(resource: Resource[Any], *, stored: Member | None = None) -> PersonDraft:
+def person_draft(resource: Resource[Any], *, stored: Member | PersonRow | None = None) -> PersonDraft:
     """Return what a resource says of a person.
 
     Args:

@@ -23,18 +23,26 @@ def build_engine(
     lock_timeout_seconds: float,
 ) -> Engine:
     """Build the engine of the service; connections are checked before use and bounded in time."""
-    options = (
-        f"-c statement_timeout={int(statement_timeout_seconds * 1000)}"
-        f" -c lock_timeout={int(lock_timeout_seconds * 1000)}"
-        " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
-    )
     return create_engine(
         driver_url(url),
         pool_size=pool_size,
         max_overflow=pool_overflow,
         pool_pre_ping=True,
         pool_timeout=10,
-        connect_args={"options": options, "connect_timeout": 5, "application_name": "seatbridge"},
+        connect_args={
+            "options": session_options(statement_timeout_seconds, lock_timeout_seconds),
+            "connect_timeout": 5,
+            "application_name": "seatbridge",
+        },
+    )
+
+
+def session_options(statement_timeout_seconds: float, lock_timeout_seconds: float) -> str:
+    """Return what every session of the service is limited to, as the server's command line options."""
+    return (
+        f"-c statement_timeout={int(statement_timeout_seconds * 1000)}"
+        f" -c lock_timeout={int(lock_timeout_seconds * 1000)}"
+        " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
     )
 
 

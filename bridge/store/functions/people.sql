@@ -1,1 +1,360 @@
-SELECT 1
+-- Appends audit entries about one subject to the chain and returns its new end. Each entry brings the text that is
+-- sealed, before and behind its number; `inner_pad` and `outer_pad` are the blocks of the HMAC's key (RFC 2104).
+CREATE FUNCTION append_audit(
+    org uuid, instant timestamptz, actor text, request text, kind text, subject text, entries jsonb,
+    inner_pad bytea, outer_pad bytea, INOUT seq bigint, INOUT head bytea
+) LANGUAGE plpgsql AS $$
+DECLARE
+    entry jsonb;
+    sealed bytea;
+BEGIN
+    FOR entry IN SELECT jsonb_array_elements(entries) LOOP
+        seq := seq + 1;
+        sealed := sha256(outer_pad || sha256(
+            inner_pad || head || convert_to(concat(entry ->> 'before', seq, entry ->> 'behind'), 'UTF8')
+        ));
+        INSERT INTO audit_entry (
+            org_id, seq, at, actor, action, subject_kind, subject_id, reason, request_id, body, previous, digest
+        ) VALUES (
+            org, seq, instant, actor, entry ->> 'action', kind, subject, entry ->> 'reason', request, entry -> 'body',
+            head, sealed
+        );
+        head := sealed;
+    END LOOP;
+END
+$$
+-- ;
+-- Finds a person of the calling directory by id, userName (folded) or externalId. No row: this is no case for the lane.
+-- A row without an id: the directory has nobody of that name.
+CREATE FUNCTION lane_person(hash bytea, instant timestamptz, wanted_slug text, attribute text, wanted text)
+RETURNS TABLE (
+    principal_org uuid, principal_connection uuid, can_write boolean, schema_version bigint,
+    id uuid, source text, role text, role_from_mapping boolean, teams jsonb, user_name text, user_name_key text,
+    external_id text, active boolean, document jsonb, version bigint, created_at timestamptz, modified_at timestamptz,
+    tier text, granted_by text, pinned boolean, waiting_for text, decision_id uuid, reason text,
+    group_ids uuid[], group_names text[]
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    p record;
+    m member;
+BEGIN
+    SELECT * INTO p FROM enter_scim(hash, instant);
+    IF NOT FOUND OR p.slug <> wanted_slug OR p.subject_id IS NOT NULL
+        OR p.last_used_at IS NULL OR p.last_used_at <= instant - interval '1 minute'
+    THEN
+        RETURN;
+    END IF;
+    IF attribute = 'id' THEN
+        SELECT * INTO m FROM member o
+        WHERE o.org_id = p.org_id AND o.id = wanted::uuid AND o.connection_id = p.connection_id;
+    ELSIF attribute = 'userName' THEN
+        SELECT * INTO m FROM member o
+        WHERE o.org_id = p.org_id AND o.connection_id = p.connection_id AND o.user_name_key = wanted;
+        IF NOT FOUND AND lane_unmanaged(p.org_id, ARRAY[wanted]) THEN
+            RETURN;
+        END IF;
+    ELSE
+        SELECT * INTO m FROM member o
+        WHERE o.org_id = p.org_id AND o.connection_id = p.connection_id AND o.external_id = wanted;
+    END IF;
+    RETURN QUERY SELECT
+        p.org_id, p.connection_id, p.can_write, p.schema_version,
+        m.id, m.source, m.role, m.role_from_mapping, m.teams, m.user_name, m.user_name_key,
+        m.external_id, m.active, m.document, m.version, m.created_at, m.modified_at,
+        m.tier, m.granted_by, m.pinned, m.waiting_for, m.decision_id,
+        (SELECT d.reason FROM decision d WHERE d.org_id = m.org_id AND d.id = m.decision_id),
+        g.ids, g.names
+    FROM (
+        SELECT array_agg(o.id ORDER BY o.display_name_key) AS ids,
+            array_agg(o.display_name ORDER BY o.display_name_key) AS names
+        FROM group_member gm
+        JOIN "group" o ON o.org_id = gm.org_id AND o.id = gm.group_id
+        WHERE gm.org_id = m.org_id AND gm.member_id = m.id
+    ) g;
+END
+$$
+-- ;
+-- Tells whether somebody whom no directory manages has one of these names or addresses (folded).
+CREATE FUNCTION lane_unmanaged(org uuid, names text[]) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    manual uuid;
+BEGIN
+    SELECT c.id INTO manual FROM connection c WHERE c.org_id = org AND c.kind = 'manual';
+    RETURN EXISTS (
+        SELECT 1 FROM member m WHERE m.org_id = org AND m.connection_id = manual AND m.user_name_key = ANY (names)
+    ) OR EXISTS (
+        SELECT 1 FROM member m WHERE m.org_id = org AND m.email_key = ANY (names) AND m.connection_id = manual
+    );
+END
+$$
+-- ;
+-- Locks the organization of a credential for writing, if all is as the caller knows it: the mapping version, the
+-- extension schemas, the tiers. NULL: it is not, or something must be done first.
+CREATE FUNCTION lane_begin_writing(
+    hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
+    known_mapping bigint, known_schemas bigint, known_tiers text[]
+) RETURNS organization_state LANGUAGE plpgsql AS $$
+DECLARE
+    p record;
+    state organization_state;
+BEGIN
+    SELECT * INTO p FROM enter_scim(hash, instant);
+    IF NOT FOUND OR p.slug <> wanted_slug OR p.subject_id IS NOT NULL OR NOT p.can_write
+        OR p.org_id <> wanted_org OR p.connection_id <> wanted_connection
+        OR p.last_used_at IS NULL OR p.last_used_at <= instant - interval '1 minute'
+    THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO state FROM organization_state s WHERE s.org_id = p.org_id FOR UPDATE;
+    IF state.mapping_version <> known_mapping OR state.schema_version <> known_schemas
+        OR EXISTS (
+            SELECT 1 FROM contract c WHERE c.org_id = p.org_id AND c.status = 'active' AND c.period_end <= instant
+        )
+        OR known_tiers IS DISTINCT FROM (
+            SELECT array_agg(s.tier ORDER BY s.rank DESC) FROM seat_pool s WHERE s.org_id = p.org_id
+        )
+    THEN
+        RETURN NULL;
+    END IF;
+    RETURN state;
+END
+$$
+-- ;
+-- Takes the first outcome that is possible: a seat of its tier, or none where it names none. Returns its index, and
+-- NULL where an outcome is none the lane can write (somebody has to be told for the first time that a tier is full).
+CREATE FUNCTION lane_take_seat(org uuid, outcomes jsonb) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    outcome jsonb;
+    place integer := -1;
+BEGIN
+    FOR outcome IN SELECT jsonb_array_elements(outcomes) LOOP
+        place := place + 1;
+        IF outcome ->> 'tier' IS NOT NULL THEN
+            UPDATE seat_pool SET used = used + 1
+            WHERE org_id = org AND tier = outcome ->> 'tier' AND used < total;
+            IF NOT FOUND THEN
+                CONTINUE;
+            END IF;
+        END IF;
+        IF outcome ->> 'alert_tier' IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM alert a
+            WHERE a.org_id = org AND a.code = 'seats_exhausted' AND a.tier = outcome ->> 'alert_tier'
+                AND a.resolved_at IS NULL
+        ) OR (outcome ->> 'rejected')::boolean THEN
+            IF outcome ->> 'tier' IS NOT NULL THEN
+                UPDATE seat_pool SET used = used - 1 WHERE org_id = org AND tier = outcome ->> 'tier';
+            END IF;
+            RETURN NULL;
+        END IF;
+        RETURN place;
+    END LOOP;
+    RETURN NULL;
+END
+$$
+-- ;
+-- Writes the record of why a person has the seat, and the alert of somebody who waits.
+CREATE FUNCTION lane_record_decision(
+    org uuid, member_id uuid, instant timestamptz, actor text, request text, seq bigint, decision jsonb, outcome jsonb
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO decision (
+        org_id, id, seq, member_id, at, occasion, from_tier, to_tier, reason, granted_by, waiting_for, groups, rule,
+        losing_rules, mapping_version, pools, invoice_id, request_id, actor
+    ) VALUES (
+        org, (decision ->> 'id')::uuid, seq, member_id, instant, decision ->> 'occasion', decision ->> 'from_tier',
+        outcome ->> 'tier', outcome ->> 'reason', outcome ->> 'granted_by', outcome ->> 'waiting_for',
+        decision -> 'groups', nullif(decision -> 'rule', 'null'), decision -> 'losing_rules',
+        (decision ->> 'mapping_version')::bigint,
+        (
+            SELECT jsonb_object_agg(s.tier, jsonb_build_object('total', s.total, 'used', s.used))
+            FROM seat_pool s WHERE s.org_id = org
+        ),
+        NULL, request, actor
+    );
+    IF outcome ->> 'alert_tier' IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM alert a
+        WHERE a.org_id = org AND a.code = 'seats_exhausted' AND a.tier = outcome ->> 'alert_tier'
+            AND a.member_id = lane_record_decision.member_id AND a.resolved_at IS NULL
+    ) THEN
+        INSERT INTO alert (org_id, id, at, code, tier, member_id, detail, resolved_at)
+        VALUES (
+            org, (decision ->> 'alert_id')::uuid, instant, 'seats_exhausted', outcome ->> 'alert_tier',
+            lane_record_decision.member_id, decision ->> 'alert_detail', NULL
+        );
+    END IF;
+END
+$$
+-- ;
+-- Takes a new person in with the seat that the rules say. Returns which outcome it was and the place in the order of
+-- arrival; no row: nothing was written, and the general way has to answer.
+CREATE FUNCTION lane_create_person(
+    hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
+    known_mapping bigint, known_schemas bigint, known_tiers text[],
+    new_id uuid, new_user_name text, new_user_name_key text, new_external_id text, new_display_name text,
+    new_email text, new_email_key text, new_active boolean, new_role text, new_role_from_mapping boolean,
+    new_teams jsonb, new_document jsonb, new_comparison jsonb,
+    actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, decision jsonb, outcomes jsonb
+) RETURNS TABLE (outcome_index integer, arrival bigint) LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    state organization_state;
+    names text[] := ARRAY[new_user_name_key, new_email_key];
+    taken jsonb := '{}';
+    seq bigint;
+    head bytea;
+BEGIN
+    state := lane_begin_writing(
+        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers
+    );
+    IF state.org_id IS NULL
+        OR EXISTS (
+            SELECT 1 FROM member m
+            WHERE m.org_id = wanted_org AND m.connection_id = wanted_connection
+                AND m.user_name_key = ANY (names) AND (m.user_name_key = new_user_name_key OR m.source = 'jit')
+        )
+        OR EXISTS (
+            SELECT 1 FROM member m
+            WHERE m.org_id = wanted_org AND m.email_key = ANY (names)
+                AND m.connection_id = wanted_connection AND m.source = 'jit'
+        )
+        OR lane_unmanaged(wanted_org, names)
+        OR new_external_id IS NOT NULL AND (
+            EXISTS (
+                SELECT 1 FROM member m
+                WHERE m.org_id = wanted_org AND m.connection_id = wanted_connection
+                    AND m.external_id = new_external_id
+            )
+            OR EXISTS (SELECT 1 FROM parked_member v WHERE v.org_id = wanted_org AND v.value = new_external_id)
+        )
+    THEN
+        RETURN;
+    END IF;
+    IF jsonb_array_length(outcomes) > 0 THEN
+        outcome_index := lane_take_seat(wanted_org, outcomes);
+        IF outcome_index IS NULL THEN
+            RETURN;
+        END IF;
+        taken := outcomes -> outcome_index;
+    END IF;
+    arrival := state.member_position + 1;
+    seq := state.audit_seq;
+    head := state.audit_head;
+    INSERT INTO member (
+        org_id, id, connection_id, source, position, user_name, user_name_key, external_id, display_name, email,
+        email_key, active, role, role_from_mapping, teams, document, comparison, version, created_at, modified_at,
+        tier, granted_by, pinned, waiting_for, waiting_since, decision_id
+    ) VALUES (
+        wanted_org, new_id, wanted_connection, 'scim', arrival, new_user_name, new_user_name_key, new_external_id,
+        new_display_name, new_email, new_email_key, new_active, new_role, new_role_from_mapping, new_teams,
+        new_document, new_comparison, 1, instant, instant,
+        taken ->> 'tier', taken ->> 'granted_by', false, taken ->> 'waiting_for',
+        CASE WHEN taken ->> 'waiting_for' IS NOT NULL THEN instant END,
+        CASE WHEN outcome_index IS NOT NULL THEN (decision ->> 'id')::uuid END
+    );
+    IF outcome_index IS NOT NULL THEN
+        entries := entries || jsonb_build_array(taken -> 'entry');
+    END IF;
+    SELECT a.seq, a.head INTO seq, head FROM append_audit(
+        wanted_org, instant, actor, request, 'member', new_id::text, entries, inner_pad, outer_pad, seq, head
+    ) a;
+    IF outcome_index IS NOT NULL THEN
+        PERFORM lane_record_decision(wanted_org, new_id, instant, actor, request, seq, decision, taken);
+    END IF;
+    UPDATE organization_state s
+    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq, member_position = arrival
+    WHERE s.org_id = wanted_org;
+    RETURN NEXT;
+END
+$$
+-- ;
+-- Writes a person's new state over the very state the caller has read, with what it means for the seat: `release` is
+-- the tier given back, `outcomes` what to try instead. Returns which outcome it was; no row: nothing was written.
+CREATE FUNCTION lane_update_person(
+    hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
+    known_mapping bigint, known_schemas bigint, known_tiers text[],
+    wanted_id uuid, known_version bigint, known_decision uuid, known_role text, known_groups uuid[],
+    new_display_name text, new_email text, new_email_key text, new_active boolean,
+    new_document jsonb, new_comparison jsonb,
+    actor text, request text, inner_pad bytea, outer_pad bytea,
+    entries jsonb, release text, decision jsonb, outcomes jsonb, last_entries jsonb
+) RETURNS TABLE (outcome_index integer) LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    state organization_state;
+    m member;
+    taken jsonb := '{}';
+    seq bigint;
+    head bytea;
+    settles boolean := jsonb_array_length(outcomes) > 0;
+    decided bigint;
+BEGIN
+    state := lane_begin_writing(
+        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers
+    );
+    IF state.org_id IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT * INTO m FROM member o WHERE o.org_id = wanted_org AND o.id = wanted_id;
+    IF NOT FOUND OR m.connection_id <> wanted_connection OR m.source <> 'scim' OR m.version <> known_version
+        OR m.decision_id IS DISTINCT FROM known_decision OR m.role <> known_role
+    THEN
+        RETURN;
+    END IF;
+    IF settles OR new_active <> m.active THEN
+        IF known_groups IS DISTINCT FROM coalesce((
+            SELECT array_agg(g.group_id ORDER BY g.group_id) FROM group_member g
+            WHERE g.org_id = wanted_org AND g.member_id = wanted_id
+        ), '{}') OR m.waiting_for IS NOT NULL OR m.pinned THEN
+            RETURN;
+        END IF;
+        IF release IS NOT NULL AND EXISTS (
+            SELECT 1 FROM member w WHERE w.org_id = wanted_org AND w.waiting_for IS NOT NULL
+        ) THEN
+            RETURN;
+        END IF;
+    END IF;
+    IF settles THEN
+        outcome_index := lane_take_seat(wanted_org, outcomes);
+        IF outcome_index IS NULL THEN
+            RETURN;
+        END IF;
+        taken := outcomes -> outcome_index;
+    END IF;
+    IF release IS NOT NULL THEN
+        UPDATE seat_pool SET used = used - 1 WHERE org_id = wanted_org AND tier = release AND used > 0;
+    END IF;
+    UPDATE member o SET
+        display_name = new_display_name, email = new_email, email_key = new_email_key, active = new_active,
+        document = new_document, comparison = new_comparison, version = o.version + 1, modified_at = instant,
+        tier = CASE WHEN settles THEN taken ->> 'tier' ELSE o.tier END,
+        granted_by = CASE WHEN settles THEN taken ->> 'granted_by' ELSE o.granted_by END,
+        waiting_for = CASE WHEN settles THEN taken ->> 'waiting_for' ELSE o.waiting_for END,
+        waiting_since = CASE
+            WHEN NOT settles THEN o.waiting_since WHEN taken ->> 'waiting_for' IS NOT NULL THEN instant
+        END,
+        decision_id = CASE WHEN settles THEN (decision ->> 'id')::uuid ELSE o.decision_id END
+    WHERE o.org_id = wanted_org AND o.id = wanted_id;
+    IF m.active AND NOT new_active THEN
+        UPDATE web_session w SET ended_at = instant, ended_by = 'directory'
+        WHERE w.org_id = wanted_org AND w.member_id = wanted_id AND w.ended_at IS NULL;
+        UPDATE sign_in_link l SET used_at = instant
+        WHERE l.org_id = wanted_org AND l.member_id = wanted_id AND l.used_at IS NULL;
+    END IF;
+    IF settles THEN
+        entries := entries || jsonb_build_array(taken -> 'entry');
+    END IF;
+    decided := state.audit_seq + jsonb_array_length(entries);
+    SELECT a.seq, a.head INTO seq, head FROM append_audit(
+        wanted_org, instant, actor, request, 'member', wanted_id::text, entries || last_entries,
+        inner_pad, outer_pad, state.audit_seq, state.audit_head
+    ) a;
+    IF settles THEN
+        PERFORM lane_record_decision(wanted_org, wanted_id, instant, actor, request, decided, decision, taken);
+    END IF;
+    UPDATE organization_state s
+    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq
+    WHERE s.org_id = wanted_org;
+    RETURN NEXT;
+END
+$$

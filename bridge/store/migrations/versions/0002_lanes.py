@@ -13,8 +13,10 @@ depends_on = None
 
 ENTER_SCIM = (
     "enter_scim(hash bytea, instant timestamptz)",
-    "TABLE (org_id uuid, slug text, connection_id uuid, token_id uuid, can_write boolean, last_used_at timestamptz,"
-    " subject_id uuid, schema_version bigint)",
+    (
+        "TABLE (org_id uuid, slug text, connection_id uuid, token_id uuid, can_write boolean,"
+        " last_used_at timestamptz, subject_id uuid, schema_version bigint)"
+    ),
     """
     BEGIN
         SELECT t.org_id, o.slug, t.connection_id, t.id, t.can_write, t.last_used_at, t.member_id, s.schema_version

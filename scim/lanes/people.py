@@ -1,0 +1,155 @@
+"""The lanes for people: read by id, look up by name, create, replace, patch."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from scim2_models import ResourceType
+from scim2_server.conditions import Conditions
+
+from bridge.domain.documents import ENTERPRISE, comparison_key
+from bridge.domain.identifiers import parse_id
+from bridge.store.lane import Lane
+from bridge.store.models import Member
+from bridge.usecases.provision_member import PersonDraft
+from bridge.usecases.quick_people import Caller, FoundPerson, Nobody, Rules, change, find_person, take_in
+from scim.expressions import ENTERPRISE_NAMES
+from scim.lanes.call import Call
+from scim.resources import model_of
+from scim.service import BridgeService
+from scim.translate import StoredPerson, digest_of_groups, person_draft, to_resource
+
+_LOOK_UP = re.compile(r'\s*(userName|externalId|id)\s+eq\s+"([^"\\\x00-\x1f\ud800-\udfff]{1,255})"\s*', re.IGNORECASE)
+_NAMES = {name.casefold(): name for name in ("userName", "externalId", "id")}
+
+#: Attributes with one text, which a PATCH may write straight into the document: the folded path and the steps to it.
+_TEXTS: Mapping[str, tuple[str, ...]] = {
+    **{
+        name.casefold(): (name,)
+        for name in ("displayName", "title", "nickName", "userType", "preferredLanguage", "locale", "timezone")
+    },
+    **{
+        f"name.{part}".casefold(): ("name", part)
+        for part in ("formatted", "familyName", "givenName", "middleName", "honorificPrefix", "honorificSuffix")
+    },
+    **{
+        f"{ENTERPRISE}:{name}".casefold(): (ENTERPRISE, name) for name in ENTERPRISE_NAMES.values() if name != "manager"
+    },
+}
+
+
+def look_up_terms(query: Mapping[str, str]) -> tuple[str, str] | None:
+    """Read a search that compares one unique attribute: its name and the value it is compared by.
+
+    None for any other search.
+    """
+    if not query.keys() <= {"filter", "startIndex", "count"} or query.get("startIndex", "1") != "1":
+        return None
+    count = query.get("count", "1")
+    found = _LOOK_UP.fullmatch(query.get("filter", ""))
+    if found is None or not (count.isascii() and count.isdigit() and int(count[:9]) > 0):
+        return None
+    attribute, value = _NAMES[found.group(1).casefold()], found.group(2)
+    if attribute == "userName":
+        return attribute, comparison_key(value)
+    if attribute == "id" and parse_id(value) is None:
+        return None
+    return attribute, value
+
+
+class PeopleLane:
+    """Answers requests about one person.
+
+    Args:
+        lane: Connections.
+        base_url: Address of the organization's SCIM root.
+    """
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+
+    def read(self, caller: Caller, member_id: str) -> FoundPerson | None:
+        """Find a person by id; None when nobody has it."""
+        found = find_person(self.lane, caller, "id", member_id)
+        return None if isinstance(found, Nobody) else found
+
+    def look_up(self, caller: Caller, attribute: str, value: str) -> FoundPerson | Nobody | None:
+        """Find a person by a unique attribute."""
+        return find_person(self.lane, caller, attribute, value)
+
+    def create(self, caller: Caller, rules: Rules, service: BridgeService, call: Call) -> FoundPerson | None:
+        """Take a new person in."""
+        with service.provider:
+            resource = service.read_creation(_users(service), *call.content(service.max_body_bytes))
+            draft = person_draft(resource)
+        return take_in(self.lane, caller, rules, draft)
+
+    def replace(
+        self,
+        caller: Caller,
+        rules: Rules,
+        service: BridgeService,
+        found: FoundPerson,
+        call: Call,
+    ) -> FoundPerson | None:
+        """Replace what is said of a person; what the body leaves out of externalId and active stays."""
+        with service.provider:
+            replacement = service.read_replacement(_users(service), *call.content(service.max_body_bytes))
+            if getattr(replacement, "external_id", None) in {None, ""}:
+                replacement.external_id = found.person.external_id
+            draft = person_draft(replacement, stored=found.person)
+        return change(self.lane, caller, rules, found, draft)
+
+    def patch(
+        self,
+        caller: Caller,
+        rules: Rules,
+        service: BridgeService,
+        found: FoundPerson,
+        call: Call,
+    ) -> FoundPerson | None:
+        """Apply a PATCH: single texts and ``active`` straight to the document, anything else through the model."""
+        users = _users(service)
+        plain = service.plain_patch(users, *call.content(service.max_body_bytes))
+        draft = _edited(found, plain["Operations"])
+        if draft is None:
+            with service.provider:
+                patch_op = service.validated_patch(users, plain)
+                resource = to_resource(stored_of(found), model_of(service.provider, users))
+                if service.apply_patch(resource, patch_op, Conditions()) is None:
+                    return found
+                draft = person_draft(resource, stored=found.person)
+        return change(self.lane, caller, rules, found, draft)
+
+
+def stored_of(found: FoundPerson) -> StoredPerson:
+    """Return a person as answers are made from: with the seat for who only reads."""
+    member = cast("Member", found.person)  # a row has every name that an answer reads
+    return StoredPerson(member, found.groups, found.reason, not found.can_write, digest_of_groups(found.groups))
+
+
+def _users(service: BridgeService) -> ResourceType:
+    return service.resource_type_at("Users")
+
+
+def _edited(found: FoundPerson, operations: list[dict[str, Any]]) -> PersonDraft | None:
+    """Write single texts and ``active`` into a copy of the document; None when there is more to do than that."""
+    person = found.person
+    active = person.active
+    document = dict(person.document)
+    for operation in operations:
+        path, value = operation.get("path"), operation.get("value")
+        if operation.get("op") not in {"add", "replace"} or not isinstance(path, str):
+            return None
+        if path.casefold() == "active" and isinstance(value, bool):
+            active = value
+            continue
+        steps = _TEXTS.get(path.casefold())
+        if steps is None or not isinstance(value, str) or not value:
+            return None
+        if len(steps) == 1:
+            document[steps[0]] = value
+        else:
+            outer = document.get(steps[0])
+            document[steps[0]] = {**(outer if isinstance(outer, dict) else {}), steps[1]: value}
+    return PersonDraft(user_name=person.user_name, external_id=person.external_id, active=active, document=document)
