@@ -30,6 +30,16 @@ class ScimPrincipal:
 
 
 @dataclass(frozen=True, slots=True)
+class TracedToken:
+    """Whose SCIM token a hash is, however dead it or its connection may be: for the provisioning log only."""
+
+    org_id: OrgId
+    slug: str
+    connection_id: ConnectionId
+    token_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class SessionPrincipal:
     """A signed-in browser, by its session cookie."""
 
@@ -62,6 +72,27 @@ def enter_scim(session: Session, token_hash: bytes, at: datetime) -> ScimPrincip
         None if row.subject_id is None else MemberId(row.subject_id),
         row.schema_version,
     )
+
+
+def trace_scim_tokens(session: Session, hashes: Sequence[bytes]) -> dict[bytes, TracedToken]:
+    """Find whose SCIM tokens these are, live or not; the transaction is bound to nobody, and nothing is let in."""
+    rows = session.execute(
+        text("SELECT h.hash, t.* FROM unnest(CAST(:hashes AS bytea[])) h (hash), trace_scim_token(h.hash) t"),
+        {"hashes": list(hashes)},
+    )
+    return {
+        bytes(row.hash): TracedToken(OrgId(row.org_id), row.slug, ConnectionId(row.connection_id), row.token_id)
+        for row in rows
+    }
+
+
+def find_organizations(session: Session, slugs: Sequence[str]) -> dict[str, OrgId]:
+    """Find organizations by the names they have in URLs."""
+    rows = session.execute(
+        text("SELECT s.slug, o.org_id FROM unnest(CAST(:slugs AS text[])) s (slug), find_organization(s.slug) o"),
+        {"slugs": list(slugs)},
+    )
+    return {row.slug: OrgId(row.org_id) for row in rows}
 
 
 def enter_session(session: Session, token_hash: bytes, at: datetime) -> SessionPrincipal | None:

@@ -239,6 +239,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "find_organization",
         "find_sign_in_link",
         "list_organizations",
+        "trace_scim_token",
     }
     for name, result, _, owner, settings, is_public in functions:
         columns = {column.split()[0] for column in result.removeprefix("TABLE(").removesuffix(")").split(", ")}

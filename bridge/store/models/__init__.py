@@ -24,6 +24,7 @@ from bridge.store.models.journal import (
 from bridge.store.models.nesting import GroupAncestor, GroupNesting, effective_membership
 from bridge.store.models.organization import Organization, OrganizationState
 from bridge.store.models.paging import MemberEmail, PageLandmark
+from bridge.store.models.requests import DialectSign, LoggedRequest
 from bridge.store.models.sessions import (
     Identity,
     SamlReplay,
@@ -41,6 +42,7 @@ __all__ = [
     "Decision",
     "DeclaredSchema",
     "Delivery",
+    "DialectSign",
     "Domain",
     "Group",
     "GroupAncestor",
@@ -51,6 +53,7 @@ __all__ = [
     "IdpCertificate",
     "Invoice",
     "InvoiceLine",
+    "LoggedRequest",
     "MappingVersion",
     "Member",
     "MemberEmail",

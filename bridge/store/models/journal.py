@@ -15,7 +15,7 @@ class Decision(Base):
     """Why a member has the seat, or none: one row for every decision; append-only."""
 
     __tablename__ = "decision"
-    __table_args__ = (Index(None, "org_id", "member_id", "seq"),)
+    __table_args__ = (Index(None, "org_id", "member_id", "seq"), Index(None, "org_id", "request_id"))
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

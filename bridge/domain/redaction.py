@@ -1,0 +1,151 @@
+"""What may be kept of a request: secrets leave its body and its query before anything is stored.
+
+Names, addresses and groups stay: whoever runs the directory must be able to read what it really sent.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus, unquote_plus
+
+REDACTED = "[redacted]"
+#: So much of a body is kept, in bytes of UTF-8.
+MAX_KEPT_BYTES = 16_384
+
+_SECRET_NAME = re.compile(
+    r"passw|secret|token|api[-_]?key|private[-_]?key|credential|authorization|cookie", re.IGNORECASE
+)
+#: Our own tokens, JSON Web Tokens, PEM private keys, bearer headers, and the prefixes secret scanners look for.
+_SECRET_VALUE = re.compile(
+    r"sbscim_[\w-]{8,}"
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\bBearer\s+[\w.~+/=-]{8,}"
+    r"|\b(?:gh[pousr]_|xox[abprs]-|sk_live_|AKIA)[\w-]{16,}",
+    re.DOTALL | re.IGNORECASE,
+)
+#: A body without any of these holds nothing that the two expressions above would find.
+_TRACES = tuple(
+    trace.encode()
+    for trace in (
+        *("passw", "secret", "token", "apikey", "api-key", "api_key", "privatekey", "private-key", "private_key"),
+        *("private key", "credential", "authorization", "cookie"),
+        *("sbscim_", "eyj", "bearer", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "xox", "sk_live_", "akia"),
+    )
+)
+#: A plain letter or digit in JSON's escaped form, in which a name could hide.
+_ESCAPED = re.compile(r"\\u00(3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|2d|20)", re.IGNORECASE)
+_ESCAPED_BYTES = re.compile(rb"\\u00[2-7]", re.IGNORECASE)
+_NAMED = re.compile(rf'("[^"]*(?:{_SECRET_NAME.pattern})[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}}\]\s]+)', re.IGNORECASE)
+_PATH = re.compile(rf'"path"\s*:\s*"[^"]*(?:{_SECRET_NAME.pattern})', re.IGNORECASE)
+_OPERATION_VALUE = re.compile(r'("value"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}\]\s]+)', re.IGNORECASE)
+_FILTERED = re.compile(rf'(\b[\w:.]*(?:{_SECRET_NAME.pattern})[\w.]*\s+\w\w\s+)("(?:[^"\\]|\\.)*"?|\S+)', re.IGNORECASE)
+_SELECTING = frozenset({"attributes", "excludedattributes", "sortby", "cursor"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A body as it is kept.
+
+    Attributes:
+        text: The body; a document that held a secret is written anew, in compact form.
+        whole: Whether this is all that was sent, secrets aside: it was neither cut nor unreadable as UTF-8.
+    """
+
+    text: str
+    whole: bool
+
+
+def keep_body(body: bytes, limit: int = MAX_KEPT_BYTES) -> Kept:
+    """Return a body without its secrets, cut to ``limit`` bytes.
+
+    Values are replaced whose name speaks of a secret (``password``, ``token``, ...), also where a PATCH names it by its
+    path, and texts that look like one (bearer tokens, JSON Web Tokens, private keys).
+    """
+    lowered = body.lower()
+    suspicious = any(trace in lowered for trace in _TRACES) or _ESCAPED_BYTES.search(body) is not None
+    text = body.decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    whole = "\N{REPLACEMENT CHARACTER}" not in text
+    if suspicious:
+        text = _without_secrets(text)
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) > limit:
+        return Kept(encoded[:limit].decode("utf-8", "ignore"), whole=False)
+    return Kept(text, whole)
+
+
+def keep_query(query: str) -> str:
+    """Return the query of an address, still encoded, without secrets: those named, those asked for by a filter."""
+    lowered = unquote_plus(query).lower().encode("utf-8", "replace")
+    if not any(trace in lowered for trace in _TRACES):
+        return query
+    return "&".join(_kept_parameter(parameter) for parameter in query.split("&"))
+
+
+def keep_text(text: str, limit: int) -> str:
+    """Return a short text of a request (a path, a header) without secrets and NUL, at most ``limit`` characters."""
+    return _SECRET_VALUE.sub(REDACTED, text[:limit].replace("\x00", "\N{REPLACEMENT CHARACTER}"))
+
+
+def without_redacted(document: Any) -> Any:
+    """Return a kept document without the places where a secret stood: members, entries and operations go whole."""
+    if isinstance(document, Mapping):
+        return {name: without_redacted(value) for name, value in document.items() if value != REDACTED}
+    if isinstance(document, list):
+        return [without_redacted(item) for item in document if item != REDACTED and not _was_secret(item)]
+    return document
+
+
+def _was_secret(item: Any) -> bool:
+    return isinstance(item, Mapping) and any(
+        name.casefold() == "value" and value == REDACTED for name, value in item.items()
+    )
+
+
+def _without_secrets(text: str) -> str:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return _without_secrets_unread(text)
+    return json.dumps(_redacted(document), ensure_ascii=False, separators=(",", ":"))
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        about_secret = any(
+            name.casefold() == "path" and isinstance(path, str) and _SECRET_NAME.search(path)
+            for name, path in value.items()
+        )
+        return {
+            name: REDACTED
+            if item is not None and (_SECRET_NAME.search(name) or (about_secret and name.casefold() == "value"))
+            else _redacted(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_redacted(item) for item in value]
+    if isinstance(value, str):
+        return _FILTERED.sub(rf"\1{REDACTED}", _SECRET_VALUE.sub(REDACTED, value))
+    return value
+
+
+def _without_secrets_unread(text: str) -> str:
+    """Redact what is no JSON document by its text: rather too much than too little."""
+    text = _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), text)
+    text = _NAMED.sub(rf'\1"{REDACTED}"', text)
+    if _PATH.search(text):
+        text = _OPERATION_VALUE.sub(rf'\1"{REDACTED}"', text)
+    return _SECRET_VALUE.sub(REDACTED, text)
+
+
+def _kept_parameter(parameter: str) -> str:
+    name, equals, value = parameter.partition("=")
+    plain = unquote_plus(value)
+    if unquote_plus(name).casefold() in _SELECTING:
+        return parameter
+    if _SECRET_NAME.search(unquote_plus(name)):
+        return f"{name}{equals}{quote_plus(REDACTED)}"
+    kept = _FILTERED.sub(rf"\1{REDACTED}", _SECRET_VALUE.sub(REDACTED, plain))
+    return parameter if kept == plain else f"{name}{equals}{quote_plus(kept)}"
