@@ -103,11 +103,30 @@ def provision_member(
     if present is not None:
         return _adopt(unit, present, connection_id, draft, source)
     _check_external_id(unit, connection_id, draft.external_id)
+    member = build_member(unit, connection_id, draft, source, member_id=member_id)
+    unit.session.add(member)
+    unit.session.flush()
+    record(unit, "member.created", subject_kind="member", subject_id=member.id, reason=str(source))
+    adopt_parked(unit, member)
+    if member.active and source is not Source.MANUAL:
+        settle_seat(unit, member, Occasion.ARRIVED, extra_groups=claimed_groups)
+    return member
+
+
+def build_member(
+    unit: Unit, connection_id: ConnectionId, draft: PersonDraft, source: Source, *, member_id: MemberId | None = None
+) -> Member:
+    """Make the record of a new person, next in the order of arrival; what says that they may come is the caller's.
+
+    Raises:
+        InvalidInputError: It cannot be a userName.
+    """
+    user_name_key = checked_user_name(draft.user_name)
     state = unit.lock()
     state.member_position += 1
     document = draft.full_document()
     email = primary_email(document)
-    member = Member(
+    return Member(
         org_id=unit.org_id,
         id=member_id or MemberId(new_id()),
         connection_id=connection_id,
@@ -135,13 +154,6 @@ def provision_member(
         waiting_since=None,
         decision_id=None,
     )
-    unit.session.add(member)
-    unit.session.flush()
-    record(unit, "member.created", subject_kind="member", subject_id=member.id, reason=str(source))
-    _adopt_parked(unit, member)
-    if member.active and source is not Source.MANUAL:
-        settle_seat(unit, member, Occasion.ARRIVED, extra_groups=claimed_groups)
-    return member
 
 
 def adopt_member(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> Member:
@@ -204,7 +216,7 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     member.external_id = draft.external_id
     unit.session.flush()
     update_member(unit, member, draft)
-    _adopt_parked(unit, member)
+    adopt_parked(unit, member)
     return member
 
 
@@ -398,7 +410,7 @@ def _check_external_id(
         raise UniquenessError(attribute="externalId", value=external_id, taken_by=str(other.id))
 
 
-def _adopt_parked(unit: Unit, member: Member) -> None:
+def adopt_parked(unit: Unit, member: Member) -> None:
     """Put a person into the groups of their own directory that named them before they arrived.
 
     The directory's own name for the person (externalId) counts in that directory's groups only: it is nobody's key

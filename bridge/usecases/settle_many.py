@@ -1,26 +1,27 @@
-"""Writing what a preview decided for many people at once: a fixed number of statements, however many they are."""
+"""Writing what the rules decided for many people at once: a fixed number of statements, however many they are."""
 
+import json
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Uuid, any_, func, insert, literal, null, select, update
+from sqlalchemy import Uuid, any_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import MemberId, new_id
-from bridge.store.journal import record
-from bridge.store.models import Alert, Decision, Group, GroupMember, Member, SeatPool
+from bridge.store.journal import Entry, record_many
+from bridge.store.models import Alert, Decision, Group, Member, SeatPool, effective_membership
 from bridge.store.pools import pools_snapshot
+from bridge.store.rows import insert_rows, update_rows
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES, queue_delivery, resolve_seat_alerts
-from bridge.usecases.assign_seats import Placement, apply_access, seat_action
+from bridge.usecases.assign_seats import Access, Placement, seat_action
+from bridge.usecases.person_classes import TouchedPerson, touched_people
 from mappings.allocation import Occasion, SeatDecision
 from mappings.preview import MovesPreview, Settlement
-from mappings.resolution import resolve
-from mappings.rules import PersonFacts
+from mappings.resolution import Entitlement, resolve
 
 _ALERT = "seats_exhausted"
 
@@ -33,8 +34,27 @@ class _Settled:
     settlement: Settlement
     losing: tuple[str, ...]
 
+    @property
+    def decision(self) -> SeatDecision:
+        return self.settlement.decision
 
-def settle_many(unit: Unit, effect: MovesPreview, placement: Placement, occasion: Occasion) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _AccessChange:
+    """One person whose role or teams become others."""
+
+    before: Access
+    after: Access
+
+
+def settle_many(
+    unit: Unit,
+    effect: MovesPreview,
+    placement: Placement,
+    occasion: Occasion,
+    *,
+    touched: Sequence[TouchedPerson] | None = None,
+) -> None:
     """Write the seats, lines, roles and teams that a preview showed; each person gets a decision and an audit entry.
 
     The organization is locked, and nothing has changed since the preview was computed: the caller has seen to both.
@@ -44,6 +64,7 @@ def settle_many(unit: Unit, effect: MovesPreview, placement: Placement, occasion
         effect: What to write.
         placement: The rules now in force.
         occasion: Why the seats were looked at.
+        touched: Whose role and teams may be others now; by default those of whom the preview says so.
 
     Raises:
         RuntimeError: The pools do not have the seats that the preview gave away.
@@ -52,36 +73,54 @@ def settle_many(unit: Unit, effect: MovesPreview, placement: Placement, occasion
     """
     unit.lock()
     unit.session.flush()
-    people = _in_order(effect.settlements, placement)
-    _move_pools(unit, effect.settlements)
-    for settlement in effect.settlements:
-        _write_members(unit, settlement)
-    _write_access(unit, [_member_id(change.member_id) for change in effect.access_changes], placement)
-    _write_decisions(unit, people, placement, occasion)
-    _write_alerts(unit, effect.settlements)
+    if touched is None:
+        changing = [_member_id(change.member_id) for change in effect.access_changes]
+        touched = touched_people(unit, changing, placement.mapping_set) if changing else ()
+    access = _access_changes(touched, placement)
+    people = _in_order(effect, placement, occasion)
+    if not people and not access:
+        return
+    pools = _move_pools(unit, effect.settlements, people, one_by_one=occasion is Occasion.REGROUPED)
+    numbers = _write_audit(unit, people, access)
+    _write_seats(unit, people, _write_decisions(unit, people, placement, occasion, numbers, pools))
+    _write_access(unit, access)
+    _write_alerts(unit, people)
     resolve_seat_alerts(unit)
+    unit.session.flush()
     unit.session.expire_all()
 
 
-def _in_order(settlements: Iterable[Settlement], placement: Placement) -> list[_Settled]:
-    """Return everybody by id, which is the order in which changed rules reach people (rule A8)."""
+def _in_order(effect: MovesPreview, placement: Placement, occasion: Occasion) -> list[_Settled]:
+    """Return everybody by id, which is the order in which the rules reach people (rule A8), or as the line moves."""
     people: list[_Settled] = []
-    for settlement in settlements:
+    for settlement in effect.settlements:
         entitlement = resolve(settlement.facts, placement.mapping_set, placement.ladder)
         losing = tuple(rule.key for rule in entitlement.losing)
         people += [_Settled(_member_id(member_id), settlement, losing) for member_id in settlement.member_ids]
-    people.sort(key=lambda one: one.member_id)
+    if occasion is Occasion.PROMOTION:
+        places = {_member_id(move.member_id): place for place, move in enumerate(effect.moves)}
+        people.sort(key=lambda one: (places.get(one.member_id, len(places)), one.member_id))
+    else:
+        people.sort(key=lambda one: one.member_id.int)
     return people
 
 
-def _move_pools(unit: Unit, settlements: Iterable[Settlement]) -> None:
+def _move_pools(
+    unit: Unit, settlements: Iterable[Settlement], people: Sequence[_Settled], *, one_by_one: bool
+) -> list[str]:
+    """Take and give back the seats; return the pools' counts right after each person, as JSON.
+
+    Args:
+        unit: The unit.
+        settlements: What everybody ends with.
+        people: Everybody, in order.
+        one_by_one: Whether each is shown the counts of their own turn; otherwise all moved at once.
+    """
+    before = pools_snapshot(unit)
     change: Counter[str] = Counter()
     for settlement in settlements:
-        decision = settlement.decision
-        if decision.moves and decision.from_tier is not None:
-            change[decision.from_tier] -= settlement.count
-        if decision.moves and decision.tier is not None:
-            change[decision.tier] += settlement.count
+        for tier, number in _taken(settlement.decision).items():
+            change[tier] += number * settlement.count
     for tier, number in sorted(change.items()):
         used = SeatPool.used + number
         moved = unit.session.execute(
@@ -93,96 +132,162 @@ def _move_pools(unit: Unit, settlements: Iterable[Settlement]) -> None:
         )
         if moved.first() is None:
             raise RuntimeError(f"the {tier} pool does not have the seats that were previewed")
+    if not one_by_one:
+        return [json.dumps(pools_snapshot(unit))] * len(people)
+    shown: list[str] = []
+    text = json.dumps(before)
+    for one in people:
+        taken = _taken(one.decision)
+        for tier, number in taken.items():
+            before[tier]["used"] += number
+        if taken:
+            text = json.dumps(before)
+        shown.append(text)
+    return shown
 
 
-def _write_members(unit: Unit, settlement: Settlement) -> None:
-    decision = settlement.decision
-    since: ColumnElement[Any] = null()
-    if decision.waiting_for is not None:
-        since = func.coalesce(Member.waiting_since, literal(unit.at, Member.waiting_since.type))
-    unit.session.execute(
-        update(Member)
-        .where(Member.org_id == unit.org_id, _is_one_of(settlement.member_ids))
-        .values(
-            tier=decision.tier,
-            granted_by=_kept_grant(decision),
-            pinned=decision.pinned,
-            waiting_for=decision.waiting_for,
-            waiting_since=since,
-            modified_at=unit.at if decision.moves else Member.modified_at,
-        )
-        .execution_options(synchronize_session=False)
+def _taken(decision: SeatDecision) -> Mapping[str, int]:
+    """Return how many seats of each tier a decision takes; less than 0 for one given back."""
+    if not decision.moves:
+        return {}
+    taken = {decision.tier: 1, decision.from_tier: -1}
+    return {tier: number for tier, number in taken.items() if tier is not None}
+
+
+def _access_changes(touched: Iterable[TouchedPerson], placement: Placement) -> dict[MemberId, _AccessChange]:
+    """Compare the role and teams people have with those the rules give."""
+    known: dict[int, Entitlement] = {}
+    changes: dict[MemberId, _AccessChange] = {}
+    for one in touched:
+        facts = one.person.facts
+        entitlement = known.get(id(facts))
+        if entitlement is None:
+            entitlement = known[id(facts)] = resolve(facts, placement.mapping_set, placement.ladder)
+        after = one.access.under(entitlement)
+        if after != one.access:
+            changes[one.member_id] = _AccessChange(one.access, after)
+    return changes
+
+
+def _write_audit(unit: Unit, people: Sequence[_Settled], access: Mapping[MemberId, _AccessChange]) -> list[int]:
+    """Write the entries about everybody, role and teams before the seat; return the numbers of those about seats."""
+    entries: list[Entry] = []
+    places: list[int] = []
+    seated = {one.member_id for one in people}
+    order: list[tuple[MemberId, _Settled | None]] = [(one.member_id, one) for one in people]
+    others = [(member_id, None) for member_id in access if member_id not in seated]
+    if others:
+        order = sorted([*order, *others], key=lambda each: each[0].int)
+    for member_id, one in order:
+        changed = access.get(member_id)
+        if changed is not None:
+            entries += changed.before.entries_until(changed.after, member_id)
+        if one is not None:
+            places.append(len(entries))
+            entries.append(_seat_entry(one))
+    numbers = record_many(unit, entries)
+    return [numbers[place] for place in places]
+
+
+def _seat_entry(one: _Settled) -> Entry:
+    decision = one.decision
+    body = {"from": decision.from_tier, "to": decision.tier, "waiting_for": decision.waiting_for}
+    return Entry(seat_action(decision), "member", one.member_id, str(decision.reason), body)
+
+
+def _write_decisions(
+    unit: Unit,
+    people: Sequence[_Settled],
+    placement: Placement,
+    occasion: Occasion,
+    numbers: Sequence[int],
+    pools: Sequence[str],
+) -> list[uuid.UUID]:
+    """Write why each person ends where they do; return the ids of the decisions."""
+    if not people:
+        return []
+    groups = _groups_of_many(unit, [one.member_id for one in people])
+    ids = [new_id() for _ in people]
+    insert_rows(
+        unit.session,
+        Decision,
+        shared={
+            "org_id": unit.org_id,
+            "at": unit.at,
+            "occasion": str(occasion),
+            "mapping_version": placement.mapping_set.version,
+            "invoice_id": None,
+            "request_id": unit.request_id,
+            "actor": str(unit.actor),
+        },
+        each={
+            "id": ids,
+            "seq": list(numbers),
+            "member_id": [one.member_id for one in people],
+            "from_tier": [one.decision.from_tier for one in people],
+            "to_tier": [one.decision.tier for one in people],
+            "reason": [str(one.decision.reason) for one in people],
+            "granted_by": [_kept_grant(one.decision) for one in people],
+            "waiting_for": [one.decision.waiting_for for one in people],
+            "groups": [json.dumps(groups.get(one.member_id, [])) for one in people],
+            "rule": [_rule_text(one.settlement) for one in people],
+            "losing_rules": [json.dumps(one.losing) for one in people],
+            "pools": list(pools),
+        },
+    )
+    return ids
+
+
+def _rule_text(settlement: Settlement) -> str | None:
+    rule = settlement.rule
+    return None if rule is None else json.dumps({"key": rule.key, "about": str(rule.condition), "tier": rule.tier})
+
+
+def _write_seats(unit: Unit, people: Sequence[_Settled], decision_ids: Sequence[uuid.UUID]) -> None:
+    if not people:
+        return
+    update_rows(
+        unit.session,
+        Member,
+        {
+            "tier": "given.tier",
+            "granted_by": "given.granted_by",
+            "pinned": "given.pinned",
+            "waiting_for": "given.waiting_for",
+            "waiting_since": "CASE WHEN given.waiting_for IS NOT NULL THEN coalesce(member.waiting_since, %(at)s) END",
+            "modified_at": "CASE WHEN given.tier IS DISTINCT FROM member.tier THEN %(at)s ELSE member.modified_at END",
+            "decision_id": "given.decision_id",
+        },
+        shared={"org_id": unit.org_id, "at": unit.at},
+        each={
+            "id": [one.member_id for one in people],
+            "tier": [one.decision.tier for one in people],
+            "granted_by": [_kept_grant(one.decision) for one in people],
+            "pinned": [one.decision.pinned for one in people],
+            "waiting_for": [one.decision.waiting_for for one in people],
+            "decision_id": list(decision_ids),
+        },
     )
 
 
-def _write_access(unit: Unit, member_ids: Collection[MemberId], placement: Placement) -> None:
-    """Follow role and teams of whoever the rules now give others."""
-    if not member_ids:
+def _write_access(unit: Unit, access: Mapping[MemberId, _AccessChange]) -> None:
+    if not access:
         return
-    members = unit.session.scalars(
-        select(Member)
-        .where(Member.org_id == unit.org_id, _is_one_of(member_ids))
-        .order_by(Member.id)
-        .execution_options(populate_existing=True)
-    ).all()
-    groups = _groups_of_many(unit, member_ids)
-    for member in members:
-        facts = PersonFacts(frozenset(groups.get(member.id, ())), mappable_attributes(member.document))
-        apply_access(unit, member, resolve(facts, placement.mapping_set, placement.ladder))
-    unit.session.flush()
-
-
-def _write_decisions(unit: Unit, people: list[_Settled], placement: Placement, occasion: Occasion) -> None:
-    if not people:
-        return
-    groups = _groups_of_many(unit, [one.member_id for one in people])
-    pools = pools_snapshot(unit)
-    rows: list[dict[str, Any]] = []
-    for one in people:
-        decision, rule = one.settlement.decision, one.settlement.rule
-        entry = record(
-            unit,
-            seat_action(decision),
-            subject_kind="member",
-            subject_id=one.member_id,
-            reason=str(decision.reason),
-            body={"from": decision.from_tier, "to": decision.tier, "waiting_for": decision.waiting_for},
-        )
-        rows.append(
-            {
-                "org_id": unit.org_id,
-                "id": new_id(),
-                "seq": entry.seq,
-                "member_id": one.member_id,
-                "at": unit.at,
-                "occasion": str(occasion),
-                "from_tier": decision.from_tier,
-                "to_tier": decision.tier,
-                "reason": str(decision.reason),
-                "granted_by": _kept_grant(decision),
-                "waiting_for": decision.waiting_for,
-                "groups": groups.get(one.member_id, []),
-                "rule": {"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
-                "losing_rules": list(one.losing),
-                "mapping_version": placement.mapping_set.version,
-                "pools": pools,
-                "invoice_id": None,
-                "request_id": unit.request_id,
-                "actor": str(unit.actor),
-            }
-        )
-    unit.session.flush()
-    unit.session.execute(insert(Decision), rows)
-    unit.session.execute(
-        update(Member)
-        .where(
-            Member.org_id == unit.org_id,
-            Decision.org_id == Member.org_id,
-            Decision.member_id == Member.id,
-            Decision.seq >= rows[0]["seq"],
-        )
-        .values(decision_id=Decision.id)
-        .execution_options(synchronize_session=False)
+    update_rows(
+        unit.session,
+        Member,
+        {
+            "role": "given.role",
+            "role_from_mapping": "given.role_from_mapping",
+            "teams": "given.teams::jsonb",
+        },
+        shared={"org_id": unit.org_id},
+        each={
+            "id": list(access),
+            "role": [change.after.role for change in access.values()],
+            "role_from_mapping": [change.after.role_from_mapping for change in access.values()],
+            "teams": [json.dumps(change.after.teams) for change in access.values()],
+        },
     )
 
 
@@ -190,62 +295,69 @@ def _kept_grant(decision: SeatDecision) -> str | None:
     return str(decision.granted_by) if decision.granted_by and (decision.tier or decision.pinned) else None
 
 
-def _write_alerts(unit: Unit, settlements: Iterable[Settlement]) -> None:
-    """Raise one alert for each person who begins to wait, and send one mail for each tier."""
-    short = {
-        _member_id(member_id): settlement.decision.alert_tier
-        for settlement in settlements
-        if settlement.decision.alert
-        for member_id in settlement.member_ids
-    }
-    if not short:
+def _write_alerts(unit: Unit, people: Sequence[_Settled]) -> None:
+    """Raise one alert for each person who begins to wait; of a tier the owners are told while no alert of it is open.
+
+    It goes through people in order, so that who leaves the line before the next joins it closes the tier's alert.
+    """
+    if not any(one.decision.alert for one in people):
         return
-    known = {
-        (row.member_id, row.tier)
-        for row in unit.session.execute(
-            select(Alert.member_id, Alert.tier).where(
-                Alert.org_id == unit.org_id, Alert.code == _ALERT, Alert.resolved_at.is_(None)
-            )
+    known = unit.session.execute(
+        select(Alert.member_id, Alert.tier).where(
+            Alert.org_id == unit.org_id, Alert.code == _ALERT, Alert.resolved_at.is_(None)
         )
-    }
-    rows = [
-        {
+    )
+    about: dict[Any, set[str | None]] = {}
+    told: Counter[str | None] = Counter()
+    for member_id, tier in known:
+        about.setdefault(member_id, set()).add(tier)
+        told[tier] += 1
+    raised: dict[uuid.UUID, tuple[MemberId, str | None]] = {}
+    for one in people:
+        decision = one.decision
+        mine = about.setdefault(one.member_id, set())
+        for tier in [tier for tier in mine if tier != decision.waiting_for]:
+            mine.discard(tier)
+            told[tier] -= 1
+        if not decision.alert or decision.alert_tier in mine:
+            continue
+        alert_id = new_id()
+        raised[alert_id] = (one.member_id, decision.alert_tier)
+        if told[decision.alert_tier] == 0:
+            queue_delivery(unit, "alert_mail", key=f"alert:{alert_id}", subject_id=str(alert_id))
+        mine.add(decision.alert_tier)
+        told[decision.alert_tier] += 1
+    insert_rows(
+        unit.session,
+        Alert,
+        shared={
             "org_id": unit.org_id,
-            "id": new_id(),
             "at": unit.at,
             "code": _ALERT,
-            "tier": tier,
-            "member_id": member_id,
             "detail": SENTENCES[_ALERT],
             "resolved_at": None,
-        }
-        for member_id, tier in short.items()
-        if (member_id, tier) not in known
-    ]
-    if not rows:
-        return
-    unit.session.execute(insert(Alert), rows)
-    for first in {row["tier"]: row for row in reversed(rows)}.values():
-        queue_delivery(unit, "alert_mail", key=f"alert:{first['id']}", subject_id=str(first["id"]))
+        },
+        each={
+            "id": list(raised),
+            "member_id": [member_id for member_id, _ in raised.values()],
+            "tier": [tier for _, tier in raised.values()],
+        },
+    )
 
 
 def _groups_of_many(unit: Unit, member_ids: Collection[MemberId]) -> dict[MemberId, list[str]]:
-    """Return the names of the groups each of these people is in."""
+    """Return the names of the groups each of these people is in, directly or through groups inside them."""
+    membership = effective_membership.c
     rows = unit.session.execute(
-        select(GroupMember.member_id, func.array_agg(Group.display_name.distinct()))
-        .join(Group, (Group.org_id == GroupMember.org_id) & (Group.id == GroupMember.group_id))
+        select(membership.member_id, func.array_agg(Group.display_name.distinct()))
+        .join(Group, (Group.org_id == membership.org_id) & (Group.id == membership.group_id))
         .where(
-            GroupMember.org_id == unit.org_id,
-            GroupMember.member_id == any_(literal(list(member_ids), ARRAY(Uuid))),
+            membership.org_id == unit.org_id,
+            membership.member_id == any_(literal(list(member_ids), ARRAY(Uuid))),
         )
-        .group_by(GroupMember.member_id)
+        .group_by(membership.member_id)
     )
     return {row[0]: sorted(row[1]) for row in rows}
-
-
-def _is_one_of(member_ids: Collection[Any]) -> ColumnElement[bool]:
-    """Compare with an array in one parameter: a list of parameters has an end."""
-    return Member.id == any_(literal([_member_id(member_id) for member_id in member_ids], ARRAY(Uuid)))
 
 
 def _member_id(member_id: Any) -> MemberId:
