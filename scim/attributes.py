@@ -17,12 +17,17 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    not_,
+    or_,
     select,
+    tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import aliased
 
 from bridge.domain.documents import ENTERPRISE
-from bridge.store.models import Decision, Group, GroupMember, Member
+from bridge.store.models import Decision, Group, GroupMember, GroupNesting, Member, effective_membership
 from scim.resources import SEAT
 
 Condition = ColumnElement[bool]
@@ -113,20 +118,29 @@ def _is_exact(attribute: str, part: str) -> bool:
 
 
 def _any_group(condition: Callable[[Part], Condition]) -> Condition:
-    """Ask the groups of a person, which are rows."""
+    """Ask the groups of a person, which are rows: direct ones, and those around them."""
+    ways = effective_membership.c
     parts = {
-        "value": Scalar(GroupMember.group_id, identifier=True),
+        "value": Scalar(ways.group_id, identifier=True),
         "display": Scalar(Group.display_name_key),
-        "type": Scalar(literal("direct")),
-        "$ref": Scalar(func.concat("Groups/", cast(GroupMember.group_id, Text))),
+        "type": Scalar(case((ways.through_id.is_(None), "direct"), else_="indirect")),
+        "$ref": Scalar(func.concat("Groups/", cast(ways.group_id, Text))),
     }
     joined = (
         select(1)
-        .select_from(GroupMember)
-        .join(Group, and_(Group.org_id == GroupMember.org_id, Group.id == GroupMember.group_id))
+        .select_from(effective_membership)
+        .join(Group, and_(Group.org_id == ways.org_id, Group.id == ways.group_id))
     )
-    mine = and_(GroupMember.org_id == Member.org_id, GroupMember.member_id == Member.id)
-    return exists(joined.where(mine, condition(parts.__getitem__)).correlate(Member))
+    mine = and_(ways.org_id == Member.org_id, ways.member_id == Member.id)
+    directly = exists(
+        select(1).where(
+            GroupMember.org_id == ways.org_id,
+            GroupMember.group_id == ways.group_id,
+            GroupMember.member_id == ways.member_id,
+        )
+    ).correlate(effective_membership)
+    once = or_(ways.through_id.is_(None), not_(directly))
+    return exists(joined.where(mine, once, condition(parts.__getitem__)).correlate(Member))
 
 
 def member_parts() -> dict[str, Scalar]:
@@ -139,16 +153,30 @@ def member_parts() -> dict[str, Scalar]:
     }
 
 
+def nested_parts(inner: Any) -> dict[str, Scalar]:
+    """Return the parts of a member that is a group, on ``group_nesting`` joined to that group, ``inner``."""
+    return {
+        "value": Scalar(GroupNesting.child_id, identifier=True),
+        "display": Scalar(func.lower(inner.display_name)),
+        "type": Scalar(literal("group")),
+        "$ref": Scalar(func.concat("Groups/", cast(GroupNesting.child_id, Text))),
+    }
+
+
 def _any_member(condition: Callable[[Part], Condition]) -> Condition:
-    """Ask the members of a group, which are rows."""
-    parts = member_parts()
-    joined = (
-        select(1)
-        .select_from(GroupMember)
+    """Ask the members of a group, which are rows: people, and the groups inside it."""
+    people = (
+        select(GroupMember.org_id, GroupMember.group_id)
         .join(Member, and_(Member.org_id == GroupMember.org_id, Member.id == GroupMember.member_id))
+        .where(condition(member_parts().__getitem__))
     )
-    mine = and_(GroupMember.org_id == Group.org_id, GroupMember.group_id == Group.id)
-    return exists(joined.where(mine, condition(parts.__getitem__)).correlate(Group))
+    inner = aliased(Group)
+    groups = (
+        select(GroupNesting.org_id, GroupNesting.parent_id)
+        .join(inner, and_(inner.org_id == GroupNesting.org_id, inner.id == GroupNesting.child_id))
+        .where(condition(nested_parts(inner).__getitem__))
+    )
+    return tuple_(Group.org_id, Group.id).in_(union_all(people, groups))
 
 
 def _of_people() -> Mapping[str, Scalar]:

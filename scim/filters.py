@@ -46,8 +46,8 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import parse_id
 from bridge.store.base import Instant
-from bridge.store.models import Member
-from scim.attributes import Attributes, Condition, Part, Scalar, member_parts
+from bridge.store.models import Group, Member
+from scim.attributes import Attributes, Condition, Part, Scalar, member_parts, nested_parts
 from scim.limits import check_filter_value
 from scim.resources import GROUP, POLICY, USER
 
@@ -381,7 +381,14 @@ def _nested(steps: tuple[str, ...], value: Any) -> Any:
     return value
 
 
-def member_condition(model: type[Resource[Any]], val_filter: FilterNode) -> Condition:
-    """Return the condition that ``members[...]`` puts on the rows of ``group_member`` joined to ``member``."""
+def member_conditions(model: type[Resource[Any]], val_filter: FilterNode) -> tuple[Condition, Condition]:
+    """Return what ``members[...]`` asks of people and of nested groups.
+
+    The one is about ``group_member`` joined to ``member``, the other about ``group_nesting`` joined to the inner group.
+    """
     bound = parametrize(ScimFilter, model)(f"members[{val_filter}]")
-    return _EntryTranslator(bound, AttrPath("members")).within(member_parts().__getitem__, val_filter)
+    people, nested = (
+        _EntryTranslator(bound, AttrPath("members")).within(parts.__getitem__, val_filter)
+        for parts in (member_parts(), nested_parts(Group))
+    )
+    return people, nested

@@ -15,7 +15,7 @@ from bridge.domain.identifiers import MemberId
 from bridge.errors import AdoptionRefusedError
 from bridge.store.models import Group
 from bridge.usecases.alerts import raise_alert
-from scim.filters import member_condition
+from scim.filters import member_conditions
 from scim.resources import model_of
 from scim.service import BridgeService
 from scim.storage import MemberStorage, shows_related
@@ -200,8 +200,7 @@ class BridgeHandler(ScimHandler):
             values = [entry["value"] for entry in operation.value or []]
             if operation.path.value_filter is not None:
                 model = model_of(self.service.provider, resource_type)
-                condition = member_condition(model, operation.path.value_filter)
-                chosen = self.storage.select_members(group, condition)
+                chosen = self.storage.select_members(group, *member_conditions(model, operation.path.value_filter))
                 leaving, coming = (chosen, []) if operation.op == "remove" else ([], values)
             elif operation.op == "replace" or (operation.op == "remove" and operation.value is None):
                 whole, added, removed = values, {}, {}

@@ -16,11 +16,11 @@ from scim2_models import (
     SearchRequest,
 )
 from scim2_server.storage import ScimStorage, SearchPage
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select, union_all, update
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, parse_id
 from bridge.store.directory import manual_connection
-from bridge.store.models import Decision, Group, GroupMember, Member
+from bridge.store.models import Decision, Group, GroupMember, GroupNesting, Member, effective_membership
 from bridge.store.unit import Unit
 from bridge.usecases.provision_member import Source, adopt_member, provision_member, remove_member, update_member
 from bridge.usecases.sync_groups import (
@@ -252,23 +252,29 @@ class MemberStorage(ScimStorage):
             log.info("scim.members_parked", group_id=str(group.id), count=len(change.unknown))
         return change
 
-    def select_members(self, group: Group, condition: ColumnElement[bool]) -> list[str]:
-        """Return the ids of a group's members that satisfy a condition of :func:`scim.filters.member_condition`."""
+    def select_members(self, group: Group, people: ColumnElement[bool], nested: ColumnElement[bool]) -> list[str]:
+        """Return the ids of a group's members that satisfy the conditions of :func:`scim.filters.member_conditions`."""
         chosen = (
             select(GroupMember.member_id)
             .join(Member, (Member.org_id == GroupMember.org_id) & (Member.id == GroupMember.member_id))
-            .where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id, condition)
+            .where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id, people)
         )
-        return [str(member_id) for member_id in self.unit.session.scalars(chosen)]
+        groups = (
+            select(GroupNesting.child_id)
+            .join(Group, (Group.org_id == GroupNesting.org_id) & (Group.id == GroupNesting.child_id))
+            .where(GroupNesting.org_id == self.unit.org_id, GroupNesting.parent_id == group.id, nested)
+        )
+        return [str(identifier) for identifier in self.unit.session.scalars(union_all(chosen, groups))]
 
     def has_more_members(self, group: Group, than: int) -> bool:
         """Tell whether a group has more members than a number, looking at no more than that."""
-        some = (
-            select(GroupMember.member_id)
-            .where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id)
-            .limit(than + 1)
-            .subquery()
+        people = select(GroupMember.member_id).where(
+            GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id
         )
+        groups = select(GroupNesting.child_id).where(
+            GroupNesting.org_id == self.unit.org_id, GroupNesting.parent_id == group.id
+        )
+        some = union_all(people, groups).limit(than + 1).subquery()
         return (self.unit.session.scalar(select(func.count()).select_from(some)) or 0) > than
 
     def resource(self, resource_type: ResourceType, stored: Stored) -> Resource[Any]:
@@ -276,16 +282,19 @@ class MemberStorage(ScimStorage):
         return to_resource(stored, model_of(self.provider, resource_type))
 
     def _load_people(self, ids: Sequence[Any], *, related: bool) -> Iterator[StoredPerson]:
-        groups: dict[MemberId, list[tuple[GroupId, str]]] = {}
+        direct: dict[MemberId, list[tuple[GroupId, str]]] = {}
+        inherited: dict[MemberId, list[tuple[GroupId, str]]] = {}
         # Read even when they are not shown: the version is the same whatever part of a person is asked for.
+        ways = effective_membership.c
         memberships = (
-            select(GroupMember.member_id, Group.id, Group.display_name)
-            .join(Group, (Group.org_id == GroupMember.org_id) & (Group.id == GroupMember.group_id))
-            .where(GroupMember.org_id == self.unit.org_id, GroupMember.member_id.in_(ids))
+            select(ways.member_id, Group.id, Group.display_name, func.bool_or(ways.through_id.is_(None)))
+            .join_from(effective_membership, Group, (Group.org_id == ways.org_id) & (Group.id == ways.group_id))
+            .where(ways.org_id == self.unit.org_id, ways.member_id.in_(ids))
+            .group_by(ways.member_id, Group.org_id, Group.id)
             .order_by(Group.display_name_key)
         )
-        for member_id, group_id, name in self.unit.session.execute(memberships):
-            groups.setdefault(member_id, []).append((group_id, name))
+        for member_id, group_id, name, is_direct in self.unit.session.execute(memberships):
+            (direct if is_direct else inherited).setdefault(member_id, []).append((group_id, name))
         people = (
             select(Member, Decision.reason)
             .outerjoin(Decision, (Decision.org_id == Member.org_id) & (Decision.id == Member.decision_id))
@@ -297,12 +306,25 @@ class MemberStorage(ScimStorage):
             .execution_options(populate_existing=True)
         )
         for member, reason in self.unit.session.execute(people):
-            mine = groups.get(member.id, [])
-            yield StoredPerson(member, mine if related else [], reason, self.shows_seat, digest_of_groups(mine))
+            mine, around = direct.get(member.id, []), inherited.get(member.id, [])
+            digest = digest_of_groups(mine, around)
+            if related:
+                yield StoredPerson(member, mine, reason, self.shows_seat, digest, around)
+            else:
+                yield StoredPerson(member, [], reason, self.shows_seat, digest)
 
     def _load_groups(self, ids: Sequence[Any], related: bool) -> Iterator[StoredGroup]:  # noqa: FBT001 (private)
         members: dict[GroupId, list[tuple[MemberId, str]]] = {}
+        nested: dict[GroupId, list[tuple[GroupId, str]]] = {}
         if related:
+            nestings = (
+                select(GroupNesting.parent_id, Group.id, Group.display_name)
+                .join(Group, (Group.org_id == GroupNesting.org_id) & (Group.id == GroupNesting.child_id))
+                .where(GroupNesting.org_id == self.unit.org_id, GroupNesting.parent_id.in_(ids))
+                .order_by(Group.position)
+            )
+            for group_id, child_id, name in self.unit.session.execute(nestings):
+                nested.setdefault(group_id, []).append((child_id, name))
             memberships = (
                 select(GroupMember.group_id, Member.id, Member.display_name)
                 .join(Member, (Member.org_id == GroupMember.org_id) & (Member.id == GroupMember.member_id))
@@ -317,7 +339,7 @@ class MemberStorage(ScimStorage):
             .execution_options(populate_existing=True)
         )
         for group in self.unit.session.scalars(groups):
-            yield StoredGroup(group, members.get(group.id, []) if related else None)
+            yield StoredGroup(group, members.get(group.id, []) if related else None, nested.get(group.id, []))
 
     @staticmethod
     def _expect(stored: Stored, version: str | None) -> None:

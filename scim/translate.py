@@ -27,13 +27,17 @@ _OWN_FIELDS = ("schemas", "id", "meta", "userName", "externalId", "active", "gro
 
 @dataclass(frozen=True, slots=True)
 class StoredPerson:
-    """A person with what is computed: the groups (id and name) and, for who may see it, why the seat is as it is."""
+    """A person with what is computed: the groups and, for who may see it, why the seat is as it is.
+
+    Groups are id and name: those the person is directly in, and those around them, ``inherited``.
+    """
 
     member: Member
     groups: Sequence[tuple[GroupId, str]]
     reason: str | None
     shows_seat: bool = True
     groups_digest: str = "0"
+    inherited: Sequence[tuple[GroupId, str]] = ()
 
     @property
     def version(self) -> str:
@@ -44,10 +48,11 @@ class StoredPerson:
 
 @dataclass(frozen=True, slots=True)
 class StoredGroup:
-    """A group with its members (id and name), or without them when nobody asked for them."""
+    """A group with the people and the groups in it (id and name), or without them when nobody asked for them."""
 
     group: Group
     members: Sequence[tuple[MemberId, str]] | None
+    nested: Sequence[tuple[GroupId, str]] = ()
 
     @property
     def version(self) -> str:
@@ -58,11 +63,13 @@ class StoredGroup:
 Stored = StoredPerson | StoredGroup
 
 
-def digest_of_groups(groups: Sequence[tuple[GroupId, str]]) -> str:
-    """Return what moves when somebody's groups, or the names of them, change."""
-    if not groups:
+def digest_of_groups(groups: Sequence[tuple[GroupId, str]], inherited: Sequence[tuple[GroupId, str]] = ()) -> str:
+    """Return what moves when somebody's groups, direct or inherited, or the names of them, change."""
+    if not groups and not inherited:
         return "0"
     shown = sorted(f"{group_id} {name}" for group_id, name in groups)
+    if inherited:
+        shown += ["", *sorted(f"{group_id} {name}" for group_id, name in inherited)]
     return hashlib.sha256("\n".join(shown).encode()).hexdigest()[:12]
 
 
@@ -198,15 +205,16 @@ def _person_json(stored: StoredPerson, base_url: str | None) -> dict[str, Any]:
     if enterprise:
         document["schemas"].append(ENTERPRISE)
         document[ENTERPRISE] = _with_manager_link(enterprise, base_url)
-    if stored.groups:
+    if stored.groups or stored.inherited:
         document["groups"] = [
             {
                 "value": str(group_id),
                 "$ref": _reference(base_url, "Groups", group_id),
                 "display": name,
-                "type": "direct",
+                "type": kind,
             }
-            for group_id, name in stored.groups
+            for kind, groups in (("direct", stored.groups), ("indirect", stored.inherited))
+            for group_id, name in groups
         ]
     if stored.shows_seat:
         document["schemas"].append(SEAT)
@@ -225,14 +233,17 @@ def _group_json(stored: StoredGroup, base_url: str | None) -> dict[str, Any]:
     }
     if group.external_id is not None:
         document["externalId"] = group.external_id
-    if stored.members:
-        document["members"] = [_member_json(*member, base_url) for member in stored.members]
+    if stored.members or stored.nested:
+        document["members"] = [
+            *(_member_json("User", *member, base_url) for member in stored.members or ()),
+            *(_member_json("Group", *group, base_url) for group in stored.nested),
+        ]
     document["meta"] = _meta(stored, base_url)
     return document
 
 
-def _member_json(member_id: MemberId, name: str, base_url: str | None) -> dict[str, str]:
-    entry = {"value": str(member_id), "$ref": _reference(base_url, "Users", member_id), "type": "User"}
+def _member_json(kind: str, identifier: MemberId | GroupId, name: str, base_url: str | None) -> dict[str, str]:
+    entry = {"value": str(identifier), "$ref": _reference(base_url, f"{kind}s", identifier), "type": kind}
     return entry if base_url else {**entry, "display": name}
 
 
