@@ -4,11 +4,14 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId
 from bridge.store.base import Base
+
+#: What is looked up, ranged over and sorted by code points, whatever the database's own collation.
+KEY = Text(collation="C")
 
 
 class Connection(Base):
@@ -102,6 +105,8 @@ class Member(Base):
             postgresql_where=text("external_id IS NOT NULL"),
         ),
         Index(None, "org_id", "connection_id", "position"),
+        Index(None, "org_id", "connection_id", "modified_at", "position"),
+        Index(None, "org_id", "connection_id", "created_at", "position"),
         Index(None, "org_id", "email_key"),
         Index(
             "ix_member_waiting",
@@ -109,12 +114,6 @@ class Member(Base):
             "waiting_since",
             "id",
             postgresql_where=text("waiting_for IS NOT NULL"),
-        ),
-        Index(
-            "ix_member_comparison",
-            "comparison",
-            postgresql_using="gin",
-            postgresql_ops={"comparison": "jsonb_path_ops"},
         ),
     )
 
@@ -124,11 +123,11 @@ class Member(Base):
     source: Mapped[str] = mapped_column(doc="scim, jit or manual.")
     position: Mapped[int] = mapped_column(doc="Order of arrival in the organization.")
     user_name: Mapped[str] = mapped_column(doc="As the IdP sent it (RFC 7643 §4.1.1).")
-    user_name_key: Mapped[str] = mapped_column(doc="Comparison key: userName is caseExact=false.")
-    external_id: Mapped[str | None] = mapped_column(doc="The IdP's own name for it; never one of ours.")
+    user_name_key: Mapped[str] = mapped_column(KEY, doc="Comparison key: userName is caseExact=false.")
+    external_id: Mapped[str | None] = mapped_column(KEY, doc="The IdP's own name for it; never one of ours.")
     display_name: Mapped[str] = mapped_column(doc="What pages call the person.")
     email: Mapped[str | None] = mapped_column(doc="The primary or first mail address.")
-    email_key: Mapped[str | None]
+    email_key: Mapped[str | None] = mapped_column(KEY)
     active: Mapped[bool]
     role: Mapped[str] = mapped_column(doc="member, admin, owner or primary_owner.")
     role_from_mapping: Mapped[bool] = mapped_column(default=False)
@@ -162,12 +161,6 @@ class Group(Base):
             postgresql_where=text("external_id IS NOT NULL"),
         ),
         Index(None, "org_id", "connection_id", "position"),
-        Index(
-            "ix_group_comparison",
-            "comparison",
-            postgresql_using="gin",
-            postgresql_ops={"comparison": "jsonb_path_ops"},
-        ),
     )
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
@@ -176,8 +169,8 @@ class Group(Base):
     source: Mapped[str] = mapped_column(doc="scim, jit or manual.")
     position: Mapped[int]
     display_name: Mapped[str]
-    display_name_key: Mapped[str]
-    external_id: Mapped[str | None]
+    display_name_key: Mapped[str] = mapped_column(KEY)
+    external_id: Mapped[str | None] = mapped_column(KEY)
     document: Mapped[dict[str, Any]] = mapped_column(doc="The SCIM attributes as stored, without id, meta and members.")
     comparison: Mapped[dict[str, Any]]
     version: Mapped[int] = mapped_column(default=1)
