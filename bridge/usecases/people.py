@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, e
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Permission
-from bridge.store.models import Decision, Group, GroupMember, Member, WebSession
+from bridge.store.models import Decision, Group, Member, WebSession, effective_membership
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.explain import stored_because
@@ -196,10 +196,10 @@ def _found_by(text: str) -> SQLColumnExpression[bool]:
     """Match names and addresses anywhere in the text; wildcards of LIKE are ordinary letters (I2)."""
     key = comparison_key(text)
     in_group = exists().where(
-        GroupMember.org_id == Member.org_id,
-        GroupMember.member_id == Member.id,
-        Group.org_id == GroupMember.org_id,
-        Group.id == GroupMember.group_id,
+        effective_membership.c.org_id == Member.org_id,
+        effective_membership.c.member_id == Member.id,
+        Group.org_id == effective_membership.c.org_id,
+        Group.id == effective_membership.c.group_id,
         Group.display_name_key.contains(key, autoescape=True),
     )
     return or_(

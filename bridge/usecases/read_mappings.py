@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import distinct, func, select
 
 from bridge.domain.roles import Permission
 from bridge.store.directory import mapping_set_in_force
-from bridge.store.models import Connection, Group, GroupMember, MappingVersion, Member
+from bridge.store.models import Connection, Group, MappingVersion, Member, effective_membership
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.explain import name_actors
@@ -21,7 +21,7 @@ from mappings.tiers import TierLadder
 
 @dataclass(frozen=True, slots=True)
 class GroupCount:
-    """A group and how many active people are in it."""
+    """A group and how many active people are in it, directly or through groups inside it."""
 
     name: str
     people: int
@@ -102,16 +102,17 @@ def read_mappings(unit: Unit) -> MappingsView:
 
 def count_groups(unit: Unit) -> list[GroupCount]:
     """Return every group with its active people, the largest first."""
+    membership, people = effective_membership.c, func.count(distinct(Member.id))
     rows = unit.session.execute(
-        select(Group.display_name, func.count(Member.id), Connection.name)
+        select(Group.display_name, people, Connection.name)
         .join(Connection, (Connection.org_id == Group.org_id) & (Connection.id == Group.connection_id))
-        .outerjoin(GroupMember, (GroupMember.org_id == Group.org_id) & (GroupMember.group_id == Group.id))
+        .outerjoin(effective_membership, (membership.org_id == Group.org_id) & (membership.group_id == Group.id))
         .outerjoin(
             Member,
-            (Member.org_id == GroupMember.org_id) & (Member.id == GroupMember.member_id) & Member.active,
+            (Member.org_id == membership.org_id) & (Member.id == membership.member_id) & Member.active,
         )
         .where(Group.org_id == unit.org_id)
         .group_by(Group.id, Group.display_name, Connection.name)
-        .order_by(func.count(Member.id).desc(), Group.display_name)
+        .order_by(people.desc(), Group.display_name)
     )
     return [GroupCount(row[0], row[1], row[2]) for row in rows]

@@ -3,7 +3,7 @@
 from sqlalchemy import func, select
 
 from bridge.domain.documents import mappable_attributes
-from bridge.store.models import Group, GroupMember, Member
+from bridge.store.models import Group, Member, effective_membership
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import holding_of
 from mappings.people import Person
@@ -13,11 +13,12 @@ from mappings.rules import PersonFacts
 def waiting_people(unit: Unit) -> list[Person]:
     """Return every active member who waits for a seat, with the facts that rules look at."""
     unit.session.flush()
+    membership = effective_membership.c
     groups = (
-        select(GroupMember.member_id, func.array_agg(Group.display_name).label("names"))
-        .join(Group, (Group.org_id == GroupMember.org_id) & (Group.id == GroupMember.group_id))
-        .where(GroupMember.org_id == unit.org_id)
-        .group_by(GroupMember.member_id)
+        select(membership.member_id, func.array_agg(Group.display_name).label("names"))
+        .join_from(effective_membership, Group, (Group.org_id == membership.org_id) & (Group.id == membership.group_id))
+        .where(membership.org_id == unit.org_id)
+        .group_by(membership.member_id)
         .subquery()
     )
     rows = unit.session.execute(
