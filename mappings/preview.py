@@ -23,6 +23,7 @@ __all__ = [
     "TierCount",
     "moves_under",
     "moves_under_pool",
+    "moves_under_regrouping",
     "needs_members",
 ]
 
@@ -223,6 +224,26 @@ def moves_under_pool(
     moved = {id(outcome) for outcome in promoted}
     rest = [outcome for outcome in waiting if id(outcome) not in moved]
     return _summed_up(cohorts, promoted + rest, ladder, grown)
+
+
+def moves_under_regrouping(
+    people: Iterable[Person | PersonClass], mapping_set: MappingSet, ladder: TierLadder, pools: Mapping[str, Pool]
+) -> MovesPreview:
+    """Show what other groups do to people: each is looked at once, in order of the ids; the line does not move.
+
+    Args:
+        people: Whose groups or attributes changed, as they are now.
+        mapping_set: The rules in force.
+        ladder: The organization's tiers.
+        pools: Seats by tier key.
+    """
+
+    def regrouped(entitlement: Entitlement, holding: Holding) -> SeatWish:
+        return wish(entitlement, holding, Occasion.REGROUPED, ladder, mapping_set.on_exhausted)
+
+    cohorts = gather(people, mapping_set, mapping_set, ladder, regrouped)
+    model = Model(mapping_set, ladder, {tier: pool.seats - pool.used for tier, pool in pools.items()})
+    return _summed_up(cohorts, model.remap(cohorts), ladder, pools)
 
 
 def needs_members(

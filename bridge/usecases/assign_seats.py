@@ -13,7 +13,7 @@ from bridge.domain.roles import Permission, Role
 from bridge.errors import InvalidInputError, NoSeatAvailableError
 from bridge.ports import SeatChange
 from bridge.store.directory import get_member, groups_of, mapping_set_in_force
-from bridge.store.journal import record
+from bridge.store.journal import Entry, record, record_many
 from bridge.store.models import Decision, Member
 from bridge.store.pools import (
     give_back_seat,
@@ -114,33 +114,41 @@ def settle_seat(
     return _settle(unit, member, decision, occasion, groups=groups, entitlement=entitlement, placement=placement)
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What somebody may do: the role, whether the mappings gave it, and the teams they give."""
+
+    role: str
+    role_from_mapping: bool
+    teams: list[str]
+
+    def under(self, entitlement: Entitlement) -> "Access":
+        """Follow the mappings' role and teams; they can neither make nor unmake an owner (T10, T11)."""
+        teams = list(entitlement.teams)
+        if Role(self.role).is_owner:
+            return Access(self.role, self.role_from_mapping, teams)
+        role = entitlement.role or (Role.MEMBER if self.role_from_mapping else self.role)
+        return Access(str(role), entitlement.role is not None, teams)
+
+    def entries_until(self, after: "Access", member_id: MemberId) -> list[Entry]:
+        """Return what the audit says of a change."""
+        entries = []
+        if after.teams != self.teams:
+            entries.append(Entry("member.teams_changed", "member", member_id, "mapping", {"teams": after.teams}))
+        if (after.role, after.role_from_mapping) != (self.role, self.role_from_mapping):
+            body = {"from": self.role, "to": after.role}
+            entries.append(Entry("member.role_changed", "member", member_id, "mapping", body))
+        return entries
+
+
 def apply_access(unit: Unit, member: Member, entitlement: Entitlement) -> None:
-    """Follow the mappings' role and teams; they can neither make nor unmake an owner (T10, T11)."""
-    teams = list(entitlement.teams)
-    if teams != member.teams:
-        member.teams = teams
-        record(
-            unit,
-            "member.teams_changed",
-            subject_kind="member",
-            subject_id=member.id,
-            reason="mapping",
-            body={"teams": teams},
-        )
-    if Role(member.role).is_owner:
+    """Write the role and teams that the mappings give a member."""
+    before = Access(member.role, member.role_from_mapping, member.teams)
+    after = before.under(entitlement)
+    if after == before:
         return
-    role = entitlement.role or (Role.MEMBER if member.role_from_mapping else member.role)
-    if role != member.role or member.role_from_mapping != (entitlement.role is not None):
-        body = {"from": member.role, "to": str(role)}
-        member.role, member.role_from_mapping = str(role), entitlement.role is not None
-        record(
-            unit,
-            "member.role_changed",
-            subject_kind="member",
-            subject_id=member.id,
-            reason="mapping",
-            body=body,
-        )
+    record_many(unit, before.entries_until(after, member.id))
+    member.role, member.role_from_mapping, member.teams = after.role, after.role_from_mapping, after.teams
 
 
 def _settle(

@@ -1,18 +1,19 @@
-"""People as the mapping preview takes them in: grouped by the database into classes the rules cannot tell apart."""
+"""People as the rules take them in, many at once: by classes that the rules cannot tell apart, or one by one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, null, select
+from sqlalchemy import ColumnElement, Select, Subquery, Uuid, and_, any_, distinct, func, literal, null, select
 from sqlalchemy.dialects.postgresql import ARRAY, UUID, aggregate_order_by
 
 from bridge.domain.documents import MAPPABLE_ATTRIBUTES
-from bridge.domain.identifiers import GroupId
-from bridge.store.models import Group, GroupMember, Member
+from bridge.domain.identifiers import GroupId, MemberId
+from bridge.store.models import Group, Member, effective_membership
 from bridge.store.unit import Unit
+from bridge.usecases.assign_seats import Access
 from mappings.allocation import Grant, Holding
-from mappings.people import PersonClass
+from mappings.people import Person, PersonClass
 from mappings.rules import MappingSet, PersonFacts, comparison_key
 
 
@@ -23,6 +24,26 @@ class _Relevant:
     groups: dict[GroupId, str]
     attributes: tuple[str, ...]
 
+    def facts(self, group_ids: Collection[GroupId], values: Sequence[str | None]) -> PersonFacts:
+        """Return what the rules see of somebody in these groups, with these values of :attr:`attributes`."""
+        return PersonFacts(
+            groups=frozenset(self.groups[group_id] for group_id in group_ids),
+            attributes={
+                name: value
+                for name, value in zip(self.attributes, values, strict=True)
+                if value is not None and value.strip()
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedPerson:
+    """An active member whose seat, role and teams are looked at again."""
+
+    member_id: MemberId
+    person: Person
+    access: Access
+
 
 def person_classes(unit: Unit, sets: Collection[MappingSet]) -> list[PersonClass]:
     """Group every active member by what the rules of these sets look at, and by what the member holds.
@@ -31,28 +52,42 @@ def person_classes(unit: Unit, sets: Collection[MappingSet]) -> list[PersonClass
     number of different people.
     """
     relevant = _relevant(unit, sets)
-    classes: list[PersonClass] = []
-    for row in unit.session.execute(_statement(unit, relevant)):
-        group_ids, attributes = row.groups or (), row[7:]
-        facts = PersonFacts(
-            groups=frozenset(relevant.groups[group_id] for group_id in group_ids),
-            attributes={
-                name: value
-                for name, value in zip(relevant.attributes, attributes, strict=True)
-                if value is not None and value.strip()
-            },
+    return [
+        PersonClass(
+            facts=relevant.facts(row.groups or (), row[7:]),
+            holding=_holding(row.tier, row.granted_by, row.pinned, row.waiting_for),
+            count=len(row.ids),
+            member_ids=row.ids,
+            waiting_since=row.since if row.waiting_for is not None else (),
         )
-        holding = Holding(row.tier, Grant(row.granted_by) if row.granted_by else None, row.pinned, row.waiting_for)
-        classes.append(
-            PersonClass(
-                facts=facts,
-                holding=holding,
-                count=len(row.ids),
-                member_ids=row.ids,
-                waiting_since=row.since if row.waiting_for is not None else (),
-            )
-        )
-    return classes
+        for row in unit.session.execute(_classes(unit, relevant))
+    ]
+
+
+def touched_people(unit: Unit, member_ids: Collection[MemberId], mapping_set: MappingSet) -> list[TouchedPerson]:
+    """Read the active of these people, in order of their ids, by one statement.
+
+    People of whom the rules see the same share one object of facts, so that who works through them works once.
+    """
+    relevant = _relevant(unit, (mapping_set,))
+    facts: dict[tuple[Any, ...], PersonFacts] = {}
+    holdings: dict[tuple[Any, ...], Holding] = {}
+    people: list[TouchedPerson] = []
+    for row in unit.session.execute(_touched(unit, relevant, member_ids)):
+        member_id, since, role, role_from_mapping, teams, groups, *rest = row
+        seen = (tuple(groups or ()), *rest[4:])
+        if seen not in facts:
+            facts[seen] = relevant.facts(groups or (), rest[4:])
+        held = tuple(rest[:4])
+        if held not in holdings:
+            holdings[held] = _holding(*held)
+        person = Person(member_id, facts[seen], holdings[held], since)
+        people.append(TouchedPerson(member_id, person, Access(role, role_from_mapping, teams)))
+    return people
+
+
+def _holding(tier: str | None, granted_by: str | None, pinned: bool, waiting_for: str | None) -> Holding:  # noqa: FBT001 (a row's columns)
+    return Holding(tier, Grant(granted_by) if granted_by else None, pinned, waiting_for)
 
 
 def _relevant(unit: Unit, sets: Collection[MappingSet]) -> _Relevant:
@@ -65,18 +100,26 @@ def _relevant(unit: Unit, sets: Collection[MappingSet]) -> _Relevant:
     )
 
 
-def _statement(unit: Unit, relevant: _Relevant) -> Select[Any]:
-    in_groups = (
-        select(
-            GroupMember.member_id,
-            func.array_agg(aggregate_order_by(GroupMember.group_id, GroupMember.group_id)).label("groups"),
-        )
-        .where(GroupMember.org_id == unit.org_id, GroupMember.group_id.in_(relevant.groups))
-        .group_by(GroupMember.member_id)
-        .subquery()
-    )
+def _in_groups(unit: Unit, relevant: _Relevant, member_ids: Collection[MemberId] | None = None) -> Subquery:
+    """Select the relevant groups of everybody, or of these people, in order of the groups' ids."""
+    membership = effective_membership.c
+    statement = select(
+        membership.member_id,
+        func.array_agg(aggregate_order_by(distinct(membership.group_id), membership.group_id)).label("groups"),
+    ).where(membership.org_id == unit.org_id, membership.group_id.in_(relevant.groups))
+    if member_ids is not None:
+        statement = statement.where(membership.member_id == any_(literal(list(member_ids), ARRAY(Uuid))))
+    return statement.group_by(membership.member_id).subquery()
+
+
+def _attributes(relevant: _Relevant) -> list[ColumnElement[Any]]:
+    return [Member.document[MAPPABLE_ATTRIBUTES[name]].astext.label(name) for name in relevant.attributes]
+
+
+def _classes(unit: Unit, relevant: _Relevant) -> Select[Any]:
+    in_groups = _in_groups(unit, relevant)
     groups: ColumnElement[Any] = in_groups.c.groups if relevant.groups else null().cast(ARRAY(UUID()))
-    attributes = [Member.document[MAPPABLE_ATTRIBUTES[name]].astext.label(name) for name in relevant.attributes]
+    attributes = _attributes(relevant)
     kinds = (groups.label("groups"), Member.tier, Member.granted_by, Member.pinned, Member.waiting_for)
     statement = select(
         func.array_agg(aggregate_order_by(Member.id, Member.id)).label("ids"),
@@ -88,3 +131,24 @@ def _statement(unit: Unit, relevant: _Relevant) -> Select[Any]:
         statement = statement.outerjoin(in_groups, and_(literal(value=True), in_groups.c.member_id == Member.id))
     by = [*([in_groups.c.groups] if relevant.groups else []), *kinds[1:], *attributes]
     return statement.group_by(*by)
+
+
+def _touched(unit: Unit, relevant: _Relevant, member_ids: Collection[MemberId]) -> Select[Any]:
+    in_groups = _in_groups(unit, relevant, member_ids)
+    groups: ColumnElement[Any] = in_groups.c.groups if relevant.groups else null().cast(ARRAY(UUID()))
+    statement = select(
+        Member.id,
+        Member.waiting_since,
+        Member.role,
+        Member.role_from_mapping,
+        Member.teams,
+        groups.label("groups"),
+        Member.tier,
+        Member.granted_by,
+        Member.pinned,
+        Member.waiting_for,
+        *_attributes(relevant),
+    ).where(Member.org_id == unit.org_id, Member.active, Member.id == any_(literal(list(member_ids), ARRAY(Uuid))))
+    if relevant.groups:
+        statement = statement.outerjoin(in_groups, and_(literal(value=True), in_groups.c.member_id == Member.id))
+    return statement.order_by(Member.id)

@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,16 @@ class _Settled:
     @property
     def decision(self) -> SeatDecision:
         return self.settlement.decision
+
+
+@dataclass(frozen=True, slots=True)
+class _Reasons:
+    """What the records of decisions say besides: numbers of audit entries and the pools' counts, person by person."""
+
+    occasion: Occasion
+    mapping_version: int
+    numbers: Sequence[int]
+    pools: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +91,8 @@ def settle_many(
     if not people and not access:
         return
     pools = _move_pools(unit, effect.settlements, people, one_by_one=occasion is Occasion.REGROUPED)
-    numbers = _write_audit(unit, people, access)
-    _write_seats(unit, people, _write_decisions(unit, people, placement, occasion, numbers, pools))
+    reasons = _Reasons(occasion, placement.mapping_set.version, _write_audit(unit, people, access), pools)
+    _write_seats(unit, people, _write_decisions(unit, people, reasons))
     _write_access(unit, access)
     _write_alerts(unit, people)
     resolve_seat_alerts(unit)
@@ -195,14 +205,7 @@ def _seat_entry(one: _Settled) -> Entry:
     return Entry(seat_action(decision), "member", one.member_id, str(decision.reason), body)
 
 
-def _write_decisions(
-    unit: Unit,
-    people: Sequence[_Settled],
-    placement: Placement,
-    occasion: Occasion,
-    numbers: Sequence[int],
-    pools: Sequence[str],
-) -> list[uuid.UUID]:
+def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) -> list[uuid.UUID]:
     """Write why each person ends where they do; return the ids of the decisions."""
     if not people:
         return []
@@ -214,15 +217,15 @@ def _write_decisions(
         shared={
             "org_id": unit.org_id,
             "at": unit.at,
-            "occasion": str(occasion),
-            "mapping_version": placement.mapping_set.version,
+            "occasion": str(reasons.occasion),
+            "mapping_version": reasons.mapping_version,
             "invoice_id": None,
             "request_id": unit.request_id,
             "actor": str(unit.actor),
         },
         each={
             "id": ids,
-            "seq": list(numbers),
+            "seq": list(reasons.numbers),
             "member_id": [one.member_id for one in people],
             "from_tier": [one.decision.from_tier for one in people],
             "to_tier": [one.decision.tier for one in people],
@@ -232,7 +235,7 @@ def _write_decisions(
             "groups": [json.dumps(groups.get(one.member_id, [])) for one in people],
             "rule": [_rule_text(one.settlement) for one in people],
             "losing_rules": [json.dumps(one.losing) for one in people],
-            "pools": list(pools),
+            "pools": list(reasons.pools),
         },
     )
     return ids

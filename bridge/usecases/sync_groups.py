@@ -15,9 +15,8 @@ from bridge.store.journal import record
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.nesting import children_of, known_groups, people_below
 from bridge.store.unit import Unit
-from bridge.usecases.assign_seats import promote_waiting, read_placement, settle_seat
 from bridge.usecases.nest_groups import adopt_parked_group, nest_groups, remove_with_edges, unnest_groups
-from mappings.allocation import Occasion
+from bridge.usecases.reevaluate import reevaluate
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,21 +252,6 @@ def _split(values: Iterable[str]) -> tuple[set[MemberId], set[str]]:
         else:
             ids.add(MemberId(parsed))
     return ids, strange
-
-
-def reevaluate(unit: Unit, member_ids: Collection[MemberId], occasion: Occasion = Occasion.REGROUPED) -> None:
-    """Settle the seats of people whose groups changed, in order of their ids, then serve who waits (rule A8)."""
-    if not member_ids:
-        return
-    placement = read_placement(unit)
-    members = unit.session.scalars(
-        select(Member)
-        .where(Member.org_id == unit.org_id, Member.id.in_(member_ids), Member.active)
-        .order_by(Member.id)
-        .execution_options(populate_existing=True)
-    ).all()
-    freed = [settle_seat(unit, member, occasion, placement) for member in members]
-    promote_waiting(unit, freed)
 
 
 def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member, names: Collection[str]) -> None:

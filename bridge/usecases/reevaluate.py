@@ -1,0 +1,79 @@
+"""Looking at people again whose groups changed: exactly these, and only where a rule may speak of the change."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Uuid, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from bridge.domain.identifiers import MemberId
+from bridge.store.models import Member
+from bridge.store.pools import read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.assign_seats import Placement, promote_waiting, read_placement, settle_seat
+from bridge.usecases.person_classes import touched_people
+from bridge.usecases.settle_many import settle_many
+from bridge.usecases.waiting_people import waiting_people
+from mappings.allocation import Occasion
+from mappings.people import Pool
+from mappings.preview import moves_under_pool, moves_under_regrouping
+from mappings.rules import comparison_key
+
+#: Up to so many people are settled one after the other, which is quicker for few.
+FEW = 5
+
+
+def reevaluate(unit: Unit, member_ids: Collection[MemberId], *, groups: Collection[str] | None = None) -> None:
+    """Settle the seats of people whose groups changed, in order of their ids, then serve who waits (rule A8).
+
+    Args:
+        unit: The unit.
+        member_ids: Whose groups changed; who is inactive is passed over.
+        groups: Names of the groups they came into or left, and of the groups above them. Where no rule in force names
+            one of them nobody's seat can change, and nobody is looked at. None means that anything may have changed.
+    """
+    if not member_ids or (groups is not None and unit.lock().mapping_version == 0):
+        return
+    placement = read_placement(unit)
+    if groups is not None and placement.mapping_set.groups.isdisjoint(map(comparison_key, groups)):
+        return
+    if len(member_ids) <= FEW:
+        settle_each(unit, member_ids, placement)
+    else:
+        settle_together(unit, member_ids, placement)
+
+
+def settle_each(unit: Unit, member_ids: Collection[MemberId], placement: Placement) -> None:
+    """Settle people one after the other."""
+    members = unit.session.scalars(
+        select(Member)
+        .where(Member.org_id == unit.org_id, Member.id == any_(literal(list(member_ids), ARRAY(Uuid))), Member.active)
+        .order_by(Member.id)
+        .execution_options(populate_existing=True)
+    ).all()
+    freed = [settle_seat(unit, member, Occasion.REGROUPED, placement) for member in members]
+    promote_waiting(unit, freed)
+
+
+def settle_together(unit: Unit, member_ids: Collection[MemberId], placement: Placement) -> None:
+    """Do what :func:`settle_each` does, by a number of statements that does not grow with the people."""
+    unit.session.flush()
+    touched = touched_people(unit, member_ids, placement.mapping_set)
+    effect = moves_under_regrouping(
+        [one.person for one in touched], placement.mapping_set, placement.ladder, _pools(unit)
+    )
+    settle_many(unit, effect, placement, Occasion.REGROUPED, touched=touched)
+    freed = [move.from_tier for move in effect.moves if move.from_tier is not None]
+    if len(freed) <= FEW:
+        promote_waiting(unit, freed)
+    else:
+        _promote_together(unit, placement)
+
+
+def _promote_together(unit: Unit, placement: Placement) -> None:
+    """Give free seats to who waits for them, as :func:`promote_waiting` does for a few."""
+    effect = moves_under_pool(waiting_people(unit), placement.mapping_set, placement.ladder, _pools(unit), {})
+    settle_many(unit, effect, placement, Occasion.PROMOTION)
+
+
+def _pools(unit: Unit) -> dict[str, Pool]:
+    return {pool.tier: Pool(pool.total, pool.used) for pool in read_pools(unit)}
