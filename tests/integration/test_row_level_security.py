@@ -50,12 +50,22 @@ def test_every_table_with_an_organization_is_fenced_for_its_owner_too(owner_conn
         " AND c.relrowsecurity AND c.relforcerowsecurity ORDER BY 1"
     ).fetchall()
     holding = owner_connection.execute(
-        "SELECT table_name FROM information_schema.columns"
-        " WHERE table_schema = 'public' AND column_name = 'org_id' ORDER BY 1"
+        "SELECT c.table_name FROM information_schema.columns c"
+        " JOIN information_schema.tables t ON (t.table_schema, t.table_name) = (c.table_schema, c.table_name)"
+        " WHERE c.table_schema = 'public' AND c.column_name = 'org_id' AND t.table_type = 'BASE TABLE' ORDER BY 1"
     ).fetchall()
 
     assert [row[0] for row in fenced] == TABLES
     assert {row[0] for row in holding} | {"organization"} == set(TABLES)
+
+
+def test_every_view_reads_as_its_caller(owner_connection: psycopg.Connection) -> None:
+    views = owner_connection.execute(
+        "SELECT relname, reloptions FROM pg_class"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm') ORDER BY 1"
+    ).fetchall()
+
+    assert views == [("effective_membership", ["security_invoker=true"])]
 
 
 def test_every_policy_is_the_tenant_s_or_lets_the_gate_read(owner_connection: psycopg.Connection) -> None:
