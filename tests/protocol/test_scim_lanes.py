@@ -1,0 +1,266 @@
+"""Lanes change nothing but time: the same requests with and without them leave the same answers and the same rows."""
+
+import random
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from bridge.store.journal import verify
+from bridge.store.models import Alert, AuditEntry, Decision, Delivery, Group, Member, SeatPool
+from scim.edge import scim_blueprint
+from scim.lanes.directory import Lanes
+from tests.conftest import SettableClock
+from tests.factories import Customer
+from tests.protocol.scim_client import ENTERPRISE, GROUP, USER, ScimClient, make_token
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TAG = re.compile(r'W/\\?"(\d+)-(\w+)-(\w+)\\?"')
+
+
+class Side:
+    """One of the two worlds that get the same requests."""
+
+    def __init__(self, customer: Customer, slug: str, *, with_lanes: bool) -> None:
+        app = Flask(__name__)
+        app.register_blueprint(scim_blueprint(customer.runtime, with_lanes=with_lanes))
+        self.customer, self.slug = customer, slug
+        self.client = ScimClient(app, slug, make_token(customer))
+        self.reader = ScimClient(app, slug, make_token(customer, can_write=False))
+        self.ids: dict[str, str] = {}
+        self.known: dict[str, str] = {}
+        # The first request of a token notes its use, which is the general way's.
+        self.client.get("/Users?count=0")
+        self.reader.get("/Users?count=0")
+
+    def symbols(self, text: str) -> str:
+        """Name what differs between the worlds by the order in which it is seen."""
+        text = text.replace(self.slug, "SLUG").replace(str(self.customer.connection_id), "CONNECTION")
+        text = _TAG.sub(lambda tag: f"W/{tag.group(1)}-{tag.group(2) == '0'}-{tag.group(3) == '0'}", text)
+        return _ID.sub(lambda found: self.ids.setdefault(found.group(), f"ID{len(self.ids)}"), text)
+
+    def shape(self, answer: TestResponse) -> tuple[Any, ...]:
+        """Return what must be the same: status, headers, body."""
+        headers = {name: self.symbols(value) for name, value in answer.headers.items() if name != "X-Request-Id"}
+        headers.pop("Content-Length", None)
+        body = answer.get_json(force=True) if answer.data else None
+        return answer.status_code, sorted(headers.items()), _sorted(self.symbols, body)
+
+    def rows(self) -> list[Any]:
+        """Return everything that the requests left behind."""
+        with self.customer.unit() as unit:
+            broken = verify(unit)
+            assert broken is None, f"the audit chain is broken at entry {broken}"
+            found: list[Any] = []
+            skipped = {"org_id", "id", "digest", "previous", "request_id", "invoice_id"}
+            for model, order in (
+                (Member, Member.position),
+                (Group, Group.position),
+                (SeatPool, SeatPool.rank),
+                (AuditEntry, AuditEntry.seq),
+                (Decision, Decision.seq),
+                (Alert, Alert.member_id),
+                (Delivery, Delivery.created_at),
+            ):
+                for row in unit.session.scalars(select(model).where(model.org_id == unit.org_id).order_by(order)):
+                    facts = {
+                        column.key: getattr(row, column.key)
+                        for column in model.__mapper__.column_attrs
+                        if column.key not in skipped
+                    }
+                    if model in {Alert, Delivery}:
+                        facts = {name: facts[name] for name in facts if name in {"code", "tier", "kind", "state"}}
+                    found.append((model.__name__, _sorted(self.symbols, facts)))
+            state = unit.state()
+            found.append(("state", {"seq": state.audit_seq, "seats": state.seat_version, "at": state.member_position}))
+        plain = [each for each in found if each[0] not in {"Alert", "Delivery"}]
+        return plain + sorted((each for each in found if each not in plain), key=str)
+
+
+def _sorted(symbols: Callable[[str], str], value: Any) -> Any:
+    """Give a JSON value one order, and its identifiers symbols."""
+    if isinstance(value, dict):
+        return {name: _sorted(symbols, value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(symbols, each) for each in value]
+    return symbols(str(value)) if not isinstance(value, bool | int | float | None) else value
+
+
+class Worlds:
+    """Both worlds, and whether each request took a lane."""
+
+    def __init__(self, one: Side, other: Side, clock: SettableClock) -> None:
+        self.sides, self.clock = (one, other), clock
+        self.names: dict[str, tuple[str, str]] = {}
+
+    def send(self, method: str, path: str, body: Any = None, **facts: Any) -> TestResponse:
+        """Send the same to both; ``{name}`` stands for the id of what was created under that name."""
+        # People who began to wait at the same instant are served in the order of their random ids.
+        self.clock.at += timedelta(milliseconds=1)
+        answers = []
+        for number, side in enumerate(self.sides):
+            put = lambda text, number=number: re.sub(  # noqa: E731 (bound to the world at hand)
+                r"\{(\w+)\}", lambda name: self.names[name.group(1)][number], text
+            )
+            sent = _filled(put, body)
+            client = side.reader if facts.get("reader") else side.client
+            answers.append(client.send(method, put(path), sent, headers=facts.get("headers")))
+        shapes = [side.shape(answer) for side, answer in zip(self.sides, answers, strict=True)]
+        assert shapes[0] == shapes[1], (method, path, body)
+        return answers[0] if not facts.get("name") else self._named(facts["name"], answers)
+
+    def _named(self, name: str, answers: list[TestResponse]) -> TestResponse:
+        self.names[name] = (answers[0].get_json()["id"], answers[1].get_json()["id"])
+        return answers[0]
+
+    def agree(self) -> None:
+        """Check that both worlds hold the same."""
+        one, other = (side.rows() for side in self.sides)
+        for mine, its in zip(one, other, strict=True):
+            assert mine[0] == its[0]
+            differs = {name: (mine[1][name], its[1].get(name)) for name in mine[1] if mine[1][name] != its[1].get(name)}
+            assert not differs, mine[0]
+
+
+def _filled(put: Callable[[str], str], value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(put, each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(put, each) for each in value]
+    return put(value) if isinstance(value, str) else value
+
+
+@pytest.fixture
+def worlds(make_customer: Callable[..., Customer], clock: SettableClock) -> Worlds:
+    """Two organizations of 2 Premium and 3 Standard seats: the first with lanes, the second without."""
+    one, other = (make_customer(slug=slug, premium=2, standard=3) for slug in ("with-lanes", "lanes-less"))
+    return Worlds(Side(one, "with-lanes", with_lanes=True), Side(other, "lanes-less", with_lanes=False), clock)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """The requests that a lane answered."""
+    requests: list[tuple[str, str]] = []
+    answer = Lanes.answer
+
+    def noted(self: Lanes, call: Any) -> Any:
+        answered = answer(self, call)
+        if answered is not None:
+            requests.append((call.method, call.path.partition("/")[0]))
+        return answered
+
+    monkeypatch.setattr(Lanes, "answer", noted)
+    return requests
+
+
+def person(name: str, **facts: Any) -> dict[str, Any]:
+    """A person as an identity provider pushes one."""
+    return {
+        "schemas": [USER, ENTERPRISE],
+        "userName": f"{name}@nordlys.example",
+        "externalId": f"00u-{name}",
+        "name": {"givenName": name.capitalize(), "familyName": "Åberg"},
+        "emails": [{"value": f"{name}@nordlys.example", "type": "work", "primary": True}],
+        "active": True,
+        ENTERPRISE: {"department": "Research", "manager": {"value": "26118915-6090-4610-87e4-49d8ca9f808d"}},
+        **facts,
+    }
+
+
+def patch(*operations: tuple[str, str | None, Any]) -> dict[str, Any]:
+    """A PATCH body."""
+    return {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [
+            {"op": op, **({"path": path} if path else {}), **({"value": value} if value is not None else {})}
+            for op, path, value in operations
+        ],
+    }
+
+
+def test_a_day_of_an_identity_provider_is_the_same_with_lanes_and_without(
+    worlds: Worlds, taken: list[tuple[str, str]]
+) -> None:
+    names = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"]
+    for name in names:
+        worlds.send("GET", f'/Users?filter=userName eq "{name}@nordlys.example"')
+        worlds.send("POST", "/Users", person(name), name=name)
+        worlds.send("GET", f"/Users/{{{name}}}")
+        worlds.send("GET", f"/Users/{{{name}}}", reader=True)
+    worlds.send("POST", "/Users", person("alice"))
+    worlds.send("POST", "/Users", person("ALICE", externalId="other"))
+    worlds.send("POST", "/Users", person("heidi", externalId="00u-bob"))
+    worlds.send("POST", "/Users", person("ivan", active=False), name="ivan")
+    worlds.send("POST", "/Users", person("", userName=" "))
+    worlds.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "R&D", "members": [{"value": "{alice}"}]})
+    for filter_text in ('externalId eq "00u-bob"', 'id eq "{carol}"', 'USERNAME EQ "Bob@Nordlys.example"', 'id eq "x"'):
+        worlds.send("GET", f"/Users?filter={filter_text}")
+        worlds.send("GET", f"/Users?startIndex=1&count=5&filter={filter_text}", reader=True)
+    worlds.send("PATCH", "/Users/{alice}", patch(("replace", "title", "Head of R&D")))
+    worlds.send("PATCH", "/Users/{alice}", patch(("replace", "title", "Head of R&D")))
+    worlds.send("PATCH", "/Users/{bob}", patch(("Replace", "active", "False")))
+    worlds.send("PATCH", "/Users/{bob}", patch(("Replace", "active", "False")))
+    worlds.send("GET", "/Users/{grace}", reader=True)
+    worlds.send("PATCH", "/Users/{bob}", patch(("Replace", "active", "True")))
+    worlds.send("PATCH", "/Users/{ivan}", patch(("add", None, {"active": True, "name.givenName": "Iwan"})))
+    worlds.send("PATCH", "/Users/{carol}", patch(("replace", 'emails[type eq "work"].value', "c@nordlys.example")))
+    worlds.send("PATCH", "/Users/{carol}", patch(("remove", "name.familyName", None), ("add", "nickName", "Caz")))
+    worlds.send("PATCH", "/Users/{carol}", patch(("replace", f"{ENTERPRISE}:department", "Sales")))
+    worlds.send("PATCH", "/Users/{carol}", patch(("replace", "userName", "carolyn@nordlys.example")))
+    worlds.send("PATCH", "/Users/{carol}", patch(("replace", "noSuchAttribute", "x")))
+    worlds.send("PATCH", "/Users/{carol}", patch(("remove", "userName", None)))
+    worlds.send("PUT", "/Users/{dave}", person("dave", title="Engineer"))
+    worlds.send("PUT", "/Users/{dave}", person("dave", title="Engineer"))
+    worlds.send("PUT", "/Users/{dave}", {"schemas": [USER], "userName": "dave@nordlys.example"})
+    worlds.send("PUT", "/Users/{dave}", person("dave", active=False, displayName="Dave"))
+    worlds.send("GET", "/Users/{dave}", headers={"If-None-Match": '"x"'})
+    worlds.send("GET", "/Users/00000000-0000-4000-8000-000000000000")
+    worlds.send("DELETE", "/Users/{erin}")
+    worlds.send("GET", "/Users/{erin}")
+
+    worlds.agree()
+    assert {("GET", "Users"), ("POST", "Users"), ("PATCH", "Users"), ("PUT", "Users")} <= set(taken)
+    assert len(taken) > 40, taken
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_history_is_the_same_with_lanes_and_without(
+    worlds: Worlds, seed: int, taken: list[tuple[str, str]]
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 (a test's choices)
+    names: list[str] = []
+    for _ in range(60):
+        kind = chance.choice(["create", "create", "patch", "patch", "patch", "put", "get", "delete"])
+        if kind == "create" or not names:
+            name = f"p{len(names)}"
+            worlds.send("POST", "/Users", person(name, active=chance.random() < 0.9), name=name)
+            names.append(name)
+            continue
+        name = chance.choice(names)
+        if kind == "patch":
+            operations = chance.sample(
+                [
+                    ("replace", "active", chance.random() < 0.5),
+                    ("add", "title", chance.choice(["a", "b"])),
+                    ("replace", "name.familyName", chance.choice(["x", "y"])),
+                    ("replace", None, {"displayName": chance.choice(["One", "Two"]), "active": "True"}),
+                    ("add", "emails", [{"value": f"{name}@other.example", "type": "home"}]),
+                    ("remove", "title", None),
+                ],
+                chance.randint(1, 2),
+            )
+            worlds.send("PATCH", f"/Users/{{{name}}}", patch(*operations))
+        elif kind == "put":
+            worlds.send("PUT", f"/Users/{{{name}}}", person(name, active=chance.random() < 0.6, title="p"))
+        elif kind == "get":
+            worlds.send("GET", f"/Users/{{{name}}}", reader=True)
+        else:
+            worlds.send("DELETE", f"/Users/{{{name}}}")
+
+    worlds.agree()
+    assert taken
