@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import orjson
 import structlog
 from flask import Blueprint, Response, request
-from scim2_models import ForbiddenException
+from scim2_models import ForbiddenException, NotFoundException
 from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
@@ -25,6 +25,7 @@ from scim.lanes.directory import Lanes
 from scim.service import BridgeService
 from scim.services import Services
 from scim.storage import MemberStorage
+from scim.unrouted import answer_unrouted
 
 log = structlog.get_logger()
 
@@ -70,11 +71,14 @@ def scim_blueprint(runtime: Runtime, *, with_lanes: bool = True) -> Blueprint:
             provide_automatic_options=False,
             strict_slashes=False,
         )
+    blueprint.before_app_request(answer_unrouted(serve))
     return blueprint
 
 
 def _answer(runtime: Runtime, services: Services, lanes: Lanes | None, call: Call) -> ScimResponse:
     """Answer by the lane where the request has one, else the general way."""
+    if not call.slug:
+        raise NotFoundException(detail="SCIM is served at /scim/v2/ and the short name of an organization")
     if lanes is not None:
         answer = lanes.answer(call)
         if answer is not None:
@@ -116,7 +120,7 @@ def _serve(runtime: Runtime, service: BridgeService, principal: ScimPrincipal, c
 
 def _read_body(service: BridgeService, sent: ScimRequest, call: Call) -> bytes:
     """Read the body up to its limit; a packed one is refused, for nobody knows how large it is."""
-    if request.headers.get("Content-Encoding", "identity").casefold() != "identity":
+    if request.headers.get("Content-Encoding", "").strip().casefold() not in {"", "identity"}:
         raise UnsupportedMediaTypeException(detail="Send the body without Content-Encoding")
     return call.body(service.max_body_size(sent))
 

@@ -14,6 +14,7 @@ from scim2_models import (
     Error,
     ForbiddenException,
     InvalidFilterException,
+    NotFoundException,
     PatchOp,
     PayloadTooLargeException,
     Resource,
@@ -74,6 +75,13 @@ class BridgeService(ScimService):
         super().__init__(provider, secret=runtime.secrets.derive("scim-cursor"))
         self.max_body_bytes = runtime.settings.scim.max_body_bytes
 
+    @staticmethod
+    def match(request: ScimRequest) -> Target:
+        """Return what a request asks for; a base URL that ends in a slash (``//Users``) is named as the mistake."""
+        if "//" in request.path:
+            raise NotFoundException(detail="The path has an empty segment: does the base URL end in a slash?")
+        return ScimService.match(request)
+
     def max_body_size(self, request: ScimRequest) -> int:
         """Return the largest body that is read for a request, in bytes."""
         try:
@@ -95,6 +103,12 @@ class BridgeService(ScimService):
             raise ForbiddenException(detail="This token may only read")
 
     # Reading.
+
+    @staticmethod
+    def ensure_json(content_type: str | None) -> None:
+        """Refuse a body that says it is no JSON; ``text/json`` and none at all are taken for it (RFC 7644 §3.8)."""
+        if content_type and content_type.partition(";")[0].strip().casefold() != "text/json":
+            ScimService.ensure_json(content_type)
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """Return the JSON value of a body, inside the limits."""
