@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
-from bridge.store.models import Group, GroupAncestor, GroupMember, GroupNesting
+from bridge.store.models import Group, GroupAncestor, GroupMember, GroupNesting, effective_membership
 from bridge.store.unit import Unit
 
 
@@ -111,6 +111,32 @@ def people_below(unit: Unit, ids: Collection[GroupId]) -> set[MemberId]:
             .distinct()
         )
     )
+
+
+def names_upwards(unit: Unit, group_id: GroupId) -> Sequence[str]:
+    """Return the names of a group and of all groups above it: what its members count as members of."""
+    above = select(GroupAncestor.ancestor_id).where(
+        GroupAncestor.org_id == unit.org_id, GroupAncestor.group_id == group_id
+    )
+    return unit.session.scalars(
+        select(Group.display_name).where(Group.org_id == unit.org_id, or_(Group.id == group_id, Group.id.in_(above)))
+    ).all()
+
+
+def inherited_through(unit: Unit, member_id: MemberId) -> dict[GroupId, tuple[str, ...]]:
+    """Return the groups a member is in only through groups inside them, with the names of those they are directly in.
+
+    The names are in order.
+    """
+    ways = effective_membership.c
+    rows = unit.session.execute(
+        select(ways.group_id, func.array_agg(Group.display_name), func.bool_or(ways.through_id.is_(None)))
+        .select_from(effective_membership)
+        .outerjoin(Group, (Group.org_id == ways.org_id) & (Group.id == ways.through_id))
+        .where(ways.org_id == unit.org_id, ways.member_id == member_id)
+        .group_by(ways.group_id)
+    )
+    return {group_id: tuple(sorted(names)) for group_id, names, directly in rows if not directly}
 
 
 def groups_below(unit: Unit, ids: Collection[GroupId]) -> set[GroupId]:

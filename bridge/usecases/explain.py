@@ -1,23 +1,24 @@
 """Why somebody has the seat they have: one sentence, and every decision that led to it."""
 
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
-from bridge.domain.identifiers import MemberId
+from bridge.domain.identifiers import GroupId, MemberId
 from bridge.domain.roles import Permission
 from bridge.store.directory import get_connection, get_member, groups_of, mapping_set_in_force
 from bridge.store.models import Connection, Decision, Group, Invoice, MappingVersion, Member
+from bridge.store.nesting import inherited_through
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.lines import PlaceInLine, places_in_line
 from mappings.documents import from_document
 from mappings.reasons import SeatReason, because
-from mappings.rules import MappingSet
+from mappings.rules import GroupCondition, MappingSet, comparison_key
 from mappings.tiers import TierLadder
 
 HISTORY_LENGTH = 50
@@ -67,6 +68,8 @@ class Explanation:
     """One person's seat explained.
 
     Attributes:
+        through: Of groups that the person is in only through groups inside them: the names of those they are
+            directly in.
         sentence: The whole answer, ending with a full stop.
         decisions: Newest first, at most :data:`HISTORY_LENGTH`.
         current: The decision that the present state follows from; None for somebody never looked at.
@@ -76,6 +79,7 @@ class Explanation:
     connection: Connection
     ladder: TierLadder
     groups: tuple[Group, ...]
+    through: Mapping[GroupId, tuple[str, ...]]
     sentence: str
     because: str
     place: PlaceInLine | None
@@ -105,19 +109,44 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
         .order_by(Decision.seq.desc())
         .limit(HISTORY_LENGTH)
     ).all()
-    decisions = explain_decisions(unit, stored, ladder)
+    groups, through = tuple(groups_of(unit, member.id)), inherited_through(unit, member.id)
+    decisions = _with_ways(explain_decisions(unit, stored, ladder), stored, groups, through, ladder)
     said = [decision for decision in decisions if decision.reason is not SeatReason.KEPT] or list(decisions)
     reason = said[0].because if said else _why_undecided(member)
     return Explanation(
         member=member,
         connection=get_connection(unit, member.connection_id),
         ladder=ladder,
-        groups=tuple(groups_of(unit, member.id)),
+        groups=groups,
+        through=through,
         sentence=f"{member.display_name} has {_seat(ladder, member.tier)} because {reason}.",
         because=reason,
         place=places_in_line(unit, [member.id]).get(member.id),
         decisions=tuple(decisions),
     )
+
+
+def _with_ways(
+    decisions: list[ExplainedDecision],
+    stored: Sequence[Decision],
+    groups: Iterable[Group],
+    through: Mapping[GroupId, tuple[str, ...]],
+    ladder: TierLadder,
+) -> list[ExplainedDecision]:
+    """Say of the decision that the present state follows from through which inner groups its rule speaks.
+
+    Of that one only: memberships are known as they are now, and any change of them leads to a look at the seat.
+    """
+    ways = {comparison_key(str(GroupCondition(group.display_name))): through.get(group.id) for group in groups}
+    for place, (told, decision) in enumerate(zip(decisions, stored, strict=True)):
+        if told.reason is SeatReason.KEPT:
+            continue
+        names = ways.get(comparison_key(told.rule or ""))
+        if names:
+            rule = f"{told.rule} (through {', '.join(names)})"
+            decisions[place] = replace(told, rule=rule, because=stored_because(decision, ladder, about=rule))
+        break
+    return decisions
 
 
 def explain_decisions(unit: Unit, stored: Iterable[Decision], ladder: TierLadder) -> list[ExplainedDecision]:
@@ -129,14 +158,20 @@ def explain_decisions(unit: Unit, stored: Iterable[Decision], ladder: TierLadder
     return [_explained(decision, ladder, actors, versions, invoices) for decision in decisions]
 
 
-def stored_because(decision: Decision, ladder: TierLadder) -> str:
-    """Return the reason of a stored decision, to stand after "because"."""
+def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None = None) -> str:
+    """Return the reason of a stored decision, to stand after "because".
+
+    Args:
+        decision: Which one.
+        ladder: Gives the tiers their names.
+        about: What its rule speaks of, in other words than the stored ones.
+    """
     rule = decision.rule or {}
     return because(
         SeatReason(decision.reason),
         ladder,
         tier=decision.to_tier,
-        rule=rule.get("about"),
+        rule=about or rule.get("about"),
         wanted=decision.waiting_for or rule.get("tier"),
         before=decision.from_tier,
     )
