@@ -220,12 +220,22 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     return member
 
 
-def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
+def update_member(
+    unit: Unit, member: Member, draft: PersonDraft, *, settle: bool = True, reason: str = "directory"
+) -> bool:
     """Write what a directory says of a person now.
 
     Version and lastModified move only when something really changed. An owner is neither renamed nor turned off by a
     directory, nor given another mail address: the rest is applied and an alert raised (T11). Whom a directory pushes
     an update of is that directory's from then on, however they first came.
+
+    Args:
+        unit: The unit.
+        member: Whom.
+        draft: What is said of them.
+        settle: Look at the seat again; a caller that does so for many people together says no. Who is turned on or off
+            is placed, or loses the seat, in any case.
+        reason: What the audit says of why.
 
     Returns:
         Whether anything changed.
@@ -265,16 +275,16 @@ def update_member(unit: Unit, member: Member, draft: PersonDraft) -> bool:
         "member.updated",
         subject_kind="member",
         subject_id=member.id,
-        reason="directory",
+        reason=reason,
         body={"attributes": changed},
     )
     freed = None
     if draft.active != member.active:
         if draft.active:
-            reactivate_member(unit, member, reason="directory")
+            reactivate_member(unit, member, reason=reason)
         else:
-            freed = deactivate_member(unit, member, reason="directory")
-    elif member.active:
+            freed = deactivate_member(unit, member, reason=reason)
+    elif member.active and settle:
         freed = settle_seat(unit, member, Occasion.REGROUPED)
     promote_waiting(unit, [freed])
     return True
