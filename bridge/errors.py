@@ -277,3 +277,23 @@ class UnavailableError(BridgeError):
     def __init__(self, part: str, retry_after_seconds: int = 5) -> None:
         self.part, self.retry_after_seconds = part, retry_after_seconds
         super().__init__(f"{part} is not available at the moment: retry in {retry_after_seconds} seconds")
+
+
+class TooManyRequestsError(BridgeError):
+    """More requests than are answered at once; the same request may come again later."""
+
+    code = "too_many_requests"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(f"Too many requests at once: retry in {retry_after_seconds} seconds")
+
+
+class NotReplayableError(BridgeError):
+    """An entry of the provisioning log that cannot be sent again."""
+
+    code = "not_replayable"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"This request cannot be replayed: {why}")

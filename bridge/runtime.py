@@ -1,7 +1,7 @@
 """The running product: settings, database, keys and ports put together; every unit of work starts here."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -45,7 +45,10 @@ class DatabaseUrls:
 
 @dataclass(slots=True)
 class Runtime:
-    """Everything a process of the product shares: one for each process, handed to whoever needs it."""
+    """Everything a process of the product shares: one for each process, handed to whoever needs it.
+
+    What is to be done at its end while the database can still be asked stands in ``closing``.
+    """
 
     settings: Settings
     engine: Engine
@@ -54,6 +57,7 @@ class Runtime:
     payments: PaymentMethod
     mailer: Mailer | None
     clock: Clock = field(default_factory=SystemClock)
+    closing: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @contextmanager
     def unit(
@@ -119,7 +123,8 @@ class Runtime:
             raise_alert(unit, refusal.code, member_id=MemberId(refusal.member_id))
 
     def close(self) -> None:
-        """Give every connection back."""
+        """Do what is left to do, and give every connection back."""
+        self.closing.close()
         self.lane.close()
         self.engine.dispose()
 

@@ -18,6 +18,7 @@ from bridge.store.gate import ScimPrincipal
 from bridge.usecases.alerts import raise_alert
 from bridge.web.credentials import scim as scim_credential
 from scim.auth import authenticate, credential_hash
+from scim.door import Door, Visit
 from scim.errors import Refusal, UnknownShapeException, refusal_of
 from scim.handler import BridgeHandler
 from scim.lanes.call import Call
@@ -41,6 +42,7 @@ def scim_blueprint(runtime: Runtime, *, with_lanes: bool = True) -> Blueprint:
     """
     services = Services(runtime)
     lanes = Lanes(runtime, services) if with_lanes else None
+    door = Door(runtime)
     blueprint = Blueprint("scim", __name__, url_prefix="/scim/v2/<org>")
 
     @scim_credential
@@ -54,12 +56,15 @@ def scim_blueprint(runtime: Runtime, *, with_lanes: bool = True) -> Blueprint:
             request_id=request_id,
             at=runtime.clock.now(),
         )
+        visit = Visit(call)
         with bound_ids(request_id=request_id):
             try:
+                door.admit(visit)
                 answer = _to_response(_answer(runtime, services, lanes, call))
             except Exception as exception:  # noqa: BLE001 (the edge answers everything, by the one table)
-                answer = _refuse(exception)
+                visit.refusal, answer = exception, _refuse(exception)
         answer.headers["X-Request-Id"] = request_id
+        door.let_out(visit, answer)
         return answer
 
     for rule in ("", "/", "/<path:path>"):

@@ -53,6 +53,8 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.TokenLimitError: (409, None),
         bridge.ConfigurationError: (500, None),
         bridge.UnavailableError: (503, None),
+        bridge.TooManyRequestsError: (429, None),
+        bridge.NotReplayableError: (409, None),
     }
 )
 
@@ -174,7 +176,7 @@ def _of_bridge(error: bridge.BridgeError) -> Refusal:
     status, scim_type = next((REFUSALS[kind] for kind in type(error).__mro__ if kind in REFUSALS), (BUG.status, None))
     if status == BUG.status:
         return BUG
-    retry_after = error.retry_after_seconds if isinstance(error, bridge.UnavailableError) else None
+    retry_after = getattr(error, "retry_after_seconds", None)
     return Refusal(status, scim_type, str(error), retry_after)
 
 

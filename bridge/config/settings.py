@@ -213,6 +213,25 @@ class ScimSettings(_Section):
     max_results: Annotated[int, Field(ge=1, le=1000)] = 200
     """Most resources in one page of a list; a larger count is lowered to it."""
 
+    rate_burst: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    """Requests of one connection that are answered as fast as they come, in each worker process: a first
+    synchronisation of 10,000 people with 200 groups."""
+
+    rate_per_second: Annotated[float, Field(gt=0, le=100_000)] = 100.0
+    """Requests of one connection that are answered each second once the burst is used up, in each worker
+    process; beyond, the answer is 429 with Retry-After."""
+
+    refused_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """Refused credentials that one address may present to one organization each minute, in each worker
+    process, and ten times as many to all of them together; beyond, an unknown token is answered 429 unread."""
+
+    concurrent_requests: Annotated[int, Field(ge=1, le=256)] = 6
+    """Requests of one organization that a worker process works on at once, never more than server.threads less
+    one; another one waits up to a second, then is answered 429 with Retry-After: 1."""
+
+    request_log_days: Annotated[int, Field(ge=1, le=3650)] = 14
+    """Days that entries of the provisioning log are kept, with what identity providers sent about people."""
+
 
 class JobSettings(_Section):
     """Background work: deliveries, renewals, reminders."""

@@ -273,7 +273,7 @@ def _person_signs(method: str, body: Mapping[str, Any]) -> Iterator[str]:
 def _operation_signs(operation: Mapping[str, Any], *, of_group: bool) -> Iterator[str]:
     facts = {str(name).casefold(): value for name, value in operation.items()}
     path, value = facts.get("path"), facts.get("value")
-    if facts.get("op") in _CAPITALISED:
+    if isinstance(facts.get("op"), str) and facts["op"] in _CAPITALISED:
         yield "entra_operation"
     if isinstance(path, str) and _ROLE_PATH.search(path):
         yield "entra_role_path"

@@ -41,7 +41,10 @@ _ESCAPED_BYTES = re.compile(rb"\\u00[2-7]", re.IGNORECASE)
 _NAMED = re.compile(rf'("[^"]*(?:{_SECRET_NAME.pattern})[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}}\]\s]+)', re.IGNORECASE)
 _PATH = re.compile(rf'"path"\s*:\s*"[^"]*(?:{_SECRET_NAME.pattern})', re.IGNORECASE)
 _OPERATION_VALUE = re.compile(r'("value"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}\]\s]+)', re.IGNORECASE)
-_FILTERED = re.compile(rf'(\b[\w:.]*(?:{_SECRET_NAME.pattern})[\w.]*\s+\w\w\s+)("(?:[^"\\]|\\.)*"?|\S+)', re.IGNORECASE)
+_FILTERED = re.compile(
+    rf'(\b[\w:.]*(?:{_SECRET_NAME.pattern})[\w.]*\s+(?:eq|ne|co|sw|ew|gt|ge|lt|le)\s+)("(?:[^"\\]|\\.)*"?|\S+)',
+    re.IGNORECASE,
+)
 _SELECTING = frozenset({"attributes", "excludedattributes", "sortby", "cursor"})
 
 

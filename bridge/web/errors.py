@@ -99,6 +99,12 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.UnavailableError: Answer(
             HTTPStatus.SERVICE_UNAVAILABLE, "Not available at the moment", "Wait a few seconds and try again."
         ),
+        errors.TooManyRequestsError: Answer(
+            HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "Wait a few seconds and try again."
+        ),
+        errors.NotReplayableError: Answer(
+            HTTPStatus.CONFLICT, "This request cannot be sent again", "Have the identity provider send it once more."
+        ),
     }
 )
 """What the page says of each refusal; its own sentence stands between title and advice."""
@@ -154,7 +160,7 @@ def _refused(error: errors.BridgeError) -> ResponseReturnValue:
     answer = answer_for(error)
     log.info("web.refused", code=error.code, status=int(answer.status))
     why = _WHY_NEUTRAL[answer.status] if isinstance(error, _NEUTRAL) else sentence_of(error)
-    retry = error.retry_after_seconds if isinstance(error, errors.UnavailableError) else None
+    retry = getattr(error, "retry_after_seconds", None)
     return error_page(answer.status, answer.title, why, answer.advice, retry_after=retry)
 
 

@@ -58,6 +58,11 @@ class Call:
             self._body = self.request.get_data(cache=False)
         return self._body
 
+    @property
+    def body_read(self) -> bytes | None:
+        """What was read of the body; None where nobody has read it."""
+        return self._body
+
     def content(self, limit: int) -> tuple[bytes, str | None]:
         """Return the body and its media type, as the protocol reads them."""
         return self.body(limit), self.request.environ.get("CONTENT_TYPE") or None

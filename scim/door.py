@@ -1,0 +1,131 @@
+"""What every request passes on its way in and out: the limits first, the provisioning log last."""
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import structlog
+from flask import Response
+
+from bridge.domain.request_log import Mark
+from bridge.errors import TooManyRequestsError
+from bridge.runtime import Runtime
+from scim.callers import MAX_CALLERS, KnownCallers
+from scim.errors import UnknownShapeException
+from scim.lanes.call import Call
+from scim.log_entries import Heard
+from scim.rates import Rates
+from scim.request_log import RequestLog
+
+log = structlog.get_logger()
+
+#: Where strangers, of whom nobody knows yet which organization they are of, take their slots.
+_STRANGERS = object()
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request on its way through.
+
+    Attributes:
+        refusal: What the request was refused for, once it was.
+    """
+
+    call: Call
+    began: float = field(default_factory=time.perf_counter)
+    refusal: Exception | None = None
+    slot: Hashable | None = None
+
+
+class Door:
+    """The limits and the log of one process.
+
+    A token counts as good from the first answer that is no 401 until the next one that is: whoever has a good token
+    never waits for what others at the same address do.
+
+    Args:
+        runtime: The product.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        settings = runtime.settings
+        self.callers = KnownCallers()
+        self.rates = Rates(settings.scim, settings.server)
+        self.log = RequestLog(runtime, self.callers)
+        self._good: dict[bytes, None] = {}
+
+    def admit(self, visit: Visit) -> None:
+        """Let a request in.
+
+        Raises:
+            TooManyRequestsError: It has to come again later.
+        """
+        call = visit.call
+        if call.token_hash is not None and call.token_hash in self._good:
+            caller = self.callers.get(call.token_hash)
+            self.rates.spend(call.token_hash if caller is None else caller.connection_id)
+            slot: Hashable = call.slug
+        else:
+            self.rates.check_stranger(call.request.remote_addr or "", call.slug)
+            slot = _STRANGERS
+        self.rates.enter(slot)
+        visit.slot = slot
+
+    def let_out(self, visit: Visit, answer: Response) -> None:
+        """Note a request with its answer; whatever goes wrong here, the answer stands."""
+        try:
+            if visit.slot is not None:
+                self.rates.slots.leave(visit.slot)
+                self._judge(visit.call, answer.status_code)
+            self.log.note(_heard(visit, answer))
+        except Exception:
+            log.exception("scim.request_log.failed")
+
+    def _judge(self, call: Call, status: int) -> None:
+        """Learn whether the token is good."""
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.rates.note_refused(call.request.remote_addr or "", call.slug)
+            if call.token_hash is not None:
+                self._good.pop(call.token_hash, None)
+        elif call.token_hash is not None and call.token_hash not in self._good:
+            self._good[call.token_hash] = None
+            while len(self._good) > MAX_CALLERS:
+                self._good.pop(next(iter(self._good)), None)
+
+
+def _heard(visit: Visit, answer: Response) -> Heard:
+    call = visit.call
+    environ = call.request.environ
+    status, path, body = answer.status_code, f"/{call.path}", call.body_read
+    content = answer.response
+    whole = content[0] if isinstance(content, list) and len(content) == 1 else None
+    size = len(whole) if whole is not None else 0 if content == [] else answer.content_length
+    reads = call.method == "GET" or path.endswith("/.search")
+    kept = whole if isinstance(whole, bytes) and (not reads or status >= HTTPStatus.BAD_REQUEST) else None
+    announced = environ.get("CONTENT_LENGTH") or "0"
+    return Heard(
+        at=call.at,
+        slug=call.slug,
+        token_hash=call.token_hash,
+        method=call.request.method,
+        path=path,
+        query=environ.get("QUERY_STRING", ""),
+        status=status,
+        mark=_mark(visit.refusal),
+        latency_seconds=time.perf_counter() - visit.began,
+        request_id=call.request_id,
+        address=call.request.remote_addr or "",
+        user_agent=environ.get("HTTP_USER_AGENT"),
+        content_type=environ.get("CONTENT_TYPE"),
+        body=body or None,
+        bytes_in=len(body) if body is not None else int(announced) if announced.isdecimal() else 0,
+        answer=kept or None,
+        bytes_out=size,
+    )
+
+
+def _mark(refusal: Exception | None) -> Mark | None:
+    if isinstance(refusal, UnknownShapeException):
+        return Mark.UNKNOWN_SHAPE
+    return Mark.RATE_LIMITED if isinstance(refusal, TooManyRequestsError) else None

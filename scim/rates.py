@@ -1,0 +1,165 @@
+"""How much is answered at once: token buckets for connections and for refused credentials, slots for organizations.
+
+Each process counts for itself, in memory that is bounded, by a clock that never jumps.
+"""
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from bridge.config.settings import ScimSettings, ServerSettings
+from bridge.errors import TooManyRequestsError
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+Clock = Callable[[], float]
+
+MAX_BUCKETS = 10_000
+#: Refused credentials of one address are counted for each organization it names and, ten times as many, for all.
+ADDRESS_FACTOR = 10
+#: So long a request waits for a slot of its organization, in seconds.
+PATIENCE_SECONDS = 1.0
+
+
+class Buckets(Generic[KeyT]):
+    """Token buckets: each key may take ``capacity`` at once, and what was taken comes back at a steady pace.
+
+    The key that was used longest ago is forgotten beyond ``max_keys``: it then starts with a full bucket.
+
+    Args:
+        capacity: What a full bucket holds.
+        per_second: What flows back.
+        clock: Seconds that never go backwards.
+        max_keys: Buckets that are remembered.
+    """
+
+    def __init__(
+        self, capacity: float, per_second: float, *, clock: Clock = time.monotonic, max_keys: int = MAX_BUCKETS
+    ) -> None:
+        self.capacity, self.per_second = float(capacity), float(per_second)
+        self._clock, self._max_keys = clock, max_keys
+        self._levels: OrderedDict[KeyT, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def take(self, key: KeyT) -> float:
+        """Take one; return 0.0, or the seconds until one is there when there is none now."""
+        return self._look(key, taking=1.0)
+
+    def wait(self, key: KeyT) -> float:
+        """Return the seconds until one can be taken, without taking it."""
+        return self._look(key, taking=0.0)
+
+    def _look(self, key: KeyT, *, taking: float) -> float:
+        now = self._clock()
+        with self._lock:
+            level, at = self._levels.get(key, (self.capacity, now))
+            level = min(self.capacity, level + (now - at) * self.per_second)
+            if level < 1.0:
+                return (1.0 - level) / self.per_second
+            if taking:
+                self._levels[key] = (level - taking, now)
+                self._levels.move_to_end(key)
+                if len(self._levels) > self._max_keys:
+                    self._levels.popitem(last=False)
+            return 0.0
+
+
+class Slots(Generic[KeyT]):
+    """How many requests of one key are worked on at once; one more waits a moment, but only while waiting helps.
+
+    Once a wait was in vain, the next ones are turned away at once until a slot is given back: they would only hold the
+    threads that others need.
+
+    Args:
+        limit: Slots of each key.
+        patience: Seconds to wait.
+    """
+
+    def __init__(self, limit: int, *, patience: float = PATIENCE_SECONDS) -> None:
+        self.limit, self.patience = limit, patience
+        self._taken: dict[KeyT, int] = {}
+        self._stuck: set[KeyT] = set()
+        self._free = threading.Condition(threading.Lock())
+
+    def enter(self, key: KeyT) -> bool:
+        """Take a slot, waiting for it if need be; False where none became free."""
+        with self._free:
+            taken = self._taken.get(key, 0)
+            if taken >= self.limit:
+                if key in self._stuck or not self._free.wait_for(
+                    lambda: self._taken.get(key, 0) < self.limit, self.patience
+                ):
+                    self._stuck.add(key)
+                    return False
+                taken = self._taken.get(key, 0)
+            self._taken[key] = taken + 1
+            return True
+
+    def leave(self, key: KeyT) -> None:
+        """Give a slot back."""
+        with self._free:
+            left = self._taken[key] - 1
+            if left:
+                self._taken[key] = left
+            else:
+                del self._taken[key]
+            if self._stuck:
+                self._stuck.discard(key)
+            if left == self.limit - 1:
+                self._free.notify_all()
+
+
+class Rates:
+    """The limits of the SCIM endpoint in one process.
+
+    Args:
+        scim: The limits.
+        server: How many threads there are to share.
+        clock: Seconds that never go backwards.
+    """
+
+    def __init__(self, scim: ScimSettings, server: ServerSettings, *, clock: Clock = time.monotonic) -> None:
+        self.connections: Buckets[Hashable] = Buckets(scim.rate_burst, scim.rate_per_second, clock=clock)
+        refused = scim.refused_per_minute
+        self.refused: Buckets[tuple[str, str]] = Buckets(refused, refused / 60, clock=clock)
+        self.addresses: Buckets[str] = Buckets(ADDRESS_FACTOR * refused, ADDRESS_FACTOR * refused / 60, clock=clock)
+        self.slots: Slots[Hashable] = Slots(max(1, min(scim.concurrent_requests, server.threads - 1)))
+
+    def spend(self, connection: Hashable) -> None:
+        """Count a request of a connection.
+
+        Raises:
+            TooManyRequestsError: The connection has used up its burst and what came back since.
+        """
+        seconds = self.connections.take(connection)
+        if seconds:
+            raise TooManyRequestsError(max(1, math.ceil(seconds)))
+
+    def check_stranger(self, address: str, slug: str) -> None:
+        """Look whether a credential that nobody here knows yet may be looked up.
+
+        Raises:
+            TooManyRequestsError: Too many credentials of this address were refused lately.
+        """
+        seconds = max(self.refused.wait((address, slug)), self.addresses.wait(address))
+        if seconds:
+            raise TooManyRequestsError(max(1, math.ceil(seconds)))
+
+    def note_refused(self, address: str, slug: str) -> None:
+        """Count a refused credential."""
+        self.refused.take((address, slug))
+        self.addresses.take(address)
+
+    def enter(self, organization: Hashable) -> None:
+        """Take a slot of an organization, to be given back by ``slots.leave``.
+
+        Raises:
+            TooManyRequestsError: So many of its requests are being worked on that others would wait for it.
+        """
+        if not self.slots.enter(organization):
+            raise TooManyRequestsError(1)
