@@ -76,12 +76,16 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class FoundPerson:
-    """A person with what an answer shows besides: the groups in order of their names, the reason for the seat."""
+    """A person with what an answer shows besides: the groups in order of their names, the reason for the seat.
+
+    ``inherited`` are those of the groups that the person is in only through groups inside them.
+    """
 
     person: PersonRow
     groups: Sequence[tuple[GroupId, str]]
     reason: str | None
     can_write: bool
+    inherited: frozenset[GroupId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +111,13 @@ def find_person(lane: Lane, caller: Caller, attribute: str, value: str) -> Found
     row = lane.ask(_READ, (caller.token_hash, caller.at, caller.slug, attribute, value))
     if row is None:
         return None
-    (org_id, connection_id, can_write, _, *columns, reason, group_ids, group_names) = row
+    (org_id, connection_id, can_write, _, *columns, reason, group_ids, group_names, inherited) = row
     if columns[0] is None:
         return Nobody(can_write)
     person = PersonRow(org_id, connection_id, *columns)
     groups = list(zip(group_ids or (), group_names or (), strict=True))
-    return FoundPerson(person, groups, reason, can_write)
+    around = frozenset(group_id for group_id, yes in zip(group_ids or (), inherited or (), strict=True) if yes)
+    return FoundPerson(person, groups, reason, can_write, around)
 
 
 def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> FoundPerson | None:
@@ -254,7 +259,9 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
         return None
     written = replace(person, active=draft.active, document=document, version=person.version + 1, modified_at=caller.at)
     return replace(
-        _settled(written, found.groups, outcomes, row[0], decision_id, reason=found.reason), can_write=found.can_write
+        _settled(written, found.groups, outcomes, row[0], decision_id, reason=found.reason),
+        can_write=found.can_write,
+        inherited=found.inherited,
     )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+import orjson
 from scim2_models import ResourceType
 from scim2_server.conditions import Conditions
 
@@ -15,7 +16,7 @@ from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.quick_people import Caller, FoundPerson, Nobody, Rules, change, find_person, take_in
 from scim.expressions import ENTERPRISE_NAMES
 from scim.lanes.call import Call
-from scim.resources import model_of
+from scim.resources import model_of, policy_for
 from scim.service import BridgeService
 from scim.translate import StoredPerson, digest_of_groups, person_draft, to_resource
 
@@ -113,7 +114,8 @@ class PeopleLane:
         plain = service.plain_patch(users, *call.content(service.max_body_bytes))
         draft = _edited(found, plain["Operations"])
         if draft is None:
-            with service.provider:
+            stored = orjson.dumps(found.person.document).decode()
+            with service.provider, policy_for(stored, orjson.dumps(plain).decode()):
                 patch_op = service.validated_patch(users, plain)
                 resource = to_resource(stored_of(found), model_of(service.provider, users))
                 if service.apply_patch(resource, patch_op, Conditions()) is None:
@@ -125,7 +127,10 @@ class PeopleLane:
 def stored_of(found: FoundPerson) -> StoredPerson:
     """Return a person as answers are made from: with the seat for who only reads."""
     member = cast("Member", found.person)  # a row has every name that an answer reads
-    return StoredPerson(member, found.groups, found.reason, not found.can_write, digest_of_groups(found.groups))
+    direct = [group for group in found.groups if group[0] not in found.inherited]
+    around = [group for group in found.groups if group[0] in found.inherited]
+    digest = digest_of_groups(direct, around)
+    return StoredPerson(member, direct, found.reason, not found.can_write, digest, around)
 
 
 def _users(service: BridgeService) -> ResourceType:

@@ -32,7 +32,7 @@ RETURNS TABLE (
     id uuid, source text, role text, role_from_mapping boolean, teams jsonb, user_name text, user_name_key text,
     external_id text, active boolean, document jsonb, version bigint, created_at timestamptz, modified_at timestamptz,
     tier text, granted_by text, pinned boolean, waiting_for text, decision_id uuid, reason text,
-    group_ids uuid[], group_names text[]
+    group_ids uuid[], group_names text[], groups_inherited boolean[]
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -64,13 +64,18 @@ BEGIN
         m.external_id, m.active, m.document, m.version, m.created_at, m.modified_at,
         m.tier, m.granted_by, m.pinned, m.waiting_for, m.decision_id,
         (SELECT d.reason FROM decision d WHERE d.org_id = m.org_id AND d.id = m.decision_id),
-        g.ids, g.names
+        g.ids, g.names, g.inherited
     FROM (
         SELECT array_agg(o.id ORDER BY o.display_name_key) AS ids,
-            array_agg(o.display_name ORDER BY o.display_name_key) AS names
-        FROM group_member gm
-        JOIN "group" o ON o.org_id = gm.org_id AND o.id = gm.group_id
-        WHERE gm.org_id = m.org_id AND gm.member_id = m.id
+            array_agg(o.display_name ORDER BY o.display_name_key) AS names,
+            array_agg(e.inherited ORDER BY o.display_name_key) AS inherited
+        FROM (
+            SELECT w.org_id, w.group_id, bool_and(w.through_id IS NOT NULL) AS inherited
+            FROM effective_membership w
+            WHERE w.org_id = m.org_id AND w.member_id = m.id
+            GROUP BY w.org_id, w.group_id
+        ) e
+        JOIN "group" o ON o.org_id = e.org_id AND o.id = e.group_id
     ) g;
 END
 $$
@@ -303,8 +308,8 @@ BEGIN
     END IF;
     IF settles OR new_active <> m.active THEN
         IF known_groups IS DISTINCT FROM coalesce((
-            SELECT array_agg(g.group_id ORDER BY g.group_id) FROM group_member g
-            WHERE g.org_id = wanted_org AND g.member_id = wanted_id
+            SELECT array_agg(DISTINCT w.group_id ORDER BY w.group_id) FROM effective_membership w
+            WHERE w.org_id = wanted_org AND w.member_id = wanted_id
         ), '{}') OR m.waiting_for IS NOT NULL OR m.pinned THEN
             RETURN;
         END IF;
