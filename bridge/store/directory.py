@@ -1,8 +1,10 @@
 """Queries about people, groups and memberships. ``org_id`` comes first in each of them."""
 
+import uuid
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Uuid, exists, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
 from bridge.errors import NotFoundError
@@ -118,17 +120,13 @@ def members_of(unit: Unit, group_id: GroupId) -> Sequence[MemberId]:
     ).all()
 
 
-def known_members(unit: Unit, connection_id: ConnectionId, member_ids: Collection[MemberId]) -> set[MemberId]:
-    """Tell which of these are members of a directory."""
-    if not member_ids:
+def unknown_members(unit: Unit, connection_id: ConnectionId, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Tell which of these are nobody of a directory."""
+    if not ids:
         return set()
-    return set(
-        unit.session.scalars(
-            select(Member.id).where(
-                Member.org_id == unit.org_id, Member.connection_id == connection_id, Member.id.in_(member_ids)
-            )
-        )
-    )
+    asked = func.unnest(literal(list(ids), ARRAY(Uuid))).column_valued("id")
+    present = exists().where(Member.org_id == unit.org_id, Member.connection_id == connection_id, Member.id == asked)
+    return set(unit.session.scalars(select(asked).where(~present)))
 
 
 def owns_domain(unit: Unit, email_key: str | None, connection_id: ConnectionId) -> bool:

@@ -22,20 +22,21 @@ from mappings.rules import comparison_key
 FEW = 5
 
 
-def reevaluate(unit: Unit, member_ids: Collection[MemberId], *, groups: Collection[str] | None = None) -> None:
-    """Settle the seats of people whose groups changed, in order of their ids, then serve who waits (rule A8).
+def speaks_of(unit: Unit, groups: Collection[str]) -> bool:
+    """Tell whether a rule in force names one of these groups, by their display names.
 
-    Args:
-        unit: The unit.
-        member_ids: Whose groups changed; who is inactive is passed over.
-        groups: Names of the groups they came into or left, and of the groups above them. Where no rule in force names
-            one of them nobody's seat can change, and nobody is looked at. None means that anything may have changed.
+    Where none does, coming into them or leaving them changes nobody's seat, and nobody has to be looked at.
     """
-    if not member_ids or (groups is not None and unit.lock().mapping_version == 0):
+    if not groups or unit.lock().mapping_version == 0:
+        return False
+    return not read_placement(unit).mapping_set.groups.isdisjoint(map(comparison_key, groups))
+
+
+def reevaluate(unit: Unit, member_ids: Collection[MemberId]) -> None:
+    """Settle the seats of people whose groups changed, in order of their ids, then serve who waits (rule A8)."""
+    if not member_ids:
         return
     placement = read_placement(unit)
-    if groups is not None and placement.mapping_set.groups.isdisjoint(map(comparison_key, groups)):
-        return
     if len(member_ids) <= FEW:
         settle_each(unit, member_ids, placement)
     else:
@@ -54,8 +55,15 @@ def settle_each(unit: Unit, member_ids: Collection[MemberId], placement: Placeme
     promote_waiting(unit, freed)
 
 
-def settle_together(unit: Unit, member_ids: Collection[MemberId], placement: Placement) -> None:
-    """Do what :func:`settle_each` does, by a number of statements that does not grow with the people."""
+def settle_together(unit: Unit, member_ids: Collection[MemberId], placement: Placement, *, few: int = FEW) -> None:
+    """Do what :func:`settle_each` does, by a number of statements that does not grow with the people.
+
+    Args:
+        unit: The unit.
+        member_ids: Whom.
+        placement: The rules in force.
+        few: Up to so many freed seats are given on one after the other.
+    """
     unit.session.flush()
     touched = touched_people(unit, member_ids, placement.mapping_set)
     effect = moves_under_regrouping(
@@ -63,7 +71,7 @@ def settle_together(unit: Unit, member_ids: Collection[MemberId], placement: Pla
     )
     settle_many(unit, effect, placement, Occasion.REGROUPED, touched=touched)
     freed = [move.from_tier for move in effect.moves if move.from_tier is not None]
-    if len(freed) <= FEW:
+    if len(freed) <= few:
         promote_waiting(unit, freed)
     else:
         _promote_together(unit, placement)

@@ -90,7 +90,7 @@ def settle_many(
     people = _in_order(effect, placement, occasion)
     if not people and not access:
         return
-    pools = _move_pools(unit, effect.settlements, people, one_by_one=occasion is Occasion.REGROUPED)
+    pools = _move_pools(unit, effect.settlements, people, one_by_one=occasion is not Occasion.REMAPPED)
     reasons = _Reasons(occasion, placement.mapping_set.version, _write_audit(unit, people, access), pools)
     _write_seats(unit, people, _write_decisions(unit, people, reasons))
     _write_access(unit, access)

@@ -1,22 +1,23 @@
 """Groups of a directory: memberships are rows, and a change re-evaluates exactly the people it touched."""
 
+import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, Uuid, all_, any_, delete, exists, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bridge.domain.documents import comparison_document, comparison_key
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, new_id, parse_id
 from bridge.errors import InvalidInputError, UniquenessError
-from bridge.store.directory import direct_groups_of, known_members, members_of
+from bridge.store.directory import direct_groups_of, unknown_members
 from bridge.store.journal import record
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
-from bridge.store.nesting import children_of, known_groups, people_below
+from bridge.store.nesting import children_of, known_groups, names_upwards, people_below
 from bridge.store.unit import Unit
 from bridge.usecases.nest_groups import adopt_parked_group, nest_groups, remove_with_edges, unnest_groups
-from bridge.usecases.reevaluate import reevaluate
+from bridge.usecases.reevaluate import reevaluate, speaks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,14 @@ def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
         return False
     key = _checked_name(draft.display_name)
     _check_unique(unit, group.connection_id, draft, key, but=group.id)
-    renamed = key != group.display_name_key
+    names = (group.display_name, draft.display_name) if key != group.display_name_key else ()
     group.display_name, group.display_name_key = draft.display_name, key
     group.external_id = draft.external_id
     group.document, group.comparison = document, comparison_document(document)
     _touch(unit, group)
     unit.session.flush()
     record(unit, "group.updated", subject_kind="group", subject_id=group.id, reason="directory")
-    if renamed:
+    if speaks_of(unit, names):
         reevaluate(unit, people_below(unit, [group.id]))
     return True
 
@@ -132,7 +133,7 @@ def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
 def remove_group(unit: Unit, group: Group) -> None:
     """Remove a group; its members, and those of the groups inside it, are re-evaluated without it."""
     unit.lock()
-    touched = people_below(unit, [group.id])
+    touched = people_below(unit, [group.id]) if speaks_of(unit, names_upwards(unit, group.id)) else ()
     remove_with_edges(unit, group)
     record(unit, "group.removed", subject_kind="group", subject_id=group.id, reason="directory")
     reevaluate(unit, touched)
@@ -165,13 +166,12 @@ def change_members(
         NestingTooDeepError: Too many levels of groups inside groups.
     """
     unit.lock()
-    if replace is not None:
-        wanted, _ = _split(replace)
-        present = {*members_of(unit, group.id), *children_of(unit, group.id)}
-        _unpark(unit, group, None)
-        add, remove = replace, [str(identifier) for identifier in present - wanted]
-    added, groups_added, unknown = _add(unit, group, add)
-    removed, groups_removed = _remove(unit, group, remove)
+    unit.session.flush()
+    added, groups_added, unknown = _add(unit, group, add if replace is None else replace)
+    if replace is None:
+        removed, groups_removed = _remove(unit, group, remove)
+    else:
+        removed, groups_removed = _remove_others(unit, group, replace, parked=unknown)
     change = MembershipChange(added, removed, unknown, groups_added, groups_removed)
     if not change:
         return change
@@ -186,7 +186,8 @@ def change_members(
         body=change.body,
     )
     unit.session.flush()
-    reevaluate(unit, {*added, *removed, *people_below(unit, [*groups_added, *groups_removed])})
+    if speaks_of(unit, names_upwards(unit, group.id)):
+        reevaluate(unit, {*added, *removed, *people_below(unit, [*groups_added, *groups_removed])})
     return change
 
 
@@ -196,23 +197,34 @@ def _add(
     if not values:
         return (), (), ()
     ids, strange = _split(values)
-    known = known_members(unit, group.connection_id, ids)
-    groups = known_groups(unit, group.connection_id, ids - known)
-    unknown = sorted({*strange, *(str(identifier) for identifier in ids - known - groups)})
+    row = {"org_id": unit.org_id, "group_id": group.id, "added_at": unit.at}
+    already = exists().where(
+        GroupMember.org_id == unit.org_id, GroupMember.group_id == group.id, GroupMember.member_id == Member.id
+    )
+    coming = select(
+        Member.id, *(literal(value, GroupMember.__table__.c[name].type) for name, value in row.items())
+    ).where(
+        Member.org_id == unit.org_id,
+        Member.connection_id == group.connection_id,
+        Member.id == any_(_array(ids)),
+        ~already,
+    )
+    added = unit.session.scalars(
+        insert(GroupMember)
+        .from_select(["member_id", *row], coming)
+        .on_conflict_do_nothing()
+        .returning(GroupMember.member_id)
+    ).all()
+    others = unknown_members(unit, group.connection_id, ids.difference(added))
+    groups = known_groups(unit, group.connection_id, others)
+    unknown = sorted({*strange, *(str(identifier) for identifier in others - groups)})
     nested = nest_groups(unit, group, groups)
-    added: tuple[MemberId, ...] = ()
-    if known:
-        rows = [
-            {"org_id": unit.org_id, "group_id": group.id, "member_id": member_id, "added_at": unit.at}
-            for member_id in sorted(known)
-        ]
-        added = tuple(
-            unit.session.scalars(insert(GroupMember).on_conflict_do_nothing().returning(GroupMember.member_id), rows)
-        )
     if unknown:
+        parked = func.unnest(literal(unknown, ARRAY(Text))).column_valued("value")
+        row = {"org_id": unit.org_id, "group_id": group.id, "parked_at": unit.at}
+        columns = (literal(value, ParkedMember.__table__.c[name].type) for name, value in row.items())
         unit.session.execute(
-            insert(ParkedMember).on_conflict_do_nothing(),
-            [{"org_id": unit.org_id, "group_id": group.id, "value": value, "parked_at": unit.at} for value in unknown],
+            insert(ParkedMember).from_select(["value", *row], select(parked, *columns)).on_conflict_do_nothing()
         )
     return tuple(sorted(added)), nested, tuple(unknown)
 
@@ -221,24 +233,42 @@ def _remove(unit: Unit, group: Group, values: Collection[str]) -> tuple[tuple[Me
     if not values:
         return (), ()
     ids, _ = _split(values)
-    _unpark(unit, group, values)
+    _unpark(unit, group, ParkedMember.value == any_(literal(list(values), ARRAY(Text))))
+    removed = _take_out(unit, group, GroupMember.member_id == any_(_array(ids)))
+    return removed, unnest_groups(unit, group, ids)
+
+
+def _remove_others(
+    unit: Unit, group: Group, values: Collection[str], *, parked: Collection[str]
+) -> tuple[tuple[MemberId, ...], tuple[GroupId, ...]]:
+    """Take out whoever a replacement does not name; of the values that wait for somebody only these stay."""
+    ids, _ = _split(values)
+    _unpark(unit, group, ParkedMember.value != all_(literal(list(parked), ARRAY(Text))))
+    removed = _take_out(unit, group, GroupMember.member_id != all_(_array(ids)))
+    return removed, unnest_groups(unit, group, set(children_of(unit, group.id)).difference(ids))
+
+
+def _take_out(unit: Unit, group: Group, who: ColumnElement[bool]) -> tuple[MemberId, ...]:
     removed = unit.session.scalars(
         delete(GroupMember)
-        .where(
-            GroupMember.org_id == unit.org_id,
-            GroupMember.group_id == group.id,
-            GroupMember.member_id.in_(ids),
-        )
+        .where(GroupMember.org_id == unit.org_id, GroupMember.group_id == group.id, who)
         .returning(GroupMember.member_id)
+        .execution_options(synchronize_session=False)
     )
-    return tuple(sorted(removed)), unnest_groups(unit, group, ids)
+    return tuple(sorted(removed))
 
 
-def _unpark(unit: Unit, group: Group, values: Collection[str] | None) -> None:
-    statement = delete(ParkedMember).where(ParkedMember.org_id == unit.org_id, ParkedMember.group_id == group.id)
-    if values is not None:
-        statement = statement.where(ParkedMember.value.in_(values))
-    unit.session.execute(statement)
+def _unpark(unit: Unit, group: Group, which: ColumnElement[bool]) -> None:
+    unit.session.execute(
+        delete(ParkedMember)
+        .where(ParkedMember.org_id == unit.org_id, ParkedMember.group_id == group.id, which)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _array(ids: Collection[uuid.UUID]) -> ColumnElement[Any]:
+    """Pass ids as one parameter: a list of parameters has an end."""
+    return literal(list(ids), ARRAY(Uuid))
 
 
 def _split(values: Iterable[str]) -> tuple[set[MemberId], set[str]]:
