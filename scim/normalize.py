@@ -252,7 +252,9 @@ def _operations(operation: Any, *, of_group: bool) -> Iterator[dict[str, Any]]:
         raise InvalidSyntaxException(detail="An operation is an object")
     facts = {name.casefold(): value for name, value in operation.items()}
     verb, path, value = facts.get("op"), facts.get("path"), facts.get("value")
-    verb = verb.strip().casefold() if isinstance(verb, str) else verb
+    verb = verb.strip().casefold() if isinstance(verb, str) else None
+    if verb not in {"add", "remove", "replace"}:
+        raise InvalidSyntaxException(detail="op is add, remove or replace")
     if path is not None and not isinstance(path, str):
         raise InvalidSyntaxException(detail="path is a text")
     if path is not None and path.strip(" /"):
@@ -263,7 +265,7 @@ def _operations(operation: Any, *, of_group: bool) -> Iterator[dict[str, Any]]:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, Mapping):
-        yield {name: facts[name] for name in ("op", "value") if name in facts}
+        yield {"op": verb, **({"value": facts["value"]} if "value" in facts else {})}
         return
     for key, item in value.items():
         inner = path_text(key, of_people=not of_group)
