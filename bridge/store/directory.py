@@ -124,7 +124,7 @@ def unknown_members(unit: Unit, connection_id: ConnectionId, ids: Collection[uui
     """Tell which of these are nobody of a directory."""
     if not ids:
         return set()
-    asked = func.unnest(literal(list(ids), ARRAY(Uuid))).column_valued("id")
+    asked = func.unnest(literal(list(ids), ARRAY(Uuid))).column_valued("asked")
     present = exists().where(Member.org_id == unit.org_id, Member.connection_id == connection_id, Member.id == asked)
     return set(unit.session.scalars(select(asked).where(~present)))
 
