@@ -1,0 +1,167 @@
+"""A lane declines whenever what it was decided from no longer holds, and the general way answers."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from bridge.domain.identifiers import MemberId
+from bridge.store.journal import verify
+from bridge.store.models import Contract, MappingVersion, Member, ScimToken
+from scim.edge import scim_blueprint
+from scim.lanes.directory import Lanes
+from tests.conftest import SettableClock
+from tests.factories import Customer
+from tests.protocol.scim_client import USER, ScimClient, make_token
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each request was answered by a lane."""
+    seen: list[bool] = []
+    answer = Lanes.answer
+
+    def noted(self: Lanes, call: Any) -> Any:
+        found = answer(self, call)
+        seen.append(found is not None)
+        return found
+
+    monkeypatch.setattr(Lanes, "answer", noted)
+    return seen
+
+
+@pytest.fixture
+def client(customer: Customer) -> ScimClient:
+    """A client whose first write has taught the process its rules."""
+    app = Flask(__name__)
+    app.register_blueprint(scim_blueprint(customer.runtime))
+    client = ScimClient(app, customer.slug, make_token(customer))
+    assert client.post("/Users", person("first")).status_code == 201
+    return client
+
+
+def person(name: str, **facts: Any) -> dict[str, Any]:
+    """A person without a group."""
+    return {"schemas": [USER], "userName": f"{name}@nordlys.example", **facts}
+
+
+def tier_of(customer: Customer, member_id: str) -> str | None:
+    """Return the tier somebody holds."""
+    with customer.unit() as unit:
+        return unit.session.scalars(select(Member.tier).where(Member.id == MemberId(member_id))).one()
+
+
+def test_a_create_is_answered_by_its_lane_once_the_rules_are_known(client: ScimClient, answered: list[bool]) -> None:
+    answer = client.post("/Users", person("alice"))
+
+    assert (answer.status_code, answered) == (201, [True])
+
+
+def test_new_rules_are_followed_by_the_very_next_push(
+    client: ScimClient, customer: Customer, answered: list[bool]
+) -> None:
+    document = {"schema": 1, "default": "standard", "rules": []}
+    with customer.unit() as unit:
+        state = unit.lock()
+        state.mapping_version = 1
+        unit.session.add(MappingVersion(org_id=unit.org_id, version=1, document=document, at=unit.at, actor="operator"))
+
+    first, second = (client.post("/Users", person(name)).get_json()["id"] for name in ("alice", "bob"))
+
+    assert answered == [False, True]
+    assert [tier_of(customer, member_id) for member_id in (first, second)] == ["standard", "standard"]
+
+
+def test_a_due_renewal_comes_before_the_push(
+    client: ScimClient, customer: Customer, clock: SettableClock, answered: list[bool]
+) -> None:
+    clock.at += timedelta(days=32)
+    client.get("/Users?count=0")  # notes the token's use, which is more than a minute old
+
+    answer = client.post("/Users", person("alice"))
+
+    with customer.unit() as unit:
+        period = unit.session.scalars(select(Contract.period_index).where(Contract.org_id == unit.org_id)).one()
+    assert (answer.status_code, answered[-1], period) == (201, False, 1)
+
+
+def test_a_revoked_token_opens_no_lane(client: ScimClient, customer: Customer, answered: list[bool]) -> None:
+    member_id = client.post("/Users", person("alice")).get_json()["id"]
+    with customer.unit() as unit:
+        unit.session.execute(update(ScimToken).where(ScimToken.org_id == unit.org_id).values(revoked_at=unit.at))
+    answered.clear()
+
+    answers = [
+        client.get(f"/Users/{member_id}"),
+        client.get('/Users?filter=userName eq "alice@nordlys.example"'),
+        client.post("/Users", person("bob")),
+        client.put(f"/Users/{member_id}", person("alice", active=False)),
+        client.post("/Users", {"schemas": [USER]}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401] * 5
+    assert answered == [False] * 5
+
+
+def test_a_token_opens_no_lane_of_another_organization(
+    client: ScimClient, make_customer: Callable[..., Customer], answered: list[bool]
+) -> None:
+    other = make_customer(slug="fjord")
+    stranger = other.push("olaf@fjord.example")
+    answered.clear()
+
+    seen = client.get(f"/Users/{stranger.id}")
+    client.root = "/scim/v2/fjord"
+    across = [client.get(f"/Users/{stranger.id}"), client.post("/Users", person("mallory"))]
+
+    assert (seen.status_code, [answer.status_code for answer in across]) == (404, [401, 401])
+    assert answered == [False] * 3
+
+
+def test_a_read_only_token_writes_through_no_lane(client: ScimClient, customer: Customer) -> None:
+    member_id = client.post("/Users", person("alice")).get_json()["id"]
+    client.token = make_token(customer, can_write=False)
+    client.get("/Users?count=0")
+
+    answers = [client.post("/Users", person("bob")), client.put(f"/Users/{member_id}", person("alice", active=False))]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert client.get(f"/Users/{member_id}").get_json()["active"] is True
+
+
+def test_a_broken_connection_is_replaced_and_the_request_answered(
+    client: ScimClient, owner_connection: psycopg.Connection, answered: list[bool]
+) -> None:
+    client.post("/Users", person("alice"))
+    owner_connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    answered.clear()
+
+    answers = [client.post("/Users", person(name)) for name in ("bob", "carol", "dave")]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert answered[-1] is True
+
+
+def test_what_lanes_write_is_sealed_into_the_audit_chain(client: ScimClient, customer: Customer) -> None:
+    member_id = client.post("/Users", person("ålice", title='„Größe“ \\ "x" 日本 😀')).get_json()["id"]
+    client.put(f"/Users/{member_id}", person("ålice", active=False))
+
+    with customer.unit() as unit:
+        assert verify(unit) is None
+        assert unit.state().audit_seq > 4
+
+
+def test_the_token_hash_is_what_a_lane_knows_of_a_token(customer: Customer) -> None:
+    token = make_token(customer)
+
+    with customer.unit() as unit:
+        stored = unit.session.scalars(select(ScimToken.token_hash).where(ScimToken.org_id == unit.org_id)).all()
+    assert hashlib.sha256(token.encode()).digest() in stored
