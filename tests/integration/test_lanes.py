@@ -1,6 +1,7 @@
 """A lane declines whenever what it was decided from no longer holds, and the general way answers."""
 
 import hashlib
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -53,7 +54,7 @@ def person(name: str, **facts: Any) -> dict[str, Any]:
 def tier_of(customer: Customer, member_id: str) -> str | None:
     """Return the tier somebody holds."""
     with customer.unit() as unit:
-        return unit.session.scalars(select(Member.tier).where(Member.id == MemberId(member_id))).one()
+        return unit.session.scalars(select(Member.tier).where(Member.id == MemberId(uuid.UUID(member_id)))).one()
 
 
 def test_a_create_is_answered_by_its_lane_once_the_rules_are_known(client: ScimClient, answered: list[bool]) -> None:
