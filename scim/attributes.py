@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from scim2_models import InvalidFilterException
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    Numeric,
     SQLColumnExpression,
     Text,
     and_,
@@ -23,23 +25,38 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import aliased
 
 from bridge.domain.documents import ENTERPRISE
+from bridge.store.base import Instant
 from bridge.store.models import Decision, Group, GroupMember, GroupNesting, Member, effective_membership
 from scim.resources import SEAT
 
 Condition = ColumnElement[bool]
 Part = Callable[[str], "Scalar"]
 
+#: How an instant in a document begins: what else there may be is no instant, and is not compared.
+_INSTANT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}"
+#: The name of an entry itself, where entries are no objects.
+ITSELF = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """How the part of an entry compares: with its case or without, and as what (str, bool, datetime, Decimal)."""
+
+    exact: bool
+    kind: type
+
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """One value in SQL: its expression, and how it compares.
 
-    ``identifier`` marks a column of our ids: it equals the one written form of an id, by its index. ``native`` is a
-    truth that is a column; in documents it is the text ``true`` or ``false``.
+    ``identifier`` marks a column of our ids: it equals the one written form of an id, by its index. ``kind`` is str,
+    bool, datetime or Decimal. ``native`` is a truth that is a column; in documents it is the text ``true`` or
+    ``false``.
     """
 
     expression: SQLColumnExpression[Any]
@@ -78,22 +95,39 @@ class Attributes:
             return known
         if steps[0] == "meta":
             raise InvalidFilterException(detail=f"{'.'.join(steps)} cannot be filtered")
-        source = self.entity.document if exact or kind is bool else self.entity.comparison
-        return Scalar(source[steps].astext, kind=kind)
+        source = self.entity.comparison if kind is str and not exact else self.entity.document
+        return Scalar(value_of(source[steps], kind), kind=kind)
 
-    def entries(self, steps: tuple[str, ...]) -> Entries:
-        """Return the entries of a multi-valued attribute."""
+    def entries(self, steps: tuple[str, ...], traits: Mapping[str, Trait]) -> Entries:
+        """Return the entries of a multi-valued attribute, of whose parts ``traits`` says how they compare."""
         if self.entity is Member and steps == ("groups",):
             return Entries(_any_group)
         if self.entity is Group and steps == ("members",):
             return Entries(_any_member)
         if steps == ("schemas",):
             raise InvalidFilterException(detail="schemas cannot be filtered")
-        return Entries(lambda condition: _any_entry(self.entity, steps, condition))
+        return Entries(lambda condition: _any_entry(self.entity, steps, traits, condition))
+
+
+def value_of(node: ColumnElement[Any], kind: type) -> SQLColumnExpression[Any]:
+    """Return a node of a document as a value that compares: an instant in any zone, a number however it is written.
+
+    What is of another type than its attribute is no value.
+    """
+    # The text of the node itself: an operator of its own, for a path of names has none to a bare entry.
+    text: SQLColumnExpression[Any] = node.op("#>>", return_type=Text())(cast([], ARRAY(Text)))
+    if kind is datetime:
+        return case((text.regexp_match(_INSTANT), cast(text, Instant)))
+    if kind is Decimal:
+        return case((func.jsonb_typeof(node) == "number", cast(text, Numeric)))
+    return text
 
 
 def _any_entry(
-    entity: type[Member] | type[Group], steps: tuple[str, ...], condition: Callable[[Part], Condition]
+    entity: type[Member] | type[Group],
+    steps: tuple[str, ...],
+    traits: Mapping[str, Trait],
+    condition: Callable[[Part], Condition],
 ) -> Condition:
     """Ask the entries of a list in the document, each beside its folded twin."""
     entry = (
@@ -105,16 +139,11 @@ def _any_entry(
     exact = cast(entity.document[steps].op("->")(cast(entry.c.number - 1, Integer)), JSONB)
 
     def part(name: str) -> Scalar:
-        if name == "primary":
-            return Scalar(folded[name].astext, kind=bool)
-        return Scalar((exact if _is_exact(steps[-1], name) else folded)[name].astext)
+        trait = traits[name]
+        source = folded if trait.kind is str and not trait.exact else exact
+        return Scalar(value_of(source if name == ITSELF else source[name], trait.kind), kind=trait.kind)
 
     return exists(select(1).select_from(entry).where(condition(part)))
-
-
-def _is_exact(attribute: str, part: str) -> bool:
-    """Tell whether the part of an entry is compared with its case (RFC 7643 §8.7.1)."""
-    return part == "value" and attribute in {"photos", "x509Certificates"}
 
 
 def _any_group(condition: Callable[[Part], Condition]) -> Condition:

@@ -6,10 +6,12 @@ Python when they were stored (``comparison``); nothing is a pattern, so nothing 
 """
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from scim2_models import InvalidFilterException, InvalidPathException, Resource, ScimFilter, SearchRequest
+from scim2_models import CaseExact, InvalidFilterException, InvalidPathException, Resource, ScimFilter, SearchRequest
 from scim2_models.path import (
     AttributeBinding,
     AttrPath,
@@ -28,6 +30,7 @@ from scim2_server.utils import parametrize
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    Numeric,
     SQLColumnExpression,
     and_,
     cast,
@@ -47,9 +50,13 @@ from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import parse_id
 from bridge.store.base import Instant
 from bridge.store.models import Group, Member
-from scim.attributes import Attributes, Condition, Part, Scalar, member_parts, nested_parts
+from scim.attributes import ITSELF, Attributes, Condition, Entries, Part, Scalar, Trait, member_parts, nested_parts, value_of
 from scim.limits import check_filter_value
 from scim.resources import GROUP, POLICY, USER
+
+
+#: Sort types beside text.
+_SORTED: Mapping[type, Any] = {bool: Boolean, datetime: Instant, Decimal: Numeric}
 
 
 class Translator(FilterVisitor[Condition]):
@@ -76,9 +83,9 @@ class Translator(FilterVisitor[Condition]):
         steps = steps_of(binding)
         if not binding.is_multivalued:
             return compare(self._single(binding), node.op, value)
-        if binding.sub_field_name is None:
+        if _is_complex(binding):
             raise InvalidFilterException(detail=f"{steps[-1]}: compare one of its sub-attributes")
-        entries, part = self.attributes.entries(steps[:-1]), steps[-1]
+        entries, part = self._entries(binding)
         if value is None:
             empty = entries.any(lambda of: of(part).expression.is_(None))
             present = entries.any(lambda _: true())
@@ -96,9 +103,12 @@ class Translator(FilterVisitor[Condition]):
             return false()
         steps = steps_of(binding)
         if binding.is_multivalued:
-            if binding.sub_field_name is not None:
-                return self.attributes.entries(steps[:-1]).any(lambda of: present(of(steps[-1])))
-            return true() if steps == ("schemas",) else self._any_present(binding, steps)
+            if steps == ("schemas",):
+                return true()
+            if _is_complex(binding):
+                return self._any_present(binding, steps)
+            entries, part = self._entries(binding)
+            return entries.any(lambda of: present(of(part)))
         if _is_complex(binding):
             return true() if steps == ("meta",) else self._object_present(steps)
         return present(self._single(binding))
@@ -108,27 +118,39 @@ class Translator(FilterVisitor[Condition]):
         binding = self.filter.resolve(node.attr_path, strict=False)
         if binding is None:
             return false()
-        inner = _EntryTranslator(self.filter, node.attr_path)
-        return self.attributes.entries(steps_of(binding)).any(lambda of: inner.within(of, node.val_filter))
+        inner = _EntryTranslator(self.filter, node.attr_path, None if _is_complex(binding) else binding)
+        entries = self.attributes.entries(steps_of(binding), _traits(binding))
+        return entries.any(lambda of: inner.within(of, node.val_filter))
 
     def _single(self, binding: AttributeBinding) -> Scalar:
         if _is_complex(binding):
             raise InvalidFilterException(detail=f"{binding.urn}: compare one of its sub-attributes")
         return self.attributes.scalar(steps_of(binding), exact=binding.case_exact, kind=_kind(binding))
 
+    def _entries(self, binding: AttributeBinding) -> tuple[Entries, str]:
+        """Return the entries of a multi-valued attribute, and which part of them a path names."""
+        steps, traits = steps_of(binding), _traits(binding)
+        if binding.sub_field_name is None:
+            return self.attributes.entries(steps, traits), ITSELF
+        return self.attributes.entries(steps[:-1], traits), steps[-1]
+
     def _some(self, binding: AttributeBinding, op: CompareOperator, value: Any) -> Condition:
         """Ask for an entry whose part satisfies a comparison; equality of a folded text is containment."""
         steps = steps_of(binding)
         rows = steps[0] in {"groups", "members"}
         if op == CompareOperator.eq and isinstance(value, str) and not rows and not binding.case_exact:
-            return self.attributes.entity.comparison.contains(_nested(steps[:-1], [{steps[-1]: value}]))
-        return self.attributes.entries(steps[:-1]).any(lambda of: compare(of(steps[-1]), op, value))
+            nested = _nested(steps, [value]) if binding.sub_field_name is None else None
+            nested = nested or _nested(steps[:-1], [{steps[-1]: value}])
+            return self.attributes.entity.comparison.contains(nested)
+        entries, part = self._entries(binding)
+        return entries.any(lambda of: compare(of(part), op, value))
 
     def _any_present(self, binding: AttributeBinding, steps: tuple[str, ...]) -> Condition:
         if steps[0] in {"groups", "members"}:
-            return self.attributes.entries(steps).any(lambda _: true())
-        names = [name for name in _parts(binding) if name != "$ref"]
-        return self.attributes.entries(steps).any(lambda of: or_(*(present(of(name)) for name in names)))
+            return self.attributes.entries(steps, {}).any(lambda _: true())
+        traits = _traits(binding)
+        names = [name for name in traits if name != "$ref" or ":" in steps[0]]
+        return self.attributes.entries(steps, traits).any(lambda of: or_(*(present(of(name)) for name in names)))
 
     def _object_present(self, steps: tuple[str, ...]) -> Condition:
         parts = func.jsonb_each_text(self.attributes.entity.document[steps]).table_valued("key", "value")
@@ -136,10 +158,10 @@ class Translator(FilterVisitor[Condition]):
 
 
 class _EntryTranslator(FilterVisitor[Condition]):
-    """Walks the filter between brackets, about one entry."""
+    """Walks the filter between brackets, about one entry; ``value`` is the entry itself where it is no object."""
 
-    def __init__(self, scim_filter: ScimFilter[Any], outer: AttrPath) -> None:
-        self.filter, self.outer = scim_filter, outer
+    def __init__(self, scim_filter: ScimFilter[Any], outer: AttrPath, plain: AttributeBinding | None = None) -> None:
+        self.filter, self.outer, self.plain = scim_filter, outer, plain
         self.of: Part
 
     def within(self, of: Part, node: FilterNode) -> Condition:
@@ -158,11 +180,11 @@ class _EntryTranslator(FilterVisitor[Condition]):
         binding = self._resolve(node.attr_path)
         if binding is None:
             return false()
-        return compare(self.of(steps_of(binding)[-1]), node.op, _operand(binding, node))
+        return compare(self.of(self._part(binding)), node.op, _operand(binding, node))
 
     def visit_present(self, node: Present) -> Condition:
         binding = self._resolve(node.attr_path)
-        return false() if binding is None else present(self.of(steps_of(binding)[-1]))
+        return false() if binding is None else present(self.of(self._part(binding)))
 
     def visit_value_path(self, node: ValuePath) -> Condition:
         raise InvalidFilterException(detail=f"{node.attr_path}: entries have no entries")
@@ -170,8 +192,13 @@ class _EntryTranslator(FilterVisitor[Condition]):
     def _resolve(self, inner: AttrPath) -> AttributeBinding | None:
         if inner.sub_attr is not None:
             return None
+        if self.plain is not None:
+            return self.plain if inner.attr.casefold() == "value" and inner.uri is None else None
         path = AttrPath(attr=self.outer.attr, sub_attr=inner.attr, uri=self.outer.uri)
         return self.filter.resolve(path, strict=False)
+
+    def _part(self, binding: AttributeBinding) -> str:
+        return ITSELF if self.plain is not None else steps_of(binding)[-1]
 
 
 def condition_of(scim_filter: ScimFilter[Any] | None, model: type[Resource[Any]], attributes: Attributes) -> Condition:
@@ -242,7 +269,7 @@ def looks_up(node: FilterNode) -> str | None:
 def sort_key(
     request: SearchRequest[Any], model: type[Resource[Any]], attributes: Attributes
 ) -> tuple[ColumnElement[Any], type] | None:
-    """Return what a search is sorted by and its type: text by code points, bool or datetime; None when not sorted.
+    """Return what a search is sorted by and its type: text by code points, bool, datetime or Decimal; None if not.
 
     Of several entries the primary one counts, or else the first (RFC 7644 §3.4.2.3).
 
@@ -257,14 +284,15 @@ def sort_key(
         scalar = attributes.scalar(steps, exact=binding.case_exact, kind=kind)
         if scalar.kind is str:
             return collate(scalar.text, "C"), str
-        return cast(scalar.expression, Boolean if scalar.kind is bool else Instant), scalar.kind
+        return cast(scalar.expression, _SORTED[scalar.kind]), scalar.kind
     if steps[0] in {"groups", "members", "schemas"} or binding.sub_field_name is None:
         raise InvalidPathException(detail=f"{steps[0]} has no order to sort by")
-    source = (attributes.entity.document if binding.case_exact else attributes.entity.comparison)[steps[:-1]]
+    exact = binding.case_exact or kind is not str
+    source = (attributes.entity.document if exact else attributes.entity.comparison)[steps[:-1]]
     primary = func.jsonb_path_query_first(source, cast(literal("$[*] ? (@.primary == true)"), JSONPATH))
     entry = cast(func.coalesce(primary, source[0]), JSONB)
-    value = entry[steps[-1]].astext
-    return (cast(value, Boolean), bool) if kind is bool else (collate(value, "C"), str)
+    value = value_of(entry[steps[-1]], kind)
+    return (collate(value, "C"), str) if kind is str else (cast(value, _SORTED[kind]), kind)
 
 
 def compare(scalar: Scalar, op: CompareOperator, value: Any) -> Condition:
@@ -279,7 +307,7 @@ def compare(scalar: Scalar, op: CompareOperator, value: Any) -> Condition:
         return equal if op == CompareOperator.eq else not_(func.coalesce(equal, false()))
     if scalar.kind is str:
         return _compare_texts(scalar.text, op, value) if isinstance(value, str) else false()
-    if scalar.kind is datetime and isinstance(value, datetime):
+    if scalar.kind in {datetime, Decimal} and isinstance(value, scalar.kind):
         return _ordered(expression, op, value)
     return false()
 
@@ -304,6 +332,8 @@ def _operand(binding: AttributeBinding, node: Comparison) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, str):
         check_filter_value(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Decimal(repr(value))
     return binding.comparable(value, POLICY)
 
 
@@ -325,17 +355,31 @@ def _coerced(binding: AttributeBinding, node: Comparison) -> Any:
 
 
 def _kind(binding: AttributeBinding) -> type:
-    return next((kind for kind in (bool, datetime) if binding.target_type is kind), str)
+    return _kind_of(binding.target_type)
+
+
+def _kind_of(python_type: Any) -> type:
+    """Return what a value of the library's type compares as."""
+    if python_type in {int, float}:
+        return Decimal
+    return next((kind for kind in (bool, datetime) if python_type is kind), str)
 
 
 def _is_complex(binding: AttributeBinding) -> bool:
     return binding.sub_field_name is None and hasattr(binding.target_type, "model_fields")
 
 
-def _parts(binding: AttributeBinding) -> list[str]:
-    """Name the parts that an entry of a multi-valued attribute may have."""
-    fields = getattr(binding.field_type, "model_fields", {})
-    return [field.serialization_alias or name for name, field in fields.items()]
+def _traits(binding: AttributeBinding) -> dict[str, Trait]:
+    """Tell how the parts that an entry of a multi-valued attribute may have compare."""
+    model: Any = binding.field_type
+    if not hasattr(model, "model_fields"):
+        return {ITSELF: Trait(binding.case_exact, _kind(binding))}
+    return {
+        field.serialization_alias or name: Trait(
+            model.get_field_annotation(name, CaseExact) == CaseExact.true, _kind_of(model.get_field_root_type(name))
+        )
+        for name, field in model.model_fields.items()
+    }
 
 
 def _equal(scalar: Scalar, value: Any) -> Condition:

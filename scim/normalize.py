@@ -15,6 +15,7 @@ from scim2_models import InvalidSyntaxException, InvalidValueException, Mutabili
 from bridge.domain.documents import ENTERPRISE
 from scim.errors import UnknownShapeException
 from scim.expressions import ENTERPRISE_NAMES, ENTERPRISE_SPELLINGS, path_text
+from scim.extensions import NO_EXTENSIONS, Extensions, Place
 from scim.limits import MAX_MEMBERS, MAX_VALUES
 from scim.resources import GROUP, SEAT, USER
 
@@ -30,8 +31,13 @@ _WORDS = frozenset({"null", "none", "nil", "undefined", "true", "false"})
 _ID = re.compile(r"""[^\s\[\]{}",]+""")
 
 
-def person(payload: Any) -> dict[str, Any]:
-    """Bring the body of a POST or PUT of a person into the standard's form."""
+def person(payload: Any, own: Extensions = NO_EXTENSIONS) -> dict[str, Any]:
+    """Bring the body of a POST or PUT of a person into the standard's form.
+
+    Args:
+        payload: What was sent.
+        own: The extensions the organization declared; others that nobody declares are ignored.
+    """
     found: dict[str, Any] = {}
     enterprise: dict[str, Any] = {}
     for name, value in _object(payload, USER).items():
@@ -44,19 +50,18 @@ def person(payload: Any) -> dict[str, Any]:
             enterprise = {**_extension({name: value}), **enterprise}
         elif key == USER.casefold() and isinstance(value, Mapping):
             found.update(person(value))
-        elif key == "active":
-            if value is not None:
-                found["active"] = boolean(value)
-        elif key in MULTI_VALUED:
-            found[name] = entries(key, value)
-        else:
-            found[name] = _plain(value)
+        elif (extension := own.get(key)) is not None:
+            found[extension.schema.urn] = extension.read(value)
+        elif key != "active":
+            found[name] = entries(key, value) if key in MULTI_VALUED else _plain(value)
+        elif value is not None:
+            found["active"] = boolean(value)
     if enterprise:
         found[ENTERPRISE] = enterprise
     return found
 
 
-def group(payload: Any) -> dict[str, Any]:
+def group(payload: Any, own: Extensions = NO_EXTENSIONS) -> dict[str, Any]:
     """Bring the body of a POST or PUT of a group into the standard's form.
 
     Raises:
@@ -68,12 +73,14 @@ def group(payload: Any) -> dict[str, Any]:
         key = name.casefold()
         if key == "members":
             found["members"] = members(value, whole=True)
+        elif (extension := own.get(key)) is not None:
+            found[extension.schema.urn] = extension.read(value)
         elif key not in _COMPUTED:
             found[name] = _plain(value)
     return found
 
 
-def patch(payload: Any, *, of_group: bool) -> dict[str, Any]:
+def patch(payload: Any, *, of_group: bool, own: Extensions = NO_EXTENSIONS) -> dict[str, Any]:
     """Bring a PATCH body into the standard's form: one operation for each attribute, every path and value plain."""
     if not isinstance(payload, Mapping):
         raise InvalidSyntaxException(detail="The body of a PATCH is an object with Operations")
@@ -84,7 +91,7 @@ def patch(payload: Any, *, of_group: bool) -> dict[str, Any]:
         raise InvalidSyntaxException(detail="Operations holds one or more operations")
     if len(operations) > MAX_VALUES:
         raise InvalidValueException(detail=f"A PATCH has at most {MAX_VALUES} operations")
-    plain = [plain for operation in operations for plain in _operations(operation, of_group=of_group)]
+    plain = [plain for operation in operations for plain in _operations(operation, own, of_group=of_group)]
     for each in plain:
         _check_required(each, of_group=of_group)
     touched = sum(len(each["value"]) for each in plain if isinstance(each.get("value"), list))
@@ -99,6 +106,8 @@ def _check_required(operation: Mapping[str, Any], *, of_group: bool) -> None:
     if not isinstance(path, str):
         return
     name = path.rpartition(":")[2]
+    if path != name and not path.casefold().startswith((USER.casefold(), GROUP.casefold())):
+        return
     required = {"displayname": "displayName"} if of_group else {"username": "userName", "active": "active"}
     taken_away = operation.get("op") == "remove" or ("value" in operation and operation["value"] is None)
     if taken_away and name.casefold() in required:
@@ -246,7 +255,7 @@ def _can_be_id(text: str) -> bool:
     return text.strip().casefold() not in _WORDS and _ID.fullmatch(text.strip()) is not None
 
 
-def _operations(operation: Any, *, of_group: bool) -> Iterator[dict[str, Any]]:
+def _operations(operation: Any, own: Extensions, *, of_group: bool) -> Iterator[dict[str, Any]]:
     """Yield the plain operations that one sent operation stands for."""
     if not isinstance(operation, Mapping):
         raise InvalidSyntaxException(detail="An operation is an object")
@@ -260,7 +269,7 @@ def _operations(operation: Any, *, of_group: bool) -> Iterator[dict[str, Any]]:
     if path is not None and path.strip(" /"):
         path = path_text(path, of_people=not of_group)
         if path.casefold() not in {USER.casefold(), GROUP.casefold()}:
-            yield from _at(verb, path, facts, of_group=of_group)
+            yield from _at(verb, path, facts, own, of_group=of_group)
             return
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -270,14 +279,18 @@ def _operations(operation: Any, *, of_group: bool) -> Iterator[dict[str, Any]]:
     for key, item in value.items():
         inner = path_text(key, of_people=not of_group)
         if inner.casefold() not in _COMPUTED:
-            yield from _at(verb, inner, {"value": item}, of_group=of_group)
+            yield from _at(verb, inner, {"value": item}, own, of_group=of_group)
 
 
-def _at(verb: Any, path: str, facts: Mapping[str, Any], *, of_group: bool) -> Iterator[dict[str, Any]]:
+def _at(verb: Any, path: str, facts: Mapping[str, Any], own: Extensions, *, of_group: bool) -> Iterator[dict[str, Any]]:
     """Yield the operations on one path, its value brought into the form of its attribute."""
+    place = own.locate(path)
+    if place is not None:
+        yield from _on_own(verb, place, facts, own)
+        return
     if path.casefold() == ENTERPRISE.casefold() and isinstance(facts.get("value"), Mapping):
         for key, item in facts["value"].items():
-            yield from _at(verb, f"{ENTERPRISE}:{key}", {"value": item}, of_group=of_group)
+            yield from _at(verb, f"{ENTERPRISE}:{key}", {"value": item}, own, of_group=of_group)
         return
     plain = {"op": verb, "path": path}
     if "value" not in facts:
@@ -300,6 +313,23 @@ def _at(verb: Any, path: str, facts: Mapping[str, Any], *, of_group: bool) -> It
         plain["value"] = _written(name, part, value, selected=selected)
     if plain["value"] is None and verb == "add":
         plain["op"] = "replace"
+    yield plain
+
+
+def _on_own(verb: Any, place: Place, facts: Mapping[str, Any], own: Extensions) -> Iterator[dict[str, Any]]:
+    """Yield an operation on an extension the organization declared, or one for each of its attributes."""
+    value = facts.get("value")
+    if place.whole and isinstance(value, Mapping) and verb != "remove":
+        for key, item in value.items():
+            inner = own.locate(f"{place.path}:{key}")
+            if inner is not None:
+                yield from _on_own(verb, inner, {"value": item}, own)
+        return
+    plain = {"op": verb, "path": place.path}
+    if "value" in facts:
+        plain["value"] = place.value(value)
+        if plain["value"] is None:
+            plain["op"] = "replace" if verb == "add" else verb
     yield plain
 
 

@@ -4,6 +4,7 @@ The models are built from the published schemas and not from the library's stati
 providers really send (a mail address of a private domain, a manager without ``$ref``).
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from scim2_models import (
@@ -25,11 +26,13 @@ from scim2_models import (
     ServiceProviderConfig,
     Sort,
     Uniqueness,
+    default_comparison_key,
 )
 from scim2_server.utils import load_default_resource_types, load_default_schemas
 
 from bridge.config import Settings
 from bridge.domain.documents import ENTERPRISE, comparison_key
+from bridge.domain.extension_schemas import ExtensionSchema
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
@@ -51,6 +54,19 @@ POLICY = ScimPolicy(
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
     comparison_key=compare,
 )
+
+#: The same for reading a whole resource, where nothing is compared. Under a key of ours the library asks of every text
+#: whether it can be compared, which takes longer than all else; any text can be.
+READING_POLICY = POLICY.model_copy(update={"comparison_key": default_comparison_key})
+
+
+def policy_for(*texts: str) -> ScimPolicy:
+    """Return the policy to apply a PATCH under, by what it may compare: the patch and the document, as JSON.
+
+    The library's own key folds to lower case. Where that is what ours does to these texts, it is the quicker one.
+    """
+    return READING_POLICY if all(text.lower() == text.casefold() for text in texts) else POLICY
+
 
 _SEAT_SCHEMA = {
     "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"],
@@ -78,8 +94,8 @@ _SEAT_SCHEMA = {
 }
 
 
-def published_schemas(*, with_seat: bool) -> list[Schema]:
-    """Return the schemas of RFC 7643 as this service really implements them, and its seat extension if wanted.
+def published_schemas(*, with_seat: bool, own: Sequence[ExtensionSchema] = ()) -> list[Schema]:
+    """Return the schemas of RFC 7643 as this service really implements them, its seat extension if wanted, and ``own``.
 
     ``password`` is not among them: people sign in at their identity provider, and none is ever stored here. ``active``
     is required: everybody is on or off, and nothing can take that away. A member's ``display`` is the person's own
@@ -98,20 +114,26 @@ def published_schemas(*, with_seat: bool) -> list[Schema]:
             if part.name == "display":
                 part.mutability, part.returned = Mutability.read_only, Returned.request
     seat = [Schema.model_validate(_SEAT_SCHEMA)] if with_seat else []
-    return [user, group, schemas[ENTERPRISE], *seat]
+    return [user, group, schemas[ENTERPRISE], *seat, *(Schema.model_validate(schema.document()) for schema in own)]
 
 
-def published_types(*, with_seat: bool) -> list[ResourceType]:
-    """Return the resource types: Users with their extensions, Groups."""
+def published_types(*, with_seat: bool, own: Sequence[ExtensionSchema] = ()) -> list[ResourceType]:
+    """Return the resource types, Users and Groups, with their extensions."""
     types = load_default_resource_types()
-    extensions = [ENTERPRISE, SEAT] if with_seat else [ENTERPRISE]
-    users = ResourceType.model_validate(
-        {
-            **types["User"].model_dump(),
-            "schemaExtensions": [{"schema": extension, "required": False} for extension in extensions],
-        }
-    )
-    return [users, types["Group"]]
+    extensions = {"User": [ENTERPRISE, SEAT] if with_seat else [ENTERPRISE], "Group": []}
+    for schema in own:
+        extensions[schema.resource_type].append(schema.urn)
+    return [
+        ResourceType.model_validate(
+            {
+                **types[name].model_dump(),
+                "schemaExtensions": [{"schema": urn, "required": False} for urn in extensions[name]],
+            }
+        )
+        if extensions[name]
+        else types[name]
+        for name in ("User", "Group")
+    ]
 
 
 def capabilities(settings: Settings) -> ServiceProviderConfig:
@@ -152,17 +174,23 @@ def capabilities(settings: Settings) -> ServiceProviderConfig:
     )
 
 
-def build_provider(settings: Settings, *, with_seat: bool = True) -> ScimProvider:
+def build_provider(settings: Settings, *, with_seat: bool = True, own: Sequence[ExtensionSchema] = ()) -> ScimProvider:
     """Describe the service; made once, for building the models takes a while.
 
     Args:
         settings: The limits to announce.
         with_seat: Whether people carry the read-only seat extension. It is for clients that only read: whoever may
             write would be told of an extension of which nothing can be written.
+        own: What the organization declared of its own.
     """
+    schemas = published_schemas(with_seat=with_seat, own=own)
+    for number, schema in enumerate(schemas[len(schemas) - len(own) :]):
+        # The library names a model after its schema, and an attribute of the resource after the model: the names that
+        # people choose could be those of other attributes.
+        schema.name = f"OwnExtension{number}"
     return ScimProvider.from_discovery(
-        published_schemas(with_seat=with_seat),
-        published_types(with_seat=with_seat),
+        schemas,
+        published_types(with_seat=with_seat, own=own),
         config=capabilities(settings),
         policy=POLICY,
     )

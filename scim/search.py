@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from scim2_models import InvalidCursorException, Resource, SearchRequest
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Integer,
+    Numeric,
     Select,
     Text,
     and_,
@@ -35,7 +37,7 @@ from bridge.store.unit import Unit
 from scim.attributes import GROUPS, PEOPLE, Attributes
 from scim.filters import condition_of, namesake_condition, selects_one, sort_key
 
-_TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant}
+_TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant, Decimal: Numeric}
 _SOURCES: Mapping[str, tuple[int, Attributes]] = {"User": (0, PEOPLE), "Group": (1, GROUPS)}
 _NAMES = {number: name for name, (number, _) in _SOURCES.items()}
 
@@ -229,6 +231,7 @@ class _Search:
 
 def _written(direction: str, row: Any) -> dict[str, Any]:
     value = row.sort.isoformat() if isinstance(row.sort, datetime) else row.sort
+    value = str(value) if isinstance(value, Decimal) else value
     return {"d": direction, "v": value, "k": row.kind, "p": row.position}
 
 
@@ -237,7 +240,9 @@ def _read(position: Any, sort_type: type | None) -> _Anchor:
         direction, value, kind, place = (position[name] for name in ("d", "v", "k", "p"))
         if value is not None and sort_type is datetime:
             value = datetime.fromisoformat(value)
-    except (KeyError, TypeError, ValueError):
+        elif value is not None and sort_type is Decimal:
+            value = Decimal(value)
+    except (KeyError, TypeError, ValueError, InvalidOperation):
         raise InvalidCursorException from None
     fits = value is None or (sort_type is not None and isinstance(value, sort_type))
     if direction not in {"next", "previous"} or not fits or not isinstance(place, int):

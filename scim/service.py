@@ -1,7 +1,7 @@
 """The protocol's steps: reading requests in their dialects, writing answers from stored documents."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Union, cast
 
@@ -30,11 +30,13 @@ from scim2_server.routing import Operation, Target
 from scim2_server.service import ScimService
 from scim2_server.utils import parametrize
 
+from bridge.domain.extension_schemas import RESOURCE_TYPES, ExtensionSchema
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from scim import normalize
 from scim.errors import UnknownShapeException, invalid, refusal_of, sentence
 from scim.expressions import filter_text
+from scim.extensions import Extensions, extensions_of
 from scim.limits import checked_text, parse_json
 from scim.resources import USER, build_provider, model_of
 from scim.search import Found
@@ -68,10 +70,12 @@ class BridgeService(ScimService):
     Args:
         runtime: The product.
         with_seat: Whether people carry the seat extension, which is for clients that only read.
+        schemas: What the organization declared of its own.
     """
 
-    def __init__(self, runtime: Runtime, *, with_seat: bool) -> None:
-        provider = build_provider(runtime.settings, with_seat=with_seat)
+    def __init__(self, runtime: Runtime, *, with_seat: bool, schemas: Sequence[ExtensionSchema] = ()) -> None:
+        provider = build_provider(runtime.settings, with_seat=with_seat, own=schemas)
+        self.own = {name: extensions_of(schemas, name) for name in RESOURCE_TYPES}
         super().__init__(provider, secret=runtime.secrets.derive("scim-cursor"))
         self.max_body_bytes = runtime.settings.scim.max_body_bytes
 
@@ -96,11 +100,28 @@ class BridgeService(ScimService):
         return operation in _READS
 
     def authorize(self, request: ScimRequest, target: Target, resource_type: ResourceType) -> None:
-        """Refuse what a read-only token may not do."""
+        """Refuse what a person's token, or one that only reads, may not do."""
         del resource_type
         principal = cast("ScimPrincipal", request.subject)
+        if principal.subject_id is not None and not (target.me and target.operation is Operation.query):
+            raise ForbiddenException(detail="This token is a person's: it reads /Me; the directory changes people")
         if not principal.can_write and not self.reads_only(target.operation):
             raise ForbiddenException(detail="This token may only read")
+
+    def me_target(self, request: ScimRequest) -> tuple[ResourceType, str]:
+        """Return whom ``/Me`` stands for: the person whose token it is (RFC 7644 §3.11)."""
+        principal = cast("ScimPrincipal", request.subject)
+        if principal.subject_id is None:
+            raise NotFoundException(detail="This token is a provisioning client's: nobody is /Me for it")
+        return self.resource_type_at("Users"), str(principal.subject_id)
+
+    def me_creation_type(self, request: ScimRequest) -> ResourceType:
+        """Return what a POST to ``/Me`` would create, for :meth:`authorize` to refuse."""
+        return self.me_target(request)[0]
+
+    def own_of(self, resource_type: ResourceType) -> Extensions:
+        """Return the organization's own extensions of a resource type."""
+        return self.own[str(resource_type.name)]
 
     # Reading.
 
@@ -136,7 +157,7 @@ class BridgeService(ScimService):
 
     def plain_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> dict[str, Any]:
         """Read the body of a PATCH into its plain form: one operation for each attribute."""
-        return normalize.patch(self.decode_body(body, content_type), of_group=resource_type.name == "Group")
+        return self._plain_patch(resource_type, self.decode_body(body, content_type))
 
     def validated_patch(self, resource_type: ResourceType, plain: dict[str, Any]) -> "PatchOp[Any]":
         """Return the library's model of a plain PATCH."""
@@ -215,7 +236,7 @@ class BridgeService(ScimService):
         name, data = facts["data"]
         try:
             if method.upper() == "PATCH":
-                data = normalize.patch(data, of_group=resource_type.name == "Group")
+                data = self._plain_patch(resource_type, data)
             else:
                 data = self._normal(resource_type, data)
         except SCIMException as error:
@@ -225,11 +246,14 @@ class BridgeService(ScimService):
             data = None
         return {**operation, name: data}
 
-    @staticmethod
-    def _normal(resource_type: ResourceType, payload: Any) -> dict[str, Any]:
+    def _normal(self, resource_type: ResourceType, payload: Any) -> dict[str, Any]:
+        own = self.own_of(resource_type)
         if resource_type.name == "Group":
-            return normalize.group(payload)
-        return {"active": True, **normalize.person(payload)}
+            return normalize.group(payload, own)
+        return {"active": True, **normalize.person(payload, own)}
+
+    def _plain_patch(self, resource_type: ResourceType, payload: Any) -> dict[str, Any]:
+        return normalize.patch(payload, of_group=resource_type.name == "Group", own=self.own_of(resource_type))
 
     # Writing.
 
@@ -259,7 +283,7 @@ class BridgeService(ScimService):
     ) -> dict[str, Any]:
         """Return the representation of a resource, or the part of it that was asked for."""
         if parameters is None or not (parameters.attributes or parameters.excluded_attributes):
-            return to_json(stored, base_url)
+            return to_json(stored, base_url, self.own_of(resource_type))
         resource = self.publish(base_url, to_resource(stored, model_of(self.provider, resource_type)))
         return resource.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
 

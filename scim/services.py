@@ -1,16 +1,92 @@
-"""The protocol as each organization has it; services are shared and keep no state between requests."""
+"""The protocol of each organization, built once for each set of schemas: models take a tenth of a second."""
 
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import TypeVar
+
+from bridge.domain.actors import SYSTEM
+from bridge.domain.extension_schemas import ExtensionSchema
+from bridge.domain.identifiers import OrgId
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
+from bridge.usecases.extension_schemas import list_schemas
 from scim.service import BridgeService
+
+#: Services with schemas of their own that are kept; each holds some megabytes of models.
+MAX_SERVICES = 64
+#: Organizations of which it is remembered what they declared.
+MAX_ORGANIZATIONS = 10_000
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+ValueT = TypeVar("ValueT")
 
 
 class Services:
-    """Finds the service of a caller: who only reads sees the seat extension, who writes does not."""
+    """Gives each caller the service of its organization's schemas; organizations that declare the same share one.
+
+    Args:
+        runtime: The product.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
-        self._writers, self._readers = (BridgeService(runtime, with_seat=with_seat) for with_seat in (False, True))
+        self._runtime = runtime
+        self._standard = {can_write: self._build((), can_write=can_write) for can_write in (True, False)}
+        self._digests: OrderedDict[tuple[OrgId, int], str] = OrderedDict()
+        self._own: OrderedDict[tuple[str, bool], BridgeService] = OrderedDict()
+        self._lock, self._building = threading.Lock(), threading.Lock()
 
     def of(self, principal: ScimPrincipal) -> BridgeService:
-        """Return the service that a caller is served by."""
-        return self._writers if principal.can_write else self._readers
+        """Return the service for a caller: what it may write decides whether people show their seat."""
+        if principal.schema_version == 0:
+            return self._standard[principal.can_write]
+        key = (principal.org_id, principal.schema_version)
+        service = self._known(key, can_write=principal.can_write)
+        return service or self._made(key, can_write=principal.can_write)
+
+    def _known(self, key: tuple[OrgId, int], *, can_write: bool) -> BridgeService | None:
+        with self._lock:
+            digest = _used(self._digests, key)
+            return None if digest is None else _used(self._own, (digest, can_write))
+
+    def _made(self, key: tuple[OrgId, int], *, can_write: bool) -> BridgeService:
+        """Build a service, one at a time: requests that arrive together need the same one."""
+        with self._building:
+            service = self._known(key, can_write=can_write)
+            if service is not None:
+                return service
+            with self._runtime.unit(key[0], SYSTEM) as unit:
+                schemas = tuple(list_schemas(unit))
+            digest = _digest(schemas)
+            with self._lock:
+                service = _used(self._own, (digest, can_write))
+            service = service or (self._build(schemas, can_write=can_write) if schemas else self._standard[can_write])
+            with self._lock:
+                _keep(self._digests, key, digest, MAX_ORGANIZATIONS)
+                _keep(self._own, (digest, can_write), service, MAX_SERVICES)
+            return service
+
+    def _build(self, schemas: tuple[ExtensionSchema, ...], *, can_write: bool) -> BridgeService:
+        return BridgeService(self._runtime, with_seat=not can_write, schemas=schemas)
+
+
+def _digest(schemas: tuple[ExtensionSchema, ...]) -> str:
+    text = json.dumps([schema.declaration() for schema in schemas], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _used(kept: "OrderedDict[KeyT, ValueT]", key: KeyT) -> ValueT | None:
+    """Look up what is kept, as the newest used."""
+    if key not in kept:
+        return None
+    kept.move_to_end(key)
+    return kept[key]
+
+
+def _keep(kept: "OrderedDict[KeyT, ValueT]", key: KeyT, value: ValueT, at_most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > at_most:
+        kept.popitem(last=False)

@@ -17,6 +17,7 @@ from bridge.store.lane_rows import PersonRow
 from bridge.store.models import Group, Member
 from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.sync_groups import GroupDraft
+from scim.extensions import Extensions
 from scim.limits import MAX_USER_NAME
 from scim.resources import GROUP, POLICY, SEAT, USER
 
@@ -73,17 +74,19 @@ def digest_of_groups(groups: Sequence[tuple[GroupId, str]], inherited: Sequence[
     return hashlib.sha256("\n".join(shown).encode()).hexdigest()[:12]
 
 
-def to_json(stored: Stored, base_url: str | None = None) -> dict[str, Any]:
+def to_json(stored: Stored, base_url: str | None = None, own: Extensions | None = None) -> dict[str, Any]:
     """Return the SCIM representation of a stored resource.
 
     Args:
         stored: The rows.
         base_url: Address of the SCIM root, for ``meta.location`` and references; None leaves them to the library
             (no location, references relative to the root).
+        own: The organization's own extensions, for an answer: what is shown on request only, or never, is left out.
+            None gives everything that is stored.
     """
     if isinstance(stored, StoredPerson):
-        return _person_json(stored, base_url)
-    return _group_json(stored, base_url)
+        return _person_json(stored, base_url, own)
+    return _group_json(stored, base_url, own)
 
 
 def to_resource(stored: Stored, model: type[Resource[Any]]) -> Resource[Any]:
@@ -190,12 +193,12 @@ def _without(document: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: item for key, item in document.items() if key != name}
 
 
-def _person_json(stored: StoredPerson, base_url: str | None) -> dict[str, Any]:
+def _person_json(stored: StoredPerson, base_url: str | None, own: Extensions | None) -> dict[str, Any]:
     member = stored.member
     document = {
         "schemas": [USER],
         "id": str(member.id),
-        **member.document,
+        **(own.shown(member.document) if own else member.document),
         "userName": member.user_name,
         "active": member.active,
     }
@@ -205,6 +208,7 @@ def _person_json(stored: StoredPerson, base_url: str | None) -> dict[str, Any]:
     if enterprise:
         document["schemas"].append(ENTERPRISE)
         document[ENTERPRISE] = _with_manager_link(enterprise, base_url)
+    _move_extensions(document)
     if stored.groups or stored.inherited:
         document["groups"] = [
             {
@@ -223,16 +227,24 @@ def _person_json(stored: StoredPerson, base_url: str | None) -> dict[str, Any]:
     return document
 
 
-def _group_json(stored: StoredGroup, base_url: str | None) -> dict[str, Any]:
+def _move_extensions(document: dict[str, Any]) -> None:
+    """Put the organization's own extensions behind the core attributes, and name their schemas."""
+    for name in [name for name in document if ":" in name and name != ENTERPRISE]:
+        document["schemas"].append(name)
+        document[name] = document.pop(name)
+
+
+def _group_json(stored: StoredGroup, base_url: str | None, own: Extensions | None) -> dict[str, Any]:
     group = stored.group
     document = {
         "schemas": [GROUP],
         "id": str(group.id),
-        **group.document,
+        **(own.shown(group.document) if own else group.document),
         "displayName": group.display_name,
     }
     if group.external_id is not None:
         document["externalId"] = group.external_id
+    _move_extensions(document)
     if stored.members or stored.nested:
         document["members"] = [
             *(_member_json("User", *member, base_url) for member in stored.members or ()),

@@ -17,6 +17,7 @@ COMMANDS = {
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),
+    "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),
     "domain": Entry("bridge.cli.domains:domain", "Mail domains of an organization: add, verify, list."),
     "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show."),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.documents import load_document
 from bridge.cli.lazy import UNUSABLE
 from bridge.cli.showing import json_option, org_argument, print_json
 
@@ -51,7 +52,7 @@ def diff(context: click.Context, org: str, file: Path, *, as_json: bool) -> None
     from bridge.usecases.edit_mappings import read_document
     from mappings.documents import difference
 
-    document = _read(file)
+    document = load_document(file)
     with open_organization(org) as (_, unit):
         ladder = ladder_of(read_pools(unit))
         changes = difference(mapping_set_in_force(unit, ladder), read_document(document, ladder), ladder)
@@ -79,7 +80,7 @@ def apply(context: click.Context, org: str, file: Path, *, dry_run: bool, yes: b
     from bridge.usecases.edit_mappings import apply_mappings, preview_mappings, read_document
     from mappings.documents import difference
 
-    document = _read(file)
+    document = load_document(file)
     if as_json and not (yes or dry_run):
         raise click.UsageError("--json asks nothing: add --yes to apply, or --dry-run to look")
     with open_runtime() as runtime:
@@ -105,26 +106,6 @@ def apply(context: click.Context, org: str, file: Path, *, dry_run: bool, yes: b
     else:
         changed = "1 seat" if applied.moved == 1 else f"{applied.moved} seats"
         click.echo(f"Version {applied.version} is in force; {changed} changed")
-
-
-def _read(file: Path) -> Any:
-    """Read a YAML or JSON document.
-
-    Raises:
-        InvalidInputError: It cannot be read or is neither.
-    """
-    import yaml
-
-    from bridge.errors import InvalidInputError
-
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        return yaml.safe_load(text)
-    except OSError as error:
-        raise InvalidInputError("file", f"{file} cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = " ".join(str(error).split())
-        raise InvalidInputError("file", f"{file} is neither YAML nor JSON: {first}") from None
 
 
 def _preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bridge.store.models.directory import (
     ScimToken,
 )
 from bridge.store.models.extensions import DeclaredSchema
+from bridge.store.models.extensions import DeclaredSchema
 from bridge.store.models.journal import (
     Alert,
     AuditEntry,
@@ -40,6 +41,7 @@ __all__ = [
     "Connection",
     "Contract",
     "Decision",
+    "DeclaredSchema",
     "DeclaredSchema",
     "Delivery",
     "DialectSign",

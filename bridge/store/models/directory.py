@@ -52,10 +52,19 @@ class IdpCertificate(Base):
 
 
 class ScimToken(Base):
-    """A bearer token of a provisioning client; only its SHA-256 is kept."""
+    """A bearer token of a provisioning client, or of one person; only its SHA-256 is kept."""
 
     __tablename__ = "scim_token"
-    __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),
+        ForeignKeyConstraint(
+            ["org_id", "member_id"],
+            ["member.org_id", "member.id"],
+            name="fk_scim_token_org_id_member",
+            ondelete="CASCADE",
+        ),
+        Index("ix_scim_token_member_id", "org_id", "member_id"),
+    )
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
