@@ -1,12 +1,12 @@
 """The audit chain: every state change with who, what and why, each entry sealed onto the one before."""
 
 import hmac
-import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from sqlalchemy import select
 
 from bridge.store.models import AuditEntry
@@ -110,7 +110,7 @@ def record_many(unit: Unit, entries: Sequence[Entry]) -> range:
             "subject_kind": [entry.subject_kind for entry in entries],
             "subject_id": [str(entry.subject_id) for entry in entries],
             "reason": [entry.reason for entry in entries],
-            "body": [json.dumps(entry.body) for entry in entries],
+            "body": [orjson.dumps(entry.body).decode() for entry in entries],
             "previous": heads[:-1],
             "digest": heads[1:],
         },

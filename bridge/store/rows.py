@@ -28,13 +28,16 @@ def insert_rows(
         session: Whose transaction it is.
         model: Whose table.
         shared: Values that every row has, by column; no JSON.
-        each: Values of the rows, by column, all of one length; JSON as text.
+        each: Values of the rows, by column, all of one length and at least one; JSON as text.
     """
-    columns = ", ".join(f'"{name}"' for name in (*shared, *each))
-    chosen = [f"%(shared_{name})s::{_type(model, name)}" for name in shared] + [_value(model, name) for name in each]
+    same, different = _parted(each)
+    columns = [*shared, *same, *different]
+    chosen = [f"%(same_{name})s::{_type(model, name)}" for name in (*shared, *same)]
+    chosen += [_value(model, name) for name in different]
+    names = ", ".join(f'"{name}"' for name in columns)
     session.connection().exec_driver_sql(
-        f'INSERT INTO "{model.__tablename__}" ({columns}) SELECT {", ".join(chosen)} FROM {given_rows(model, each)}',  # noqa: S608 (names of columns, no values)
-        {**{f"shared_{name}": value for name, value in shared.items()}, **each},
+        f'INSERT INTO "{model.__tablename__}" ({names}) SELECT {", ".join(chosen)} FROM {_given(model, different)}',  # noqa: S608 (names of columns, no values)
+        {**{f"same_{name}": value for name, value in {**shared, **same}.items()}, **different},
     )
 
 
@@ -58,15 +61,30 @@ def update_rows(
     table = model.__tablename__
     assigned = ", ".join(f'"{name}" = {change}' for name, change in changes.items())
     session.connection().exec_driver_sql(
-        f'UPDATE "{table}" SET {assigned} FROM {given_rows(model, each)}'  # noqa: S608 (names of columns, no values)
+        f'UPDATE "{table}" SET {assigned} FROM {_given(model, each)}'  # noqa: S608 (names of columns, no values)
         f' WHERE "{table}".org_id = %(org_id)s AND "{table}".id = {GIVEN}.id',
         {**shared, **each},
     )
 
 
-def given_rows(model: type[Base], each: Mapping[str, Sequence[Any]]) -> str:
-    """Return a FROM item with one row for each value of arrays that are bound by the names of columns."""
-    arrays = ", ".join(f"%({name})s::{_sent_type(model, name)}[]" for name in each)
+def _parted(each: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
+    """Part the columns in which every row has the same value, and return that value once, from the others.
+
+    One column at least stays among the others: it says how many the rows are.
+    """
+    same: dict[str, Any] = {}
+    for name, values in each.items():
+        if len(same) < len(each) - 1 and all(value == values[0] for value in values):
+            same[name] = values[0]
+    return same, {name: values for name, values in each.items() if name not in same}
+
+
+def _given(model: type[Base], each: Mapping[str, Sequence[Any]]) -> str:
+    """Return a FROM item with one row for each value of arrays that are bound by the names of columns.
+
+    The arrays travel in the binary form: in the text form each value would be searched for what must be quoted.
+    """
+    arrays = ", ".join(f"%({name})b::{_sent_type(model, name)}[]" for name in each)
     names = ", ".join(f'"{name}"' for name in each)
     return f"unnest({arrays}) AS {GIVEN} ({names})"
 

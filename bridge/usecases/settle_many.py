@@ -1,12 +1,12 @@
 """Writing what the rules decided for many people at once: a fixed number of statements, however many they are."""
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Uuid, any_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -143,15 +143,15 @@ def _move_pools(
         if moved.first() is None:
             raise RuntimeError(f"the {tier} pool does not have the seats that were previewed")
     if not one_by_one:
-        return [json.dumps(pools_snapshot(unit))] * len(people)
+        return [_json(pools_snapshot(unit))] * len(people)
     shown: list[str] = []
-    text = json.dumps(before)
+    text = _json(before)
     for one in people:
         taken = _taken(one.decision)
         for tier, number in taken.items():
             before[tier]["used"] += number
         if taken:
-            text = json.dumps(before)
+            text = _json(before)
         shown.append(text)
     return shown
 
@@ -232,9 +232,9 @@ def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) 
             "reason": [str(one.decision.reason) for one in people],
             "granted_by": [_kept_grant(one.decision) for one in people],
             "waiting_for": [one.decision.waiting_for for one in people],
-            "groups": [json.dumps(groups.get(one.member_id, [])) for one in people],
+            "groups": [_json(groups.get(one.member_id, [])) for one in people],
             "rule": [_rule_text(one.settlement) for one in people],
-            "losing_rules": [json.dumps(one.losing) for one in people],
+            "losing_rules": [_json(one.losing) for one in people],
             "pools": list(reasons.pools),
         },
     )
@@ -243,7 +243,7 @@ def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) 
 
 def _rule_text(settlement: Settlement) -> str | None:
     rule = settlement.rule
-    return None if rule is None else json.dumps({"key": rule.key, "about": str(rule.condition), "tier": rule.tier})
+    return None if rule is None else _json({"key": rule.key, "about": str(rule.condition), "tier": rule.tier})
 
 
 def _write_seats(unit: Unit, people: Sequence[_Settled], decision_ids: Sequence[uuid.UUID]) -> None:
@@ -289,7 +289,7 @@ def _write_access(unit: Unit, access: Mapping[MemberId, _AccessChange]) -> None:
             "id": list(access),
             "role": [change.after.role for change in access.values()],
             "role_from_mapping": [change.after.role_from_mapping for change in access.values()],
-            "teams": [json.dumps(change.after.teams) for change in access.values()],
+            "teams": [_json(change.after.teams) for change in access.values()],
         },
     )
 
@@ -366,3 +366,7 @@ def _groups_of_many(unit: Unit, member_ids: Collection[MemberId]) -> dict[Member
 def _member_id(member_id: Any) -> MemberId:
     assert isinstance(member_id, uuid.UUID)
     return MemberId(member_id)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
