@@ -40,6 +40,8 @@ from scim.filters import condition_of, namesake_condition, selects_one, sort_key
 _TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant, Decimal: Numeric}
 _SOURCES: Mapping[str, tuple[int, Attributes]] = {"User": (0, PEOPLE), "Group": (1, GROUPS)}
 _NAMES = {number: name for name, (number, _) in _SOURCES.items()}
+#: No list is as long; the database takes no larger offset than twice this.
+_FARTHEST = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class _Search:
 
     def by_index(self) -> Found:
         """Return the page that starts at startIndex, and the number of all that match."""
-        offset, count = (self.request.start_index or 1) - 1, self.request.count
+        offset, count = min((self.request.start_index or 1) - 1, _FARTHEST), self.request.count
         keys: list[tuple[str, Any]] = []
         if count != 0:
             rows = self._one() if self._selects_one() else self._page(offset, count)
