@@ -43,18 +43,24 @@ def add(org: str, name: str, *, as_json: bool) -> None:
 def list_(org: str, *, as_json: bool) -> None:
     """List connections with their tokens."""
     from bridge.cli.opening import open_organization
+    from bridge.domain.dialects import GENERIC
     from bridge.usecases.connections import certificates_of, list_connections, live_tokens
+    from bridge.usecases.read_requests import behaviours
 
     with open_organization(org) as (_, unit):
         rows: list[dict[str, Any]] = []
+        behaving = behaviours(unit)
         for one in list_connections(unit):
             certificates = certificates_of(unit, one.id)
+            behaviour = behaving.get(one.id, GENERIC)
             rows.append(
                 {
                     "name": one.name,
                     "id": one.id,
                     "disabled": one.disabled_at is not None,
                     "scim_last_used_at": one.scim_last_used_at,
+                    "behaves_like": str(behaviour),
+                    "seen_by": behaviour.seen_by,
                     "saml_entity_id": one.saml_entity_id,
                     "certificate_until": max((found.not_after for found in certificates), default=None),
                     "tokens": [
@@ -73,10 +79,11 @@ def list_(org: str, *, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("name", "SAML identity provider", "certificate until", "token", "used", "expires"),
+        ("name", "behaves like", "SAML identity provider", "certificate until", "token", "used", "expires"),
         [
             (
                 row["name"],
+                row["behaves_like"],
                 row["saml_entity_id"],
                 row["certificate_until"],
                 token["prefix"] and f"{token['prefix']}…",
@@ -88,6 +95,9 @@ def list_(org: str, *, as_json: bool) -> None:
         ],
         empty="No connection yet: `seatbridge connection add`",
     )
+    for row in rows:
+        if row["seen_by"]:
+            click.echo(f"{row['name']} behaves like {row['behaves_like']}, seen by {'; '.join(row['seen_by'])}")
 
 
 @connection.command("rotate-token")

@@ -147,7 +147,7 @@ class DatabaseSettings(_Section):
     /var/lib/seatbridge/postgres."""
 
     pool_size: Annotated[int, Field(ge=1, le=200)] = 8
-    """Connections that each worker process keeps open."""
+    """Connections that each process keeps open, once for units of work and once for lanes."""
 
     pool_overflow: Annotated[int, Field(ge=0, le=200)] = 4
     """Connections that each worker process may open beyond pool_size for a moment."""
@@ -213,9 +213,9 @@ class ScimSettings(_Section):
     max_results: Annotated[int, Field(ge=1, le=1000)] = 200
     """Most resources in one page of a list; a larger count is lowered to it."""
 
-    rate_burst: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    rate_burst: Annotated[int, Field(ge=1, le=10_000_000)] = 50_000
     """Requests of one connection that are answered as fast as they come, in each worker process: a first
-    synchronisation of 10,000 people with 200 groups."""
+    synchronisation of 10,000 people in 200 groups, a look-up and a push for each and one member a request."""
 
     rate_per_second: Annotated[float, Field(gt=0, le=100_000)] = 100.0
     """Requests of one connection that are answered each second once the burst is used up, in each worker

@@ -20,7 +20,7 @@ _SECRET_NAME = re.compile(
 #: Our own tokens, JSON Web Tokens, PEM private keys, bearer headers, and the prefixes secret scanners look for.
 _SECRET_VALUE = re.compile(
     r"sbscim_[\w-]{8,}"
-    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\bBearer\s+[\w.~+/=-]{8,}"
     r"|\b(?:gh[pousr]_|xox[abprs]-|sk_live_|AKIA)[\w-]{16,}",
@@ -38,11 +38,15 @@ _TRACES = tuple(
 #: A plain letter or digit in JSON's escaped form, in which a name could hide.
 _ESCAPED = re.compile(r"\\u00(3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|2d|20)", re.IGNORECASE)
 _ESCAPED_BYTES = re.compile(rb"\\u00[2-7]", re.IGNORECASE)
-_NAMED = re.compile(rf'("[^"]*(?:{_SECRET_NAME.pattern})[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}}\]\s]+)', re.IGNORECASE)
-_PATH = re.compile(rf'"path"\s*:\s*"[^"]*(?:{_SECRET_NAME.pattern})', re.IGNORECASE)
+# What is sent decides how long these take, so every run is bounded and begins at the start of a word or text only.
+_NAMED = re.compile(
+    rf'("[^"]{{0,256}}(?:{_SECRET_NAME.pattern})[^"]{{0,256}}"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}}\]\s]+)', re.IGNORECASE
+)
+_PATH = re.compile(rf'"path"\s*:\s*"[^"]{{0,256}}(?:{_SECRET_NAME.pattern})', re.IGNORECASE)
 _OPERATION_VALUE = re.compile(r'("value"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}\]\s]+)', re.IGNORECASE)
 _FILTERED = re.compile(
-    rf'(\b[\w:.]*(?:{_SECRET_NAME.pattern})[\w.]*\s+(?:eq|ne|co|sw|ew|gt|ge|lt|le)\s+)("(?:[^"\\]|\\.)*"?|\S+)',
+    rf"((?<![\w:.])[\w:.]{{0,128}}?(?:{_SECRET_NAME.pattern})[\w.]{{0,128}}\s+(?:eq|ne|co|sw|ew|gt|ge|lt|le)\s+)"
+    r'("(?:[^"\\]|\\.)*"?|\S+)',
     re.IGNORECASE,
 )
 _SELECTING = frozenset({"attributes", "excludedattributes", "sortby", "cursor"})
@@ -61,28 +65,26 @@ class Kept:
     whole: bool
 
 
-def keep_body(body: bytes, limit: int = MAX_KEPT_BYTES) -> Kept:
-    """Return a body without its secrets, cut to ``limit`` bytes.
+def keep_body(body: bytes) -> Kept:
+    """Return a body without its secrets, cut to 16 kB.
 
     Values are replaced whose name speaks of a secret (``password``, ``token``, ...), also where a PATCH names it by its
     path, and texts that look like one (bearer tokens, JSON Web Tokens, private keys).
     """
-    lowered = body.lower()
-    suspicious = any(trace in lowered for trace in _TRACES) or _ESCAPED_BYTES.search(body) is not None
+    suspicious = _has_traces(body) or _ESCAPED_BYTES.search(body) is not None
     text = body.decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
     whole = "\N{REPLACEMENT CHARACTER}" not in text
     if suspicious:
         text = _without_secrets(text)
     encoded = text.encode("utf-8", "replace")
-    if len(encoded) > limit:
-        return Kept(encoded[:limit].decode("utf-8", "ignore"), whole=False)
+    if max(len(encoded), len(body)) > MAX_KEPT_BYTES:
+        return Kept(encoded[:MAX_KEPT_BYTES].decode("utf-8", "ignore"), whole=False)
     return Kept(text, whole)
 
 
 def keep_query(query: str) -> str:
     """Return the query of an address, still encoded, without secrets: those named, those asked for by a filter."""
-    lowered = unquote_plus(query).lower().encode("utf-8", "replace")
-    if not any(trace in lowered for trace in _TRACES):
+    if not _has_traces(unquote_plus(query).encode("utf-8", "replace")):
         return query
     return "&".join(_kept_parameter(parameter) for parameter in query.split("&"))
 
@@ -90,6 +92,14 @@ def keep_query(query: str) -> str:
 def keep_text(text: str, limit: int) -> str:
     """Return a short text of a request (a path, a header) without secrets and NUL, at most ``limit`` characters."""
     return _SECRET_VALUE.sub(REDACTED, text[:limit].replace("\x00", "\N{REPLACEMENT CHARACTER}"))
+
+
+def read_kept(text: str | None) -> Any:
+    """Return the JSON value of a kept body; None where there is none, or it is no JSON, or was cut."""
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def without_redacted(document: Any) -> Any:
@@ -105,6 +115,11 @@ def _was_secret(item: Any) -> bool:
     return isinstance(item, Mapping) and any(
         name.casefold() == "value" and value == REDACTED for name, value in item.items()
     )
+
+
+def _has_traces(text: bytes) -> bool:
+    lowered = text.lower()
+    return any(trace in lowered for trace in _TRACES)
 
 
 def _without_secrets(text: str) -> str:
@@ -130,15 +145,19 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, list):
         return [_redacted(item) for item in value]
     if isinstance(value, str):
-        return _FILTERED.sub(rf"\1{REDACTED}", _SECRET_VALUE.sub(REDACTED, value))
+        value = value[:MAX_KEPT_BYTES]  # what stands behind is cut anyway
+        if _has_traces(value.encode("utf-8", "replace")):
+            return _FILTERED.sub(rf"\1{REDACTED}", _SECRET_VALUE.sub(REDACTED, value))
     return value
 
 
 def _without_secrets_unread(text: str) -> str:
     """Redact what is no JSON document by its text: rather too much than too little."""
     text = _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), text)
-    text = _NAMED.sub(rf'\1"{REDACTED}"', text)
-    if _PATH.search(text):
+    about_secret = _PATH.search(text) is not None
+    # One more than is kept, so that it shows that something was cut.
+    text = _NAMED.sub(rf'\1"{REDACTED}"', text[: MAX_KEPT_BYTES + 1])
+    if about_secret:
         text = _OPERATION_VALUE.sub(rf'\1"{REDACTED}"', text)
     return _SECRET_VALUE.sub(REDACTED, text)
 

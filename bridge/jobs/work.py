@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import structlog
 
@@ -12,6 +13,7 @@ from bridge.jobs.messages import compose
 from bridge.ports import Message
 from bridge.runtime import Runtime
 from bridge.store import gate
+from bridge.store.request_log import remove_requests_before
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.reconcile import reconcile_pools
@@ -19,6 +21,8 @@ from bridge.usecases.renew_contract import renew_contract
 
 log = structlog.get_logger()
 
+#: Entries of the provisioning log that one transaction deletes.
+FORGOTTEN_AT_ONCE = 5000
 #: Asked between two pieces of work: whether to leave the rest to the next worker.
 Stopping = Callable[[], bool]
 Task = Callable[[Runtime, Stopping], int]
@@ -113,6 +117,21 @@ def expire_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
             break
         with _contained("expiry.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             removed += expire_what_ran_out(unit)
+    return removed
+
+
+def forget_requests(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Delete entries of the provisioning log that are older than the setting says, a batch a transaction."""
+    removed = 0
+    for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
+        with _contained("request_log.not_forgotten", org_id):
+            while not stopping():
+                with runtime.unit(org_id, SYSTEM) as unit:
+                    before = unit.at - timedelta(days=runtime.settings.scim.request_log_days)
+                    gone = remove_requests_before(unit, before, limit=FORGOTTEN_AT_ONCE)
+                removed += gone
+                if gone < FORGOTTEN_AT_ONCE:
+                    break
     return removed
 
 

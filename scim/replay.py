@@ -1,0 +1,209 @@
+"""``seatbridge requests replay``: a request of the provisioning log once more through the code that answered it.
+
+It stands here and not with the other commands because it answers the protocol, which the command line knows nothing of.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+import click
+import orjson
+from scim2_models import ForbiddenException
+from scim2_server.requests import ScimRequest
+from scim2_server.routing import Operation
+from sqlalchemy import select
+
+from bridge.cli.opening import find_organization, open_runtime
+from bridge.cli.showing import json_option, org_argument, print_json, print_table
+from bridge.domain.actors import OPERATOR, Actor, ActorKind
+from bridge.domain.identifiers import OrgId
+from bridge.domain.redaction import REDACTED, read_kept, without_redacted
+from bridge.errors import NotReplayableError
+from bridge.observability import bound_ids
+from bridge.runtime import Runtime
+from bridge.store.gate import ScimPrincipal
+from bridge.store.journal import record
+from bridge.store.models import AuditEntry, Connection, LoggedRequest, ScimToken
+from bridge.store.unit import Unit
+from bridge.usecases.explain import ExplainedDecision
+from bridge.usecases.read_requests import decisions_of, find_request
+from scim.errors import refusal_of
+from scim.handler import BridgeHandler
+from scim.services import Services
+from scim.storage import MemberStorage
+
+_REFUSED = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An audit entry that a replay made, or would make."""
+
+    action: str
+    subject_kind: str
+    subject_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What became of a request that was sent again, or would become of it."""
+
+    dry_run: bool
+    status: int
+    answer: Any
+    changes: Sequence[Change]
+    decisions: Sequence[ExplainedDecision]
+
+
+@click.command("replay")
+@org_argument
+@click.argument("request")
+@click.option("--dry-run/--really", default=True, show_default=True, help="Only show what would come of it.")
+@json_option
+def replay(org: str, request: str, *, dry_run: bool, as_json: bool) -> None:
+    """Send REQUEST of the provisioning log (its id, or a request id) again, through the code that answered it.
+
+    A dry run is rolled back whole. --really counts as a push of the connection, and the audit chain says that the
+    operator sent it.
+    """
+    with open_runtime() as runtime:
+        outcome = replay_request(runtime, find_organization(runtime, org), request, dry_run=dry_run)
+    if as_json:
+        print_json(outcome)
+    else:
+        _print(outcome)
+    if not dry_run and outcome.status >= _REFUSED:
+        click.get_current_context().exit(1)
+
+
+def replay_request(runtime: Runtime, org_id: OrgId, name: str, *, dry_run: bool = True) -> Replay:
+    """Send an entry of the log again.
+
+    Args:
+        runtime: The product.
+        org_id: The organization.
+        name: The entry's id, or the request id of its answer.
+        dry_run: Roll everything back; otherwise what the request changes is committed.
+
+    Raises:
+        NotFoundError: There is no such entry.
+        NotReplayableError: The entry is nobody's, lacks a part of what was sent, or its connection is disabled.
+    """
+    services = Services(runtime)
+    with runtime.unit(org_id, OPERATOR) as unit:
+        entry = find_request(unit, name)
+        caller = _caller(unit, entry)
+    sent = _request(runtime, entry, caller)
+    request_id = f"replay-{uuid.uuid4().hex}"
+    actor = Actor(ActorKind.DIRECTORY, caller.connection_id)
+    with bound_ids(request_id=request_id), runtime.unit(org_id, actor, request_id=request_id) as unit:
+        if not dry_run:
+            unit.lock()
+            record(
+                replace(unit, actor=OPERATOR),
+                "request.replayed",
+                subject_kind="request",
+                subject_id=entry.id,
+                reason="requested",
+                touches_seats=False,
+            )
+        outcome = _answer(unit, services, caller, sent, dry_run=dry_run)
+        if dry_run or outcome.status >= _REFUSED:
+            unit.session.rollback()
+    return outcome
+
+
+def _answer(unit: Unit, services: Services, caller: ScimPrincipal, sent: ScimRequest, *, dry_run: bool) -> Replay:
+    unit.session.flush()
+    before = unit.state().audit_seq
+    service = services.of(caller)
+    try:
+        operation = service.match(sent).operation
+        writing = not service.reads_only(operation)
+        if writing and not caller.can_write:
+            raise ForbiddenException(detail="This token may only read")  # noqa: TRY301 (the one table answers it too)
+        several = operation is Operation.bulk
+        storage = MemberStorage(unit, caller.connection_id, service.provider, writing=writing, several=several)
+        answer = BridgeHandler(service, storage).handle(sent)
+    except Exception as exception:  # noqa: BLE001 (every refusal has its place in the one table)
+        refusal = refusal_of(exception)
+        return Replay(dry_run, refusal.status, refusal.to_error().model_dump(), (), ())
+    unit.session.flush()
+    entries = unit.session.scalars(
+        select(AuditEntry).where(AuditEntry.org_id == unit.org_id, AuditEntry.seq > before).order_by(AuditEntry.seq)
+    )
+    return Replay(
+        dry_run=dry_run,
+        status=int(answer.status),
+        answer=None if answer.body is None else orjson.loads(orjson.dumps(answer.body)),
+        changes=[Change(one.action, one.subject_kind, one.subject_id, one.reason) for one in entries],
+        decisions=decisions_of(unit, unit.request_id, around=unit.at),
+    )
+
+
+def _caller(unit: Unit, entry: LoggedRequest) -> ScimPrincipal:
+    if entry.connection_id is None or entry.token_id is None:
+        raise NotReplayableError("its token is nobody's")
+    token = unit.session.get(ScimToken, (unit.org_id, entry.token_id))
+    connection = unit.session.get(Connection, (unit.org_id, entry.connection_id))
+    if token is None or connection is None:
+        raise NotReplayableError("its token is no longer known")
+    if connection.disabled_at is not None:
+        raise NotReplayableError("its connection is disabled")
+    return ScimPrincipal(
+        unit.org_id,
+        unit.organization().slug,
+        entry.connection_id,
+        token.id,
+        token.can_write,
+        token.last_used_at,
+        token.member_id,
+        unit.state().schema_version,
+    )
+
+
+def _request(runtime: Runtime, entry: LoggedRequest, caller: ScimPrincipal) -> ScimRequest:
+    """Make the request again from what was kept; a secret that was left out stays out."""
+    if not entry.request_whole:
+        raise NotReplayableError("its body was cut or was not UTF-8")
+    if entry.request_body is None and entry.bytes_in:
+        raise NotReplayableError("its body was not read")
+    query = dict(parse_qsl(entry.query, keep_blank_values=True))
+    if any(REDACTED in value for value in query.values()):
+        raise NotReplayableError("a secret was left out of its query")
+    body = (entry.request_body or "").encode()
+    if REDACTED in (entry.request_body or ""):
+        body = orjson.dumps(without_redacted(read_kept(entry.request_body)))
+    headers: Mapping[str, str] = {"Content-Type": entry.content_type} if entry.content_type else {}
+    return ScimRequest(
+        method="GET" if entry.method == "HEAD" else entry.method,
+        base_url=f"{runtime.settings.server.public_url}/scim/v2/{caller.slug}",
+        path=entry.path,
+        query=query,
+        headers=headers,
+        body=body,
+        subject=caller,
+    )
+
+
+def _print(outcome: Replay) -> None:
+    click.echo(f"{'would answer' if outcome.dry_run else 'answered'} {outcome.status}")
+    if outcome.answer is not None:
+        click.echo(orjson.dumps(outcome.answer, option=orjson.OPT_INDENT_2).decode())
+    click.echo()
+    print_table(
+        ("would change" if outcome.dry_run else "changed", "kind", "id", "reason"),
+        [(one.action, one.subject_kind, one.subject_id, one.reason) for one in outcome.changes],
+        empty="Nothing would change" if outcome.dry_run else "Nothing changed",
+    )
+    if outcome.decisions:
+        click.echo()
+        print_table(
+            ("from", "to", "because"),
+            [(one.from_name, one.to_name, one.because) for one in outcome.decisions],
+            empty="",
+        )

@@ -1,0 +1,169 @@
+"""Secrets leave a request before it is kept; everything else stays as it was sent."""
+
+import json
+import time
+
+import pytest
+
+from bridge.domain.redaction import MAX_KEPT_BYTES, keep_body, keep_query, keep_text, read_kept, without_redacted
+
+TOKEN = "sbscim_AbC123dEf456"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"userName": "ada", "password": "hunter2-hunter2"},
+        {"userName": "ada", "PassWord": "hunter2-hunter2"},
+        {"Operations": [{"op": "replace", "path": "password", "value": "hunter2-hunter2"}]},
+        {"Operations": [{"value": "hunter2-hunter2", "op": "replace", "path": "urn:x:2.0:User:clientSecret"}]},
+        {"Operations": [{"op": "replace", "value": {"password": "hunter2-hunter2"}}]},
+        {"urn:corp:2.0:User": {"apiKey": "hunter2-hunter2"}},
+        {"credentials": [{"kind": "x", "material": "hunter2-hunter2"}]},
+        {"note": "use Bearer hunter2-hunter2 please"},
+        {"filter": 'password eq "hunter2-hunter2"'},
+        {"note": "-----BEGIN PRIVATE KEY-----\nhunter2-hunter2\n-----END PRIVATE KEY-----"},
+        {"Operations": [{"method": "POST", "path": "/Users", "data": {"password": "hunter2-hunter2"}}]},
+    ],
+)
+def test_a_secret_is_not_kept_wherever_it_stands(body: dict[str, object]) -> None:
+    kept = keep_body(json.dumps(body).encode())
+
+    assert "hunter2" not in kept.text
+    assert "[redacted]" in kept.text
+    assert kept.whole
+
+
+@pytest.mark.parametrize("secret", [TOKEN, JWT])
+def test_what_looks_like_a_credential_is_not_kept_under_any_name(secret: str) -> None:
+    assert secret not in keep_body(json.dumps({"title": secret}).encode()).text
+    assert secret not in keep_text(f"client {secret}", 256)
+    assert secret not in keep_query(f"cursorless={secret}")
+
+
+def test_a_name_in_json_escapes_hides_nothing() -> None:
+    kept = keep_body(rb'{"p\u0061ssword": "hunter2"}')
+
+    assert "hunter2" not in kept.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"password": "hunter2"',
+        b'{"password": "hunter2',
+        b'{"Operations": [{"op": "add", "path": "password", "value": "hunter2"}',
+        b'{"value": "hunter2", "path": "password"',
+        b'{"p\\u0061ssword": "hunter2',
+        b"[" * 100_000 + b'{"password": "hunter2"}',
+    ],
+)
+def test_a_secret_is_not_kept_of_what_is_no_json_either(body: bytes) -> None:
+    assert "hunter2" not in keep_body(body).text
+
+
+def test_a_secret_behind_the_cut_is_cut_and_one_before_it_redacted() -> None:
+    body = json.dumps({"password": "hunter2", "pad": "x" * 2 * MAX_KEPT_BYTES, "secret": "hunter3"}).encode()
+
+    kept = keep_body(body)
+
+    assert kept.text.startswith('{"password":"[redacted]"')
+    assert "hunter" not in kept.text
+    assert not kept.whole
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{ "userName" :"ada@x.test",\n "emails": [{"value": "ada@x.test"}] }',
+        b'{"Operations": [{"op": "Replace", "path": "active", "value": "False"}]}',
+        '{"displayName": "Åsa \\u00e5"}'.encode(),
+        b"not json",
+    ],
+)
+def test_everything_else_stays_byte_for_byte(body: bytes) -> None:
+    kept = keep_body(body)
+
+    assert kept.text.encode() == body
+    assert kept.whole
+
+
+def test_an_answer_that_speaks_of_credentials_stays_readable() -> None:
+    body = b'{"detail":"A valid credential is needed"}'
+
+    assert keep_body(body).text.encode() == body
+
+
+def test_a_long_body_is_cut_at_a_whole_character() -> None:
+    kept = keep_body(("é" * MAX_KEPT_BYTES).encode())
+
+    assert kept.text == "é" * (MAX_KEPT_BYTES // 2)  # two bytes each
+    assert not kept.whole
+
+
+def test_what_is_not_utf_8_or_holds_nul_is_marked() -> None:
+    assert not keep_body(b'{"a": "\xff"}').whole
+    kept = keep_body(b'{"a": "\x00"}')
+    assert "\x00" not in kept.text
+    assert not kept.whole
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("filter=userName%20eq%20%22ada%22", "filter=userName%20eq%20%22ada%22"),
+        ("access_token=abc&count=2", "access_token=%5Bredacted%5D&count=2"),
+        ("filter=password+eq+%22abc%22+and+active+eq+true", "filter=password+eq+%5Bredacted%5D+and+active+eq+true"),
+        ("attributes=password,userName", "attributes=password,userName"),
+    ],
+)
+def test_a_query_keeps_everything_but_secrets(query: str, kept: str) -> None:
+    assert keep_query(query) == kept
+
+
+def test_a_replay_leaves_out_what_was_redacted() -> None:
+    document = {
+        "userName": "ada",
+        "password": "[redacted]",
+        "Operations": [
+            {"op": "replace", "path": "password", "value": "[redacted]"},
+            {"op": "replace", "path": "title", "value": "T"},
+        ],
+    }
+
+    assert without_redacted(document) == {
+        "userName": "ada",
+        "Operations": [{"op": "replace", "path": "title", "value": "T"}],
+    }
+
+
+def test_reading_a_kept_body_that_was_cut_gives_nothing() -> None:
+    assert read_kept('{"a": ') is None
+    assert read_kept(None) is None
+
+
+MEBIBYTE = 1_048_576
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"members": [{"value": f"{number:036d}"} for number in range(20_000)], "secret": "x"}).encode(),
+        json.dumps({"note": "a." * (MEBIBYTE // 2) + " token"}).encode(),
+        json.dumps({"note": "token" * (MEBIBYTE // 5)}).encode(),
+        json.dumps({"note": "token " * (MEBIBYTE // 6)}).encode(),
+        json.dumps({"note": "-eyJ" * (MEBIBYTE // 4)}).encode(),
+        json.dumps({"note": "token" + " " * MEBIBYTE}).encode(),
+        b'{"' + b"token" * (MEBIBYTE // 5),
+        b'{"path":"' + b"x" * MEBIBYTE + b"token",
+        b'"path":"' * (MEBIBYTE // 8) + b"token",
+        b"\\u0070" * (MEBIBYTE // 6),
+    ],
+    ids=range(10),
+)
+def test_no_body_takes_long_to_redact(body: bytes) -> None:
+    began = time.perf_counter()
+    keep_body(body)
+
+    assert time.perf_counter() - began < 2
