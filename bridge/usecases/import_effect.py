@@ -23,6 +23,7 @@ from bridge.errors import (
     UniquenessError,
 )
 from bridge.store.directory import get_member, manual_connection
+from bridge.store.journal import Entry, record_many
 from bridge.store.models import Connection, Group, GroupMember, Member
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
@@ -34,6 +35,7 @@ from bridge.usecases.provision_member import (
     Source,
     provision_member,
     update_member,
+    write_person,
 )
 from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
@@ -151,6 +153,7 @@ class Importer:
         self._groups: dict[str, Group] = {}
         self._group_names: dict[GroupId, str] = {}
         self._created: list[str] = []
+        self._updates: list[Entry] = []
 
     def run(self) -> ImportEffect:
         """Do what the rows say: first for who is here, then for who comes new."""
@@ -172,6 +175,8 @@ class Importer:
             self._advance()
         if self.problems:
             return ImportEffect()
+        self.unit.session.flush()
+        record_many(self.unit, self._updates)
         self._regroup(touched)
         self._place_by_hand(touched)
         added = self._take_in(newcomers)
@@ -280,7 +285,7 @@ class Importer:
         self._check(draft, but=member.id)
         touched = _Touched(person, member.id, member.display_name, member.tier)
         if draft.full_document() != before or draft.active != was_active:
-            update_member(self.unit, member, draft, settle=False, reason="import")
+            self._write(member, draft)
             touched.attributes = changed_attributes(before, member.document)
             touched.name = member.display_name
         if by_hand and not member.active:
@@ -295,6 +300,14 @@ class Importer:
                 if source == Source.MANUAL and group_id not in wanted
             }
         return touched
+
+    def _write(self, member: Member, draft: PersonDraft) -> None:
+        """Write a person's attributes; audit and seat follow for all together, unless somebody is turned on or off."""
+        if draft.active != member.active or Role(member.role).is_owner:
+            update_member(self.unit, member, draft, settle=False, reason="import")
+            return
+        changed = write_person(self.unit, member, draft)
+        self._updates.append(Entry("member.updated", "member", member.id, "import", {"attributes": changed}))
 
     def _is_adopted(self, person: PersonRow) -> bool:
         keys = {person.user_name_key, comparison_key(person.values.get(Column.EMAIL, ""))}

@@ -257,18 +257,11 @@ def update_member(
         if other is not None and other.id != member.id:
             raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(other.id))
     _check_external_id(unit, member.connection_id, draft.external_id, but=member.id)
-    changed = sorted(name for name in {*document, *member.document} if document.get(name) != member.document.get(name))
-    email = primary_email(document)
     if user_name_key != member.user_name_key:
         # The name was somebody's NameID: under a new name that sign-in is not this person any more (T14).
         forget_links(unit, member, named=member.user_name_key)
-    member.user_name, member.user_name_key = draft.user_name, user_name_key
-    member.external_id = draft.external_id
-    member.display_name = display_name(document)
-    member.email, member.email_key = email, comparison_key(email) if email else None
-    member.document, member.comparison = document, comparison_document(document)
-    member.version += 1
-    member.modified_at = unit.at
+        member.user_name_key = user_name_key
+    changed = write_person(unit, member, draft)
     unit.session.flush()
     record(
         unit,
@@ -288,6 +281,24 @@ def update_member(
         freed = settle_seat(unit, member, Occasion.REGROUPED)
     promote_waiting(unit, [freed])
     return True
+
+
+def write_person(unit: Unit, member: Member, draft: PersonDraft) -> list[str]:
+    """Write what is said of a person into their record, but for the comparison key and whether they are active.
+
+    Returns:
+        The names of the attributes that are other than before.
+    """
+    document, before = draft.full_document(), member.document
+    email = primary_email(document)
+    member.user_name = draft.user_name
+    member.external_id = draft.external_id
+    member.display_name = display_name(document)
+    member.email, member.email_key = email, comparison_key(email) if email else None
+    member.document, member.comparison = document, comparison_document(document)
+    member.version += 1
+    member.modified_at = unit.at
+    return sorted(name for name in {*document, *before} if document.get(name) != before.get(name))
 
 
 def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> PersonDraft:
