@@ -15,7 +15,7 @@ from tests.bench.services import CEILING, Service
 FIRST_NEW = 2_000_000
 PAGE = 100
 #: How many people are turned off before the first of them is turned on again: more than there are clients.
-_TURNED_OFF = 16
+_TURNED_OFF = 64
 #: A cursor is found by walking; this many pages are far enough from the start.
 _MOST_PAGES_WALKED = 200
 _CURSORS = 20

@@ -32,6 +32,8 @@ SLUG = "bench"
 #: The most that a plan may have: more than any database here has people in one tier.
 SEATS = 1_000_000
 _TEMPLATE = "bench_template"
+#: The only settings that are not the defaults: a run sends more than a directory may. The limiter works all the same.
+_UNLIMITED = {"SEATBRIDGE__SCIM__RATE_BURST": "10000000", "SEATBRIDGE__SCIM__RATE_PER_SECOND": "100000"}
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class World:
         environment = {
             "SEATBRIDGE__DATABASE__URL": self.url(database).render_as_string(hide_password=False),
             "SEATBRIDGE__SECRETS__KEYS": self.key,
+            **_UNLIMITED,
         }
         service = running(
             OURS,
