@@ -18,6 +18,7 @@ from bridge.store.gate import ScimPrincipal
 from bridge.usecases.alerts import raise_alert
 from bridge.web.credentials import scim as scim_credential
 from scim.auth import authenticate, credential_hash
+from scim.discovery import DISCOVERY, WrittenResponse
 from scim.door import Door, Visit
 from scim.errors import Refusal, UnknownShapeException, refusal_of
 from scim.handler import BridgeHandler
@@ -105,17 +106,26 @@ def _serve(runtime: Runtime, service: BridgeService, principal: ScimPrincipal, c
             headers=list(request.headers.items()),
             subject=principal,
         )
-        operation = service.match(sent).operation
+        target = service.match(sent)
+        operation = target.operation
+        if operation in DISCOVERY:
+            return service.discovery.answer(sent, target)
         sent.body = _read_body(service, sent, call)
         writing = not service.reads_only(operation)
-        if writing and not principal.can_write:
+        if writing and not principal.can_write and principal.subject_id is None:
             raise ForbiddenException(detail="This token may only read")
         actor = Actor(ActorKind.DIRECTORY, principal.connection_id)
         try:
             with runtime.unit(principal.org_id, actor) as unit:
                 several = operation is Operation.bulk
                 storage = MemberStorage(
-                    unit, principal.connection_id, service.provider, writing=writing, several=several
+                    unit,
+                    principal.connection_id,
+                    service.provider,
+                    writing=writing,
+                    several=several,
+                    own=service.own,
+                    schema_version=principal.schema_version,
                 )
                 return BridgeHandler(service, storage).handle(sent)
         except UnknownShapeException:
@@ -132,6 +142,8 @@ def _read_body(service: BridgeService, sent: ScimRequest, call: Call) -> bytes:
 
 def _to_response(answer: ScimResponse) -> Response:
     body = b"" if answer.body is None else orjson.dumps(answer.body)
+    if isinstance(answer, WrittenResponse):
+        body = answer.text
     headers = {"Cache-Control": "no-store", **answer.headers}
     return Response(body, status=int(answer.status), headers=headers, content_type=SCIM_MEDIA_TYPE)
 

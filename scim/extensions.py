@@ -64,6 +64,11 @@ class Extension:
     schema: ExtensionSchema
     attributes: Mapping[str, Attribute]
 
+    @property
+    def always(self) -> list[Attribute]:
+        """The attributes that every answer has."""
+        return [attribute for attribute in self.attributes.values() if attribute.returned is Returned.ALWAYS]
+
     def read(self, value: Any) -> dict[str, Any]:
         """Read the object of the extension in a body; what nobody may write and what is not declared is left out."""
         if value is None:
@@ -124,6 +129,18 @@ class Extensions:
             elif values := extension.shown(value):
                 found[name] = values
         return found
+
+    def with_always(self, shown: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+        """Add what is always returned to an answer that shows a part of a document (RFC 7643 §7)."""
+        for extension in self.by_urn.values():
+            urn = extension.schema.urn
+            stored = document.get(urn) or {}
+            always = {each.name: stored[each.name] for each in extension.always if each.name in stored}
+            if always:
+                shown[urn] = {**always, **shown.get(urn, {})}
+                if urn not in shown["schemas"]:
+                    shown["schemas"].append(urn)
+        return shown
 
     def kept(self, document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return what a replacement cannot touch of a stored document: the values nobody may write, by URN."""

@@ -43,13 +43,15 @@ class BridgeHandler(ScimHandler):
     def query(self, request: ScimRequest) -> ScimResponse:
         """Read a person or group (RFC 7644 §3.4.1)."""
         with self.service.provider:
+            target = self.service.route(request, Operation.query)
             resource_type, resource_id, parameters = self._begin(request, Operation.query)
             with self.storage.operation():
                 related = shows_related(resource_type, parameters)
                 stored = self.storage.read(resource_type, resource_id, related=related)
                 if not self.service.read_conditions(request).check(stored.version, "GET"):
                     return ScimResponse(HTTPStatus.NOT_MODIFIED, None, {"ETag": stored.version})
-                return self.service.answer(request.base_url, resource_type, stored, parameters)
+                answer = self.service.answer(request.base_url, resource_type, stored, parameters)
+                return self.service.me_response(request, target, answer)
 
     def replace(self, request: ScimRequest) -> ScimResponse:
         """Replace a person or group (RFC 7644 §3.5.1)."""
@@ -98,10 +100,16 @@ class BridgeHandler(ScimHandler):
     def bulk(self, request: ScimRequest) -> ScimResponse:
         """Run a Bulk request (RFC 7644 §3.7), each operation a step that fails alone."""
         self.adoptions_refused: list[AdoptionRefusedError] = []
-        response = super().bulk(request)
-        for refusal in self.adoptions_refused:
-            raise_alert(self.storage.unit, refusal.code, member_id=MemberId(refusal.member_id))
-        return response
+        with self.service.provider:
+            self.service.route(request, Operation.bulk)
+            plan = self.service.read_bulk(request.body, request.header("Content-Type"))
+            for step in plan:
+                plan.record(step, *self.run_bulk_step(request, plan, step))
+            for refusal in self.adoptions_refused:
+                raise_alert(self.storage.unit, refusal.code, member_id=MemberId(refusal.member_id))
+            if plan.ran_into_unreadable:
+                raise_alert(self.storage.unit, "unreadable_push")
+            return self.service.bulk_response(plan)
 
     def apply_bulk_operation(
         self, resource_type: ResourceType, operation: BulkOperation[Resource[Any]]
@@ -232,6 +240,12 @@ class BridgeHandler(ScimHandler):
         """Read a resource again after a change, as the answer shows it."""
         self.storage.unit.session.flush()
         return self.storage.read(resource_type, resource_id, related=shows_related(resource_type, parameters))
+
+    def service_provider_config(self, request: ScimRequest) -> ScimResponse:
+        """Say what is supported (RFC 7644 §4)."""
+        return self.service.discovery.answer(request, self.service.match(request))
+
+    resource_types = resource_type = schemas = schema = service_provider_config
 
     def _search(self, request: ScimRequest, operation: Operation) -> ScimResponse:
         with self.service.provider:

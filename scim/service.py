@@ -20,10 +20,10 @@ from scim2_models import (
     Resource,
     ResourceType,
     ResponseParameters,
+    Schema,
     SCIMException,
     SearchRequest,
 )
-from scim2_server.bulk import BulkPlan
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation, Target
@@ -34,6 +34,8 @@ from bridge.domain.extension_schemas import RESOURCE_TYPES, ExtensionSchema
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from scim import normalize
+from scim.bulk import ReadPlan
+from scim.discovery import Discovery
 from scim.errors import UnknownShapeException, invalid, refusal_of, sentence
 from scim.expressions import filter_text
 from scim.extensions import Extensions, extensions_of
@@ -78,6 +80,7 @@ class BridgeService(ScimService):
         self.own = {name: extensions_of(schemas, name) for name in RESOURCE_TYPES}
         super().__init__(provider, secret=runtime.secrets.derive("scim-cursor"))
         self.max_body_bytes = runtime.settings.scim.max_body_bytes
+        self.discovery = Discovery(provider, [Schema.model_validate(schema.document()) for schema in schemas])
 
     @staticmethod
     def match(request: ScimRequest) -> Target:
@@ -194,7 +197,7 @@ class BridgeService(ScimService):
                 raise invalid(error.__cause__) from None
             raise
 
-    def read_bulk(self, body: bytes, content_type: str | None) -> BulkPlan:
+    def read_bulk(self, body: bytes, content_type: str | None) -> ReadPlan:
         """Read a Bulk request; an operation that cannot be read fails alone."""
         self.ensure_bulk_payload_size(len(body))
         payload = self.decode_body(body, content_type)
@@ -221,7 +224,8 @@ class BridgeService(ScimService):
             elif operation.method == BulkOperation.Method.put and isinstance(operations, list):
                 data = next((v for n, v in operations[number].items() if n.casefold() == "data"), None)
                 _forget_active(operation.data, data)
-        return BulkPlan(request.operations or [], request.fail_on_errors)
+        unreadable = [number for number, error in failures.items() if isinstance(error, UnknownShapeException)]
+        return ReadPlan(request.operations or [], request.fail_on_errors, unreadable)
 
     def _bulk_operation(self, operation: Any, number: int, failures: dict[int, SCIMException]) -> Any:
         if not isinstance(operation, Mapping):
@@ -240,8 +244,6 @@ class BridgeService(ScimService):
             else:
                 data = self._normal(resource_type, data)
         except SCIMException as error:
-            if isinstance(error, UnknownShapeException):
-                log.warning("scim.unknown_shape", operation=number)
             failures[number] = error
             data = None
         return {**operation, name: data}
@@ -285,7 +287,8 @@ class BridgeService(ScimService):
         if parameters is None or not (parameters.attributes or parameters.excluded_attributes):
             return to_json(stored, base_url, self.own_of(resource_type))
         resource = self.publish(base_url, to_resource(stored, model_of(self.provider, resource_type)))
-        return resource.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
+        shown = resource.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
+        return self.own_of(resource_type).with_always(shown, to_json(stored))
 
     def listing(
         self,

@@ -40,11 +40,14 @@ class Services:
 
     def of(self, principal: ScimPrincipal) -> BridgeService:
         """Return the service for a caller: what it may write decides whether people show their seat."""
-        if principal.schema_version == 0:
-            return self._standard[principal.can_write]
-        key = (principal.org_id, principal.schema_version)
-        service = self._known(key, can_write=principal.can_write)
-        return service or self._made(key, can_write=principal.can_write)
+        return self.at(principal.org_id, principal.schema_version, can_write=principal.can_write)
+
+    def at(self, org_id: OrgId, schema_version: int, *, can_write: bool) -> BridgeService:
+        """Return the service of an organization's schemas."""
+        if schema_version == 0:
+            return self._standard[can_write]
+        key = (org_id, schema_version)
+        return self._known(key, can_write=can_write) or self._made(key, can_write=can_write)
 
     def _known(self, key: tuple[OrgId, int], *, can_write: bool) -> BridgeService | None:
         with self._lock:

@@ -1,7 +1,8 @@
 """The directory of one connection as the library's storage: people and groups are rows, use cases change them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy import ColumnElement, func, select, union_all, update
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, parse_id
+from bridge.errors import UnavailableError
 from bridge.store.directory import manual_connection
 from bridge.store.models import Decision, Group, GroupMember, GroupNesting, Member, effective_membership
 from bridge.store.unit import Unit
@@ -31,6 +33,7 @@ from bridge.usecases.sync_groups import (
     update_group,
 )
 from scim.errors import as_scim
+from scim.extensions import NO_EXTENSIONS, Extensions
 from scim.resources import SEAT, model_of
 from scim.search import Found, find
 from scim.translate import (
@@ -60,6 +63,8 @@ class MemberStorage(ScimStorage):
         writing: Whether operations change something: the organization is then locked first, so that what an operation
             reads is what it changes (no false 412 between parallel pushes).
         several: Whether the request has several operations, of which each fails alone (Bulk).
+        own: The organization's own extensions, by the name of the resource type.
+        schema_version: The version of them that the request was read by; None does not look.
     """
 
     supports_cursors = True
@@ -72,14 +77,20 @@ class MemberStorage(ScimStorage):
         *,
         writing: bool = True,
         several: bool = True,
+        own: Mapping[str, Extensions] = MappingProxyType({}),
+        schema_version: int | None = None,
     ) -> None:
         self.unit, self.connection_id, self.provider = unit, connection_id, provider
         self.writing, self.several = writing, several
+        self.own, self.schema_version = own, schema_version
         self.shows_seat = any(schema.id == SEAT for schema in provider.schemas)
 
     @contextmanager
     def operation(self) -> Iterator[None]:
         """Enclose one operation."""
+        if self.writing and self.schema_version not in {None, self.unit.lock().schema_version}:
+            # Somebody changed the extension schemas meanwhile: what was read by the old ones may not fit the new.
+            raise UnavailableError("The organization's schema", retry_after_seconds=1)
         if self.writing and self.several:
             with self.unit.savepoint():
                 yield
@@ -215,7 +226,7 @@ class MemberStorage(ScimStorage):
     def write_person(self, member: Member, resource: Resource[Any]) -> None:
         """Write the whole new state of a person; whom no directory manages yet is taken over as by a POST."""
         with as_scim():
-            draft = person_draft(resource, stored=member)
+            draft = person_draft(resource, stored=member, own=self.own.get("User", NO_EXTENSIONS))
             if self.manages(member):
                 update_member(self.unit, member, draft)
             else:
@@ -224,7 +235,8 @@ class MemberStorage(ScimStorage):
     def write_group(self, group: Group, resource: Resource[Any]) -> None:
         """Write the new state of a group, its members apart."""
         with as_scim():
-            update_group(self.unit, group, group_draft(resource))
+            own = self.own.get("Group", NO_EXTENSIONS)
+            update_group(self.unit, group, group_draft(resource, stored=group, own=own))
 
     def change_members(
         self,

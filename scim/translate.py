@@ -17,7 +17,7 @@ from bridge.store.lane_rows import PersonRow
 from bridge.store.models import Group, Member
 from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.sync_groups import GroupDraft
-from scim.extensions import Extensions
+from scim.extensions import NO_EXTENSIONS, Extensions
 from scim.limits import MAX_USER_NAME
 from scim.resources import GROUP, POLICY, SEAT, USER
 
@@ -109,13 +109,16 @@ def to_resource(stored: Stored, model: type[Resource[Any]]) -> Resource[Any]:
         return model.model_validate(kept, scim_policy=POLICY)
 
 
-def person_draft(resource: Resource[Any], *, stored: Member | PersonRow | None = None) -> PersonDraft:
+def person_draft(
+    resource: Resource[Any], *, stored: Member | PersonRow | None = None, own: Extensions = NO_EXTENSIONS
+) -> PersonDraft:
     """Return what a resource says of a person.
 
     Args:
         resource: The whole new state.
         stored: The person as they are: what the resource does not say of ``active`` stays (a leaver must not come
-            back by omission). None for a new person, who is active.
+            back by omission), and so do values that nobody may write. None for a new person, who is active.
+        own: The organization's own extensions.
 
     Raises:
         InvalidInputError: The userName is missing or longer than 255 characters.
@@ -133,12 +136,16 @@ def person_draft(resource: Resource[Any], *, stored: Member | PersonRow | None =
         user_name=user_name,
         external_id=document.get("externalId") or None,
         active=active,
-        document=_without_links({name: value for name, value in document.items() if name not in _OWN_FIELDS}),
+        document=_with_kept(
+            _without_links({name: value for name, value in document.items() if name not in _OWN_FIELDS}), stored, own
+        ),
     )
 
 
-def group_draft(resource: Resource[Any]) -> GroupDraft:
-    """Return what a resource says of a group, without its members.
+def group_draft(
+    resource: Resource[Any], *, stored: Group | None = None, own: Extensions = NO_EXTENSIONS
+) -> GroupDraft:
+    """Return what a resource says of a group, without its members; values that nobody may write stay.
 
     Raises:
         InvalidInputError: The displayName is missing.
@@ -151,8 +158,14 @@ def group_draft(resource: Resource[Any]) -> GroupDraft:
     return GroupDraft(
         display_name=display_name,
         external_id=document.get("externalId") or None,
-        document={name: value for name, value in document.items() if name not in extra},
+        document=_with_kept({name: value for name, value in document.items() if name not in extra}, stored, own),
     )
+
+
+def _with_kept(document: dict[str, Any], stored: Any, own: Extensions) -> dict[str, Any]:
+    """Keep the values of extensions that nobody may write as they are stored."""
+    kept = own.kept(stored.document) if stored is not None and own else {}
+    return document | {urn: document.get(urn, {}) | values for urn, values in kept.items()}
 
 
 def member_values(resource: Resource[Any]) -> list[str] | None:

@@ -20,6 +20,8 @@ _URN = re.compile(r"urn(:[A-Za-z0-9][A-Za-z0-9._-]*){2,}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9$_-]*")
 _PART_NAME = re.compile(r"\$?[A-Za-z][A-Za-z0-9$_-]*")
 _SIGNS = re.compile(r"[$_-]")
+#: What every resource has: in an extension these would be read as the resource's own (RFC 7643 §3.1).
+_COMMON = frozenset({"schemas", "id", "externalid", "meta"})
 #: Namespaces whose schemas others define: the standard's and our own.
 _RESERVED = ("urn:ietf:", "urn:seatbridge:")
 _SCHEMA_FIELDS = frozenset({"schemas", "id", "name", "description", "attributes", "resourceType", "meta"})
@@ -257,9 +259,7 @@ def _read_attribute(value: Any, place: str, *, read_only: bool | None) -> Attrib
         _refuse(place, "an attribute is an object with at least name and type")
     _check_fields(value, _ATTRIBUTE_FIELDS, place)
     is_part = read_only is not None
-    name = value.get("name")
-    if not isinstance(name, str) or len(name) > MAX_NAME or not (_PART_NAME if is_part else _NAME).fullmatch(name):
-        _refuse(f"{place}.name", "begins with a letter and has letters, digits, $, - and _ only, 64 at most")
+    name = _read_name(value.get("name"), f"{place}.name", is_part=is_part)
     kind = _choice(value, "type", AttributeType, AttributeType.STRING, place)
     if _flag(value, "required", place):
         _refuse(f"{place}.required", "is false: a push that lacks an attribute of your own must not fail")
@@ -290,6 +290,14 @@ def _read_attribute(value: Any, place: str, *, read_only: bool | None) -> Attrib
         reference_types=_read_reference_types(value, kind, place),
         parts=_read_parts(value, kind, place, read_only=mutability == "readOnly"),
     )
+
+
+def _read_name(name: Any, place: str, *, is_part: bool) -> str:
+    if not isinstance(name, str) or len(name) > MAX_NAME or not (_PART_NAME if is_part else _NAME).fullmatch(name):
+        _refuse(place, "begins with a letter and has letters, digits, $, - and _ only, 64 at most")
+    if not is_part and name.casefold() in _COMMON:
+        _refuse(place, f"{name} is an attribute of every resource")
+    return name
 
 
 def _read_parts(value: Mapping[str, Any], kind: AttributeType, place: str, *, read_only: bool) -> tuple[Attribute, ...]:

@@ -78,7 +78,8 @@ class Caller:
 class FoundPerson:
     """A person with what an answer shows besides: the groups in order of their names, the reason for the seat.
 
-    ``inherited`` are those of the groups that the person is in only through groups inside them.
+    ``inherited`` are those of the groups that the person is in only through groups inside them; ``schema_version``
+    says which extension schemas the organization had when the person was read.
     """
 
     person: PersonRow
@@ -86,6 +87,7 @@ class FoundPerson:
     reason: str | None
     can_write: bool
     inherited: frozenset[GroupId] = frozenset()
+    schema_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,13 @@ def find_person(lane: Lane, caller: Caller, attribute: str, value: str) -> Found
     row = lane.ask(_READ, (caller.token_hash, caller.at, caller.slug, attribute, value))
     if row is None:
         return None
-    (org_id, connection_id, can_write, _, *columns, reason, group_ids, group_names, inherited) = row
+    (org_id, connection_id, can_write, schema_version, *columns, reason, group_ids, group_names, inherited) = row
     if columns[0] is None:
         return Nobody(can_write)
     person = PersonRow(org_id, connection_id, *columns)
     groups = list(zip(group_ids or (), group_names or (), strict=True))
     around = frozenset(group_id for group_id, yes in zip(group_ids or (), inherited or (), strict=True) if yes)
-    return FoundPerson(person, groups, reason, can_write, around)
+    return FoundPerson(person, groups, reason, can_write, around, schema_version)
 
 
 def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> FoundPerson | None:

@@ -17,7 +17,7 @@ from bridge.usecases.quick_people import Caller, FoundPerson
 from scim.lanes.call import Call
 from scim.lanes.memory import Memory
 from scim.lanes.people import PeopleLane, look_up_terms, stored_of
-from scim.service import LIST_RESPONSE
+from scim.service import LIST_RESPONSE, BridgeService
 from scim.services import Services
 from scim.translate import to_json
 
@@ -73,7 +73,7 @@ class Lanes:
         if matched is None or call.query():
             return None
         person = self.people.read(self._caller(call), matched.group(1))
-        return None if person is None else self._shown(call, person)
+        return None if person is None else self._shown(call, person, self._service_of(person))
 
     def _write(self, call: Call) -> ScimResponse | None:
         if call.query() or "HTTP_CONTENT_ENCODING" in call.request.environ:
@@ -102,7 +102,7 @@ class Lanes:
             # Whatever it was, the rules may be what has changed: they are read anew for the next request.
             self.memory.forget(call.token_hash)
             return None
-        return self._shown(call, person, created=creates)
+        return self._shown(call, person, service, created=creates)
 
     def _caller(self, call: Call, actor: Actor | None = None) -> Caller:
         assert call.token_hash is not None
@@ -115,7 +115,12 @@ class Lanes:
             pads=self.pads,
         )
 
-    def _shown(self, call: Call, found: FoundPerson, *, created: bool = False) -> ScimResponse:
+    def _service_of(self, found: FoundPerson) -> BridgeService:
+        return self.services.at(found.person.org_id, found.schema_version, can_write=found.can_write)
+
+    def _shown(
+        self, call: Call, found: FoundPerson, service: BridgeService, *, created: bool = False
+    ) -> ScimResponse:
         stored = stored_of(found)
         base_url = f"{self.root}/{call.slug}"
         location = f"{base_url}/Users/{found.person.id}"
@@ -123,10 +128,13 @@ class Lanes:
         if created:
             headers["Location"] = location
         status = HTTPStatus.CREATED if created else HTTPStatus.OK
-        return ScimResponse(status, to_json(stored, base_url), headers)
+        return ScimResponse(status, to_json(stored, base_url, service.own["User"]), headers)
 
     def _listing(self, call: Call, found: FoundPerson | None) -> ScimResponse:
-        people = [] if found is None else [to_json(stored_of(found), f"{self.root}/{call.slug}")]
+        people = []
+        if found is not None:
+            own = self._service_of(found).own["User"]
+            people.append(to_json(stored_of(found), f"{self.root}/{call.slug}", own))
         body = {
             "schemas": [LIST_RESPONSE],
             "totalResults": len(people),

@@ -98,7 +98,7 @@ class PeopleLane:
             replacement = service.read_replacement(_users(service), *call.content(service.max_body_bytes))
             if getattr(replacement, "external_id", None) in {None, ""}:
                 replacement.external_id = found.person.external_id
-            draft = person_draft(replacement, stored=found.person)
+            draft = person_draft(replacement, stored=found.person, own=service.own["User"])
         return change(self.lane, caller, rules, found, draft)
 
     def patch(
