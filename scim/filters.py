@@ -50,10 +50,20 @@ from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import parse_id
 from bridge.store.base import Instant
 from bridge.store.models import Group, Member
-from scim.attributes import ITSELF, Attributes, Condition, Entries, Part, Scalar, Trait, member_parts, nested_parts, value_of
+from scim.attributes import (
+    ITSELF,
+    Attributes,
+    Condition,
+    Entries,
+    Part,
+    Scalar,
+    Trait,
+    member_parts,
+    nested_parts,
+    value_of,
+)
 from scim.limits import check_filter_value
 from scim.resources import GROUP, POLICY, USER
-
 
 #: Sort types beside text.
 _SORTED: Mapping[type, Any] = {bool: Boolean, datetime: Instant, Decimal: Numeric}

@@ -142,9 +142,7 @@ def person_draft(
     )
 
 
-def group_draft(
-    resource: Resource[Any], *, stored: Group | None = None, own: Extensions = NO_EXTENSIONS
-) -> GroupDraft:
+def group_draft(resource: Resource[Any], *, stored: Group | None = None, own: Extensions = NO_EXTENSIONS) -> GroupDraft:
     """Return what a resource says of a group, without its members; values that nobody may write stay.
 
     Raises:

@@ -118,9 +118,7 @@ class Lanes:
     def _service_of(self, found: FoundPerson) -> BridgeService:
         return self.services.at(found.person.org_id, found.schema_version, can_write=found.can_write)
 
-    def _shown(
-        self, call: Call, found: FoundPerson, service: BridgeService, *, created: bool = False
-    ) -> ScimResponse:
+    def _shown(self, call: Call, found: FoundPerson, service: BridgeService, *, created: bool = False) -> ScimResponse:
         stored = stored_of(found)
         base_url = f"{self.root}/{call.slug}"
         location = f"{base_url}/Users/{found.person.id}"

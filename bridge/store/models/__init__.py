@@ -12,7 +12,6 @@ from bridge.store.models.directory import (
     ScimToken,
 )
 from bridge.store.models.extensions import DeclaredSchema
-from bridge.store.models.extensions import DeclaredSchema
 from bridge.store.models.journal import (
     Alert,
     AuditEntry,
@@ -41,7 +40,6 @@ __all__ = [
     "Connection",
     "Contract",
     "Decision",
-    "DeclaredSchema",
     "DeclaredSchema",
     "Delivery",
     "DialectSign",
