@@ -19,6 +19,7 @@ COMMANDS = {
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),
     "domain": Entry("bridge.cli.domains:domain", "Mail domains of an organization: add, verify, list."),
+    "import": Entry("bridge.cli.imports:import_command", "Take people in from a CSV file, previewed first."),
     "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show."),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings as a file: export, diff, apply."),
