@@ -11,6 +11,7 @@ SENTENCES = {
     "seats_exhausted": "Every seat of the tier is taken: somebody waits in line",
     "owner_protected": "A directory tried to change an owner: nothing was changed",
     "unreadable_push": "A directory sent members or active in an unknown shape: the request was refused",
+    "members_unknown": "A directory replaced a group's members by people nobody here knows: the group is empty",
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",

@@ -204,7 +204,7 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
     if _is_special(person, rules, draft):
         return None
     document = draft.full_document()
-    if document == person.document:
+    if document == person.document and draft.active == person.active:
         return found
     groups = [name for _, name in found.groups]
     entitlement = _entitlement(rules, document, groups)

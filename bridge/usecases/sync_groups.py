@@ -16,6 +16,7 @@ from bridge.store.journal import record
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.nesting import children_of, known_groups, names_upwards, people_below
 from bridge.store.unit import Unit
+from bridge.usecases.alerts import raise_alert
 from bridge.usecases.nest_groups import adopt_parked_group, nest_groups, remove_with_edges, unnest_groups
 from bridge.usecases.reevaluate import reevaluate, speaks_of
 
@@ -152,6 +153,7 @@ def change_members(
 
     A value that names a group of the directory nests it. A value that names nobody of the directory is parked until
     that person or group arrives; the others count. What is already so changes nothing: no version, no audit, no seat.
+    Owners are told of a group that lost its members to a replacement in which nobody is known.
 
     Args:
         unit: The unit.
@@ -175,6 +177,8 @@ def change_members(
     change = MembershipChange(added, removed, unknown, groups_added, groups_removed)
     if not change:
         return change
+    if replace and len(unknown) == len(set(replace)):
+        raise_alert(unit, "members_unknown")
     if touch:
         _touch(unit, group)
     record(
