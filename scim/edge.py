@@ -1,6 +1,7 @@
 """The SCIM endpoint: one request, one unit of work, one table of answers to what goes wrong."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import orjson
 import structlog
@@ -48,7 +49,8 @@ def scim_blueprint(runtime: Runtime, *, with_lanes: bool = True) -> Blueprint:
 
     @scim_credential
     def serve(org: str, path: str = "") -> Response:
-        request_id = current_request_id() or request_id_from(request.headers.get("X-Request-Id"))
+        bound = current_request_id()
+        request_id = bound or request_id_from(request.headers.get("X-Request-Id"))
         call = Call(
             request=request,
             slug=org,
@@ -58,7 +60,7 @@ def scim_blueprint(runtime: Runtime, *, with_lanes: bool = True) -> Blueprint:
             at=runtime.clock.now(),
         )
         visit = Visit(call)
-        with bound_ids(request_id=request_id):
+        with nullcontext() if bound else bound_ids(request_id=request_id):
             try:
                 door.admit(visit)
                 answer = _to_response(_answer(runtime, services, lanes, call))

@@ -40,7 +40,7 @@ from scim.errors import UnknownShapeException, invalid, refusal_of, sentence
 from scim.expressions import filter_text
 from scim.extensions import Extensions, extensions_of
 from scim.limits import checked_text, parse_json
-from scim.resources import USER, build_provider, model_of
+from scim.resources import READING_POLICY, USER, build_provider, model_of
 from scim.search import Found
 from scim.translate import Stored, StoredGroup, to_json, to_resource
 
@@ -350,7 +350,7 @@ def _explained(error: SCIMException, payload: Any) -> SCIMException:
 
 def _validated(model: Any, payload: Any, context: Context) -> Any:
     try:
-        return model.model_validate(payload, scim_ctx=context)
+        return model.model_validate(payload, scim_ctx=context, scim_policy=READING_POLICY)
     except ValidationError as error:
         raise invalid(error) from None
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from contextlib import ExitStack
 
-from flask import Blueprint, Flask, Response, g, jsonify, request
+from flask import Blueprint, Flask, Request, Response, g, jsonify, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -74,12 +75,21 @@ def _configure(app: Flask, runtime: Runtime) -> None:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
+    app.session_interface = FormSessions()
     app.before_request(_begin_request)
     if settings.server.trusted_proxies:
         hops = settings.server.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign] # Flask's documented way to add a middleware
             app.wsgi_app, x_for=hops, x_proto=0, x_host=0, x_port=0, x_prefix=0
         )
+
+
+class FormSessions(SecureCookieSessionInterface):
+    """Flask's own cookie, which a browser's forms need; a provisioning client has neither."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Read the cookie, but for SCIM: a session that nothing can be put into serves there."""
+        return None if request.path.startswith("/scim/") else super().open_session(app, request)
 
 
 def _begin_request() -> None:
