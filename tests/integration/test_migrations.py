@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
@@ -22,7 +23,7 @@ from bridge.runtime import EMBEDDED_ROLE
 from bridge.store.base import Base
 from bridge.store.database import build_engine, check_database
 from bridge.store.embedded import EmbeddedPostgres
-from bridge.store.schema import MIGRATION_LOCK, newest_revision, upgrade
+from bridge.store.schema import MIGRATION_LOCK, alembic_config, known_revisions, newest_revision, upgrade
 from tests.postgres import drop_database
 from tests.processes import ROOT, eventually
 
@@ -192,3 +193,12 @@ def test_the_roles_of_the_deployment_page_suffice_on_a_cluster_of_its_own(tmp_pa
         engine.dispose()
 
     assert (first, again, organizations) == (newest_revision(), newest_revision(), 0)
+
+
+def test_the_files_of_the_migrations_are_numbered_as_alembic_chains_them() -> None:
+    script = ScriptDirectory.from_config(alembic_config())
+
+    chained = [one.revision for one in script.walk_revisions()]
+
+    assert list(reversed(chained)) == list(known_revisions())
+    assert script.get_current_head() == newest_revision()
