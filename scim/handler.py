@@ -16,6 +16,7 @@ from bridge.errors import AdoptionRefusedError
 from bridge.store.models import Group
 from bridge.usecases.alerts import raise_alert
 from scim.filters import member_conditions
+from scim.memberships import MembersDelta, members_delta
 from scim.resources import model_of
 from scim.service import BridgeService
 from scim.storage import MemberStorage, shows_related
@@ -68,10 +69,15 @@ class BridgeHandler(ScimHandler):
         """Change a person or group (RFC 7644 §3.5.2): 200 with the resource, 204 for a group above 1,000 members."""
         with self.service.provider:
             resource_type, resource_id, parameters = self._begin(request, Operation.patch)
-            patch_op = self.service.read_patch(resource_type, request.body, request.header("Content-Type"))
+            plain = self.service.plain_patch(resource_type, request.body, request.header("Content-Type"))
+            delta = members_delta(plain["Operations"]) if resource_type.name == "Group" else None
+            patch_op = self.service.validated_patch(resource_type, plain) if delta is None else None
             with self.storage.operation():
                 conditions = self.service.read_conditions(request)
-                stored = self.patch_stored(resource_type, resource_id, patch_op, conditions)
+                if patch_op is not None:
+                    stored = self.patch_stored(resource_type, resource_id, patch_op, conditions)
+                else:
+                    stored = self.patch_members(resource_type, resource_id, delta or MembersDelta(), conditions)
                 if shows_related(resource_type, parameters) and self._is_large(stored):
                     return ScimResponse(HTTPStatus.NO_CONTENT, None, {"ETag": stored.version})
                 stored = self._shown(resource_type, resource_id, parameters)
@@ -192,6 +198,16 @@ class BridgeHandler(ScimHandler):
                     self.storage.write_person(stored.member, resource)
         return stored
 
+    def patch_members(
+        self, resource_type: ResourceType, resource_id: str, delta: MembersDelta, conditions: Conditions
+    ) -> Stored:
+        """Apply a PATCH that is about members only."""
+        stored = self.storage.read(resource_type, resource_id, related=False)
+        conditions.check(stored.version, "PATCH")
+        if isinstance(stored, StoredGroup):
+            self._write_members(stored.group, delta)
+        return stored
+
     def patch_resource(
         self, resource_type: ResourceType, resource_id: str, patch_op: "PatchOp[Any]", conditions: Conditions
     ) -> Resource[Any]:
@@ -201,29 +217,26 @@ class BridgeHandler(ScimHandler):
 
     def _change_members(self, resource_type: ResourceType, group: Group, operations: Iterable[Any]) -> None:
         """Add the operations on members up to one change: what is asked for last counts."""
-        whole: list[str] | None = None
-        added: dict[str, None] = {}
-        removed: dict[str, None] = {}
+        delta = MembersDelta()
         for operation in operations:
             values = [entry["value"] for entry in operation.value or []]
             if operation.path.value_filter is not None:
                 model = model_of(self.service.provider, resource_type)
                 chosen = self.storage.select_members(group, *member_conditions(model, operation.path.value_filter))
-                leaving, coming = (chosen, []) if operation.op == "remove" else ([], values)
+                if operation.op == "remove":
+                    delta.remove(chosen)
+                else:
+                    delta.add(values)
             elif operation.op == "replace" or (operation.op == "remove" and operation.value is None):
-                whole, added, removed = values, {}, {}
-                continue
+                delta.replace(values)
+            elif operation.op == "remove":
+                delta.remove(values)
             else:
-                leaving, coming = (values, []) if operation.op == "remove" else ([], values)
-            for value in leaving:
-                added.pop(value, None)
-                removed[value] = None
-            for value in coming:
-                removed.pop(value, None)
-                added[value] = None
-        if whole is not None:
-            whole = [value for value in whole if value not in removed] + list(added)
-        self.storage.change_members(group, add=added, remove=removed, replace=whole)
+                delta.add(values)
+        self._write_members(group, delta)
+
+    def _write_members(self, group: Group, delta: MembersDelta) -> None:
+        self.storage.change_members(group, add=delta.added, remove=delta.removed, replace=delta.replacement)
 
     def _begin(self, request: ScimRequest, operation: Operation) -> tuple[ResourceType, str, ResponseParameters[Any]]:
         """Route and authorize a request for one resource, and read what its answer should show."""

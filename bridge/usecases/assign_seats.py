@@ -223,6 +223,12 @@ def seat_action(decision: SeatDecision) -> str:
     return "seat.waiting" if decision.waiting_for else "seat.confirmed"
 
 
+def seat_entry(member_id: MemberId, decision: SeatDecision) -> Entry:
+    """Return what the audit says of a decision about somebody's seat."""
+    body = {"from": decision.from_tier, "to": decision.tier, "waiting_for": decision.waiting_for}
+    return Entry(seat_action(decision), "member", member_id, str(decision.reason), body)
+
+
 def promote_waiting(unit: Unit, freed: Iterable[str | None]) -> list[MemberId]:
     """Give freed or bought seats to who waits for them, longest wait first; nobody is evicted.
 

@@ -17,7 +17,7 @@ from bridge.store.pools import pools_snapshot
 from bridge.store.rows import insert_rows, update_rows
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES, queue_delivery, resolve_seat_alerts
-from bridge.usecases.assign_seats import Access, Placement, seat_action
+from bridge.usecases.assign_seats import Access, Placement, seat_entry
 from bridge.usecases.person_classes import TouchedPerson, touched_people
 from mappings.allocation import Occasion, SeatDecision
 from mappings.preview import MovesPreview, Settlement
@@ -194,15 +194,9 @@ def _write_audit(unit: Unit, people: Sequence[_Settled], access: Mapping[MemberI
             entries += changed.before.entries_until(changed.after, member_id)
         if one is not None:
             places.append(len(entries))
-            entries.append(_seat_entry(one))
+            entries.append(seat_entry(one.member_id, one.decision))
     numbers = record_many(unit, entries)
     return [numbers[place] for place in places]
-
-
-def _seat_entry(one: _Settled) -> Entry:
-    decision = one.decision
-    body = {"from": decision.from_tier, "to": decision.tier, "waiting_for": decision.waiting_for}
-    return Entry(seat_action(decision), "member", one.member_id, str(decision.reason), body)
 
 
 def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) -> list[uuid.UUID]:

@@ -15,6 +15,7 @@ from bridge.store.gate import ScimPrincipal
 from bridge.store.seals import hmac_pads
 from bridge.usecases.quick_people import Caller, FoundPerson
 from scim.lanes.call import Call
+from scim.lanes.groups import GroupsLane
 from scim.lanes.memory import Memory
 from scim.lanes.people import PeopleLane, look_up_terms, stored_of
 from scim.service import LIST_RESPONSE, BridgeService
@@ -24,6 +25,7 @@ from scim.translate import to_json
 log = structlog.get_logger()
 
 _PERSON = re.compile(r"Users/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_GROUP = re.compile(r"Groups/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 class Lanes:
@@ -40,12 +42,15 @@ class Lanes:
         self.memory = Memory()
         self.pads = hmac_pads(runtime.secrets.derive_all("audit")[0])
         self.root = f"{runtime.settings.server.public_url}/scim/v2"
+        self.groups = GroupsLane(runtime.lane, services, self.root)
 
     def answer(self, call: Call) -> ScimResponse | None:
         """Answer a request, or decline by None: then nothing was done, and nothing is known of who sent it."""
         if call.token_hash is None or call.is_conditional:
             return None
         try:
+            if call.path.startswith("Groups"):
+                return self._of_groups(call)
             if call.method == "GET":
                 return self._read(call)
             return self._write(call)
@@ -74,6 +79,28 @@ class Lanes:
             return None
         person = self.people.read(self._caller(call), matched.group(1))
         return None if person is None else self._shown(call, person, self._service_of(person))
+
+    def _of_groups(self, call: Call) -> ScimResponse | None:
+        if call.method == "GET" and call.path == "Groups":
+            return self.groups.search(self._caller(call), call.query())
+        matched = _GROUP.fullmatch(call.path)
+        if matched is None:
+            return None
+        if call.method == "GET":
+            return self.groups.read(self._caller(call), matched.group(1), call.query())
+        return self._patch_group(call, matched.group(1)) if call.method == "PATCH" else None
+
+    def _patch_group(self, call: Call, group_id: str) -> ScimResponse | None:
+        assert call.token_hash is not None
+        known = self.memory.recall(call.token_hash)
+        if known is None or call.query() or "HTTP_CONTENT_ENCODING" in call.request.environ:
+            return None
+        principal, rules = known
+        caller = self._caller(call, Actor(ActorKind.DIRECTORY, rules.connection_id))
+        answer = self.groups.patch(caller, rules, self.services.of(principal), group_id, call)
+        if answer is None:
+            self.memory.forget(call.token_hash)
+        return answer
 
     def _write(self, call: Call) -> ScimResponse | None:
         if call.query() or "HTTP_CONTENT_ENCODING" in call.request.environ:

@@ -33,8 +33,10 @@ class _UndoneError(Exception):
 
 def put_in_force(customer: Customer, document: dict[str, Any]) -> None:
     with customer.unit(customer.owner) as unit:
-        if mapping_problems(unit, document):
-            return  # drawn twice in a row
+        problems = mapping_problems(unit, document)
+        if problems:
+            assert not problems[0].path, problems  # drawn twice in a row is no mistake
+            return
         preview = preview_mappings(unit, document)
     with customer.unit(customer.owner) as unit:
         apply_mappings(unit, preview.id, acknowledged=True, roles_acknowledged=True)
@@ -51,7 +53,7 @@ def drawn_rules(random: Random, *, policies: Sequence[str]) -> dict[str, Any]:
         if "tier" not in rule or random.random() < 0.3:
             rule["teams"] = random.sample(["Red", "Blue", "Green"], random.randint(1, 2))
         rules.append(rule)
-    rules.append({"attribute": "title", "value": "Clerk", "tier": "standard"})
+    rules.append({"attribute": "title", "equals": "Clerk", "tier": "standard"})
     default = random.choice(["highest_available", "unassigned", "standard"])
     return {"schema": 1, "default": default, "on_exhausted": random.choice(policies), "rules": rules}
 

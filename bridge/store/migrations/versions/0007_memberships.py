@@ -1,6 +1,8 @@
-"""Set-based changes of memberships."""
+"""Set-based changes of memberships, and one statement for each frequent request about a group."""
 
 from alembic import op
+
+from bridge.store.functions import create_functions
 
 revision = "0007"
 down_revision = "0006"
@@ -12,3 +14,4 @@ def upgrade() -> None:
     """Apply."""
     # Room beside each person for the next version of the row: a seat that changes then leaves every index alone.
     op.execute("ALTER TABLE member SET (fillfactor = 80)")
+    create_functions("memberships")

@@ -1,0 +1,302 @@
+"""Groups by one statement each: read or look up one, let a few people in or out.
+
+The functions behind it (``bridge/store/functions/memberships.sql``) do what :mod:`bridge.usecases.sync_groups` does,
+for what directories push all day. What is not plain (a value that names nobody here, groups inside groups, somebody in
+line, an owner who has to be told) is None here and left to the general way, which writes the very same for the rest.
+"""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from bridge.domain.documents import mappable_attributes
+from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId, new_id
+from bridge.store.journal import Entry
+from bridge.store.lane import Lane
+from bridge.store.seals import frame
+from bridge.usecases.alerts import SENTENCES
+from bridge.usecases.assign_seats import Access, seat_entry
+from bridge.usecases.quick_people import Caller, Rules
+from mappings.allocation import Grant, Holding, Occasion, SeatDecision, decide, wish
+from mappings.resolution import Entitlement, resolve
+from mappings.rules import PersonFacts, comparison_key
+
+_READ = "SELECT * FROM lane_group(%s, %s, %s, %s, %s, %s)"
+_LOOK = "SELECT * FROM lane_membership(%s, %s, %s, %s, %s, %s, %s)"
+_CHANGE = f"SELECT * FROM lane_change_members({', '.join(['%s'] * 20)})"  # noqa: S608 (placeholders only)
+
+
+@dataclass(slots=True)
+class GroupRow:
+    """A group as one statement read it, named as :class:`~bridge.store.models.Group` names it."""
+
+    id: GroupId
+    display_name: str
+    external_id: str | None
+    document: dict[str, Any]
+    version: int
+    created_at: datetime
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGroup:
+    """A group with what an answer shows besides.
+
+    Attributes:
+        members: Who is in it, in order of arrival; None when that was not asked for, or they are too many.
+        too_many: Whether they are more than were asked for.
+    """
+
+    org_id: OrgId
+    connection_id: ConnectionId
+    can_write: bool
+    schema_version: int
+    group: GroupRow
+    members: Sequence[MemberId] | None = None
+    too_many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoGroup:
+    """The directory has no group of that name; the credential is good."""
+
+    can_write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Delta:
+    """Who comes in and who goes out, as was seen."""
+
+    added: list[MemberId]
+    removed: list[MemberId]
+
+    @property
+    def body(self) -> dict[str, list[str]]:
+        return {"added": [str(i) for i in self.added], "removed": [str(i) for i in self.removed]}
+
+
+def find_group(lane: Lane, caller: Caller, attribute: str, value: str, *, most: int) -> FoundGroup | NoGroup | None:
+    """Find a group by ``id``, ``displayName`` (its comparison key) or ``externalId``.
+
+    Args:
+        lane: Connections.
+        caller: Who asks.
+        attribute: By what.
+        value: Its value.
+        most: How many members are read; 0 to read the group without.
+
+    Returns:
+        None when the general way has to answer: there are more members, or groups among them.
+    """
+    row = lane.ask(_READ, (caller.token_hash, caller.at, caller.slug, attribute, value, most))
+    if row is None:
+        return None
+    org_id, connection_id, can_write, schema_version, *columns, member_ids = row
+    if columns[0] is None:
+        return NoGroup(can_write)
+    members = (member_ids or ()) if most else None
+    return FoundGroup(org_id, connection_id, can_write, schema_version, GroupRow(*columns), members)
+
+
+def change_membership(
+    lane: Lane,
+    caller: Caller,
+    rules: Rules,
+    group_id: uuid.UUID,
+    *,
+    add: Collection[uuid.UUID],
+    remove: Collection[uuid.UUID],
+    most: int,
+) -> FoundGroup | None:
+    """Let people into a group or take them out, and settle the seats of whom a rule may speak (rules A4, A5, A7).
+
+    Args:
+        lane: Connections.
+        caller: Who asks.
+        rules: What is known of the organization.
+        group_id: Which group.
+        add: Who comes in.
+        remove: Who goes out.
+        most: How many members are read back.
+
+    Returns:
+        The group afterwards; None when nothing was done and the general way has to answer.
+    """
+    mapped = rules.placement.mapping_set.groups
+    asked = (caller.token_hash, caller.at, caller.slug, group_id, [*add, *remove])
+    row = lane.ask(_LOOK, (*asked, bool(mapped), -1))
+    if row is None:
+        return None
+    found, names, is_nested, people = _read(row)
+    known = {uuid.UUID(one["id"]): one for one in people}
+    if found.schema_version != rules.schema_version or not known.keys() >= {*add, *remove}:
+        return None
+    delta = _Delta(
+        sorted(MemberId(one) for one in add if not known[one]["inside"]),
+        sorted(MemberId(one) for one in remove if known[one]["inside"]),
+    )
+    if not delta.added and not delta.removed:
+        row = lane.ask(_LOOK, (*asked[:4], [], False, most))
+        return None if row is None else _read(row)[0]
+    settled: list[dict[str, Any]] = []
+    if not mapped.isdisjoint(map(comparison_key, names)):
+        touched = [known[member_id] for member_id in sorted((*delta.added, *delta.removed))]
+        settled_or_none = None if is_nested else _settlements(caller, rules, found.group, touched)
+        if settled_or_none is None:
+            return None
+        settled = settled_or_none
+    entry = Entry("group.members_changed", "group", group_id, "directory", delta.body)
+    row = lane.ask(
+        _CHANGE,
+        (
+            caller.token_hash,
+            caller.at,
+            caller.slug,
+            rules.org_id,
+            rules.connection_id,
+            rules.mapping_version,
+            rules.schema_version,
+            list(rules.placement.ladder.keys),
+            group_id,
+            names,
+            delta.added,
+            delta.removed,
+            [str(member_id) for member_id in remove],
+            caller.actor,
+            caller.request_id,
+            *caller.pads,
+            _json([_sealed(caller, rules, entry)]),
+            _json(settled),
+            most,
+        ),
+    )
+    if row is None:
+        return None
+    version, member_ids, too_many = row
+    group = replace(found.group, version=version, modified_at=caller.at)
+    return replace(found, group=group, members=None if too_many else member_ids or (), too_many=too_many)
+
+
+def _read(row: Sequence[Any]) -> tuple[FoundGroup, list[str], bool, list[dict[str, Any]]]:
+    org_id, connection_id, can_write, schema_version, *columns = row
+    *columns, names, is_nested, people, member_ids, too_many = columns
+    members = None if too_many in {None, True} else member_ids or ()
+    group = GroupRow(*columns)
+    found = FoundGroup(org_id, connection_id, can_write, schema_version, group, members, bool(too_many))
+    return found, names, is_nested, people or []
+
+
+def _settlements(
+    caller: Caller, rules: Rules, group: GroupRow, touched: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]] | None:
+    """Return what may become of each of the active; None where somebody is no case for the lane."""
+    settled: list[dict[str, Any]] = []
+    for person in touched:
+        if "version" not in person:
+            continue  # inactive
+        one = _settlement(caller, rules, group, person)
+        if one is None:
+            return None
+        settled.append(one)
+    return settled
+
+
+def _settlement(caller: Caller, rules: Rules, group: GroupRow, person: dict[str, Any]) -> dict[str, Any] | None:
+    groups = [(uuid.UUID(group_id), name) for group_id, name in person["groups"] if group_id != str(group.id)]
+    if not person["inside"]:
+        groups.append((group.id, group.display_name))
+    names = sorted({name for _, name in groups})
+    placement = rules.placement
+    facts = PersonFacts(groups=frozenset(names), attributes=mappable_attributes(person["document"]))
+    entitlement = resolve(facts, placement.mapping_set, placement.ladder)
+    granted_by = Grant(person["granted_by"]) if person["granted_by"] else None
+    holding = Holding(person["tier"], granted_by, person["pinned"], person["waiting_for"])
+    wanted = wish(entitlement, holding, Occasion.REGROUPED, placement.ladder, placement.mapping_set.on_exhausted)
+    decisions = [decide(wanted, tier, holding) for tier in (*wanted.tiers, None)]
+    if holding.waiting_for is not None and any(decision.alters(holding) for decision in decisions):
+        return None
+    member_id = MemberId(uuid.UUID(person["id"]))
+    before = Access(person["role"], person["role_from_mapping"], person["teams"])
+    after = before.under(entitlement)
+    changes = before.entries_until(after, member_id) if after != before else []
+    return {
+        "id": str(member_id),
+        "version": person["version"],
+        "role": before.role,
+        "role_from_mapping": before.role_from_mapping,
+        "teams": before.teams,
+        "decision_id": person["decision_id"],
+        "groups": [[str(group_id), name] for group_id, name in sorted(groups)],
+        "access": {"role": after.role, "role_from_mapping": after.role_from_mapping, "teams": after.teams}
+        if after != before
+        else None,
+        "entries": [_sealed(caller, rules, each) for each in changes],
+        "decision": _decision(rules, entitlement, holding, names),
+        "outcomes": [
+            {
+                **_outcome(obtained, decision, holding),
+                "entry": _sealed(caller, rules, seat_entry(member_id, decision)),
+            }
+            for obtained, decision in zip((*wanted.tiers, None), decisions, strict=True)
+        ],
+    }
+
+
+def _decision(rules: Rules, entitlement: Entitlement, holding: Holding, groups: Sequence[str]) -> dict[str, Any]:
+    rule = entitlement.winning
+    return {
+        "id": str(new_id()),
+        "occasion": str(Occasion.REGROUPED),
+        "from_tier": holding.tier,
+        "groups": list(groups),
+        "rule": {"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
+        "losing_rules": [losing.key for losing in entitlement.losing],
+        "mapping_version": rules.mapping_version,
+        "alert_id": str(new_id()),
+        "alert_detail": SENTENCES["seats_exhausted"],
+    }
+
+
+def _outcome(obtained: str | None, decision: SeatDecision, holding: Holding) -> dict[str, Any]:
+    return {
+        "obtains": obtained,
+        "alters": decision.alters(holding),
+        "gives_back": decision.from_tier if decision.moves else None,
+        "tier": decision.tier,
+        "granted_by": str(decision.granted_by) if decision.granted_by and decision.tier else None,
+        "reason": str(decision.reason),
+        "waiting_for": decision.waiting_for,
+        "alert_tier": decision.alert_tier,
+    }
+
+
+def _sealed(caller: Caller, rules: Rules, entry: Entry) -> dict[str, Any]:
+    """Return an audit entry with the text that its digest is computed over, around its number."""
+    body = dict(entry.body)
+    framed = frame(
+        org_id=rules.org_id,
+        at=caller.at,
+        actor=caller.actor,
+        action=entry.action,
+        subject_kind=entry.subject_kind,
+        subject_id=str(entry.subject_id),
+        reason=entry.reason,
+        request_id=caller.request_id,
+        body=body,
+    )
+    return {
+        "action": entry.action,
+        "reason": entry.reason,
+        "body": body,
+        "before": framed.before,
+        "behind": framed.behind,
+    }
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
