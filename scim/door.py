@@ -1,7 +1,7 @@
 """What every request passes on its way in and out: the limits first, the provisioning log last."""
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -22,6 +22,9 @@ log = structlog.get_logger()
 
 #: Where strangers, of whom nobody knows yet which organization they are of, take their slots.
 _STRANGERS = object()
+_UNAUTHORIZED = int(HTTPStatus.UNAUTHORIZED)
+_READS = frozenset({"GET", "HEAD"})
+_REFUSED = int(HTTPStatus.BAD_REQUEST)
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class Door:
 
     def _judge(self, call: Call, status: int) -> None:
         """Learn whether the token is good."""
-        if status == HTTPStatus.UNAUTHORIZED:
+        if status == _UNAUTHORIZED:
             self.rates.note_refused(call.request.remote_addr or "", call.slug)
             if call.token_hash is not None:
                 self._good.pop(call.token_hash, None)
@@ -96,36 +99,41 @@ class Door:
 
 def _heard(visit: Visit, answer: Response) -> Heard:
     call = visit.call
-    environ = call.request.environ
-    status, path, body = answer.status_code, f"/{call.path}", call.body_read
+    request, body = call.request, call.body_read
+    environ = request.environ
+    status, method, path = answer.status_code, request.method, f"/{call.path}"
     content = answer.response
     whole = content[0] if isinstance(content, list) and len(content) == 1 else None
     size = len(whole) if whole is not None else 0 if content == [] else answer.content_length
-    reads = call.method == "GET" or path.endswith("/.search")
-    kept = whole if isinstance(whole, bytes) and (not reads or status >= HTTPStatus.BAD_REQUEST) else None
-    announced = environ.get("CONTENT_LENGTH") or "0"
+    reads = method in _READS or path.endswith("/.search")
     return Heard(
         at=call.at,
         slug=call.slug,
         token_hash=call.token_hash,
-        method=call.request.method,
+        method=method,
         path=path,
         query=environ.get("QUERY_STRING", ""),
         status=status,
-        mark=_mark(visit.refusal),
+        mark=None if visit.refusal is None else _mark(visit.refusal),
         latency_seconds=time.perf_counter() - visit.began,
         request_id=call.request_id,
-        address=call.request.remote_addr or "",
+        address=request.remote_addr or "",
         user_agent=environ.get("HTTP_USER_AGENT"),
         content_type=environ.get("CONTENT_TYPE"),
         body=body or None,
-        bytes_in=len(body) if body is not None else int(announced) if announced.isdecimal() else 0,
-        answer=kept or None,
+        bytes_in=_announced(environ) if body is None else len(body),
+        answer=(whole or None) if isinstance(whole, bytes) and (not reads or status >= _REFUSED) else None,
         bytes_out=size,
     )
 
 
-def _mark(refusal: Exception | None) -> Mark | None:
+def _announced(environ: Mapping[str, str]) -> int:
+    """Return the length of a body that nobody read, as the client gave it."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else 0
+
+
+def _mark(refusal: Exception) -> Mark | None:
     if isinstance(refusal, UnknownShapeException):
         return Mark.UNKNOWN_SHAPE
     return Mark.RATE_LIMITED if isinstance(refusal, TooManyRequestsError) else None

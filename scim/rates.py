@@ -6,8 +6,8 @@ Each process counts for itself, in memory that is bounded, by a clock that never
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from ipaddress import IPv6Address
 from typing import Generic, TypeVar
 
 from bridge.config.settings import ScimSettings, ServerSettings
@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 1.0
 class Buckets(Generic[KeyT]):
     """Token buckets: each key may take ``capacity`` at once, and what was taken comes back at a steady pace.
 
-    The key that was used longest ago is forgotten beyond ``max_keys``: it then starts with a full bucket.
+    The key that has been known longest is forgotten beyond ``max_keys``: it then starts with a full bucket.
 
     Args:
         capacity: What a full bucket holds.
@@ -40,7 +40,7 @@ class Buckets(Generic[KeyT]):
     ) -> None:
         self.capacity, self.per_second = float(capacity), float(per_second)
         self._clock, self._max_keys = clock, max_keys
-        self._levels: OrderedDict[KeyT, tuple[float, float]] = OrderedDict()
+        self._levels: dict[KeyT, list[float]] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -57,15 +57,19 @@ class Buckets(Generic[KeyT]):
     def _look(self, key: KeyT, *, taking: float) -> float:
         now = self._clock()
         with self._lock:
-            level, at = self._levels.get(key, (self.capacity, now))
-            level = min(self.capacity, level + (now - at) * self.per_second)
+            bucket = self._levels.get(key)
+            if bucket is None:
+                bucket = [self.capacity, now]
+                if taking:
+                    self._levels[key] = bucket
+                    if len(self._levels) > self._max_keys:
+                        del self._levels[next(iter(self._levels))]
+            level = bucket[0] + (now - bucket[1]) * self.per_second
+            level = min(level, self.capacity)
             if level < 1.0:
                 return (1.0 - level) / self.per_second
             if taking:
-                self._levels[key] = (level - taking, now)
-                self._levels.move_to_end(key)
-                if len(self._levels) > self._max_keys:
-                    self._levels.popitem(last=False)
+                bucket[0], bucket[1] = level - taking, now
             return 0.0
 
 
@@ -84,11 +88,12 @@ class Slots(Generic[KeyT]):
         self.limit, self.patience = limit, patience
         self._taken: dict[KeyT, int] = {}
         self._stuck: set[KeyT] = set()
-        self._free = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._free = threading.Condition(self._lock)
 
     def enter(self, key: KeyT) -> bool:
         """Take a slot, waiting for it if need be; False where none became free."""
-        with self._free:
+        with self._lock:
             taken = self._taken.get(key, 0)
             if taken >= self.limit:
                 if key in self._stuck or not self._free.wait_for(
@@ -102,15 +107,14 @@ class Slots(Generic[KeyT]):
 
     def leave(self, key: KeyT) -> None:
         """Give a slot back."""
-        with self._free:
+        with self._lock:
             left = self._taken[key] - 1
             if left:
                 self._taken[key] = left
             else:
                 del self._taken[key]
-            if self._stuck:
-                self._stuck.discard(key)
             if left == self.limit - 1:
+                self._stuck.discard(key)
                 self._free.notify_all()
 
 
@@ -146,14 +150,16 @@ class Rates:
         Raises:
             TooManyRequestsError: Too many credentials of this address were refused lately.
         """
-        seconds = max(self.refused.wait((address, slug)), self.addresses.wait(address))
+        network = network_of(address)
+        seconds = max(self.refused.wait((network, slug)), self.addresses.wait(network))
         if seconds:
             raise TooManyRequestsError(max(1, math.ceil(seconds)))
 
     def note_refused(self, address: str, slug: str) -> None:
         """Count a refused credential."""
-        self.refused.take((address, slug))
-        self.addresses.take(address)
+        network = network_of(address)
+        self.refused.take((network, slug))
+        self.addresses.take(network)
 
     def enter(self, organization: Hashable) -> None:
         """Take a slot of an organization, to be given back by ``slots.leave``.
@@ -163,3 +169,14 @@ class Rates:
         """
         if not self.slots.enter(organization):
             raise TooManyRequestsError(1)
+
+
+def network_of(address: str) -> str:
+    """Return what one client has at its command: an IPv4 address, or the /64 around an IPv6 one (RFC 6177)."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))

@@ -18,7 +18,10 @@ def live_server(customer: Customer) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, Flask(__name__), threaded=True)
     url = f"http://127.0.0.1:{server.port}"
     settings = customer.runtime.settings
-    public = settings.model_copy(update={"server": settings.server.model_copy(update={"public_url": url})})
+    # This server has a thread for every request, and no limit is to be seen here.
+    server_settings = settings.server.model_copy(update={"public_url": url, "threads": 256})
+    scim_settings = settings.scim.model_copy(update={"concurrent_requests": 256})
+    public = settings.model_copy(update={"server": server_settings, "scim": scim_settings})
     app = Flask(__name__)
     app.register_blueprint(scim_blueprint(replace(customer.runtime, settings=public)))
     server.app = app

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.config.settings import ScimSettings, ServerSettings
 from bridge.errors import TooManyRequestsError
-from scim.rates import Buckets, Rates, Slots
+from scim.rates import Buckets, Rates, Slots, network_of
 
 
 class Watch:
@@ -57,7 +57,7 @@ def test_one_key_s_bucket_is_not_another_s(watch: Watch) -> None:
     assert [buckets.take("a"), buckets.take("b"), buckets.take("a")] == [0.0, 0.0, 1.0]
 
 
-def test_memory_is_bounded_and_forgets_the_longest_unused(watch: Watch) -> None:
+def test_memory_is_bounded_and_forgets_the_longest_known(watch: Watch) -> None:
     buckets: Buckets[int] = Buckets(1, 0.001, clock=watch, max_keys=2)
     for key in (1, 2, 3):
         buckets.take(key)
@@ -120,6 +120,21 @@ def test_naming_ever_other_organizations_ends_at_three_hundred_a_minute(watch: W
 
     with pytest.raises(TooManyRequestsError):
         rates.check_stranger("192.0.2.1", "another-guess")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", ""),
+        ("no:address", "no:address"),
+    ],
+)
+def test_ipv6_clients_are_counted_by_the_network_they_choose_addresses_from(address: str, network: str) -> None:
+    assert network_of(address) == network
 
 
 @pytest.mark.parametrize(("wished", "threads", "slots"), [(6, 8, 6), (6, 4, 3), (6, 1, 1), (2, 64, 2)])
