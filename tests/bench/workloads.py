@@ -90,7 +90,7 @@ class Directory:
     def index(self, number: int) -> list[bytes]:
         """Ask for pages of 100 near the end."""
         last = max(1, self.service.people - PAGE)
-        starts = (self.random.randint(last * 8 // 10, last) for _ in range(number))
+        starts = (self.random.randint(max(1, last * 8 // 10), last) for _ in range(number))
         return [self.service.request("GET", f"/Users?startIndex={start}&count={PAGE}") for start in starts]
 
     def cursor(self, number: int) -> list[bytes]:

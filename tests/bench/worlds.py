@@ -140,12 +140,15 @@ def open_runtime(url: URL, key: str) -> Iterator[Runtime]:
 
 
 @contextmanager
-def world(folder: Path) -> Iterator[World]:
-    """Start PostgreSQL with a migrated template in a new folder below ``folder``; everything is removed at the end."""
+def world(folder: Path, *, durable: bool = True) -> Iterator[World]:
+    """Start PostgreSQL with a migrated template in a new folder below ``folder``; everything is removed at the end.
+
+    Without ``durable`` no commit waits for the disk, and no figure means anything.
+    """
     here = folder / f"bench-{uuid.uuid4().hex[:8]}"
     here.mkdir(parents=True, mode=0o711)
     try:
-        with EmbeddedPostgres(here / "pg") as server, ExitStack() as kept:
+        with EmbeddedPostgres(here / "pg", durable=durable) as server, ExitStack() as kept:
             server.ensure_database(_TEMPLATE)
             owner = make_url(server.url(_TEMPLATE))
             upgrade(owner, owner.set(username=EMBEDDED_ROLE))
