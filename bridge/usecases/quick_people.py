@@ -7,7 +7,7 @@ writes the very same for the rest.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -185,7 +185,7 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
             caller.request_id,
             *caller.pads,
             _json(entries),
-            _json(_decision(rules, entitlement, Occasion.ARRIVED, decision_id, groups=())),
+            _json({"id": str(decision_id), **_decision(rules, entitlement, Occasion.ARRIVED, groups=())}),
             _json([_outcome(caller, rules, member_id, outcome) for outcome in outcomes]),
         ),
     )
@@ -206,32 +206,14 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
     document = draft.full_document()
     if document == person.document and draft.active == person.active:
         return found
-    groups = [name for _, name in found.groups]
-    entitlement = _entitlement(rules, document, groups)
-    turned = draft.active != person.active
-    if not turned and draft.active and _needs_settling(rules, person, entitlement):
+    decision_id = new_id()
+    turn = _turn(caller, rules, found, draft, document)
+    if turn is None:
         return None
-    holding = _holding(person)
-    outcomes: list[SeatDecision] = []
-    last: list[dict[str, Any]] = []
     names = {*document, *person.document}
     changed = sorted(name for name in names if document.get(name) != person.document.get(name))
-    entries = [_entry(caller, rules, person.id, "member.updated", "directory", body={"attributes": changed})]
-    occasion: str = Occasion.ARRIVED
-    if turned and draft.active:
-        if _access_differs(person, entitlement):
-            return None
-        outcomes = _arrivals(rules, entitlement)
-        entries.append(_entry(caller, rules, person.id, "member.reactivated", "directory"))
-    elif turned:
-        if person.tier is not None:
-            outcomes, occasion = [deactivate(holding)], SeatReason.DEACTIVATED
-        last = [_entry(caller, rules, person.id, "member.deactivated", "directory")]
-    decision_id = new_id()
+    updated = _entry(caller, rules, person.id, "member.updated", "directory", body={"attributes": changed})
     email = primary_email(document)
-    record = _decision(rules, entitlement, occasion, decision_id, groups=groups)
-    if occasion is not Occasion.ARRIVED:
-        record |= {"from_tier": person.tier, "rule": None, "losing_rules": []}
     row = lane.ask(
         _UPDATE,
         (
@@ -250,18 +232,18 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
             caller.actor,
             caller.request_id,
             *caller.pads,
-            _json(entries),
-            person.tier if turned and not draft.active else None,
-            _json(record),
-            _json([_outcome(caller, rules, person.id, outcome) for outcome in outcomes]),
-            _json(last),
+            _json([updated, *turn.before]),
+            turn.release,
+            _json({"id": str(decision_id), **turn.record}),
+            _json([_outcome(caller, rules, person.id, outcome) for outcome in turn.outcomes]),
+            _json(turn.after),
         ),
     )
     if row is None:
         return None
     written = replace(person, active=draft.active, document=document, version=person.version + 1, modified_at=caller.at)
     return replace(
-        _settled(written, found.groups, outcomes, row[0], decision_id, reason=found.reason),
+        _settled(written, found.groups, turn.outcomes, row[0], decision_id, reason=found.reason),
         can_write=found.can_write,
         inherited=found.inherited,
     )
@@ -278,6 +260,50 @@ def _is_special(person: PersonRow, rules: Rules, draft: PersonDraft) -> bool:
         or draft.external_id != person.external_id
         or (draft.active != person.active and (person.waiting_for is not None or person.pinned))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What an update means for the seat: what to try, what to give back, what the audit says before and after it."""
+
+    outcomes: Sequence[SeatDecision] = ()
+    release: str | None = None
+    before: Sequence[dict[str, Any]] = ()
+    after: Sequence[dict[str, Any]] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def _turn(
+    caller: Caller, rules: Rules, found: FoundPerson, draft: PersonDraft, document: dict[str, Any]
+) -> _Turn | None:
+    """Decide about the seat of somebody who is updated; None when the rules have more to say than a lane can do."""
+    person, groups = found.person, [name for _, name in found.groups]
+    if draft.active == person.active:
+        if not draft.active or not _facts_differ(person, document):
+            return _Turn()
+        return None if _needs_settling(rules, person, _entitlement(rules, document, groups)) else _Turn()
+    if draft.active:
+        entitlement = _entitlement(rules, document, groups)
+        if _access_differs(person, entitlement):
+            return None
+        return _Turn(
+            outcomes=_arrivals(rules, entitlement),
+            before=[_entry(caller, rules, person.id, "member.reactivated", "directory")],
+            record=_decision(rules, entitlement, Occasion.ARRIVED, groups=sorted(groups)),
+        )
+    after = [_entry(caller, rules, person.id, "member.deactivated", "directory")]
+    if person.tier is None:
+        return _Turn(after=after)
+    record = _decision(rules, None, SeatReason.DEACTIVATED, groups=groups) | {"from_tier": person.tier}
+    return _Turn([deactivate(_holding(person))], person.tier, after=after, record=record)
+
+
+def _facts_differ(person: PersonRow, document: dict[str, Any]) -> bool:
+    """Tell whether rules may give something else for the new document: without new facts all stays as it was settled.
+
+    Who waits is served when a seat is free and not when they are looked at, so waiting is no new fact.
+    """
+    return mappable_attributes(document) != mappable_attributes(person.document)
 
 
 def _needs_settling(rules: Rules, person: PersonRow, entitlement: Entitlement) -> bool:
@@ -327,18 +353,15 @@ def _known(caller: Caller, rules: Rules) -> tuple[Any, ...]:
     )
 
 
-def _decision(
-    rules: Rules, entitlement: Entitlement, occasion: str, decision_id: uuid.UUID, *, groups: Sequence[str]
-) -> dict[str, Any]:
+def _decision(rules: Rules, entitlement: Entitlement | None, occasion: str, *, groups: Sequence[str]) -> dict[str, Any]:
     """Return what every outcome's record has in common."""
-    rule = entitlement.winning
+    rule = entitlement.winning if entitlement else None
     return {
-        "id": str(decision_id),
         "occasion": str(occasion),
         "from_tier": None,
         "groups": list(groups),
         "rule": {"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
-        "losing_rules": [losing.key for losing in entitlement.losing],
+        "losing_rules": [losing.key for losing in entitlement.losing] if entitlement else [],
         "mapping_version": rules.mapping_version,
         "alert_id": str(new_id()),
         "alert_detail": SENTENCES["seats_exhausted"],

@@ -1,15 +1,17 @@
 """The web application: everything that speaks HTTP hangs on it, and nothing is served that did not say to whom."""
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
+from contextvars import Token
+from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, g, jsonify, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
+from structlog.contextvars import bind_contextvars, reset_contextvars
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from bridge.observability import bound_ids, request_id_from
+from bridge.observability import request_id_from
 from bridge.runtime import Runtime
 from bridge.store.schema import newest_revision, present_revision
 from bridge.web.credentials import Credential, asks_for, credential_of, public, refuse_undeclared
@@ -95,14 +97,13 @@ class FormSessions(SecureCookieSessionInterface):
 def _begin_request() -> None:
     """Give the request an id, and every log line in it."""
     g.request_id = request_id_from(request.headers.get("X-Request-Id"))
-    g.ids = ExitStack()
-    g.ids.enter_context(bound_ids(request_id=g.request_id))
+    g.bound = bind_contextvars(request_id=g.request_id)
 
 
 def _end_request(_error: BaseException | None) -> None:
-    ids: ExitStack | None = g.pop("ids", None)
-    if ids is not None:
-        ids.close()
+    bound: Mapping[str, Token[Any]] | None = g.pop("bound", None)
+    if bound is not None:
+        reset_contextvars(**bound)
 
 
 def _add_headers(response: Response) -> Response:
