@@ -7,11 +7,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
 
-from bridge.store.models import Member, SeatPool
+from bridge.domain.identifiers import MemberId
+from bridge.store.directory import get_member
+from bridge.store.journal import verify
+from bridge.store.models import AuditEntry, Member, SeatPool
+from bridge.usecases.assign_seats import assign_tier
+from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.reconcile import reconcile_pools
 from tests.factories import Customer
 from tests.protocol.scim_client import GROUP, USER, make_token
 from tests.protocol.scim_live import live_server
@@ -40,6 +47,21 @@ class HttpClient:
 def at_once(call: Callable[[int], Answer], times: int) -> Sequence[Answer]:
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(call, range(times)))
+
+
+def map_groups(customer: Customer, **tiers: str) -> None:
+    """Put mappings in force: ``map_groups(customer, Engineering="premium")``."""
+    rules = [{"group": group, "tier": tier} for group, tier in tiers.items()]
+    with customer.unit(customer.owner) as unit:
+        preview = preview_mappings(unit, {"schema": 1, "rules": rules})
+        apply_mappings(unit, preview.id, acknowledged=True)
+
+
+def check_books(customer: Customer) -> None:
+    """Every pool counts whom it serves, and the audit chain is whole."""
+    with customer.unit() as unit:
+        assert reconcile_pools(unit) == []
+        assert verify(unit) is None
 
 
 def used_seats(customer: Customer) -> dict[str, int]:
@@ -117,3 +139,105 @@ def test_c4_40_people_added_to_one_group_at_once_are_all_in_it(customer: Custome
 
     assert Counter(status for status, _ in answers) == {200: 40}
     assert {entry["value"] for entry in after["members"]} == set(people)
+
+
+@pytest.mark.slow
+def test_c6_a_storm_of_deletes_and_of_switching_on_and_off_gives_each_seat_back_once(
+    make_customer: Callable[..., Customer],
+) -> None:
+    customer = make_customer(premium=5, standard=5)
+    before = used_seats(customer)
+    with live_server(customer) as url:
+        client = HttpClient(url, make_token(customer))
+        leaver, switched = (
+            client.send("POST", "/Users", {"schemas": [USER], "userName": f"{name}@corp.test"})[1]["id"]
+            for name in ("leaver", "switched")
+        )
+        switch = [{"op": "replace", "path": "active", "value": value} for value in (False, True)]
+
+        answers = at_once(
+            lambda number: (
+                client.send("DELETE", f"/Users/{leaver}")
+                if number % 3 == 0
+                else client.send("PATCH", f"/Users/{switched}", {"Operations": [switch[number % 2]]})
+            ),
+            48,
+        )
+        client.send("PATCH", f"/Users/{switched}", {"Operations": [switch[0]]})
+
+    # 16 of the 48 delete: one finds the person, 15 nobody; the other 32 are switches.
+    assert Counter(status for status, _ in answers) == {204: 1, 404: 15, 200: 32}
+    assert used_seats(customer) == before
+    check_books(customer)
+
+
+@pytest.mark.slow
+def test_c10_a_seat_given_by_hand_and_pushes_at_once_leave_the_seats_right_and_both_in_the_audit(
+    make_customer: Callable[..., Customer],
+) -> None:
+    customer = make_customer(premium=3, standard=20)
+    map_groups(customer, Engineering="premium", Sales="standard")
+    with live_server(customer) as url:
+        client = HttpClient(url, make_token(customer))
+        people = [
+            client.send("POST", "/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"})[1]["id"]
+            for number in range(6)
+        ]
+        groups = [
+            client.send("POST", "/Groups", {"schemas": [GROUP], "displayName": name})[1]["id"]
+            for name in ("Engineering", "Sales")
+        ]
+
+        def move(number: int) -> Answer:
+            person = people[number % 6]
+            if number % 4 == 0:
+                with customer.unit(customer.owner) as unit:
+                    assign_tier(unit, MemberId(UUID(person)), "standard")
+                return 200, {}
+            op = "add" if number % 4 < 3 else "remove"
+            change = {"op": op, "path": "members", "value": [{"value": person}]}
+            return client.send("PATCH", f"/Groups/{groups[number % 2]}", {"Operations": [change]})
+
+        answers = at_once(move, 48)
+
+    assert Counter(status for status, _ in answers) == {200: 48}
+    check_books(customer)
+    with customer.unit() as unit:
+        actors = {actor.partition(":")[0] for actor in unit.session.scalars(select(AuditEntry.actor))}
+        placed = [get_member(unit, MemberId(UUID(person))) for person in people[0::2]]
+    # Every even number below 48 that is a multiple of 4 goes to persons 0, 2 and 4: placed by hand, they keep the tier.
+    assert {member.tier for member in placed if member.pinned} <= {"standard"}
+    assert {"member", "directory"} <= actors
+
+
+@pytest.mark.slow
+def test_c11_whoever_leaves_one_of_two_mapped_groups_at_once_with_others_has_the_highest_of_the_rest(
+    make_customer: Callable[..., Customer],
+) -> None:
+    customer = make_customer(premium=10, standard=10)
+    map_groups(customer, Engineering="premium", Sales="standard")
+    with live_server(customer) as url:
+        client = HttpClient(url, make_token(customer))
+        people = [
+            client.send("POST", "/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"})[1]["id"]
+            for number in range(8)
+        ]
+        everybody = [{"value": person} for person in people]
+        engineering, _ = (
+            client.send("POST", "/Groups", {"schemas": [GROUP], "displayName": name, "members": everybody})[1]["id"]
+            for name in ("Engineering", "Sales")
+        )
+        first = held_seats(customer)
+
+        answers = at_once(
+            lambda number: client.send(
+                "PATCH",
+                f"/Groups/{engineering}",
+                {"Operations": [{"op": "remove", "path": f'members[value eq "{people[number % 8]}"]'}]},
+            ),
+            16,
+        )
+
+    assert Counter(status for status, _ in answers) == {200: 16}
+    assert (first, held_seats(customer)) == ({"premium": 8}, {"standard": 8})
+    check_books(customer)
