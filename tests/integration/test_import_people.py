@@ -13,7 +13,7 @@ from bridge.errors import ForbiddenError, PreviewStaleError
 from bridge.runtime import Runtime
 from bridge.store.directory import direct_groups_of, manual_connection
 from bridge.store.journal import verify
-from bridge.store.models import AuditEntry, Decision, Group, Member
+from bridge.store.models import AuditEntry, Decision, Domain, Group, Member
 from bridge.store.pools import read_pools
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.import_people import ImportReport, import_people, preview_import
@@ -160,16 +160,43 @@ class TestNewcomers:
         assert (second.tier, second.pinned) == (None, True)
 
     def test_are_adopted_by_a_later_push_inside_a_verified_domain(self, customer: Customer) -> None:
-        imported(customer, "userName,email", "a@nordlys.test,a@nordlys.test", directory=True)
+        with customer.unit() as unit:
+            unit.session.add(
+                Domain(org_id=unit.org_id, name="nordlys.test", challenge="x", created_at=unit.at, verified_at=unit.at)
+            )
+        imported(customer, "email", "a@nordlys.test")
+        before = find(customer, "a@nordlys.test")
+
+        after = customer.push("a@nordlys.test", external_id="00u1")
+
+        assert (after.id, after.tier, after.external_id) == (before.id, before.tier, "00u1")
+        assert (after.source, after.connection_id) == ("scim", customer.connection_id)
+
+    def test_of_a_directory_are_updated_by_its_later_push(self, customer: Customer) -> None:
+        imported(customer, "userName", "a@nordlys.test", directory=True)
         before = find(customer, "a@nordlys.test")
 
         with customer.unit(customer.directory) as unit:
             member = unit.session.get_one(Member, (unit.org_id, before.id))
-            changed = update_member(unit, member, PersonDraft("a@nordlys.test", "00u1", document={"title": "x"}))
+            update_member(unit, member, PersonDraft("a@nordlys.test", "00u1", document={"title": "x"}))
 
         after = find(customer, "a@nordlys.test")
-        assert changed
         assert (after.id, after.tier, after.external_id) == (before.id, before.tier, "00u1")
+
+    def test_of_a_directory_take_the_place_of_people_by_hand_inside_a_verified_domain(self, customer: Customer) -> None:
+        with customer.unit() as unit:
+            unit.session.add(
+                Domain(org_id=unit.org_id, name="nordlys.test", challenge="x", created_at=unit.at, verified_at=unit.at)
+            )
+        imported(customer, "email", "a@nordlys.test")
+        before = find(customer, "a@nordlys.test")
+
+        report = imported(customer, "email,title,groups", "a@nordlys.test,Lead,Design", directory=True)
+
+        after = find(customer, "a@nordlys.test")
+        assert [person.adopted for person in report.effect.changed] == [True]
+        assert (after.id, after.connection_id, after.tier) == (before.id, customer.connection_id, before.tier)
+        assert group_names(customer, "a@nordlys.test") == ["Design"]
 
 
 class TestPeopleWhoAreHere:
