@@ -64,7 +64,7 @@ def _note_use(session: Session, principal: ScimPrincipal, at: datetime) -> None:
         .values(last_used_at=at)
         .returning(ScimToken.id)
     ).first()
-    if noted is not None:
+    if noted is not None and principal.subject_id is None:
         session.execute(
             update(Connection)
             .where(Connection.org_id == principal.org_id, Connection.id == principal.connection_id)

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import orjson
 import structlog
 from flask import Blueprint, Response, request
-from scim2_models import ForbiddenException, NotFoundException
+from scim2_models import NotFoundException
 from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
@@ -114,8 +114,8 @@ def _serve(runtime: Runtime, service: BridgeService, principal: ScimPrincipal, c
             return service.discovery.answer(sent, target)
         sent.body = _read_body(service, sent, call)
         writing = not service.reads_only(operation)
-        if writing and not principal.can_write and principal.subject_id is None:
-            raise ForbiddenException(detail="This token may only read")
+        if writing and not principal.can_write:
+            raise service.read_only(principal)
         actor = Actor(ActorKind.DIRECTORY, principal.connection_id)
         try:
             with runtime.unit(principal.org_id, actor) as unit:

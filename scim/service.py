@@ -106,10 +106,16 @@ class BridgeService(ScimService):
         """Refuse what a person's token, or one that only reads, may not do."""
         del resource_type
         principal = cast("ScimPrincipal", request.subject)
-        if principal.subject_id is not None and not (target.me and target.operation is Operation.query):
-            raise ForbiddenException(detail="This token is a person's: it reads /Me; the directory changes people")
-        if not principal.can_write and not self.reads_only(target.operation):
-            raise ForbiddenException(detail="This token may only read")
+        reads = self.reads_only(target.operation)
+        if (principal.subject_id is not None and not (target.me and reads)) or not (principal.can_write or reads):
+            raise self.read_only(principal)
+
+    @staticmethod
+    def read_only(principal: ScimPrincipal) -> ForbiddenException:
+        """Return the refusal of what a token that does not write asked for."""
+        if principal.subject_id is not None:
+            return ForbiddenException(detail="This token is a person's: it reads /Me; the directory changes people")
+        return ForbiddenException(detail="This token may only read")
 
     def me_target(self, request: ScimRequest) -> tuple[ResourceType, str]:
         """Return whom ``/Me`` stands for: the person whose token it is (RFC 7644 §3.11)."""

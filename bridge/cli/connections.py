@@ -100,6 +100,35 @@ def list_(org: str, *, as_json: bool) -> None:
             click.echo(f"{row['name']} behaves like {row['behaves_like']}, seen by {'; '.join(row['seen_by'])}")
 
 
+@connection.command("add-token")
+@org_argument
+@name_argument
+@click.option("--for", "person", metavar="EMAIL", help="A person's own token: it reads that person at /Me, no more.")
+@click.option("--scope", type=click.Choice(["write", "read"]), help="What a client's token may do (default: write).")
+@click.option("--label", default="", help="To recognise it by (default: name and date).")
+@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it lives.")
+@json_option
+def add_token(
+    org: str, name: str, *, person: str | None, scope: str | None, label: str, days: int, as_json: bool
+) -> None:
+    """Issue a token, shown once: of a provisioning client that writes or reads, or of one person."""
+    from bridge.cli.opening import open_organization
+    from bridge.cli.people import find_person
+    from bridge.usecases.connections import find_connection, issue_personal_token, issue_scim_token
+
+    if person is not None and scope is not None:
+        raise click.UsageError("A person's token only reads /Me: leave --scope out")
+    with open_organization(org) as (runtime, unit):
+        found, lifetime = find_connection(unit, name), timedelta(days=days)
+        if person is None:
+            credential = issue_scim_token(unit, found.id, label=label, can_write=scope != "read", lifetime=lifetime)
+        else:
+            member = find_person(unit, person)
+            credential = issue_personal_token(unit, found.id, member.id, label=label, lifetime=lifetime)
+        base = f"{runtime.settings.server.public_url}/scim/v2/{unit.organization().slug}"
+    _show({"SCIM base URL": base, "SCIM token": credential.text}, as_json=as_json)
+
+
 @connection.command("rotate-token")
 @org_argument
 @name_argument
@@ -245,12 +274,12 @@ def _addresses(public_url: str, unit: "Unit", found: "Connection") -> dict[str, 
 
 def _find_token(unit: "Unit", wanted: str) -> tuple[uuid.UUID, str]:
     from bridge.errors import NotFoundError
-    from bridge.usecases.connections import list_connections, live_tokens
+    from bridge.usecases.connections import list_connections, live_tokens, personal_tokens
 
-    for one in list_connections(unit):
-        for token in live_tokens(unit, one.id):
-            if wanted.rstrip("…") in (token.prefix, str(token.id)):
-                return token.id, token.prefix
+    clients = [token for one in list_connections(unit) for token in live_tokens(unit, one.id)]
+    for token in [*clients, *personal_tokens(unit)]:
+        if wanted.rstrip("…") in (token.prefix, str(token.id)):
+            return token.id, token.prefix
     raise NotFoundError("live token", wanted)
 
 

@@ -204,8 +204,8 @@ class ScimSettings(_Section):
     max_body_bytes: Annotated[int, Field(ge=1024, le=104_857_600)] = 1_048_576
     """Largest body of one request, in bytes (1048576 = 1 MiB); above it the answer is 413."""
 
-    max_bulk_bytes: Annotated[int, Field(ge=1024, le=104_857_600)] = 4_194_304
-    """Largest body of one Bulk request, in bytes (4194304 = 4 MiB); above it the answer is 413."""
+    max_bulk_bytes: Annotated[int, Field(ge=1024, le=104_857_600)] = 2_097_152
+    """Largest body of one Bulk request, in bytes (2097152 = 2 MiB); above it the answer is 413."""
 
     max_operations: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Most operations in one Bulk request; above it the answer is 413."""

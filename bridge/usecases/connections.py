@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from bridge.domain.credentials import SCIM_TOKEN_PREFIX, Credential, new_credential
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, NotFoundError, TokenLimitError, UniquenessError
-from bridge.store.directory import get_connection, get_member
+from bridge.store.directory import get_connection, get_member, manual_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, Domain, Identity, IdpCertificate, ScimToken, SignInEvent, SignInLink
 from bridge.store.unit import Unit
@@ -103,9 +103,50 @@ def issue_scim_token(
     """
     unit.require(Permission.MANAGE_CONNECTIONS)
     unit.lock()
-    connection = get_connection(unit, connection_id)
     if len(live_tokens(unit, connection_id)) >= LIVE_TOKENS:
         raise TokenLimitError(LIVE_TOKENS)
+    return _issue(unit, connection_id, None, label=label, can_write=can_write, lifetime=lifetime)
+
+
+def issue_personal_token(
+    unit: Unit,
+    connection_id: ConnectionId,
+    member_id: MemberId,
+    *,
+    label: str = "",
+    lifetime: timedelta = TOKEN_LIFETIME,
+) -> Credential:
+    """Issue a bearer token that belongs to one person: it opens discovery and reads ``/Me``, nothing else.
+
+    It ends with the person's access: for good when that is turned off, and with the person when they are removed.
+
+    Raises:
+        TokenLimitError: Two tokens of the person live already: revoke one first.
+        NotFoundError: There is no such connection or person.
+        InvalidInputError: The person's access is off, or another connection manages the person.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    member = get_member(unit, member_id)
+    if not member.active:
+        raise InvalidInputError("member", "is deactivated")
+    if member.connection_id not in {connection_id, manual_connection(unit).id}:
+        raise InvalidInputError("member", "another connection manages this person: issue the token there")
+    if len(personal_tokens(unit, member_id)) >= LIVE_TOKENS:
+        raise TokenLimitError(LIVE_TOKENS)
+    return _issue(unit, connection_id, member_id, label=label, can_write=False, lifetime=lifetime)
+
+
+def _issue(
+    unit: Unit,
+    connection_id: ConnectionId,
+    member_id: MemberId | None,
+    *,
+    label: str,
+    can_write: bool,
+    lifetime: timedelta,
+) -> Credential:
+    connection = get_connection(unit, connection_id)
     if lifetime <= timedelta(0):
         raise InvalidInputError("lifetime", "must be longer than nothing")
     credential = new_credential(SCIM_TOKEN_PREFIX)
@@ -117,6 +158,7 @@ def issue_scim_token(
         prefix=credential.prefix,
         token_hash=credential.hash,
         can_write=can_write,
+        member_id=member_id,
         created_at=unit.at,
         expires_at=unit.at + lifetime,
         revoked_at=None,
@@ -130,21 +172,32 @@ def issue_scim_token(
         subject_kind="token",
         subject_id=token.id,
         reason="requested",
-        body={"connection": str(connection.id), "can_write": can_write},
+        body={"connection": str(connection.id), "can_write": can_write}
+        | ({} if member_id is None else {"member": str(member_id)}),
         touches_seats=False,
     )
     return credential
 
 
 def live_tokens(unit: Unit, connection_id: ConnectionId) -> Sequence[ScimToken]:
-    """Return the tokens of a connection that are neither revoked nor expired, oldest first."""
+    """Return the clients' tokens of a connection that are neither revoked nor expired, oldest first."""
+    return _live(unit, ScimToken.connection_id == connection_id, ScimToken.member_id.is_(None))
+
+
+def personal_tokens(unit: Unit, member_id: MemberId | None = None) -> Sequence[ScimToken]:
+    """Return the live tokens that belong to a person, or to anybody, oldest first."""
+    whose = ScimToken.member_id.is_not(None) if member_id is None else ScimToken.member_id == member_id
+    return _live(unit, whose)
+
+
+def _live(unit: Unit, *conditions: ColumnElement[bool]) -> Sequence[ScimToken]:
     return unit.session.scalars(
         select(ScimToken)
         .where(
             ScimToken.org_id == unit.org_id,
-            ScimToken.connection_id == connection_id,
             ScimToken.revoked_at.is_(None),
             ScimToken.expires_at > unit.at,
+            *conditions,
         )
         .order_by(ScimToken.created_at, ScimToken.id)
     ).all()

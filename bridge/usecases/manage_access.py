@@ -5,7 +5,7 @@ from sqlalchemy import select, update
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Role
 from bridge.store.journal import record
-from bridge.store.models import Member, SignInLink, WebSession
+from bridge.store.models import Member, ScimToken, SignInLink, WebSession
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import Placement, free_seat, settle_seat
@@ -48,8 +48,19 @@ def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
     member.active = False
     freed = free_seat(unit, member)
     end_sessions(unit, member.id, by=reason)
+    _revoke_tokens(unit, member.id)
     record(unit, "member.deactivated", subject_kind="member", subject_id=member.id, reason=reason)
     return freed
+
+
+def _revoke_tokens(unit: Unit, member_id: MemberId) -> None:
+    """Revoke the tokens that belong to a member, for good: access that comes back does not bring them back."""
+    unit.session.execute(
+        update(ScimToken)
+        .where(ScimToken.org_id == unit.org_id, ScimToken.member_id == member_id, ScimToken.revoked_at.is_(None))
+        .values(revoked_at=unit.at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def reactivate_member(unit: Unit, member: Member, *, reason: str, placement: Placement | None = None) -> None:

@@ -345,6 +345,8 @@ BEGIN
         WHERE w.org_id = wanted_org AND w.member_id = wanted_id AND w.ended_at IS NULL;
         UPDATE sign_in_link l SET used_at = instant
         WHERE l.org_id = wanted_org AND l.member_id = wanted_id AND l.used_at IS NULL;
+        UPDATE scim_token t SET revoked_at = instant
+        WHERE t.org_id = wanted_org AND t.member_id = wanted_id AND t.revoked_at IS NULL;
     END IF;
     IF settles THEN
         entries := entries || jsonb_build_array(taken -> 'entry');
