@@ -1,6 +1,6 @@
 """The SCIM endpoint: one request, one unit of work, one table of answers to what goes wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 
 import orjson
@@ -25,6 +25,7 @@ from scim.errors import Refusal, UnknownShapeException, refusal_of
 from scim.handler import BridgeHandler
 from scim.lanes.call import Call
 from scim.lanes.directory import Lanes
+from scim.members import written, written_in_pieces
 from scim.service import BridgeService
 from scim.services import Services
 from scim.storage import MemberStorage
@@ -143,9 +144,11 @@ def _read_body(service: BridgeService, sent: ScimRequest, call: Call) -> bytes:
 
 
 def _to_response(answer: ScimResponse) -> Response:
-    body = b"" if answer.body is None else orjson.dumps(answer.body)
+    body: bytes | Iterator[bytes] = b""
     if isinstance(answer, WrittenResponse):
         body = answer.text
+    elif answer.body is not None:
+        body = written_in_pieces(answer.body) or written(answer.body)
     headers = {"Cache-Control": "no-store", **answer.headers}
     return Response(body, status=int(answer.status), headers=headers, content_type=SCIM_MEDIA_TYPE)
 

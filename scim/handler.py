@@ -48,7 +48,8 @@ class BridgeHandler(ScimHandler):
             resource_type, resource_id, parameters = self._begin(request, Operation.query)
             with self.storage.operation():
                 related = shows_related(resource_type, parameters)
-                stored = self.storage.read(resource_type, resource_id, related=related)
+                named = self.service.part_of(resource_type, parameters) is None
+                stored = self.storage.read(resource_type, resource_id, related=related, named=named)
                 if not self.service.read_conditions(request).check(stored.version, "GET"):
                     return ScimResponse(HTTPStatus.NOT_MODIFIED, None, {"ETag": stored.version})
                 answer = self.service.answer(request.base_url, resource_type, stored, parameters)
@@ -272,7 +273,8 @@ class BridgeHandler(ScimHandler):
                     resource_types, request.body, request.header("Content-Type")
                 )
             with self.storage.operation():
-                found, stored = self.storage.find(allowed, search_request, position=position)
+                named = any(self.service.part_of(each, search_request) is None for each in allowed)
+                found, stored = self.storage.find(allowed, search_request, position=position, named=named)
                 return self.service.listing(request.base_url, resource_types, found, stored, search_request)
 
 

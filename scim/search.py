@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
+    SQLColumnExpression,
     Text,
     and_,
     asc,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    text,
     tuple_,
     union_all,
 )
@@ -32,10 +34,14 @@ from sqlalchemy import (
 from bridge.domain.identifiers import ConnectionId
 from bridge.store.base import Instant
 from bridge.store.directory import manual_connection
-from bridge.store.models import Member
+from bridge.store.models import Member, PageLandmark
+from bridge.store.models.paging import LANDMARK_BITS
 from bridge.store.unit import Unit
 from scim.attributes import GROUPS, PEOPLE, Attributes
+from scim.candidates import narrowed_by
 from scim.filters import condition_of, namesake_condition, selects_one, sort_key
+from scim.reading import Reader
+from scim.translate import Stored
 
 _TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant, Decimal: Numeric}
 _SOURCES: Mapping[str, tuple[int, Attributes]] = {"User": (0, PEOPLE), "Group": (1, GROUPS)}
@@ -46,12 +52,16 @@ _FARTHEST = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page: ``(name of the resource type, id)`` in order, the total (by index only), the positions beside it."""
+    """A page: ``(name of the resource type, id)`` in order, the total (by index only), the positions beside it.
+
+    ``stored`` has the resources themselves, in the same order, when one statement found and read them.
+    """
 
     keys: Sequence[tuple[str, Any]]
     total: int | None
     next: dict[str, Any] | None = None
     previous: dict[str, Any] | None = None
+    stored: Sequence[Stored] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +74,13 @@ class _Anchor:
     position: int
 
 
-def find(
+def find(  # noqa: PLR0917 (what is searched, and who reads it)
     unit: Unit,
     connection_id: ConnectionId,
     models: Mapping[str, type[Resource[Any]]],
     request: SearchRequest[Any],
     position: Any,
+    reader: Reader | None = None,
 ) -> Found:
     """Find one page of a search in a connection's directory.
 
@@ -82,12 +93,17 @@ def find(
         models: The model of each resource type that is searched, by its name.
         request: What is searched, with bounded count.
         position: Where a cursor page starts; None for the first page.
+        reader: Reads what is found by the same statement, when one resource type is searched.
 
     Raises:
         InvalidFilterException: The filter cannot be answered.
         InvalidCursorException: The position is none that an earlier page gave.
     """
-    search = _Search(unit, connection_id, models, request)
+    unit.session.flush()
+    search = _Search(unit, connection_id, models, request, reader)
+    if request.filter is not None:
+        # What a filter selects depends on its values: a plan for any value would read a directory for one person.
+        unit.session.execute(text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"))
     found = search.by_index() if request.cursor is None else search.by_cursor(position)
     first = position is None and (request.start_index or 1) == 1
     if found.keys or found.total or not first or "User" not in models or request.filter is None:
@@ -108,7 +124,7 @@ def _unmanaged(unit: Unit, model: type[Resource[Any]], request: SearchRequest[An
 
 
 class _Search:
-    """One search: the rows it covers as ``kind, id, position, sort``."""
+    """One search: the rows it covers as ``kind, id, position, sort``, and what a reader needs of each."""
 
     def __init__(
         self,
@@ -116,31 +132,48 @@ class _Search:
         connection_id: ConnectionId,
         models: Mapping[str, type[Resource[Any]]],
         request: SearchRequest[Any],
+        reader: Reader | None,
     ) -> None:
-        self.unit, self.request = unit, request
+        self.unit, self.connection_id, self.request = unit, connection_id, request
+        self.names, self.reader = list(models), reader if len(models) == 1 else None
         self.descending = request.sort_by is not None and request.sort_order == SearchRequest.SortOrder.descending
         keys = {name: sort_key(request, model, _SOURCES[name][1]) for name, model in models.items()}
         self.sort_type = next((key[1] for key in keys.values() if key is not None), None)
-        selects = []
-        for name, model in models.items():
-            number, attributes = _SOURCES[name]
-            entity, key = attributes.entity, keys[name]
-            selects.append(
-                select(
-                    literal_column(str(number), Integer).label("kind"),
-                    entity.id.label("id"),
-                    entity.position.label("position"),
-                    self._typed(key[0] if key else None).label("sort"),
-                ).where(
-                    entity.org_id == unit.org_id,
-                    entity.connection_id == connection_id,
-                    condition_of(request.filter, model, attributes),
-                )
-            )
+        selects = [self._covered(name, model, keys[name]) for name, model in models.items()]
         self.several, self.of_people = len(selects) > 1, "User" in models
-        rows = union_all(*selects).subquery("found") if self.several else selects[0].subquery("found")
-        self.rows = rows
-        self.kind, self.position, self.sort = rows.c.kind, rows.c.position, rows.c.sort
+        self.kind: SQLColumnExpression[Any]
+        self.position: SQLColumnExpression[Any]
+        self.sort: SQLColumnExpression[Any]
+        if self.several:
+            rows = union_all(*selects).subquery("found")
+            self.covered = select(rows)
+            self.kind, self.position, self.sort = rows.c.kind, rows.c.position, rows.c.sort
+        else:
+            self.covered = selects[0]
+            number, attributes = _SOURCES[self.names[0]]
+            key = keys[self.names[0]]
+            self.kind, self.position = literal_column(str(number), Integer), attributes.entity.position
+            self.sort = self._typed(key[0] if key else None)
+
+    def _covered(
+        self, name: str, model: type[Resource[Any]], key: tuple[ColumnElement[Any], type] | None
+    ) -> Select[Any]:
+        """Return the rows of one kind that match."""
+        number, attributes = _SOURCES[name]
+        entity = attributes.entity
+        condition = condition_of(self.request.filter, model, attributes)
+        return select(
+            literal_column(str(number), Integer).label("kind"),
+            entity.id.label("id"),
+            entity.position.label("position"),
+            self._typed(key[0] if key else None).label("sort"),
+            *(self.reader.columns if self.reader is not None else ()),
+        ).where(
+            entity.org_id == self.unit.org_id,
+            entity.connection_id == self.connection_id,
+            condition,
+            *narrowed_by(self.request.filter, entity, self.unit.org_id),
+        )
 
     def _typed(self, expression: ColumnElement[Any] | None) -> ColumnElement[Any]:
         if expression is None:
@@ -150,14 +183,15 @@ class _Search:
     def by_index(self) -> Found:
         """Return the page that starts at startIndex, and the number of all that match."""
         offset, count = min((self.request.start_index or 1) - 1, _FARTHEST), self.request.count
-        keys: list[tuple[str, Any]] = []
-        if count != 0:
-            rows = self._one() if self._selects_one() else self._page(offset, count)
-            keys = [(_NAMES[row.kind], row.id) for row in rows]
-        if count != 0 and (count is None or len(keys) < count) and (keys or offset == 0):
-            return Found(keys, offset + len(keys))
-        total = self._count()
-        return Found(keys, total)
+        if count == 0:
+            return Found([], self._count())
+        if self.request.filter is None and self.sort_type is None and not self.several:
+            rows = self._by_landmarks(offset, count)
+            return self._found(rows, rows[0].total if rows else self._count())
+        rows = self._read(self.covered) if self._selects_one() else self._page(offset, count)
+        if (count is None or len(rows) < count) and (rows or offset == 0):
+            return self._found(rows, offset + len(rows))
+        return self._found(rows, self._count())
 
     def by_cursor(self, position: Any) -> Found:
         """Return the page at a position and the positions beside it; counting would cost what the cursor saves."""
@@ -165,11 +199,8 @@ class _Search:
         if self.request.count == 0:
             return Found([], None)
         backwards = anchor is not None and anchor.backwards
-        statement = self._ordered(reverse=backwards)
-        if anchor is not None:
-            statement = statement.where(self._beyond(anchor, greater=backwards == self.descending))
         count = self.request.count
-        rows = list(self.unit.session.execute(statement if count is None else statement.limit(count + 1)).all())
+        rows = self._beyond(anchor, down=self.descending != backwards, limit=None if count is None else count + 1)
         more = count is not None and len(rows) > count
         rows = rows[:count]
         if backwards:
@@ -177,58 +208,139 @@ class _Search:
         if not rows:
             return Found([], None)
         has_next, has_previous = (True, more) if backwards else (more, anchor is not None)
-        return Found(
-            [(_NAMES[row.kind], row.id) for row in rows],
+        return self._found(
+            rows,
             None,
-            next=_written("next", rows[-1]) if has_next else None,
+            following=_written("next", rows[-1]) if has_next else None,
             previous=_written("previous", rows[0]) if has_previous else None,
         )
 
+    def _found(
+        self,
+        rows: Sequence[Any],
+        total: int | None,
+        *,
+        following: dict[str, Any] | None = None,
+        previous: dict[str, Any] | None = None,
+    ) -> Found:
+        stored = None if self.reader is None else [self.reader.stored(row) for row in rows]
+        return Found([(_NAMES[row.kind], row.id) for row in rows], total, following, previous, stored)
+
     def _selects_one(self) -> bool:
-        """Tell whether at most one row can match and is on this page."""
+        """Tell whether at most one row can match and is on this page: without an order, the unique index is taken."""
         if self.several or self.request.filter is None or (self.request.start_index or 1) != 1:
             return False
         return selects_one(self.request.filter.ast, of_people=self.of_people)
 
-    def _one(self) -> Sequence[Any]:
-        """Return the only row: without an order, which would tempt the planner away from the unique index."""
-        return self.unit.session.execute(select(self.rows)).all()
+    def _page(self, offset: int, count: int | None) -> list[Any]:
+        statement = self.covered.order_by(*self._order(down=self.descending)).offset(offset)
+        return self._read(_limited(statement, count))
 
-    def _page(self, offset: int, count: int | None) -> Sequence[Any]:
-        statement = self._ordered(reverse=False).offset(offset)
-        return self.unit.session.execute(statement if count is None else statement.limit(count)).all()
+    def _by_landmarks(self, offset: int, count: int | None) -> list[Any]:
+        """Return a page of everybody: a running sum finds the bucket it starts in; fewer than 1,024 are skipped."""
+        marks = select(
+            PageLandmark.bucket,
+            PageLandmark.n,
+            cast(func.sum(PageLandmark.n).over(order_by=PageLandmark.bucket), BigInteger).label("upto"),
+        )
+        counted = marks.where(*self._landmarks()).cte("marks")
+        start = (
+            select(counted.c.bucket, (counted.c.upto - counted.c.n).label("before"))
+            .where(counted.c.upto > offset)
+            .order_by(counted.c.bucket)
+            .limit(1)
+            .cte("start")
+        )
+        first = select(start.c.bucket * 2**LANDMARK_BITS).scalar_subquery()
+        skipped = literal(offset, BigInteger) - select(start.c.before).scalar_subquery()
+        statement = self.covered.where(self.position >= first).order_by(self.position).offset(skipped)
+        total = select(cast(func.sum(counted.c.n), BigInteger)).scalar_subquery()
+        return self._read(_limited(statement, count), total.label("total"))
+
+    def _landmarks(self) -> tuple[ColumnElement[bool], ...]:
+        kinds = [_SOURCES[name][1].entity.__tablename__ for name in self.names]
+        return (
+            PageLandmark.org_id == self.unit.org_id,
+            PageLandmark.connection_id == self.connection_id,
+            PageLandmark.kind.in_(kinds),
+        )
 
     def _count(self) -> int:
-        return self.unit.session.scalar(select(func.count()).select_from(self.rows)) or 0
+        if self.request.filter is None:
+            statement = select(cast(func.sum(PageLandmark.n), BigInteger)).where(*self._landmarks())
+        else:
+            statement = select(func.count()).select_from(self.covered.subquery("found"))
+        return self.unit.session.scalar(statement) or 0
 
-    def _ordered(self, *, reverse: bool) -> Select[Any]:
-        down = self.descending != reverse
+    def _read(self, statement: Select[Any], *extra: ColumnElement[Any]) -> list[Any]:
+        """Run the statement of a page and read, for its rows only, what is beside them."""
+        if self.reader is None:
+            return list(self.unit.session.execute(statement).all())
+        # Nothing is joined to the page, so its rows come in its order.
+        page = statement.subquery("page")
+        return list(self.unit.session.execute(select(page, *self.reader.beside(page), *extra)).all())
+
+    def _order(self, *, down: bool) -> list[Any]:
         direction = desc if down else asc
-        order: list[ColumnElement[Any]] = []
+        order: list[Any] = []
         if self.sort_type is not None:
             order.append(direction(self.sort).nulls_first() if down else direction(self.sort).nulls_last())
-        if self.several:
-            order.append(direction(self.kind))
-        return select(self.rows).order_by(*order, direction(self.position))
+        return order + self._arrival(down=down)
 
-    def _beyond(self, anchor: _Anchor, *, greater: bool) -> ColumnElement[bool]:
-        """Return what is past the anchor in ascending order (greater), or before it."""
-        place = literal(anchor.position, BigInteger)
-        if self.several:
-            mine, its = tuple_(self.kind, self.position), tuple_(literal(anchor.kind), place)
-            tie = mine > its if greater else mine < its
-        else:
-            tie = self.position > place if greater else self.position < place
+    def _arrival(self, *, down: bool) -> list[Any]:
+        direction = desc if down else asc
+        return [*([direction(self.kind)] if self.several else []), direction(self.position)]
+
+    def _beyond(self, anchor: _Anchor | None, *, down: bool, limit: int | None) -> list[Any]:
+        """Return what follows an anchor: who has a sort value and who has none one after the other, each by its index.
+
+        Without a value one comes last going up and first going down.
+        """
         if self.sort_type is None:
-            return tie
+            statement = self.covered if anchor is None else self.covered.where(self._past(anchor, down=down))
+            return self._read(_limited(statement.order_by(*self._arrival(down=down)), limit))
+        rows: list[Any] = []
+        for empty in (True, False) if down else (False, True):
+            if anchor is not None and empty != (anchor.value is None):
+                if empty == down:
+                    continue  # The anchor is past all of these.
+                conditions: list[ColumnElement[bool]] = []
+            else:
+                conditions = [] if anchor is None else [self._following(anchor, down=down)]
+            kept = self.sort.is_(None) if empty else self.sort.is_not(None)
+            direction = desc if down else asc
+            order = [*([] if empty else [direction(self.sort)]), *self._arrival(down=down)]
+            statement = self.covered.where(kept, *conditions).order_by(*order)
+            rows += self._read(_limited(statement, None if limit is None else limit - len(rows)))
+            if limit is not None and len(rows) >= limit:
+                break
+        return rows
+
+    def _following(self, anchor: _Anchor, *, down: bool) -> ColumnElement[bool]:
+        """Return what follows an anchor among those of its kind: with a value, or without one."""
+        past = self._past(anchor, down=down)
         if anchor.value is None:
-            same = and_(self.sort.is_(None), tie)
-            return same if greater else or_(self.sort.is_not(None), same)
+            return past
+        assert self.sort_type is not None
         value = literal(anchor.value, _TYPES[self.sort_type]())
-        same = and_(self.sort == value, tie)
-        if greater:
-            return or_(self.sort > value, self.sort.is_(None), same)
-        return or_(self.sort < value, same)
+        # Said twice, for the first part is what an index can be entered by.
+        if down:
+            return and_(self.sort <= value, or_(self.sort < value, past))
+        return and_(self.sort >= value, or_(self.sort > value, past))
+
+    def _past(self, anchor: _Anchor, *, down: bool) -> ColumnElement[bool]:
+        """Return what arrived after the anchor, or before it."""
+        place = literal(anchor.position, BigInteger)
+        if not self.several:
+            return self.position < place if down else self.position > place
+        mine, its = tuple_(self.kind, self.position), tuple_(literal(anchor.kind), place)
+        past: ColumnElement[bool] = mine < its if down else mine > its
+        return past
+
+
+def _limited(statement: Select[Any], count: int | None) -> Select[Any]:
+    """Limit a page; the number is part of the statement's text, so that its plan is one for so many rows."""
+    return statement if count is None else statement.limit(literal_column(str(int(count)), Integer))
 
 
 def _written(direction: str, row: Any) -> dict[str, Any]:

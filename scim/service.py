@@ -40,6 +40,7 @@ from scim.errors import UnknownShapeException, invalid, refusal_of, sentence
 from scim.expressions import filter_text
 from scim.extensions import Extensions, extensions_of
 from scim.limits import checked_text, parse_json
+from scim.projection import Part, part_of
 from scim.resources import READING_POLICY, USER, build_provider, model_of
 from scim.search import Found
 from scim.translate import Stored, StoredGroup, to_json, to_resource
@@ -290,11 +291,19 @@ class BridgeService(ScimService):
         parameters: ResponseParameters[Any] | None,
     ) -> dict[str, Any]:
         """Return the representation of a resource, or the part of it that was asked for."""
-        if parameters is None or not (parameters.attributes or parameters.excluded_attributes):
-            return to_json(stored, base_url, self.own_of(resource_type))
+        part = self.part_of(resource_type, parameters)
+        if part is not None:
+            return part.of(to_json(stored, base_url, self.own_of(resource_type)))
         resource = self.publish(base_url, to_resource(stored, model_of(self.provider, resource_type)))
         shown = resource.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
         return self.own_of(resource_type).with_always(shown, to_json(stored))
+
+    def part_of(self, resource_type: ResourceType, parameters: ResponseParameters[Any] | None) -> Part | None:
+        """Return the part of a document that an answer shows; None when the model has to choose it."""
+        whole = parameters is None or not (parameters.attributes or parameters.excluded_attributes)
+        if not whole and self.own_of(resource_type).by_urn:
+            return None  # An attribute of an extension may have the name of another one.
+        return part_of(parameters, model_of(self.provider, resource_type))
 
     def listing(
         self,

@@ -34,6 +34,7 @@ from bridge.usecases.sync_groups import (
 )
 from scim.errors import as_scim
 from scim.extensions import NO_EXTENSIONS, Extensions
+from scim.reading import GroupReader, PersonReader, Reader, read_by_id
 from scim.resources import SEAT, model_of
 from scim.search import Found, find
 from scim.translate import (
@@ -147,19 +148,23 @@ class MemberStorage(ScimStorage):
 
     # What the handler calls besides: rows instead of models, memberships instead of whole groups.
 
-    def read(self, resource_type: ResourceType, resource_id: str, *, related: bool = True) -> Stored:
+    def read(
+        self, resource_type: ResourceType, resource_id: str, *, related: bool = True, named: bool = True
+    ) -> Stored:
         """Return a stored resource by its id.
 
         Args:
             resource_type: Users or Groups.
             resource_id: As it was sent.
             related: Whether the groups of a person, or the members of a group, are read too.
+            named: Whether the members' names are, when nothing is to be changed.
 
         Raises:
             NotFoundException: No such resource in this directory; another's is just as unknown.
         """
         identifier = parse_id(resource_id)
-        stored = [] if identifier is None else self.load(str(resource_type.name), [identifier], related=related)
+        name = str(resource_type.name)
+        stored = [] if identifier is None else self.load(name, [identifier], related=related, named=named)
         if not stored:
             raise NotFoundException(detail=f"There is no {resource_type.name} {resource_id!r}")
         return stored[0]
@@ -170,23 +175,44 @@ class MemberStorage(ScimStorage):
         request: SearchRequest[Any],
         *,
         position: Any = None,
+        named: bool = True,
     ) -> tuple[Found, list[Stored]]:
         """Return one page of what matches, as rows."""
         models = {str(each.name): model_of(self.provider, each) for each in resource_types}
-        found = find(self.unit, self.connection_id, models, request, position)
+        readers = {
+            str(each.name): self._reader(str(each.name), related=shows_related(each, request), named=named)
+            for each in resource_types
+        }
+        reader = next(iter(readers.values())) if len(readers) == 1 else None
+        found = find(self.unit, self.connection_id, models, request, position, reader)
+        if found.stored is not None:
+            return found, list(found.stored)
         loaded: dict[tuple[str, Any], Stored] = {}
-        for resource_type in resource_types:
-            name = str(resource_type.name)
+        for name in models:
             ids = [identifier for kind, identifier in found.keys if kind == name]
-            for stored in self.load(name, ids, related=shows_related(resource_type, request)):
+            for stored in self._rows(readers[name], ids):
                 loaded[name, _id_of(stored)] = stored
         return found, [loaded[key] for key in found.keys]
 
-    def load(self, name: str, ids: Sequence[Any], *, related: bool) -> list[Stored]:
-        """Return people or groups by their ids, in any order."""
+    def load(self, name: str, ids: Sequence[Any], *, related: bool, named: bool = True) -> list[Stored]:
+        """Return people or groups by their ids, in any order: as entities where they may be changed, else as rows."""
         if not ids:
             return []
+        if not self.writing:
+            return self._rows(self._reader(name, related=related, named=named), ids)
         return list(self._load_people(ids, related=related) if name == "User" else self._load_groups(ids, related))
+
+    def _reader(self, name: str, *, related: bool, named: bool) -> Reader:
+        if name == "User":
+            return PersonReader(self.unit, shows_seat=self.shows_seat, related=related)
+        return GroupReader(self.unit, related=related, named=named)
+
+    def _rows(self, reader: Reader, ids: Sequence[Any]) -> list[Stored]:
+        if not ids:
+            return []
+        people = isinstance(reader, PersonReader)
+        connections = [self.connection_id, *([manual_connection(self.unit).id] if people else [])]
+        return read_by_id(reader, connections, ids)
 
     def add(self, resource_type: ResourceType, resource: Resource[Any]) -> Stored:
         """Take a person or group in and return it as stored."""

@@ -19,6 +19,7 @@ from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.sync_groups import GroupDraft
 from scim.extensions import NO_EXTENSIONS, Extensions
 from scim.limits import MAX_USER_NAME
+from scim.members import MemberIds, MemberList, Members
 from scim.resources import GROUP, POLICY, SEAT, USER
 
 log = structlog.get_logger()
@@ -49,10 +50,13 @@ class StoredPerson:
 
 @dataclass(frozen=True, slots=True)
 class StoredGroup:
-    """A group with the people and the groups in it (id and name), or without them when nobody asked for them."""
+    """A group with the people and the groups in it, or without them when nobody asked for them.
+
+    People are id and name, or the ids alone where no name is asked for; groups are id and name.
+    """
 
     group: Group
-    members: Sequence[tuple[MemberId, str]] | None
+    members: Members | None
     nested: Sequence[tuple[GroupId, str]] = ()
 
     @property
@@ -257,10 +261,12 @@ def _group_json(stored: StoredGroup, base_url: str | None, own: Extensions | Non
         document["externalId"] = group.external_id
     _move_extensions(document)
     if stored.members or stored.nested:
-        document["members"] = [
-            *(_member_json("User", *member, base_url) for member in stored.members or ()),
-            *(_member_json("Group", *group, base_url) for group in stored.nested),
-        ]
+        nested = [_member_json("Group", *group, base_url) for group in stored.nested]
+        if isinstance(stored.members, MemberIds):
+            document["members"] = MemberList(stored.members, nested, base_url or "")
+        else:
+            people = [_member_json("User", *member, base_url) for member in stored.members or ()]
+            document["members"] = people + nested
     document["meta"] = _meta(stored, base_url)
     return document
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from bridge.store.unit import Unit
 from tests.factories import Customer
+from tests.protocol.scim_client import ScimClient, make_app, make_token
 
 PEOPLE = """
     INSERT INTO member (org_id, id, connection_id, source, position, user_name, user_name_key, external_id,
@@ -112,3 +113,77 @@ def test_landmarks_count_what_the_owner_of_the_schema_copies_in(
     assert kept == anew
     # 1,100 groups at positions 1 to 1,100: 1,023 before position 1,024 and 77 from there on.
     assert [(row[2], row[3]) for row in kept if row[1] == "group"] == [(0, 1023), (1, 77)]
+
+
+def reference(unit: Unit, customer: Customer, table: str, offset: int, count: int) -> tuple[list[str], int]:
+    """Return a page and its total as OFFSET finds them."""
+    rows = unit.session.execute(
+        text(
+            f'SELECT id::text FROM "{table}" WHERE connection_id = :mine'  # noqa: S608 (the table's name)
+            " ORDER BY position OFFSET :offset LIMIT :count"
+        ),
+        {"mine": customer.connection_id, "offset": offset, "count": count},
+    )
+    total = unit.session.scalar(
+        text(f'SELECT count(*) FROM "{table}" WHERE connection_id = :mine'),  # noqa: S608 (the table's name)
+        {"mine": customer.connection_id},
+    )
+    return [row[0] for row in rows], total or 0
+
+
+def test_an_index_page_is_the_one_that_offset_finds(customer: Customer) -> None:
+    client = ScimClient(make_app(customer), customer.slug, make_token(customer))
+    chance = random.Random(2)  # noqa: S311 (a test's dice)
+    with customer.unit() as unit:
+        add_people(unit, customer, 2, 5000)
+        unit.session.execute(text("DELETE FROM member WHERE position % 7 = 3 OR position BETWEEN 2000 AND 3300"))
+        manual = unit.session.scalar(text("SELECT id FROM connection WHERE kind = 'manual'"))
+        moved = "UPDATE member SET connection_id = :manual WHERE position % 11 = 5"
+        unit.session.execute(text(moved), {"manual": manual})
+
+    for start in [1, 2, 1024, 1025, 2048, 2700, 2900, 10_000, *(chance.randint(1, 3200) for _ in range(12))]:
+        count = chance.choice((1, 7, 100))
+        body = client.get(f"/Users?startIndex={start}&count={count}").get_json(force=True)
+        with customer.unit() as unit:
+            ids, total = reference(unit, customer, "member", start - 1, count)
+        assert ([person["id"] for person in body["Resources"]], body["totalResults"]) == (ids, total)
+        assert body["itemsPerPage"] == len(ids)
+
+
+@pytest.mark.parametrize("sort_by", ["userName", "externalId", "meta.lastModified", "meta.created", "title", None])
+@pytest.mark.parametrize("order", ["ascending", "descending"])
+def test_cursor_pages_give_everybody_once_in_the_order_of_index_pages(
+    customer: Customer, sort_by: str | None, order: str
+) -> None:
+    client = ScimClient(make_app(customer), customer.slug, make_token(customer))
+    with customer.unit() as unit:
+        add_people(unit, customer, 2, 40)
+        unit.session.execute(
+            text(
+                "UPDATE member SET external_id = CASE WHEN position % 3 = 0 THEN NULL ELSE external_id END,"
+                " comparison = comparison || jsonb_build_object('title', CASE WHEN position % 4 > 0"
+                " THEN to_jsonb('t' || position % 5) END), modified_at = now() + position % 6 * interval '1 s'"
+                " WHERE connection_id = :mine"
+            ),
+            {"mine": customer.connection_id},
+        )
+    sort = f"&sortBy={sort_by}&sortOrder={order}" if sort_by else ""
+    whole = client.get(f"/Users?count=100{sort}").get_json(force=True)
+
+    pages: list[list[str]] = []
+    cursor: str | None = ""
+    back: str | None = None
+    while cursor is not None:
+        page = client.get(f"/Users?cursor={cursor}&count=7{sort}").get_json(force=True)
+        pages.append([person["id"] for person in page["Resources"]])
+        cursor, back = page.get("nextCursor"), page.get("previousCursor")
+    walked = [pages[-1]]
+    while back is not None:
+        page = client.get(f"/Users?cursor={back}&count=7{sort}").get_json(force=True)
+        walked.insert(0, [person["id"] for person in page["Resources"]])
+        back = page.get("previousCursor")
+
+    expected = [person["id"] for person in whole["Resources"]]
+    assert len(expected) == 39  # positions 2 to 40
+    assert [identifier for page in pages for identifier in page] == expected
+    assert [identifier for page in walked for identifier in page] == expected
