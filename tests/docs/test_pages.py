@@ -178,3 +178,11 @@ def test_no_page_names_a_place_of_the_machine_it_was_written_on(path: Path) -> N
     named = re.findall(r"(?:/tmp|/work|/root|/home|/opt)/\S+", path.read_text())
 
     assert named == []
+
+
+def test_every_test_that_the_specifications_name_exists() -> None:
+    named = set(re.findall(r"`(?:tests/\w+/)?(test_\w+\.py)`", (DOCS / "specifications.md").read_text()))
+    present = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+
+    assert named
+    assert named <= present
