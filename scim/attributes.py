@@ -82,10 +82,12 @@ class Attributes:
 
     Args:
         entity: Member or Group.
+        nested: Whether people may be in groups through groups inside them. Where no group is inside another, asking for
+            the direct ones finds the same, sooner.
     """
 
-    def __init__(self, entity: type[Member] | type[Group]) -> None:
-        self.entity = entity
+    def __init__(self, entity: type[Member] | type[Group], *, nested: bool = False) -> None:
+        self.entity, self.nested = entity, nested
         self.scalars: Mapping[str, Scalar] = _of_people() if entity is Member else _of_groups()
 
     def scalar(self, steps: tuple[str, ...], *, exact: bool, kind: type) -> Scalar:
@@ -101,7 +103,7 @@ class Attributes:
     def entries(self, steps: tuple[str, ...], traits: Mapping[str, Trait]) -> Entries:
         """Return the entries of a multi-valued attribute, of whose parts ``traits`` says how they compare."""
         if self.entity is Member and steps == ("groups",):
-            return Entries(_any_group)
+            return Entries(_any_group if self.nested else _any_direct_group)
         if self.entity is Group and steps == ("members",):
             return Entries(_any_member)
         if steps == ("schemas",):
@@ -144,6 +146,23 @@ def _any_entry(
         return Scalar(value_of(source if name == ITSELF else source[name], trait.kind), kind=trait.kind)
 
     return exists(select(1).select_from(entry).where(condition(part)))
+
+
+def _any_direct_group(condition: Callable[[Part], Condition]) -> Condition:
+    """Ask the groups of a person, which are rows."""
+    parts = {
+        "value": Scalar(GroupMember.group_id, identifier=True),
+        "display": Scalar(Group.display_name_key),
+        "type": Scalar(literal("direct")),
+        "$ref": Scalar(func.concat("Groups/", cast(GroupMember.group_id, Text))),
+    }
+    joined = (
+        select(1)
+        .select_from(GroupMember)
+        .join(Group, and_(Group.org_id == GroupMember.org_id, Group.id == GroupMember.group_id))
+    )
+    mine = and_(GroupMember.org_id == Member.org_id, GroupMember.member_id == Member.id)
+    return exists(joined.where(mine, condition(parts.__getitem__)).correlate(Member))
 
 
 def _any_group(condition: Callable[[Part], Condition]) -> Condition:
@@ -245,4 +264,5 @@ def _of_groups() -> Mapping[str, Scalar]:
 
 
 PEOPLE = Attributes(Member)
+PEOPLE_IN_NESTED_GROUPS = Attributes(Member, nested=True)
 GROUPS = Attributes(Group)

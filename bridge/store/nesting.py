@@ -14,17 +14,23 @@ from sqlalchemy import (
     Uuid,
     any_,
     delete,
+    exists,
     func,
     literal,
-    or_,
     select,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
-from bridge.store.models import Group, GroupAncestor, GroupMember, GroupNesting, effective_membership
+from bridge.store.models import Group, GroupAncestor, GroupNesting, effective_membership
 from bridge.store.unit import Unit
+
+
+def has_nesting(unit: Unit) -> bool:
+    """Tell whether any group of the organization is inside another."""
+    some = select(1).select_from(GroupNesting).where(GroupNesting.org_id == unit.org_id)
+    return unit.session.scalar(select(exists(some))) or False
 
 
 def known_groups(unit: Unit, connection_id: ConnectionId, ids: Collection[uuid.UUID]) -> set[GroupId]:
@@ -98,28 +104,24 @@ def people_below(unit: Unit, ids: Collection[GroupId]) -> set[MemberId]:
     """Return who is in one of these groups, directly or through groups inside them."""
     if not ids:
         return set()
-    below = select(GroupAncestor.group_id).where(
-        GroupAncestor.org_id == unit.org_id, _one_of(GroupAncestor.ancestor_id, ids)
-    )
+    ways = effective_membership.c
     return set(
         unit.session.scalars(
-            select(GroupMember.member_id)
-            .where(
-                GroupMember.org_id == unit.org_id,
-                or_(_one_of(GroupMember.group_id, ids), GroupMember.group_id.in_(below)),
-            )
-            .distinct()
+            select(ways.member_id).where(ways.org_id == unit.org_id, _one_of(ways.group_id, ids)).distinct()
         )
     )
 
 
 def names_upwards(unit: Unit, group_id: GroupId) -> Sequence[str]:
     """Return the names of a group and of all groups above it: what its members count as members of."""
-    above = select(GroupAncestor.ancestor_id).where(
-        GroupAncestor.org_id == unit.org_id, GroupAncestor.group_id == group_id
+    upwards = union_all(
+        select(literal(group_id, Uuid)),
+        select(GroupAncestor.ancestor_id).where(
+            GroupAncestor.org_id == unit.org_id, GroupAncestor.group_id == group_id
+        ),
     )
     return unit.session.scalars(
-        select(Group.display_name).where(Group.org_id == unit.org_id, or_(Group.id == group_id, Group.id.in_(above)))
+        select(Group.display_name).where(Group.org_id == unit.org_id, Group.id.in_(upwards))
     ).all()
 
 

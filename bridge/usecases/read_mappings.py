@@ -9,6 +9,7 @@ from sqlalchemy import distinct, func, select
 from bridge.domain.roles import Permission
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.models import Connection, Group, MappingVersion, Member, effective_membership
+from bridge.store.nesting import has_nesting
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.explain import name_actors
@@ -102,7 +103,9 @@ def read_mappings(unit: Unit) -> MappingsView:
 
 def count_groups(unit: Unit) -> list[GroupCount]:
     """Return every group with its active people, the largest first."""
-    membership, people = effective_membership.c, func.count(distinct(Member.id))
+    membership = effective_membership.c
+    # Only somebody who is in a group by several ways is there more than once.
+    people = func.count(distinct(Member.id) if has_nesting(unit) else Member.id)
     rows = unit.session.execute(
         select(Group.display_name, people, Connection.name)
         .join(Connection, (Connection.org_id == Group.org_id) & (Connection.id == Group.connection_id))

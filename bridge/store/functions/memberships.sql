@@ -1,9 +1,11 @@
 -- Names of a group and of all groups above it: what its members count as members of.
 CREATE FUNCTION lane_names_upwards(org uuid, wanted_group uuid) RETURNS text[] LANGUAGE sql STABLE AS $$
     SELECT array_agg(o.display_name ORDER BY o.display_name, o.id) FROM "group" o
-    WHERE o.org_id = org AND (o.id = wanted_group OR o.id IN (
+    WHERE o.org_id = org AND o.id IN (
+        SELECT wanted_group
+        UNION ALL
         SELECT a.ancestor_id FROM group_ancestor a WHERE a.org_id = org AND a.group_id = wanted_group
-    ))
+    )
 $$
 -- ;
 -- Reads who is directly in a group, in order of arrival; no more than `most`: `too_many` then says so.
