@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -115,7 +116,7 @@ def entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
         "at": heard.at,
         "connection_id": None if caller is None else caller.connection_id,
         "token_id": None if caller is None else caller.token_id,
-        "method": keep_text(heard.method, 16),
+        "method": heard.method,
         "path": keep_text(heard.path, MAX_PATH),
         "query": keep_text(keep_query(heard.query), MAX_QUERY),
         "status": heard.status,
@@ -124,8 +125,8 @@ def entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
         "latency_ms": round(heard.latency_seconds * 1000, 3),
         "request_id": heard.request_id,
         "address": heard.address if heard.status in _REFUSED_UNREAD else None,
-        "user_agent": None if heard.user_agent is None else keep_text(heard.user_agent, MAX_HEADER),
-        "content_type": None if heard.content_type is None else keep_text(heard.content_type, MAX_HEADER),
+        "user_agent": None if heard.user_agent is None else _header(heard.user_agent),
+        "content_type": None if heard.content_type is None else _header(heard.content_type),
         "bytes_in": heard.bytes_in,
         "bytes_out": heard.bytes_out,
         "dialect": None if told is Dialect.GENERIC else told,
@@ -136,6 +137,12 @@ def entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
         "operations": _outcomes(heard.answer) if heard.answer and accepted and heard.path == "/Bulk" else None,
     }
     return Entry(caller, heard.at, row, signs, heard.slug, heard.token_hash is not None)
+
+
+@lru_cache(maxsize=256)
+def _header(text: str) -> str:
+    """Keep a header; the same few come all day."""
+    return keep_text(text, MAX_HEADER)
 
 
 def _signs(heard: Heard) -> list[str]:

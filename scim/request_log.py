@@ -158,13 +158,21 @@ class RequestLog:
                 heard.id = ordered_id(heard.at, self._count)
                 self._count += 1
         for org_id, entries in self._attributed(batch).items():
-            try:
-                with self._runtime.unit(org_id, SYSTEM, request_id="request-log") as unit:
-                    _write_entries(unit, entries)
-            except _AWAY:
-                raise
-            except Exception:  # one organization's entries must not hold up the others'
-                log.exception("scim.request_log.failed", org_id=str(org_id), entries=len(entries))
+            if not self._write_part(org_id, entries):
+                for entry in entries:  # one that cannot be written must not take the others with it
+                    self._write_part(org_id, [entry])
+
+    def _write_part(self, org_id: OrgId, entries: Sequence[Entry]) -> bool:
+        """Write entries of one organization; False where the database refused them."""
+        try:
+            with self._runtime.unit(org_id, SYSTEM, request_id="request-log") as unit:
+                _write_entries(unit, entries)
+        except _AWAY:
+            raise
+        except Exception:
+            log.exception("scim.request_log.failed", org_id=str(org_id), entries=len(entries))
+            return False
+        return True
 
     def _attributed(self, batch: Sequence[Heard]) -> Mapping[OrgId, list[Entry]]:
         """Find out whose requests these were: by the token, and without one that is ours by what the path names."""
@@ -172,6 +180,7 @@ class RequestLog:
             {heard.token_hash for heard in batch if heard.token_hash and not self._callers.get(heard.token_hash)}
         )
         strangers = {heard.slug for heard in batch if self._callers.get(heard.token_hash) is None}
+        strangers = {slug for slug in strangers if slug and "\x00" not in slug}  # no text in the database has it
         named = self._ask(lambda session: gate.find_organizations(session, sorted(strangers))) if strangers else {}
         found: dict[OrgId, list[Entry]] = {}
         for heard in batch:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
@@ -171,7 +172,11 @@ def conclude(signs: Iterable[str]) -> Behaviour:
         signs: Names of :data:`SIGNS`; unknown ones, of another version, are ignored. How often one was seen is not
             asked: a shape that one provider has stays a single piece of evidence.
     """
-    distinct = [name for name in dict.fromkeys(signs) if name in SIGNS]
+    return _conclude(tuple(name for name in dict.fromkeys(signs) if name in SIGNS))
+
+
+@lru_cache(maxsize=1024)
+def _conclude(distinct: tuple[str, ...]) -> Behaviour:
     points: dict[Dialect, int] = {}
     for name in distinct:
         sign = SIGNS[name]
@@ -195,15 +200,13 @@ def _variant(dialect: Dialect, signs: Sequence[str]) -> str | None:
     return None
 
 
-def _agent_signs(agent: str | None) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _agent_signs(agent: str | None) -> tuple[str, ...]:
     if agent is None:
-        return
-    if not agent.strip():
-        yield "agent_empty"
-    for pattern, sign in _AGENTS:
-        if pattern.search(agent):
-            yield sign
-            return
+        return ()
+    empty = () if agent.strip() else ("agent_empty",)
+    named = next(((sign,) for pattern, sign in _AGENTS if pattern.search(agent)), ())
+    return (*empty, *named)
 
 
 def _method_signs(sent: SentRequest) -> Iterator[str]:

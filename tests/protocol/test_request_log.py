@@ -294,6 +294,15 @@ def test_an_organization_that_does_not_exist_leaves_no_entry(app: Flask, custome
     assert entries(customer) == []
 
 
+def test_no_address_keeps_other_entries_from_being_written(app: Flask, client: ScimClient, customer: Customer) -> None:
+    client.get("/Users?count=0")
+    for slug in ("%00", "a%00b", "%ff", "%ed%a0%80", "x" * 2000):
+        ScimClient(app, slug, "x").get("/Users%00%ff")
+    ScimClient(app, customer.slug, "x").get("/Users%00%ff?a=%00", headers={"User-Agent": "caf\xe9"})
+
+    assert [entry.status for entry in entries(customer)] == [200, 401]
+
+
 def test_another_organization_s_entries_are_invisible(
     client: ScimClient, customer: Customer, make_customer: Callable[..., Customer]
 ) -> None:
@@ -446,6 +455,19 @@ def test_a_batch_that_is_tried_again_writes_nothing_twice(
         log.flush()
 
     assert len(entries(customer)) == 1
+
+
+def test_an_entry_that_cannot_be_written_takes_no_other_with_it(
+    runtime: Runtime, customer: Customer, clock: SettableClock
+) -> None:
+    log = RequestLog(runtime, KnownCallers())
+    for number in range(3):
+        log.note(heard(clock, customer.slug, f"/{number}"))
+    log.note(replace(heard(clock, customer.slug, "/poison"), bytes_in=2**80))
+
+    log.flush()
+
+    assert [entry.path for entry in entries(customer)] == ["/0", "/1", "/2"]
 
 
 FORKED = """
