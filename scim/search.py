@@ -34,11 +34,15 @@ from sqlalchemy import (
 from bridge.domain.identifiers import ConnectionId
 from bridge.store.base import Instant
 from bridge.store.directory import manual_connection
-from bridge.store.models import Member
+from bridge.store.models import Member, PageLandmark
+from bridge.store.models.paging import LANDMARK_BITS
 from bridge.store.nesting import has_nesting
 from bridge.store.unit import Unit
 from scim.attributes import GROUPS, PEOPLE, PEOPLE_IN_NESTED_GROUPS, Attributes
+from scim.candidates import narrowed_by
 from scim.filters import condition_of, namesake_condition, selects_one, sort_key
+from scim.reading import Reader
+from scim.translate import Stored
 
 _TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant, Decimal: Numeric}
 _SOURCES: Mapping[str, tuple[int, Attributes]] = {"User": (0, PEOPLE), "Group": (1, GROUPS)}
@@ -129,33 +133,50 @@ class _Search:
         connection_id: ConnectionId,
         models: Mapping[str, type[Resource[Any]]],
         request: SearchRequest[Any],
+        reader: Reader | None,
     ) -> None:
-        self.unit, self.request = unit, request
+        self.unit, self.connection_id, self.request = unit, connection_id, request
+        self.names, self.reader = list(models), reader if len(models) == 1 else None
         self.descending = request.sort_by is not None and request.sort_order == SearchRequest.SortOrder.descending
         keys = {name: sort_key(request, model, _SOURCES[name][1]) for name, model in models.items()}
         self.sort_type = next((key[1] for key in keys.values() if key is not None), None)
-        selects = []
-        for name, model in models.items():
-            number, attributes = _SOURCES[name]
-            if name == "User" and _speaks_of_groups(request) and has_nesting(unit):
-                attributes = PEOPLE_IN_NESTED_GROUPS
-            entity, key = attributes.entity, keys[name]
-            selects.append(
-                select(
-                    literal_column(str(number), Integer).label("kind"),
-                    entity.id.label("id"),
-                    entity.position.label("position"),
-                    self._typed(key[0] if key else None).label("sort"),
-                ).where(
-                    entity.org_id == unit.org_id,
-                    entity.connection_id == connection_id,
-                    condition_of(request.filter, model, attributes),
-                )
-            )
+        selects = [self._covered(name, model, keys[name]) for name, model in models.items()]
         self.several, self.of_people = len(selects) > 1, "User" in models
-        rows = union_all(*selects).subquery("found") if self.several else selects[0].subquery("found")
-        self.rows = rows
-        self.kind, self.position, self.sort = rows.c.kind, rows.c.position, rows.c.sort
+        self.kind: SQLColumnExpression[Any]
+        self.position: SQLColumnExpression[Any]
+        self.sort: SQLColumnExpression[Any]
+        if self.several:
+            rows = union_all(*selects).subquery("found")
+            self.covered = select(rows)
+            self.kind, self.position, self.sort = rows.c.kind, rows.c.position, rows.c.sort
+        else:
+            self.covered = selects[0]
+            number, attributes = _SOURCES[self.names[0]]
+            key = keys[self.names[0]]
+            self.kind, self.position = literal_column(str(number), Integer), attributes.entity.position
+            self.sort = self._typed(key[0] if key else None)
+
+    def _covered(
+        self, name: str, model: type[Resource[Any]], key: tuple[ColumnElement[Any], type] | None
+    ) -> Select[Any]:
+        """Return the rows of one kind that match."""
+        number, attributes = _SOURCES[name]
+        if name == "User" and _speaks_of_groups(self.request) and has_nesting(self.unit):
+            attributes = PEOPLE_IN_NESTED_GROUPS
+        entity = attributes.entity
+        condition = condition_of(self.request.filter, model, attributes)
+        return select(
+            literal_column(str(number), Integer).label("kind"),
+            entity.id.label("id"),
+            entity.position.label("position"),
+            self._typed(key[0] if key else None).label("sort"),
+            *(self.reader.columns if self.reader is not None else ()),
+        ).where(
+            entity.org_id == self.unit.org_id,
+            entity.connection_id == self.connection_id,
+            condition,
+            *narrowed_by(self.request.filter, entity, self.unit.org_id),
+        )
 
     def _typed(self, expression: ColumnElement[Any] | None) -> ColumnElement[Any]:
         if expression is None:
