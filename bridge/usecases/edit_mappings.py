@@ -212,7 +212,7 @@ def apply_mappings(
     stored = _stored(unit, preview_id)
     if stored.confirmed_at is not None and stored.result is not None:
         return _read_result(stored.result)
-    preview = _compute(unit, _usable(unit, preview_id))
+    preview = _compute(unit, _usable(unit, preview_id), named=False)
     if preview.gives_roles and not (acknowledged if roles_acknowledged is None else roles_acknowledged):
         raise AcknowledgementMissingError
     invoice = None
@@ -271,7 +271,7 @@ def read_document(document: object, ladder: TierLadder) -> MappingSet:
         raise InvalidInputError("mappings", str(error)) from error
 
 
-def _compute(unit: Unit, stored: Preview) -> MappingsPreview:
+def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPreview:
     pools = read_pools(unit)
     ladder = ladder_of(pools)
     old = mapping_set_in_force(unit, ladder)
@@ -301,7 +301,7 @@ def _compute(unit: Unit, stored: Preview) -> MappingsPreview:
         quote=quote,
         moves_if_bought=bought,
         role_changes=_role_changes(unit, moves.access_changes),
-        names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}),
+        names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
     )
 
 

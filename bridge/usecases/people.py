@@ -5,7 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    Uuid,
+    and_,
+    any_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId
@@ -227,6 +241,8 @@ def name_people(unit: Unit, ids: Collection[MemberId]) -> dict[MemberId, str]:
     if not ids:
         return {}
     rows = unit.session.execute(
-        select(Member.id, Member.display_name).where(Member.org_id == unit.org_id, Member.id.in_(ids))
+        select(Member.id, Member.display_name).where(
+            Member.org_id == unit.org_id, Member.id == any_(literal(list(ids), ARRAY(Uuid)))
+        )
     )
     return {row[0]: row[1] for row in rows}

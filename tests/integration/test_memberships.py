@@ -18,6 +18,7 @@ from bridge.store.pools import pools_snapshot
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import assign_tier, read_placement
 from bridge.usecases.edit_mappings import apply_mappings, mapping_problems, preview_mappings
+from bridge.usecases.people import name_people
 from bridge.usecases.reevaluate import settle_each, settle_together
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group, remove_group, update_group
 from tests.conftest import SettableClock
@@ -309,3 +310,13 @@ def waiting_people_of(customer: Customer) -> int:
     """Count who waits for Premium."""
     with customer.unit() as unit:
         return len(unit.session.scalars(select(Member.id).where(Member.waiting_for == "premium")).all())
+
+
+def test_more_people_are_named_than_a_statement_has_parameters(customer: Customer, people: list[MemberId]) -> None:
+    """A preview that moves everybody names everybody; a statement of the database has at most 65,535 parameters."""
+    strangers = [MemberId(new_id()) for _ in range(66_000)]
+
+    with customer.unit() as unit:
+        named = name_people(unit, [*strangers, *people])
+
+    assert sorted(named) == people
