@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 import structlog
 from pydantic import ValidationError
 from scim2_models import Resource
@@ -18,7 +19,7 @@ from bridge.store.models import Group, Member
 from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.sync_groups import GroupDraft
 from scim.extensions import NO_EXTENSIONS, Extensions
-from scim.limits import MAX_USER_NAME
+from scim.limits import MAX_DOCUMENT_BYTES, MAX_USER_NAME
 from scim.members import MemberIds, MemberList, Members
 from scim.resources import GROUP, POLICY, SEAT, USER
 
@@ -125,7 +126,8 @@ def person_draft(
         own: The organization's own extensions.
 
     Raises:
-        InvalidInputError: The userName is missing or longer than 255 characters.
+        InvalidInputError: The userName is missing or longer than 255 characters, or all that is said is larger than
+            256 KiB.
     """
     document = _document(resource)
     user_name = document.get("userName")
@@ -140,8 +142,12 @@ def person_draft(
         user_name=user_name,
         external_id=document.get("externalId") or None,
         active=active,
-        document=_with_kept(
-            _without_links({name: value for name, value in document.items() if name not in _OWN_FIELDS}), stored, own
+        document=_bounded(
+            _with_kept(
+                _without_links({name: value for name, value in document.items() if name not in _OWN_FIELDS}),
+                stored,
+                own,
+            )
         ),
     )
 
@@ -150,7 +156,7 @@ def group_draft(resource: Resource[Any], *, stored: Group | None = None, own: Ex
     """Return what a resource says of a group, without its members; values that nobody may write stay.
 
     Raises:
-        InvalidInputError: The displayName is missing.
+        InvalidInputError: The displayName is missing, or all that is said is larger than 256 KiB.
     """
     document = _document(resource)
     display_name = document.get("displayName")
@@ -160,8 +166,17 @@ def group_draft(resource: Resource[Any], *, stored: Group | None = None, own: Ex
     return GroupDraft(
         display_name=display_name,
         external_id=document.get("externalId") or None,
-        document=_with_kept({name: value for name, value in document.items() if name not in extra}, stored, own),
+        document=_bounded(
+            _with_kept({name: value for name, value in document.items() if name not in extra}, stored, own)
+        ),
     )
+
+
+def _bounded(document: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what grew too large, be it by one body or by many small additions: every list would have to carry it."""
+    if len(orjson.dumps(document)) > MAX_DOCUMENT_BYTES:
+        raise InvalidInputError("attributes", f"must not be larger than {MAX_DOCUMENT_BYTES} bytes together")
+    return document
 
 
 def _with_kept(document: dict[str, Any], stored: Any, own: Extensions) -> dict[str, Any]:
