@@ -10,7 +10,6 @@ from scim2_models import NotFoundException
 from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
-from scim2_server.routing import Operation
 
 from bridge.domain.actors import SYSTEM, Actor, ActorKind
 from bridge.observability import bound_ids, current_request_id, request_id_from
@@ -22,13 +21,12 @@ from scim.auth import authenticate, credential_hash
 from scim.discovery import DISCOVERY, WrittenResponse
 from scim.door import Door, Visit
 from scim.errors import Refusal, UnknownShapeException, refusal_of
-from scim.handler import BridgeHandler
+from scim.general import serve_in
 from scim.lanes.call import Call
 from scim.lanes.directory import Lanes
 from scim.members import written, written_in_pieces
 from scim.service import BridgeService
 from scim.services import Services
-from scim.storage import MemberStorage
 from scim.unrouted import answer_unrouted
 
 log = structlog.get_logger()
@@ -114,23 +112,12 @@ def _serve(runtime: Runtime, service: BridgeService, principal: ScimPrincipal, c
         if operation in DISCOVERY:
             return service.discovery.answer(sent, target)
         sent.body = _read_body(service, sent, call)
-        writing = not service.reads_only(operation)
-        if writing and not principal.can_write:
+        if not principal.can_write and not service.reads_only(operation):
             raise service.read_only(principal)
         actor = Actor(ActorKind.DIRECTORY, principal.connection_id)
         try:
             with runtime.unit(principal.org_id, actor) as unit:
-                several = operation is Operation.bulk
-                storage = MemberStorage(
-                    unit,
-                    principal.connection_id,
-                    service.provider,
-                    writing=writing,
-                    several=several,
-                    own=service.own,
-                    schema_version=principal.schema_version,
-                )
-                return BridgeHandler(service, storage).handle(sent)
+                return serve_in(unit, service, principal, operation, sent)
         except UnknownShapeException:
             _tell_owners(runtime, principal)
             raise

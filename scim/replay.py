@@ -11,9 +11,8 @@ from urllib.parse import parse_qsl
 
 import click
 import orjson
-from scim2_models import ForbiddenException
 from scim2_server.requests import ScimRequest
-from scim2_server.routing import Operation
+from scim2_server.responses import ScimResponse
 from sqlalchemy import select
 
 from bridge.cli.opening import find_organization, open_runtime
@@ -30,10 +29,10 @@ from bridge.store.models import AuditEntry, Connection, LoggedRequest, ScimToken
 from bridge.store.unit import Unit
 from bridge.usecases.explain import ExplainedDecision
 from bridge.usecases.read_requests import decisions_of, find_request
+from scim.discovery import DISCOVERY, WrittenResponse
 from scim.errors import refusal_of
-from scim.handler import BridgeHandler
+from scim.general import serve_in
 from scim.services import Services
-from scim.storage import MemberStorage
 
 _REFUSED = 400
 
@@ -122,16 +121,16 @@ def _answer(unit: Unit, services: Services, caller: ScimPrincipal, sent: ScimReq
     before = unit.state().audit_seq
     service = services.of(caller)
     try:
-        operation = service.match(sent).operation
-        writing = not service.reads_only(operation)
-        if writing and not caller.can_write:
-            raise ForbiddenException(detail="This token may only read")  # noqa: TRY301 (the one table answers it too)
-        several = operation is Operation.bulk
-        storage = MemberStorage(unit, caller.connection_id, service.provider, writing=writing, several=several)
-        answer = BridgeHandler(service, storage).handle(sent)
+        target = service.match(sent)
+        operation = target.operation
+        if operation in DISCOVERY:
+            answer = service.discovery.answer(sent, target)
+        elif caller.can_write or service.reads_only(operation):
+            answer = serve_in(unit, service, caller, operation, sent)
+        else:
+            return _refused(service.read_only(caller), dry_run=dry_run)
     except Exception as exception:  # noqa: BLE001 (every refusal has its place in the one table)
-        refusal = refusal_of(exception)
-        return Replay(dry_run, refusal.status, refusal.to_error().model_dump(), (), ())
+        return _refused(exception, dry_run=dry_run)
     unit.session.flush()
     entries = unit.session.scalars(
         select(AuditEntry).where(AuditEntry.org_id == unit.org_id, AuditEntry.seq > before).order_by(AuditEntry.seq)
@@ -139,10 +138,22 @@ def _answer(unit: Unit, services: Services, caller: ScimPrincipal, sent: ScimReq
     return Replay(
         dry_run=dry_run,
         status=int(answer.status),
-        answer=None if answer.body is None else orjson.loads(orjson.dumps(answer.body)),
+        answer=_content(answer),
         changes=[Change(one.action, one.subject_kind, one.subject_id, one.reason) for one in entries],
         decisions=decisions_of(unit, unit.request_id, around=unit.at),
     )
+
+
+def _refused(exception: Exception, *, dry_run: bool) -> Replay:
+    refusal = refusal_of(exception)
+    return Replay(dry_run, refusal.status, refusal.to_error().model_dump(), (), ())
+
+
+def _content(answer: ScimResponse) -> Any:
+    """Return the JSON value of an answer, as a client would read it."""
+    if isinstance(answer, WrittenResponse):
+        return orjson.loads(answer.text)
+    return None if answer.body is None else orjson.loads(orjson.dumps(answer.body))
 
 
 def _caller(unit: Unit, entry: LoggedRequest) -> ScimPrincipal:

@@ -244,6 +244,16 @@ def test_what_cannot_be_replayed_is_refused_with_a_stable_code(
     assert "(not_replayable)" in result.output
 
 
+@pytest.mark.parametrize("path", ["/ServiceProviderConfig", "/Users?count=0", "/Schemas?filter=x", "/Nothing"])
+def test_a_replay_answers_as_the_edge_did(run: Run, nordlys: Customer, client: ScimClient, path: str) -> None:
+    response = client.get(path)
+    (entry,) = logged(nordlys)
+
+    outcome = json.loads(run("replay", "nordlys", str(entry.id), "--json").output)
+
+    assert (outcome["status"], outcome["answer"]) == (response.status_code, response.get_json(force=True))
+
+
 def test_a_read_only_token_s_refused_write_is_refused_again(run: Run, nordlys: Customer) -> None:
     reader = ScimClient(make_app(nordlys), "nordlys", make_token(nordlys, can_write=False))
     reader.post("/Users", {"schemas": [USER], "userName": "ada@nordlys.test"})
