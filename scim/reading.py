@@ -19,6 +19,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy import cast as cast_as
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 from sqlalchemy.types import TypeDecorator
 
@@ -137,8 +138,9 @@ class GroupReader:
             return ()
         org_id = self.unit.org_id
         inside = aliased(Group)
+        inner = func.json_build_array(inside.id, inside.display_name)
         nested = (
-            select(cast_as(func.json_agg(func.json_build_array(inside.id, inside.display_name)), Text))
+            select(cast_as(func.json_agg(aggregate_order_by(inner, inside.position)), Text))
             .join_from(
                 GroupNesting, inside, and_(inside.org_id == GroupNesting.org_id, inside.id == GroupNesting.child_id)
             )
