@@ -50,6 +50,13 @@ def test_a_filter_bomb_is_refused(text: str) -> None:
         filter_text(text, of_people=True)
 
 
+@pytest.mark.parametrize("op", [None, "", "jump", 7, {"$ref": "x"}, ["add"]])
+@pytest.mark.parametrize("of_group", [False, True])
+def test_an_operation_without_a_known_op_is_refused(op: Any, *, of_group: bool) -> None:
+    with pytest.raises(InvalidSyntaxException):
+        plain({"op": op, "path": "externalId", "value": "x"}, of_group=of_group)
+
+
 @pytest.mark.parametrize(
     "value", [False, "False", "false", ["False"], [False], {"value": "false"}, [{"$ref": None, "value": "False"}]]
 )
