@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -74,9 +75,13 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     try:
         plan = plan_of(options)
-        busy = os.getloadavg()[0]
+        busy, began = os.getloadavg()[0], time.monotonic()
+
+        def say(text: str) -> None:
+            console.print(f"{time.monotonic() - began:5.0f} s  {text}", style="dim", highlight=False)
+
         with world(ROOT / ".dev") as built:
-            results = Run(built, plan, lambda text: console.print(f"  {text} …", style="dim", highlight=False)).all()
+            results = Run(built, plan, say).all()
             describe(results, built, busy)
     except BenchError as error:
         console.print(f"[red]{error}[/red]", highlight=False)

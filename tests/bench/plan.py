@@ -77,7 +77,7 @@ class Plan:
         return max(1, self.many // 10)
 
 
-QUICK = Plan(QUICK_SIZES, Pace(3, 0.3), tuple(TITLES), (Sync(1, 500, 10),), times=1)
+QUICK = Plan(QUICK_SIZES, Pace(3, 0.2), tuple(TITLES), (Sync(1, 300, 6),), times=1)
 FULL = Plan(SIZES, Pace(5, 1.0), tuple(TITLES), (Sync(1, 10_000, 200), Sync(8, 4_000, 80)), times=3)
 
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,12 +135,14 @@ def running(
 
 def _wait_until_ready(address: tuple[str, int], process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    ping = f"GET /nothing HTTP/1.1\r\nHost: {address[0]}\r\n\r\n".encode()
-    while True:
+    while not _answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
             raise BenchError(f"a service did not start:\n{log.read_text(errors='replace')[-2000:]}")
-        # The listener accepts before the worker is there: only an answer proves it.
-        if psutil.Process(process.pid).children():
-            client.run(address, [ping])
-            return
-        time.sleep(0.05)
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    """Tell whether a worker answers; the listener takes connections before there is one."""
+    with suppress(OSError), socket.create_connection(address, timeout=1) as connection:
+        connection.sendall(f"GET /nothing HTTP/1.0\r\nHost: {address[0]}\r\n\r\n".encode())
+        return connection.recv(8).startswith(b"HTTP/")
+    return False
