@@ -246,7 +246,7 @@ def _member(entry: Any) -> str:
     if isinstance(entry, Mapping):
         entry = next((item for name, item in entry.items() if name.casefold() == "value"), None)
     if not isinstance(entry, str) or not entry.strip():
-        raise UnknownShapeException(detail="A member is an object with the id of a person in value")
+        raise UnknownShapeException(detail="A member is an object with the id of a person or group in value")
     return entry.strip()
 
 
