@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from bridge.errors import UnavailableError
 from bridge.store.models import Member
+from scim.service import BridgeService
+from scim.services import Services
+from scim.storage import MemberStorage
 from tests.factories import Customer
 from tests.protocol.extensions import ACME, CREW, EVERY_TYPE, OF_GROUPS, attribute, declare
 from tests.protocol.scim_client import ENTERPRISE, USER, ScimClient, make_app, make_token
@@ -407,3 +411,55 @@ class TestFinding:
 
         assert [each["userName"] for each in whole["Resources"]] == order
         assert [each["userName"] for page in (first, second) for each in page["Resources"]] == order
+
+
+class TestGroups:
+    def test_what_is_hidden_of_a_group_stays_hidden_on_every_way(self, client: ScimClient, customer: Customer) -> None:
+        urn = "urn:example:params:scim:schemas:extension:quiet:2.0:Group"
+        quiet = [attribute("loud"), attribute("pin", returned="never"), attribute("site", returned="always")]
+        declare(customer, {"resourceType": "Group", "id": urn, "name": "Quiet", "attributes": quiet})
+        group_id = client.create_group("Crew 1", **{urn: {"loud": "L", "pin": "1", "site": "S"}})
+
+        ways = [
+            client.get(f"/Groups/{group_id}"),
+            client.get(f"/Groups/{group_id}?excludedAttributes=members"),
+            client.get(f"/Groups/{group_id}?attributes={urn}:loud,{urn}:pin"),
+            client.patch(f"/Groups/{group_id}", {"op": "replace", "path": "displayName", "value": "Crew 2"}),
+            client.put(f"/Groups/{group_id}", {"displayName": "Crew", urn: {"loud": "L", "pin": "1", "site": "S"}}),
+        ]
+        listed = [
+            client.get("/Groups"),
+            client.get('/Groups?filter=displayName%20eq%20"Crew"'),
+            client.get('/Groups?filter=displayName%20eq%20"Crew"&excludedAttributes=members'),
+        ]
+
+        shown = [answer.get_json(force=True) for answer in ways]
+        shown += [answer.get_json(force=True)["Resources"][0] for answer in listed]
+        assert [each.get(urn) for each in shown] == [{"loud": "L", "site": "S"}] * 8
+
+
+def test_a_request_read_by_schemas_that_changed_meanwhile_is_asked_to_come_again(customer: Customer) -> None:
+    service = BridgeService(customer.runtime, with_seat=False)
+    declare(customer, OF_GROUPS)
+
+    with customer.unit() as unit:
+        storage = MemberStorage(unit, customer.connection_id, service.provider, schema_version=0)
+        with pytest.raises(UnavailableError), storage.operation():
+            pass
+
+
+def test_organizations_that_declare_the_same_share_a_service(make_customer: Callable[..., Customer]) -> None:
+    customers = [make_customer(slug) for slug in ("first", "second", "third")]
+    services = Services(customers[0].runtime)
+    for customer in customers[:2]:
+        declare(customer, EVERY_TYPE)
+
+    first, second, third = (
+        services.at(customer.org_id, version, can_write=True)
+        for customer, version in zip(customers, (1, 1, 0), strict=True)
+    )
+
+    assert first is second
+    assert first is not third
+    assert services.at(customers[0].org_id, 1, can_write=True) is first
+    assert services.at(customers[0].org_id, 1, can_write=False) is not first
