@@ -1,6 +1,8 @@
 """The provisioning log over HTTP: everything a connection sends is in it, secrets are not, and nobody else sees it."""
 
+import http.client
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -493,25 +495,58 @@ sys.exit(0)
 def test_a_forked_process_writes_its_own_entries_and_an_ending_one_what_waits(
     customer: Customer, settings: Settings
 ) -> None:
-    url = settings.database.url
-    assert url is not None
-    environment = {
-        **os.environ,
-        "SEATBRIDGE__DATABASE__URL": url.get_secret_value(),
-        "SEATBRIDGE__SECRETS__KEYS": settings.secrets.keys[0].get_secret_value(),
-    }
-    with customer.unit() as unit:
-        unit.session.execute(update(Connection).values(name="Okta"))
     token = make_token(customer)
     with customer.unit() as unit:
         unit.session.execute(update(ScimToken).values(expires_at=unit.at + timedelta(days=36_500)))
 
     ended = subprocess.run(
-        [sys.executable, "-c", FORKED, token], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", FORKED, token],
+        cwd=ROOT,
+        env=_environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert ended.returncode == 0, ended.stderr
     assert len(entries(customer)) == 3  # one before the fork, one in each process
+
+
+@pytest.mark.slow
+def test_a_service_that_is_asked_to_stop_writes_what_waits(customer: Customer, settings: Settings) -> None:
+    token = make_token(customer)
+    with customer.unit() as unit:
+        unit.session.execute(update(ScimToken).values(expires_at=unit.at + timedelta(days=36_500)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.set_inheritable(True)
+        served = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "--no-control-socket", "--worker-class=gthread", "--threads=8"),
+                *(f"--bind=fd://{listener.fileno()}", "--log-level=warning", "wsgi:create_app()"),
+            ],
+            cwd=ROOT,
+            env=_environment(settings),
+            pass_fds=(listener.fileno(),),
+            stderr=subprocess.DEVNULL,
+        )
+        host, port = listener.getsockname()
+        client = http.client.HTTPConnection(host, port, timeout=30)
+        client.request("GET", "/scim/v2/nordlys/Users?count=0", headers={"Authorization": f"Bearer {token}"})
+        status = client.getresponse().status
+        client.close()
+
+        served.terminate()
+        ended = served.wait(30)
+
+    assert (status, ended) == (200, 0)
+    assert [entry.path for entry in entries(customer)] == ["/Users"]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    url = settings.database.url
+    assert url is not None
+    keys = {"SEATBRIDGE__SECRETS__KEYS": settings.secrets.keys[0].get_secret_value()}
+    return {**os.environ, "SEATBRIDGE__DATABASE__URL": url.get_secret_value(), **keys}
 
 
 def test_old_entries_are_deleted_and_newer_ones_stay(
