@@ -266,14 +266,25 @@ def namesake_condition(
 
 
 def looks_up(node: FilterNode) -> str | None:
-    """Return the name or address that a term compares exactly: of userName, ``emails.value`` or ``emails[value]``."""
+    """Return the name or address that a term compares exactly: of userName, ``emails.value`` or ``emails[value]``.
+
+    What else is asked of the same address, as its type, does not count: the conflict is about the address.
+    """
     prefix = ""
     if isinstance(node, ValuePath):
-        prefix, node = f"{node.attr_path}.", node.val_filter
+        prefix, node = f"{node.attr_path}.", _about_value(node.val_filter)
     if not isinstance(node, Comparison) or node.op != CompareOperator.eq or not isinstance(node.value, str):
         return None
     path = f"{prefix}{node.attr_path}".casefold().removeprefix(f"{USER.casefold()}:")
     return node.value if path in {"username", "emails.value"} else None
+
+
+def _about_value(node: FilterNode) -> FilterNode:
+    """Return the term about ``value`` among those of one entry."""
+    if isinstance(node, LogicalExpr) and node.op == LogicalOperator.and_:
+        about = (term for term in node.terms if isinstance(term, Comparison) and str(term.attr_path).lower() == "value")
+        return next((term for term in about if term.op == CompareOperator.eq), node)
+    return node
 
 
 def sort_key(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any, cast
-from uuid import UUID
 
 import orjson
 from sqlalchemy import (
@@ -24,7 +23,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.types import TypeDecorator
 
 from bridge.domain.documents import comparison_key
-from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
+from bridge.domain.identifiers import ConnectionId, GroupId
 from bridge.store.models import Decision, Group, GroupMember, GroupNesting, Member, effective_membership
 from bridge.store.unit import Unit
 from scim.members import MemberIds, Members
@@ -167,12 +166,10 @@ class GroupReader:
         group = cast("Group", row)  # it has every name that an answer reads
         if not self.related:
             return StoredGroup(group, None)
-        members: Members
-        if self.named:
-            members = [(_member_id(identifier), name) for identifier, name in orjson.loads(row.members or "[]")]
-        else:
-            members = MemberIds(row.members or "")
-        return StoredGroup(group, members, [(_group_id(identifier), name) for identifier, name in row.nested or ()])
+        members: Members = [] if self.named else MemberIds("")
+        if row.members is not None:
+            members = orjson.loads(row.members) if self.named else MemberIds(row.members)
+        return StoredGroup(group, members, row.nested or ())
 
 
 Reader = PersonReader | GroupReader
@@ -198,17 +195,8 @@ def _groups(
         return [], []
     names = {identifier: name for identifier, name, _ in found}
     direct = {identifier for identifier, _, through in found if through is None}
-    ordered = sorted(names, key=lambda identifier: comparison_key(names[identifier]))
-    mine: list[tuple[GroupId, str]] = []
-    around: list[tuple[GroupId, str]] = []
-    for identifier in ordered:
-        (mine if identifier in direct else around).append((_group_id(identifier), names[identifier]))
+    ordered = sorted(names.items(), key=lambda group: comparison_key(group[1])) if len(names) > 1 else names.items()
+    # Ids stay as they are written: an answer writes them, nothing else is done with them.
+    mine = [cast("tuple[GroupId, str]", group) for group in ordered if group[0] in direct]
+    around = [cast("tuple[GroupId, str]", group) for group in ordered if group[0] not in direct]
     return mine, around
-
-
-def _group_id(written: str) -> GroupId:
-    return GroupId(UUID(written))
-
-
-def _member_id(written: str) -> MemberId:
-    return MemberId(UUID(written))

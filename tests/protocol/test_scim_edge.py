@@ -142,7 +142,14 @@ def test_people_of_another_connection_are_unknown(customer: Customer, client: Sc
 
 
 @pytest.mark.parametrize(
-    "text", ['userName eq "{}"', 'emails.value eq "{}"', 'emails[value eq "{}"]', 'userName eq "{}" and active eq true']
+    "text",
+    [
+        'userName eq "{}"',
+        'emails.value eq "{}"',
+        'emails[value eq "{}"]',
+        'emails[type eq "work" and value eq "{}"]',
+        'userName eq "{}" and active eq true',
+    ],
 )
 def test_r2_the_filter_finds_whom_no_directory_manages_and_no_list_does(
     customer: Customer, client: ScimClient, text: str
