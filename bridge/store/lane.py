@@ -64,12 +64,6 @@ class Lane:
             return None
 
     @contextmanager
-    def transaction(self) -> Iterator["psycopg.Connection[Row]"]:
-        """Borrow a connection for a transaction of a few statements: committed at the end, undone by an exception."""
-        with self._borrowed() as connection, connection.transaction():
-            yield connection
-
-    @contextmanager
     def _borrowed(self) -> Iterator["psycopg.Connection[Row]"]:
         fairy = self._engine.raw_connection()
         try:
