@@ -23,7 +23,7 @@ from scim.storage import MemberStorage, shows_related
 from scim.translate import Stored, StoredGroup, StoredPerson, member_values
 
 #: A PATCH of a larger group answers 204: writing its members back would cost what the delta saved.
-MAX_MEMBERS_SHOWN = 1000
+MAX_MEMBERS_SHOWN = 100
 
 
 class BridgeHandler(ScimHandler):
@@ -67,7 +67,7 @@ class BridgeHandler(ScimHandler):
                 return self.service.answer(request.base_url, resource_type, stored, parameters)
 
     def patch(self, request: ScimRequest) -> ScimResponse:
-        """Change a person or group (RFC 7644 §3.5.2): 200 with the resource, 204 for a group above 1,000 members."""
+        """Change a person or group (RFC 7644 §3.5.2): 200 with the resource, 204 for a group above 100 members."""
         with self.service.provider:
             resource_type, resource_id, parameters = self._begin(request, Operation.patch)
             plain = self.service.plain_patch(resource_type, request.body, request.header("Content-Type"))

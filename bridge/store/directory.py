@@ -1,10 +1,8 @@
 """Queries about people, groups and memberships. ``org_id`` comes first in each of them."""
 
-import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from sqlalchemy import Uuid, exists, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import func, or_, select
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
 from bridge.errors import NotFoundError
@@ -118,15 +116,6 @@ def members_of(unit: Unit, group_id: GroupId) -> Sequence[MemberId]:
         .where(GroupMember.org_id == unit.org_id, GroupMember.group_id == group_id)
         .order_by(GroupMember.member_id)
     ).all()
-
-
-def unknown_members(unit: Unit, connection_id: ConnectionId, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Tell which of these are nobody of a directory."""
-    if not ids:
-        return set()
-    asked = func.unnest(literal(list(ids), ARRAY(Uuid))).column_valued("asked")
-    present = exists().where(Member.org_id == unit.org_id, Member.connection_id == connection_id, Member.id == asked)
-    return set(unit.session.scalars(select(asked).where(~present)))
 
 
 def owns_domain(unit: Unit, email_key: str | None, connection_id: ConnectionId) -> bool:

@@ -5,14 +5,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, Uuid, all_, any_, delete, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Text, Uuid, all_, any_, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bridge.domain.documents import comparison_document, comparison_key
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, new_id, parse_id
 from bridge.errors import InvalidInputError, UniquenessError
-from bridge.store.directory import direct_groups_of, unknown_members
+from bridge.store.directory import direct_groups_of
 from bridge.store.journal import record
+from bridge.store.memberships import let_in
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.nesting import children_of, known_groups, names_upwards, people_below
 from bridge.store.unit import Unit
@@ -201,25 +202,7 @@ def _add(
     if not values:
         return (), (), ()
     ids, strange = _split(values)
-    row = {"org_id": unit.org_id, "group_id": group.id, "added_at": unit.at}
-    already = exists().where(
-        GroupMember.org_id == unit.org_id, GroupMember.group_id == group.id, GroupMember.member_id == Member.id
-    )
-    coming = select(
-        Member.id, *(literal(value, GroupMember.__table__.c[name].type) for name, value in row.items())
-    ).where(
-        Member.org_id == unit.org_id,
-        Member.connection_id == group.connection_id,
-        Member.id == any_(_array(ids)),
-        ~already,
-    )
-    added = unit.session.scalars(
-        insert(GroupMember)
-        .from_select(["member_id", *row], coming)
-        .on_conflict_do_nothing()
-        .returning(GroupMember.member_id)
-    ).all()
-    others = unknown_members(unit, group.connection_id, ids.difference(added))
+    added, others = let_in(unit, group, ids)
     groups = known_groups(unit, group.connection_id, others)
     unknown = sorted({*strange, *(str(identifier) for identifier in others - groups)})
     nested = nest_groups(unit, group, groups)
@@ -230,7 +213,7 @@ def _add(
         unit.session.execute(
             insert(ParkedMember).from_select(["value", *row], select(parked, *columns)).on_conflict_do_nothing()
         )
-    return tuple(sorted(added)), nested, tuple(unknown)
+    return tuple(added), nested, tuple(unknown)
 
 
 def _remove(unit: Unit, group: Group, values: Collection[str]) -> tuple[tuple[MemberId, ...], tuple[GroupId, ...]]:

@@ -1,26 +1,34 @@
 -- Names of a group and of all groups above it: what its members count as members of.
-CREATE FUNCTION lane_names_upwards(org uuid, wanted_group uuid) RETURNS text[] LANGUAGE sql STABLE AS $$
-    SELECT array_agg(o.display_name ORDER BY o.display_name, o.id) FROM "group" o
-    WHERE o.org_id = org AND o.id IN (
-        SELECT wanted_group
-        UNION ALL
-        SELECT a.ancestor_id FROM group_ancestor a WHERE a.org_id = org AND a.group_id = wanted_group
-    )
+CREATE FUNCTION lane_names_upwards(org uuid, wanted_group uuid) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT array_agg(w.name ORDER BY w.name, w.id) FROM (
+            SELECT o.id, o.display_name AS name FROM "group" o WHERE o.org_id = org AND o.id = wanted_group
+            UNION ALL
+            SELECT o.id, o.display_name FROM group_ancestor a
+            JOIN "group" o ON o.org_id = a.org_id AND o.id = a.ancestor_id
+            WHERE a.org_id = org AND a.group_id = wanted_group
+        ) w
+    );
+END
 $$
 -- ;
--- Reads who is directly in a group, in order of arrival; no more than `most`: `too_many` then says so.
+-- Reads who is directly in a group, in order of arrival; no more than `most`, which is at most 100: `too_many` then
+-- says so. The limit is written out, for a plan that is made for any group takes them all for large.
 CREATE FUNCTION lane_members(org uuid, wanted_group uuid, most integer, OUT member_ids uuid[], OUT too_many boolean)
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     too_many := most < (
         SELECT count(*) FROM (
-            SELECT 1 FROM group_member w WHERE w.org_id = org AND w.group_id = wanted_group LIMIT most + 1
+            SELECT 1 FROM group_member w WHERE w.org_id = org AND w.group_id = wanted_group LIMIT 101
         ) counted
     );
     IF NOT too_many THEN
         SELECT array_agg(m.id ORDER BY m.position) INTO member_ids
-        FROM group_member w JOIN member m ON m.org_id = w.org_id AND m.id = w.member_id
-        WHERE w.org_id = org AND w.group_id = wanted_group;
+        FROM (
+            SELECT w.member_id FROM group_member w WHERE w.org_id = org AND w.group_id = wanted_group LIMIT 101
+        ) listed
+        JOIN member m ON m.org_id = org AND m.id = listed.member_id;
     END IF;
 END
 $$
@@ -130,11 +138,16 @@ END
 $$
 -- ;
 -- Returns [id, name] of every group that somebody counts as a member of, in order of the ids.
-CREATE FUNCTION lane_groups_of(org uuid, person uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT coalesce(jsonb_agg(jsonb_build_array(o.id, o.display_name) ORDER BY o.id), '[]')
-    FROM "group" o WHERE o.org_id = org AND o.id IN (
-        SELECT w.group_id FROM effective_membership w WHERE w.org_id = org AND w.member_id = person
-    )
+CREATE FUNCTION lane_groups_of(org uuid, person uuid) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(jsonb_agg(jsonb_build_array(o.id, o.display_name) ORDER BY o.id), '[]')
+        FROM (
+            SELECT DISTINCT w.group_id FROM effective_membership w WHERE w.org_id = org AND w.member_id = person
+        ) mine
+        JOIN "group" o ON o.org_id = org AND o.id = mine.group_id
+    );
+END
 $$
 -- ;
 -- Settles one person whose groups changed: writes the first outcome that is possible. Raises SB001 where somebody is not
