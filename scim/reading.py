@@ -1,17 +1,21 @@
 """People and groups as plain rows with all that an answer shows of them: no entities, no statement for each of them."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 import orjson
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Dialect,
     Row,
     SQLColumnExpression,
     Subquery,
     Text,
+    Uuid,
     and_,
+    bindparam,
     func,
     null,
     select,
@@ -28,6 +32,9 @@ from bridge.store.models import Decision, Group, GroupMember, GroupNesting, Memb
 from bridge.store.unit import Unit
 from scim.members import MemberIds, Members
 from scim.translate import Stored, StoredGroup, StoredPerson, digest_of_groups
+
+#: The organization, in statements that are made once: a value for each run.
+ORG_ID: BindParameter[Any] = bindparam("the_org_id", type_=Uuid())
 
 
 class JsonText(TypeDecorator[Any]):
@@ -46,20 +53,22 @@ def _read_quickly(expression: SQLColumnExpression[Any]) -> ColumnElement[Any]:
     return type_coerce(cast_as(expression, Text), JsonText())
 
 
+@dataclass(frozen=True)
 class PersonReader:
     """Reads people: what their answers need and nothing else.
 
     Groups are read even when they do not show: the version is the same whatever part of a person is asked for.
 
     Args:
-        unit: The unit.
         shows_seat: Whether answers show the seat.
         related: Whether answers show the groups.
     """
 
-    entity = Member
+    shows_seat: bool
+    related: bool
+    entity: ClassVar[type[Member]] = Member
     #: What a statement reads of each person, named as :class:`Member` names it.
-    columns: Sequence[Any] = (
+    columns: ClassVar[Sequence[Any]] = (
         Member.connection_id,
         Member.user_name,
         Member.external_id,
@@ -73,22 +82,19 @@ class PersonReader:
         Member.decision_id,
     )
 
-    def __init__(self, unit: Unit, *, shows_seat: bool, related: bool) -> None:
-        self.unit, self.shows_seat, self.related = unit, shows_seat, related
-
     def beside(self, page: Subquery) -> Sequence[ColumnElement[Any]]:
         """Return what is read beside the rows of a page: looked up for each, so that no plan reads all there are."""
         ways = effective_membership.c
         groups = (
             select(cast_as(func.json_agg(func.json_build_array(Group.id, Group.display_name, ways.through_id)), Text))
             .join_from(effective_membership, Group, and_(Group.org_id == ways.org_id, Group.id == ways.group_id))
-            .where(ways.org_id == self.unit.org_id, ways.member_id == page.c.id)
+            .where(ways.org_id == ORG_ID, ways.member_id == page.c.id)
             .correlate(page)
             .scalar_subquery()
         )
         reason = (
             select(Decision.reason)
-            .where(Decision.org_id == self.unit.org_id, Decision.id == page.c.decision_id)
+            .where(Decision.org_id == ORG_ID, Decision.id == page.c.decision_id)
             .correlate(page)
             .scalar_subquery()
         )
@@ -107,18 +113,20 @@ class PersonReader:
         return StoredPerson(member, direct, row.reason, self.shows_seat, digest, inherited)
 
 
+@dataclass(frozen=True)
 class GroupReader:
     """Reads groups: what their answers need and nothing else.
 
     Args:
-        unit: The unit.
         related: Whether answers show the members.
         named: Whether they show the members' names, for which every one of them is looked up.
     """
 
-    entity = Group
+    related: bool
+    named: bool = True
+    entity: ClassVar[type[Group]] = Group
     #: What a statement reads of each group, named as :class:`Group` names it.
-    columns: Sequence[Any] = (
+    columns: ClassVar[Sequence[Any]] = (
         Group.connection_id,
         Group.display_name,
         Group.external_id,
@@ -128,14 +136,10 @@ class GroupReader:
         Group.modified_at,
     )
 
-    def __init__(self, unit: Unit, *, related: bool, named: bool = True) -> None:
-        self.unit, self.related, self.named = unit, related, named
-
     def beside(self, page: Subquery) -> Sequence[ColumnElement[Any]]:
         """Return what is read beside the rows of a page: the members as one text for each group."""
         if not self.related:
             return ()
-        org_id = self.unit.org_id
         inside = aliased(Group)
         inner = func.json_build_array(inside.id, inside.display_name)
         nested = (
@@ -143,7 +147,7 @@ class GroupReader:
             .join_from(
                 GroupNesting, inside, and_(inside.org_id == GroupNesting.org_id, inside.id == GroupNesting.child_id)
             )
-            .where(GroupNesting.org_id == org_id, GroupNesting.parent_id == page.c.id)
+            .where(GroupNesting.org_id == ORG_ID, GroupNesting.parent_id == page.c.id)
             .correlate(page)
             .scalar_subquery()
         )
@@ -155,7 +159,7 @@ class GroupReader:
         if self.named:
             people = people.join(Member, and_(Member.org_id == GroupMember.org_id, Member.id == GroupMember.member_id))
         members = (
-            people.where(GroupMember.org_id == org_id, GroupMember.group_id == page.c.id)
+            people.where(GroupMember.org_id == ORG_ID, GroupMember.group_id == page.c.id)
             .correlate(page)
             .scalar_subquery()
         )
@@ -175,15 +179,15 @@ class GroupReader:
 Reader = PersonReader | GroupReader
 
 
-def read_by_id(reader: Reader, connection_ids: Sequence[ConnectionId], ids: Sequence[Any]) -> list[Stored]:
+def read_by_id(unit: Unit, reader: Reader, connection_ids: Sequence[ConnectionId], ids: Sequence[Any]) -> list[Stored]:
     """Return people or groups of some directories by their ids, in any order."""
     entity = reader.entity
     page = (
         select(entity.id, *reader.columns)
-        .where(entity.org_id == reader.unit.org_id, entity.connection_id.in_(connection_ids), entity.id.in_(ids))
+        .where(entity.org_id == ORG_ID, entity.connection_id.in_(connection_ids), entity.id.in_(ids))
         .subquery("page")
     )
-    rows = reader.unit.session.execute(select(page, *reader.beside(page)))
+    rows = unit.session.execute(select(page, *reader.beside(page)), {ORG_ID.key: unit.org_id})
     return [reader.stored(row) for row in rows]
 
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from scim2_models import InvalidCursorException, Resource, SearchRequest
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     ColumnElement,
     Integer,
@@ -16,8 +18,10 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     Text,
+    Uuid,
     and_,
     asc,
+    bindparam,
     cast,
     desc,
     func,
@@ -41,12 +45,14 @@ from bridge.store.unit import Unit
 from scim.attributes import GROUPS, PEOPLE, PEOPLE_IN_NESTED_GROUPS, Attributes
 from scim.candidates import narrowed_by
 from scim.filters import condition_of, namesake_condition, selects_one, sort_key
-from scim.reading import Reader
+from scim.reading import ORG_ID, Reader
 from scim.translate import Stored
 
 _TYPES: Mapping[type, Any] = {str: Text, bool: Boolean, datetime: Instant, Decimal: Numeric}
 _SOURCES: Mapping[str, tuple[int, Attributes]] = {"User": (0, PEOPLE), "Group": (1, GROUPS)}
 _NAMES = {number: name for name, (number, _) in _SOURCES.items()}
+_KINDS = {attributes.entity.__tablename__: number for number, attributes in _SOURCES.values()}
+_DIRECTORY: BindParameter[Any] = bindparam("the_connection_id", type_=Uuid())
 #: No list is as long; the database takes no larger offset than twice this.
 _FARTHEST = 2**62
 
@@ -240,25 +246,13 @@ class _Search:
         return self._read(_limited(statement, count))
 
     def _by_landmarks(self, offset: int, count: int | None) -> list[Any]:
-        """Return a page of everybody: a running sum finds the bucket it starts in; fewer than 1,024 are skipped."""
-        marks = select(
-            PageLandmark.bucket,
-            PageLandmark.n,
-            cast(func.sum(PageLandmark.n).over(order_by=PageLandmark.bucket), BigInteger).label("upto"),
-        )
-        counted = marks.where(*self._landmarks()).cte("marks")
-        start = (
-            select(counted.c.bucket, (counted.c.upto - counted.c.n).label("before"))
-            .where(counted.c.upto > offset)
-            .order_by(counted.c.bucket)
-            .limit(1)
-            .cte("start")
-        )
-        first = select(start.c.bucket * 2**LANDMARK_BITS).scalar_subquery()
-        skipped = literal(offset, BigInteger) - select(start.c.before).scalar_subquery()
-        statement = self.covered.where(self.position >= first).order_by(self.position).offset(skipped)
-        total = select(cast(func.sum(counted.c.n), BigInteger)).scalar_subquery()
-        return self._read(_limited(statement, count), total.label("total"))
+        assert self.reader is not None
+        return self._run(_page_of_everybody(self.reader, count), offset=offset)
+
+    def _run(self, statement: Select[Any], **values: Any) -> list[Any]:
+        """Run a statement that is made once, for this organization and directory."""
+        scope = {ORG_ID.key: self.unit.org_id, _DIRECTORY.key: self.connection_id}
+        return list(self.unit.session.execute(statement, {**scope, **values}).all())
 
     def _landmarks(self) -> tuple[ColumnElement[bool], ...]:
         kinds = [_SOURCES[name][1].entity.__tablename__ for name in self.names]
@@ -275,13 +269,14 @@ class _Search:
             statement = select(func.count()).select_from(self.covered.subquery("found"))
         return self.unit.session.scalar(statement) or 0
 
-    def _read(self, statement: Select[Any], *extra: ColumnElement[Any]) -> list[Any]:
+    def _read(self, statement: Select[Any]) -> list[Any]:
         """Run the statement of a page and read, for its rows only, what is beside them."""
         if self.reader is None:
             return list(self.unit.session.execute(statement).all())
         # Nothing is joined to the page, so its rows come in its order.
         page = statement.subquery("page")
-        return list(self.unit.session.execute(select(page, *self.reader.beside(page), *extra)).all())
+        statement = select(page, *self.reader.beside(page))
+        return list(self.unit.session.execute(statement, {ORG_ID.key: self.unit.org_id}).all())
 
     def _order(self, *, down: bool) -> list[Any]:
         direction = desc if down else asc
@@ -299,6 +294,9 @@ class _Search:
 
         Without a value one comes last going up and first going down.
         """
+        if self.sort_type is None and self.request.filter is None and self.reader is not None:
+            place = anchor.position if anchor is not None else -1
+            return self._run(_page_past(self.reader, limit, down=down), place=place)
         if self.sort_type is None:
             statement = self.covered if anchor is None else self.covered.where(self._past(anchor, down=down))
             return self._read(_limited(statement.order_by(*self._arrival(down=down)), limit))
@@ -339,6 +337,65 @@ class _Search:
         mine, its = tuple_(self.kind, self.position), tuple_(literal(anchor.kind), place)
         past: ColumnElement[bool] = mine < its if down else mine > its
         return past
+
+
+@lru_cache(maxsize=512)
+def _page_of_everybody(reader: Reader, count: int | None) -> Select[Any]:
+    """Make the statement of an index page without filter: a running sum finds the bucket in which it starts.
+
+    Fewer than 1,024 rows are skipped, wherever the page is. Making it costs more than running it, so it is made once.
+    """
+    entity = reader.entity
+    marks = (
+        select(
+            PageLandmark.bucket,
+            PageLandmark.n,
+            cast(func.sum(PageLandmark.n).over(order_by=PageLandmark.bucket), BigInteger).label("upto"),
+        )
+        .where(
+            PageLandmark.org_id == ORG_ID,
+            PageLandmark.connection_id == _DIRECTORY,
+            PageLandmark.kind == entity.__tablename__,
+        )
+        .cte("marks")
+    )
+    offset = bindparam("offset", type_=BigInteger())
+    start = (
+        select(marks.c.bucket, (marks.c.upto - marks.c.n).label("before"))
+        .where(marks.c.upto > offset)
+        .order_by(marks.c.bucket)
+        .limit(1)
+        .cte("start")
+    )
+    first = select(start.c.bucket * 2**LANDMARK_BITS).scalar_subquery()
+    skipped = offset - select(start.c.before).scalar_subquery()
+    statement = _everybody(reader).where(entity.position >= first).order_by(entity.position).offset(skipped)
+    total = select(cast(func.sum(marks.c.n), BigInteger)).scalar_subquery()
+    page = _limited(statement, count).subquery("page")
+    return select(page, *reader.beside(page), total.label("total"))
+
+
+@lru_cache(maxsize=512)
+def _page_past(reader: Reader, limit: int | None, *, down: bool) -> Select[Any]:
+    """Make the statement of a cursor page without filter and sort order."""
+    entity = reader.entity
+    place = bindparam("place", type_=BigInteger())
+    past = entity.position < place if down else entity.position > place
+    statement = _everybody(reader).where(past).order_by(desc(entity.position) if down else entity.position)
+    page = _limited(statement, limit).subquery("page")
+    return select(page, *reader.beside(page))
+
+
+def _everybody(reader: Reader) -> Select[Any]:
+    """Return all people, or groups, of a directory."""
+    entity = reader.entity
+    return select(
+        literal_column(str(_KINDS[entity.__tablename__]), Integer).label("kind"),
+        entity.id.label("id"),
+        entity.position.label("position"),
+        cast(null(), Text).label("sort"),
+        *reader.columns,
+    ).where(entity.org_id == ORG_ID, entity.connection_id == _DIRECTORY)
 
 
 def _limited(statement: Select[Any], count: int | None) -> Select[Any]:

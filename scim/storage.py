@@ -204,15 +204,15 @@ class MemberStorage(ScimStorage):
 
     def _reader(self, name: str, *, related: bool, named: bool) -> Reader:
         if name == "User":
-            return PersonReader(self.unit, shows_seat=self.shows_seat, related=related)
-        return GroupReader(self.unit, related=related, named=named)
+            return PersonReader(shows_seat=self.shows_seat, related=related)
+        return GroupReader(related=related, named=named)
 
     def _rows(self, reader: Reader, ids: Sequence[Any]) -> list[Stored]:
         if not ids:
             return []
         people = isinstance(reader, PersonReader)
         connections = [self.connection_id, *([manual_connection(self.unit).id] if people else [])]
-        return read_by_id(reader, connections, ids)
+        return read_by_id(self.unit, reader, connections, ids)
 
     def add(self, resource_type: ResourceType, resource: Resource[Any]) -> Stored:
         """Take a person or group in and return it as stored."""
