@@ -26,7 +26,7 @@ GROUPS = st.sampled_from([f"{{g{number}}}" for number in range(1, 4)])
 UNKNOWN = st.sampled_from(
     ("00000000-0000-4000-8000-000000000000", "ext-late", "e1", "nobody", "null", "x" * 1_000, "{g1}", "{owner}", "é")
 )
-MEMBERS = st.one_of(PEOPLE, PEOPLE, PEOPLE, UNKNOWN)
+MEMBERS = st.one_of(PEOPLE, PEOPLE, PEOPLE, GROUPS, UNKNOWN)
 
 #: What belongs nowhere, or not here.
 ODDITIES: Strategy = st.sampled_from(
@@ -42,12 +42,14 @@ TEXTS = st.sampled_from(("Engineer", "Ünï", "x", "a b", "0", "Ann Example")) |
 
 
 def nearly(strategy: Strategy, odd: Strategy = ODDITIES) -> Strategy:
-    """Return mostly what is right, once in eight what is not."""
-    return st.integers(0, 7).flatmap(lambda number: odd if number == 0 else strategy)
+    """Return mostly what is right, once in forty what is not: a request has some twenty places for it."""
+    return st.integers(0, 39).flatmap(lambda number: odd if number == 23 else strategy)
 
 
 ADDRESSES = USER_NAMES.map(lambda name: name if "@" in name else f"{name}@corp.test")
-TRUTHS = st.sampled_from((True, False, True, False, "True", "False", "false", ["true"], [{"value": "False"}], "yes"))
+TRUTHS = nearly(
+    st.sampled_from((True, False, "True", "False", "false", ["true"], [{"value": "False"}])), st.just("yes")
+)
 ENTRIES = st.fixed_dictionaries(
     {"value": nearly(ADDRESSES)},
     optional={
@@ -110,6 +112,8 @@ PERSON: dict[str, Strategy] = {
     "": ODDITIES,
     "x y": ODDITIES,
 }
+#: Those of them that a change by path may reach for.
+WRITABLE = [name for name in PERSON if name not in {"id", "meta", "groups", "", "x y", SEAT, "password"}]
 GROUP_FACTS: dict[str, Strategy] = {
     "externalId": nearly(EXTERNAL_IDS),
     "members": MEMBER_LISTS,
@@ -192,7 +196,7 @@ SEARCHES: dict[str, Strategy] = {
     "attributes": st.lists(FILTER_NAMES, max_size=3).map(",".join) | TEXTS,
     "excludedAttributes": st.lists(FILTER_NAMES, max_size=3).map(",".join) | TEXTS,
     "aadOptscim062020": st.just(""),
-    "schemas": st.just(["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]) | ODDITIES,
+    "schemas": nearly(st.just(["urn:ietf:params:scim:api:messages:2.0:SearchRequest"])),
 }
 QUERIES = some_of(SEARCHES, 4)
 
@@ -214,21 +218,31 @@ VERBS = nearly(st.sampled_from(("add", "replace", "remove", "Add", "Replace", "R
 _MEMBER_CHANGES = st.fixed_dictionaries(
     {"op": VERBS, "path": nearly(st.sampled_from(("members", "Members")))}, optional={"value": MEMBER_LISTS}
 )
-_ATTRIBUTE_CHANGES = st.sampled_from(sorted(PERSON)).flatmap(
+_ATTRIBUTE_CHANGES = st.sampled_from(sorted(WRITABLE)).flatmap(
     lambda name: st.fixed_dictionaries({"op": VERBS, "path": st.just(name), "value": PERSON[name]})
 )
 _ANY_CHANGES = st.fixed_dictionaries(
     {"op": VERBS}, optional={"path": PATHS, "value": st.one_of(ODDITIES, TEXTS, LISTS, some_of(PERSON, 3))}
 )
-OPERATIONS = st.one_of(_ATTRIBUTE_CHANGES, _ATTRIBUTE_CHANGES, _ANY_CHANGES, _MEMBER_CHANGES)
+_NAMELESS_CHANGES = st.fixed_dictionaries(
+    {"op": st.sampled_from(("add", "Replace")), "value": some_of({name: PERSON[name] for name in WRITABLE}, 3)}
+)
+_GROUP_NAMES_CHANGES = st.fixed_dictionaries(
+    {"op": st.just("replace"), "path": st.sampled_from(("displayName", "externalId")), "value": GROUP_NAMES}
+)
+OPERATIONS = nearly(_ATTRIBUTE_CHANGES | _NAMELESS_CHANGES, _ANY_CHANGES | _MEMBER_CHANGES | ODDITIES)
 PATCHES = nearly(
     st.fixed_dictionaries(
-        {"Operations": nearly(st.lists(nearly(OPERATIONS), min_size=1, max_size=4))},
-        optional={"schemas": st.just(["urn:ietf:params:scim:api:messages:2.0:PatchOp"]) | ODDITIES},
+        {"Operations": nearly(st.lists(OPERATIONS, min_size=1, max_size=3))},
+        optional={"schemas": nearly(st.just(["urn:ietf:params:scim:api:messages:2.0:PatchOp"]))},
     )
 )
 GROUP_PATCHES = st.fixed_dictionaries(
-    {"Operations": st.lists(st.one_of(_MEMBER_CHANGES, _MEMBER_CHANGES, _ANY_CHANGES), min_size=1, max_size=4)}
+    {
+        "Operations": st.lists(
+            nearly(_MEMBER_CHANGES | _MEMBER_CHANGES | _GROUP_NAMES_CHANGES, _ANY_CHANGES), min_size=1, max_size=3
+        )
+    }
 )
 
 # Addresses.
@@ -274,14 +288,14 @@ BULK_STEPS = st.one_of(
     st.fixed_dictionaries(
         {"method": st.just("DELETE"), "path": nearly(RESOURCES)}, optional={"version": ODDITIES, "data": ODDITIES}
     ),
-    st.fixed_dictionaries({"method": METHODS, "path": ENDPOINTS | ODDITIES}, optional={"data": ODDITIES}),
 )
+ODD_STEPS = ODDITIES | st.fixed_dictionaries({"method": METHODS, "path": ENDPOINTS}, optional={"data": ODDITIES})
 BULKS = nearly(
     st.fixed_dictionaries(
-        {"Operations": nearly(st.lists(nearly(BULK_STEPS), min_size=1, max_size=5))},
+        {"Operations": nearly(st.lists(nearly(BULK_STEPS, ODD_STEPS), min_size=1, max_size=5))},
         optional={
             "failOnErrors": nearly(st.integers(0, 2)),
-            "schemas": st.just(["urn:ietf:params:scim:api:messages:2.0:BulkRequest"]) | ODDITIES,
+            "schemas": nearly(st.just(["urn:ietf:params:scim:api:messages:2.0:BulkRequest"])),
         },
     )
 )
@@ -291,6 +305,9 @@ BULKS = nearly(
 TAGS = st.sampled_from(
     ("*", 'W/"1"', '"1"', "1", "{etag}", '"x", {etag}', 'W/"1-0-0"', "", '"', "W/", ",", '"a,b"', "w/{etag}", "é")
 )
+#: Conditions, which any request may have.
+CONDITIONS = st.fixed_dictionaries({}, optional={"If-Match": TAGS, "If-None-Match": TAGS})
+#: Anything a header can say.
 HEADERS = st.fixed_dictionaries(
     {},
     optional={

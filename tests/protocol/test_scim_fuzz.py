@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -17,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from bridge.domain.identifiers import MemberId
 from bridge.usecases.people_by_hand import turn_off_member, turn_on_member
+from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.protocol import scim_grammar as grammar
 from tests.protocol.scim_client import USER, ScimClient, make_app, make_token
@@ -48,6 +50,7 @@ class ProvisioningClient(RuleBasedStateMachine):
     """One organization and what a directory with a valid token does to it."""
 
     new_customer: Callable[[], Customer]
+    clock: SettableClock
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +61,8 @@ class ProvisioningClient(RuleBasedStateMachine):
         )
         for name in ("u1", "u2"):
             self.client.create_user(f"{name}@corp.test", emails=[{"value": f"{name}@corp.test", "primary": True}])
-        self.client.create_group("G1", NOBODY)
+        for name in ("G1", "Staff"):
+            self.client.create_group(name, NOBODY)
         self.tag, self.cursor = 'W/"1"', ""
         self.seen = read_everything(self.client)
         self.state = digest(self.customer)
@@ -73,7 +77,7 @@ class ProvisioningClient(RuleBasedStateMachine):
     def create_group(self, body: Any) -> None:
         self.send("POST", "/Groups", body)
 
-    @rule(path=grammar.RESOURCES, body=grammar.PERSON_BODIES | grammar.GROUP_BODIES, headers=grammar.HEADERS)
+    @rule(path=grammar.RESOURCES, body=grammar.PERSON_BODIES | grammar.GROUP_BODIES, headers=grammar.CONDITIONS)
     def put(self, path: str, body: Any, headers: dict[str, str]) -> None:
         self.send("PUT", path, body, headers=headers)
 
@@ -85,7 +89,7 @@ class ProvisioningClient(RuleBasedStateMachine):
     def put_group(self, group: str, body: Any) -> None:
         self.send("PUT", f"/Groups/{group}", body)
 
-    @rule(path=grammar.RESOURCES, body=grammar.PATCHES, query=grammar.QUERIES, headers=grammar.HEADERS)
+    @rule(path=grammar.RESOURCES, body=grammar.PATCHES, query=grammar.QUERIES, headers=grammar.CONDITIONS)
     def patch(self, path: str, body: Any, query: Any, headers: dict[str, str]) -> None:
         self.send("PATCH", path, body, query=query, headers=headers)
 
@@ -97,7 +101,7 @@ class ProvisioningClient(RuleBasedStateMachine):
     def patch_group(self, group: str, body: Any) -> None:
         self.send("PATCH", f"/Groups/{group}", body)
 
-    @rule(path=grammar.RESOURCES, headers=grammar.HEADERS)
+    @rule(path=grammar.RESOURCES, headers=grammar.CONDITIONS)
     def delete(self, path: str, headers: dict[str, str]) -> None:
         self.send("DELETE", path, headers=headers)
 
@@ -133,6 +137,10 @@ class ProvisioningClient(RuleBasedStateMachine):
     @rule(endpoint=grammar.ENDPOINTS, query=grammar.QUERIES)
     def read_only(self, endpoint: str, query: Any) -> None:
         self.send("GET", endpoint, query=query, sender=self.reader)
+
+    @rule(seconds=st.sampled_from((1, 59, 3_600, 90_000)))
+    def wait(self, seconds: int) -> None:
+        type(self).clock.at += timedelta(seconds=seconds)
 
     @rule(person=grammar.PEOPLE, on=st.booleans())
     def turn_by_hand(self, person: str, *, on: bool) -> None:
@@ -217,8 +225,8 @@ class ProvisioningClient(RuleBasedStateMachine):
     def known(self) -> Iterator[tuple[str, str]]:
         """Name what the grammar speaks of."""
         people, groups = list(self.seen["/Users"]), list(self.seen["/Groups"])
-        yield from ((f"u{number}", identifier) for number, identifier in enumerate((people + [NOBODY] * 6)[:6], 1))
-        yield from ((f"g{number}", identifier) for number, identifier in enumerate((groups + [NOBODY] * 3)[:3], 1))
+        yield from ((f"u{number}", (people or [NOBODY])[number % len(people or [0])]) for number in range(1, 7))
+        yield from ((f"g{number}", (groups or [NOBODY])[number % len(groups or [0])]) for number in range(1, 4))
         yield from {"owner": str(self.customer.owner_id), "etag": self.tag, "cursor": self.cursor}.items()
 
     def address(self, path: str, query: Any) -> str:
@@ -232,17 +240,19 @@ class ProvisioningClient(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(make_customer: Callable[..., Customer]) -> type[ProvisioningClient]:
+def machine(make_customer: Callable[..., Customer], clock: SettableClock) -> type[ProvisioningClient]:
     """Give every run an organization of its own, with so few seats that people wait for one."""
     numbers = itertools.count(1)
 
     class Fuzzed(ProvisioningClient):
         new_customer = staticmethod(lambda: make_customer(slug=f"fuzz-{next(numbers)}", premium=1, standard=2))
 
+    Fuzzed.clock = clock
     return Fuzzed
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # half a minute where nothing else runs
 @pytest.mark.skipif(SECONDS > 0, reason="SEATBRIDGE_FUZZ_SECONDS asks for the long run")
 def test_no_sequence_of_requests_breaks_the_protocol_or_the_records(machine: type[ProvisioningClient]) -> None:
     short = settings(_COMMON, max_examples=14, derandomize=True, phases=(Phase.generate,))
