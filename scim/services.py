@@ -15,8 +15,9 @@ from bridge.store.gate import ScimPrincipal
 from bridge.usecases.extension_schemas import list_schemas
 from scim.service import BridgeService
 
-#: Services with schemas of their own that are kept; each holds some megabytes of models.
-MAX_SERVICES = 64
+#: Services with schemas of their own that are kept, each about a megabyte of models. Pydantic does not give all of a
+#: dropped one back, so the bound is well above what one process is likely to serve.
+MAX_SERVICES = 256
 #: Organizations of which it is remembered what they declared.
 MAX_ORGANIZATIONS = 10_000
 
