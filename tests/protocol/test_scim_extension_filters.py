@@ -40,9 +40,7 @@ _TEXTS = st.sampled_from(
     ('"red"', '"RED"', '"ab"', '"Ab"', '"x"', '"Q"', '"ångström"', '"https://example.com/A"', '"1"')
 )
 _NUMBERS = st.sampled_from(("1", "1.0", "10", '"10"', "-3", "1.5", "-0.25", "37.5", "9", "9007199254740993"))
-_INSTANTS = st.sampled_from(
-    ('"2023-12-31T23:00:00Z"', '"2024-01-01T00:00:00+01:00"', '"2023-12-31T23:00:00.500Z"')
-)
+_INSTANTS = st.sampled_from(('"2023-12-31T23:00:00Z"', '"2024-01-01T00:00:00+01:00"', '"2023-12-31T23:00:00.500Z"'))
 _VALUES: dict[str, tuple[tuple[str, ...], st.SearchStrategy[str]]] = {
     "text": (
         ("badge", "code", "profile", "note", "pin", "tags", "desk.building", "contracts", "contracts.code"),
