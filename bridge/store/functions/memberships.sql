@@ -1,3 +1,6 @@
+-- What is called from outside keeps one plan for each of its statements, and for those of the functions it calls: each
+-- goes by keys, and a plan for each call takes longer to make than to follow (a third of the time of a whole request).
+
 -- Names of a group and of all groups above it: what its members count as members of.
 CREATE FUNCTION lane_names_upwards(org uuid, wanted_group uuid) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -14,19 +17,22 @@ END
 $$
 -- ;
 -- Reads who is directly in a group, in order of arrival; no more than `most`, which is at most 100: `too_many` then
--- says so. The limit is written out, for a plan that is made for any group takes them all for large.
+-- says so. One plan serves every group, and large groups would make it read the whole table for a small one: the order
+-- of the key leads it to the key's index, and the limit that is written out to one look at each person.
 CREATE FUNCTION lane_members(org uuid, wanted_group uuid, most integer, OUT member_ids uuid[], OUT too_many boolean)
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     too_many := most < (
         SELECT count(*) FROM (
-            SELECT 1 FROM group_member w WHERE w.org_id = org AND w.group_id = wanted_group LIMIT 101
+            SELECT 1 FROM group_member w WHERE w.org_id = org AND w.group_id = wanted_group
+            ORDER BY w.org_id, w.group_id, w.member_id LIMIT 101
         ) counted
     );
     IF NOT too_many THEN
         SELECT array_agg(m.id ORDER BY m.position) INTO member_ids
         FROM (
-            SELECT w.member_id FROM group_member w WHERE w.org_id = org AND w.group_id = wanted_group LIMIT 101
+            SELECT w.member_id FROM group_member w WHERE w.org_id = org AND w.group_id = wanted_group
+            ORDER BY w.org_id, w.group_id, w.member_id LIMIT 101
         ) listed
         JOIN member m ON m.org_id = org AND m.id = listed.member_id;
     END IF;
@@ -41,7 +47,7 @@ CREATE FUNCTION lane_group(
     principal_org uuid, principal_connection uuid, can_write boolean, schema_version bigint,
     id uuid, display_name text, external_id text, document jsonb, version bigint,
     created_at timestamptz, modified_at timestamptz, member_ids uuid[]
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     p record;
@@ -89,7 +95,7 @@ CREATE FUNCTION lane_membership(
     id uuid, display_name text, external_id text, document jsonb, version bigint,
     created_at timestamptz, modified_at timestamptz, names text[], is_nested boolean, people jsonb,
     member_ids uuid[], too_many boolean
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     p record;
@@ -226,8 +232,9 @@ CREATE FUNCTION lane_change_members(
     hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
     known_mapping bigint, known_schemas bigint, known_tiers text[],
     wanted_id uuid, known_names text[], added uuid[], removed uuid[], forgotten text[],
-    actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, people jsonb, most integer
-) RETURNS TABLE (new_version bigint, member_ids uuid[], too_many boolean) LANGUAGE plpgsql AS $$
+    actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, people jsonb, most integer, early boolean
+) RETURNS TABLE (new_version bigint, member_ids uuid[], too_many boolean)
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     state organization_state;
@@ -238,7 +245,8 @@ DECLARE
     freed boolean := false;
 BEGIN
     state := lane_begin_writing(
-        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers
+        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
+        early
     );
     IF state.org_id IS NULL
         OR known_names IS DISTINCT FROM lane_names_upwards(wanted_org, wanted_id)
