@@ -6,6 +6,7 @@ says so; where it does nothing the general way answers. Nothing here decides any
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -44,6 +45,8 @@ class Lane:
             },
         )
         event.listen(self._engine, "connect", _prepare)
+        self._writers = 0
+        self._lock = Lock()
 
     def ask(self, statement: str, parameters: Sequence[Any]) -> Row | None:
         """Run one statement and return its only row; None when it has none.
@@ -62,6 +65,30 @@ class Lane:
                 raise
             self._engine.dispose()
             return None
+
+    def write(self, statement: str, parameters: Sequence[Any]) -> Row | None:
+        """Run a statement that writes under an organization's lock; what it wrote is on disk when this returns.
+
+        The statement's last parameter is added here: whether it gives the lock up before the disk has written, which
+        it does when others of this process write too, so that they need not wait for the disk one after the other.
+        Then a commit of its own waits for the disk, together with theirs. What somebody builds on a commit that is not
+        on disk yet cannot outlive it: the database's log is written in order.
+
+        Raises:
+            psycopg.Error: The database refused the statement, or was lost before all was known to be on disk.
+        """
+        with self._lock:
+            self._writers += 1
+            early = self._writers > 1
+        try:
+            row = self.ask(statement, (*parameters, early))
+            if early and row is not None:
+                with self._borrowed() as connection:
+                    connection.execute("SELECT lane_flush()")
+            return row
+        finally:
+            with self._lock:
+                self._writers -= 1
 
     @contextmanager
     def _borrowed(self) -> Iterator["psycopg.Connection[Row]"]:

@@ -27,7 +27,7 @@ from mappings.rules import PersonFacts, comparison_key
 
 _READ = "SELECT * FROM lane_group(%s, %s, %s, %s, %s, %s)"
 _LOOK = "SELECT * FROM lane_membership(%s, %s, %s, %s, %s, %s, %s)"
-_CHANGE = f"SELECT * FROM lane_change_members({', '.join(['%s'] * 20)})"  # noqa: S608 (placeholders only)
+_CHANGE = f"SELECT * FROM lane_change_members({', '.join(['%s'] * 21)})"  # noqa: S608 (placeholders only)
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ def change_membership(
             return None
         settled = settled_or_none
     entry = Entry("group.members_changed", "group", group_id, "directory", delta.body)
-    row = lane.ask(
+    row = lane.write(
         _CHANGE,
         (
             caller.token_hash,

@@ -36,8 +36,8 @@ from mappings.resolution import Entitlement, resolve
 from mappings.rules import PersonFacts
 
 _READ = "SELECT * FROM lane_person(%s, %s, %s, %s, %s)"
-_CREATE = f"SELECT * FROM lane_create_person({', '.join(['%s'] * 28)})"  # noqa: S608 (placeholders only)
-_UPDATE = f"SELECT * FROM lane_update_person({', '.join(['%s'] * 28)})"  # noqa: S608 (placeholders only)
+_CREATE = f"SELECT * FROM lane_create_person({', '.join(['%s'] * 29)})"  # noqa: S608 (placeholders only)
+_UPDATE = f"SELECT * FROM lane_update_person({', '.join(['%s'] * 29)})"  # noqa: S608 (placeholders only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
         waiting_for=None,
         decision_id=None,
     )
-    row = lane.ask(
+    row = lane.write(
         _CREATE,
         (
             *_known(caller, rules),
@@ -214,7 +214,7 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
     changed = sorted(name for name in names if document.get(name) != person.document.get(name))
     updated = _entry(caller, rules, person.id, "member.updated", "directory", body={"attributes": changed})
     email = primary_email(document)
-    row = lane.ask(
+    row = lane.write(
         _UPDATE,
         (
             *_known(caller, rules),

@@ -95,10 +95,11 @@ END
 $$
 -- ;
 -- Locks the organization of a credential for writing, if all is as the caller knows it: the mapping version, the
--- extension schemas, the tiers. NULL: it is not, or something must be done first.
+-- extension schemas, the tiers. NULL: it is not, or something must be done first. `early` gives the lock up before the
+-- disk has written, for the next writer who waits: the caller must call `lane_flush` before it answers anybody.
 CREATE FUNCTION lane_begin_writing(
     hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
-    known_mapping bigint, known_schemas bigint, known_tiers text[]
+    known_mapping bigint, known_schemas bigint, known_tiers text[], early boolean
 ) RETURNS organization_state LANGUAGE plpgsql AS $$
 DECLARE
     p record;
@@ -122,7 +123,17 @@ BEGIN
     THEN
         RETURN NULL;
     END IF;
+    IF early THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
     RETURN state;
+END
+$$
+-- ;
+-- Waits until all that was committed before is on disk: a commit of its own, which takes the others along.
+CREATE FUNCTION lane_flush() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_logical_emit_message(true, 'seatbridge', '');
 END
 $$
 -- ;
@@ -199,7 +210,8 @@ CREATE FUNCTION lane_create_person(
     new_id uuid, new_user_name text, new_user_name_key text, new_external_id text, new_display_name text,
     new_email text, new_email_key text, new_active boolean, new_role text, new_role_from_mapping boolean,
     new_teams jsonb, new_document jsonb, new_comparison jsonb,
-    actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, decision jsonb, outcomes jsonb
+    actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, decision jsonb, outcomes jsonb,
+    early boolean
 ) RETURNS TABLE (outcome_index integer, arrival bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -210,7 +222,8 @@ DECLARE
     head bytea;
 BEGIN
     state := lane_begin_writing(
-        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers
+        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
+        early
     );
     IF state.org_id IS NULL
         OR EXISTS (
@@ -282,7 +295,7 @@ CREATE FUNCTION lane_update_person(
     new_display_name text, new_email text, new_email_key text, new_active boolean,
     new_document jsonb, new_comparison jsonb,
     actor text, request text, inner_pad bytea, outer_pad bytea,
-    entries jsonb, release text, decision jsonb, outcomes jsonb, last_entries jsonb
+    entries jsonb, release text, decision jsonb, outcomes jsonb, last_entries jsonb, early boolean
 ) RETURNS TABLE (outcome_index integer) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -295,7 +308,8 @@ DECLARE
     decided bigint;
 BEGIN
     state := lane_begin_writing(
-        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers
+        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
+        early
     );
     IF state.org_id IS NULL THEN
         RETURN;
