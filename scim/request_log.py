@@ -93,13 +93,17 @@ class RequestLog:
             self._wake.set()
 
     def flush(self) -> None:
-        """Write everything that waits, now, in this thread.
+        """Write what waits now, in this thread.
+
+        What comes meanwhile waits for the next time: under steady traffic each entry would else be a transaction.
 
         Raises:
             SQLAlchemyError: The database is away; what could not be written waits on.
         """
         with self._writing:
-            while batch := self._take():
+            left = len(self._waiting)
+            while left > 0 and (batch := self._take(left)):
+                left -= len(batch)
                 try:
                     self._write(batch)
                 except _AWAY:
@@ -136,9 +140,9 @@ class RequestLog:
             self._bytes -= self._waiting.popleft().weight
             self.dropped += 1
 
-    def _take(self) -> list[Heard]:
+    def _take(self, most: int) -> list[Heard]:
         with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, most, len(self._waiting)))]
             self._bytes -= sum(heard.weight for heard in batch)
             dropped, self.dropped = self.dropped, 0
         if dropped:
