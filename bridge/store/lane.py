@@ -39,7 +39,9 @@ class Lane:
             pool_timeout=10,
             pool_reset_on_return=None,
             connect_args={
-                "options": session_options(statement_timeout_seconds, lock_timeout_seconds),
+                "options": session_options(statement_timeout_seconds, lock_timeout_seconds)
+                # Each statement of a lane finds its rows by a key: planning it anew for each value takes longer.
+                + " -c plan_cache_mode=force_generic_plan",
                 "connect_timeout": 5,
                 "application_name": "seatbridge lane",
             },

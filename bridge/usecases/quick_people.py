@@ -118,8 +118,8 @@ def find_person(lane: Lane, caller: Caller, attribute: str, value: str) -> Found
         return Nobody(can_write)
     person = PersonRow(org_id, connection_id, *columns)
     groups = list(zip(group_ids or (), group_names or (), strict=True))
-    around = frozenset(group_id for group_id, yes in zip(group_ids or (), inherited or (), strict=True) if yes)
-    return FoundPerson(person, groups, reason, can_write, around, schema_version)
+    around = frozenset(group_id for group_id, yes in zip(group_ids, inherited, strict=True) if yes) if inherited else ()
+    return FoundPerson(person, groups, reason, can_write, frozenset(around), schema_version)
 
 
 def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> FoundPerson | None:

@@ -47,7 +47,7 @@ CREATE FUNCTION lane_group(
     principal_org uuid, principal_connection uuid, can_write boolean, schema_version bigint,
     id uuid, display_name text, external_id text, document jsonb, version bigint,
     created_at timestamptz, modified_at timestamptz, member_ids uuid[]
-) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     p record;
@@ -95,7 +95,7 @@ CREATE FUNCTION lane_membership(
     id uuid, display_name text, external_id text, document jsonb, version bigint,
     created_at timestamptz, modified_at timestamptz, names text[], is_nested boolean, people jsonb,
     member_ids uuid[], too_many boolean
-) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     p record;
@@ -234,7 +234,7 @@ CREATE FUNCTION lane_change_members(
     wanted_id uuid, known_names text[], added uuid[], removed uuid[], forgotten text[],
     actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, people jsonb, most integer, early boolean
 ) RETURNS TABLE (new_version bigint, member_ids uuid[], too_many boolean)
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     state organization_state;

@@ -25,7 +25,7 @@ END
 $$
 -- ;
 -- Finds a person of the calling directory by id, userName (folded) or externalId. No row: this is no case for the lane.
--- A row without an id: the directory has nobody of that name.
+-- A row without an id: the directory has nobody of that name. The reason for the seat is for who only reads.
 CREATE FUNCTION lane_person(hash bytea, instant timestamptz, wanted_slug text, attribute text, wanted text)
 RETURNS TABLE (
     principal_org uuid, principal_connection uuid, can_write boolean, schema_version bigint,
@@ -38,6 +38,9 @@ RETURNS TABLE (
 DECLARE
     p record;
     m member;
+    ids uuid[];
+    names text[];
+    inherited boolean[];
 BEGIN
     SELECT * INTO p FROM enter_scim(hash, instant);
     IF NOT FOUND OR p.slug <> wanted_slug OR p.subject_id IS NOT NULL
@@ -58,25 +61,35 @@ BEGIN
         SELECT * INTO m FROM member o
         WHERE o.org_id = p.org_id AND o.connection_id = p.connection_id AND o.external_id = wanted;
     END IF;
+    IF EXISTS (SELECT 1 FROM group_member w WHERE w.org_id = m.org_id AND w.member_id = m.id) THEN
+        IF EXISTS (SELECT 1 FROM group_ancestor a WHERE a.org_id = m.org_id) THEN
+            SELECT array_agg(o.id ORDER BY o.display_name_key), array_agg(o.display_name ORDER BY o.display_name_key),
+                array_agg(e.inherited ORDER BY o.display_name_key)
+            INTO ids, names, inherited
+            FROM (
+                SELECT w.group_id, bool_and(w.through_id IS NOT NULL) AS inherited
+                FROM effective_membership w
+                WHERE w.org_id = m.org_id AND w.member_id = m.id
+                GROUP BY w.group_id
+            ) e
+            JOIN "group" o ON o.org_id = m.org_id AND o.id = e.group_id;
+        ELSE
+            SELECT array_agg(o.id ORDER BY o.display_name_key), array_agg(o.display_name ORDER BY o.display_name_key)
+            INTO ids, names
+            FROM group_member w
+            JOIN "group" o ON o.org_id = w.org_id AND o.id = w.group_id
+            WHERE w.org_id = m.org_id AND w.member_id = m.id;
+        END IF;
+    END IF;
     RETURN QUERY SELECT
         p.org_id, p.connection_id, p.can_write, p.schema_version,
         m.id, m.source, m.role, m.role_from_mapping, m.teams, m.user_name, m.user_name_key,
         m.external_id, m.active, m.document, m.version, m.created_at, m.modified_at,
         m.tier, m.granted_by, m.pinned, m.waiting_for, m.decision_id,
-        (SELECT d.reason FROM decision d WHERE d.org_id = m.org_id AND d.id = m.decision_id),
-        g.ids, g.names, g.inherited
-    FROM (
-        SELECT array_agg(o.id ORDER BY o.display_name_key) AS ids,
-            array_agg(o.display_name ORDER BY o.display_name_key) AS names,
-            array_agg(e.inherited ORDER BY o.display_name_key) AS inherited
-        FROM (
-            SELECT w.org_id, w.group_id, bool_and(w.through_id IS NOT NULL) AS inherited
-            FROM effective_membership w
-            WHERE w.org_id = m.org_id AND w.member_id = m.id
-            GROUP BY w.org_id, w.group_id
-        ) e
-        JOIN "group" o ON o.org_id = e.org_id AND o.id = e.group_id
-    ) g;
+        CASE WHEN NOT p.can_write THEN (
+            SELECT d.reason FROM decision d WHERE d.org_id = m.org_id AND d.id = m.decision_id
+        ) END,
+        ids, names, inherited;
 END
 $$
 -- ;
