@@ -1,7 +1,7 @@
 """The protocol's steps: reading requests in their dialects, writing answers from stored documents."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Union, cast
 
@@ -291,12 +291,23 @@ class BridgeService(ScimService):
         parameters: ResponseParameters[Any] | None,
     ) -> dict[str, Any]:
         """Return the representation of a resource, or the part of it that was asked for."""
-        part = self.part_of(resource_type, parameters)
+        return self.writer_of(base_url, resource_type, parameters)(stored)
+
+    def writer_of(
+        self, base_url: str, resource_type: ResourceType, parameters: ResponseParameters[Any] | None
+    ) -> Callable[[Stored], dict[str, Any]]:
+        """Return what writes the representations of many resources of one type, or the asked part of each."""
+        part, own = self.part_of(resource_type, parameters), self.own_of(resource_type)
         if part is not None:
-            return part.of(to_json(stored, base_url, self.own_of(resource_type)))
-        resource = self.publish(base_url, to_resource(stored, model_of(self.provider, resource_type)))
-        shown = resource.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
-        return self.own_of(resource_type).with_always(shown, to_json(stored))
+            return lambda stored: part.of(to_json(stored, base_url, own))
+        model = model_of(self.provider, resource_type)
+
+        def through_model(stored: Stored) -> dict[str, Any]:
+            resource = self.publish(base_url, to_resource(stored, model))
+            shown = resource.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
+            return own.with_always(shown, to_json(stored))
+
+        return through_model
 
     def part_of(self, resource_type: ResourceType, parameters: ResponseParameters[Any] | None) -> Part | None:
         """Return the part of a document that an answer shows; None when the model has to choose it."""
@@ -314,7 +325,7 @@ class BridgeService(ScimService):
         request: SearchRequest[Any],
     ) -> ScimResponse:
         """Return the answer to a search."""
-        types = {str(resource_type.name): resource_type for resource_type in resource_types}
+        writers = {str(each.name): self.writer_of(base_url, each, request) for each in resource_types}
         body: dict[str, Any] = {"schemas": [LIST_RESPONSE]}
         if found.total is not None:
             body["totalResults"] = found.total
@@ -327,10 +338,7 @@ class BridgeService(ScimService):
                 "nextCursor": self._seal(resource_types, request, found.next),
             }
             body |= {name: cursor for name, cursor in cursors.items() if cursor is not None}
-        body["Resources"] = [
-            self.document(base_url, types[name], each, request)
-            for (name, _), each in zip(found.keys, stored, strict=True)
-        ]
+        body["Resources"] = [writers[name](each) for (name, _), each in zip(found.keys, stored, strict=True)]
         return ScimResponse(HTTPStatus.OK, body)
 
     @staticmethod

@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId
+from bridge.store.lane import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +62,26 @@ class DomainOwner:
 def enter_scim(session: Session, token_hash: bytes, at: datetime) -> ScimPrincipal | None:
     """Find a live SCIM token of a connection that is not disabled, and bind the transaction to its organization."""
     row = session.execute(text("SELECT * FROM enter_scim(:hash, :at)"), {"hash": token_hash, "at": at}).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _principal(row)
+
+
+def enter_scim_by_lane(lane: Lane, token_hash: bytes, at: datetime) -> ScimPrincipal | None:
+    """Find the same by one statement, binding nothing; None too where the connection was lost on the way."""
+    row = lane.ask("SELECT * FROM enter_scim(%s, %s)", (token_hash, at))
+    return None if row is None else _principal(row)
+
+
+def _principal(row: Sequence[Any]) -> ScimPrincipal:
+    org_id, slug, connection_id, token_id, can_write, last_used_at, subject_id, schema_version = row
     return ScimPrincipal(
-        OrgId(row.org_id),
-        row.slug,
-        ConnectionId(row.connection_id),
-        row.token_id,
-        row.can_write,
-        row.last_used_at,
-        None if row.subject_id is None else MemberId(row.subject_id),
-        row.schema_version,
+        OrgId(org_id),
+        slug,
+        ConnectionId(connection_id),
+        token_id,
+        can_write,
+        last_used_at,
+        None if subject_id is None else MemberId(subject_id),
+        schema_version,
     )
 
 
