@@ -201,7 +201,7 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
         The person as they are now; None when nothing was done and the general way has to answer.
     """
     person = found.person
-    if _is_special(person, rules, draft):
+    if found.schema_version != rules.schema_version or _is_special(person, rules, draft):
         return None
     document = draft.full_document()
     if document == person.document and draft.active == person.active:
@@ -222,7 +222,7 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
             person.version,
             person.decision_id,
             person.role,
-            sorted(group_id for group_id, _ in found.groups),
+            [f"{group_id} {name}" for group_id, name in sorted(found.groups)],
             display_name(document),
             email,
             comparison_key(email) if email else None,

@@ -1,5 +1,6 @@
 """The lanes for people: read by id, look up by name, create, replace, patch."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, cast
@@ -16,6 +17,7 @@ from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.quick_people import Caller, FoundPerson, Nobody, Rules, change, find_person, take_in
 from scim.expressions import ENTERPRISE_NAMES
 from scim.lanes.call import Call
+from scim.limits import MAX_DOCUMENT_BYTES
 from scim.resources import model_of, policy_for
 from scim.service import BridgeService
 from scim.translate import StoredPerson, digest_of_groups, person_draft, to_resource
@@ -114,13 +116,13 @@ class PeopleLane:
         plain = service.plain_patch(users, *call.content(service.max_body_bytes))
         draft = _edited(found, plain["Operations"])
         if draft is None:
-            stored = orjson.dumps(found.person.document).decode()
-            with service.provider, policy_for(stored, orjson.dumps(plain).decode()):
+            texts = (json.dumps(each, ensure_ascii=False) for each in (found.person.document, plain))
+            with service.provider, policy_for(*texts):
                 patch_op = service.validated_patch(users, plain)
                 resource = to_resource(stored_of(found), model_of(service.provider, users))
                 if service.apply_patch(resource, patch_op, Conditions()) is None:
                     return found
-                draft = person_draft(resource, stored=found.person)
+                draft = person_draft(resource, stored=found.person, own=service.own["User"])
         return change(self.lane, caller, rules, found, draft)
 
 
@@ -157,4 +159,6 @@ def _edited(found: FoundPerson, operations: list[dict[str, Any]]) -> PersonDraft
         else:
             outer = document.get(steps[0])
             document[steps[0]] = {**(outer if isinstance(outer, dict) else {}), steps[1]: value}
+    if len(orjson.dumps(document)) > MAX_DOCUMENT_BYTES:
+        return None
     return PersonDraft(user_name=person.user_name, external_id=person.external_id, active=active, document=document)

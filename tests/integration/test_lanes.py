@@ -14,11 +14,17 @@ from sqlalchemy import select, update
 from bridge.domain.identifiers import MemberId
 from bridge.store.journal import verify
 from bridge.store.models import Contract, MappingVersion, Member, ScimToken
+from bridge.store.seals import hmac_pads
+from bridge.usecases.extension_schemas import apply_schema
+from bridge.usecases.provision_member import PersonDraft
+from bridge.usecases.quick_people import Caller, FoundPerson, change, find_person, read_rules
 from scim.edge import scim_blueprint
 from scim.lanes.directory import Lanes
 from tests.conftest import SettableClock
 from tests.factories import Customer
-from tests.protocol.scim_client import USER, ScimClient, make_token
+from tests.protocol.scim_client import GROUP, USER, ScimClient, make_token
+
+OWN = "urn:example:params:scim:schemas:extension:own:2.0:User"
 
 
 @pytest.fixture
@@ -166,3 +172,70 @@ def test_the_token_hash_is_what_a_lane_knows_of_a_token(customer: Customer) -> N
     with customer.unit() as unit:
         stored = unit.session.scalars(select(ScimToken.token_hash).where(ScimToken.org_id == unit.org_id)).all()
     assert hashlib.sha256(token.encode()).digest() in stored
+
+
+def own_schema(*names: str) -> dict[str, Any]:
+    """An extension schema with texts of these names."""
+    attributes = [{"name": name, "type": "string", "multiValued": False} for name in names]
+    return {"id": OWN, "name": "Own", "resourceType": "User", "attributes": attributes}
+
+
+def test_a_schema_that_was_declared_since_is_read_by_the_next_update_even_where_all_else_is_as_it_was(
+    client: ScimClient, customer: Customer
+) -> None:
+    member_id = client.post("/Users", person("alice")).get_json()["id"]
+    with customer.unit() as unit:
+        apply_schema(unit, own_schema("extra"))
+
+    put = client.put(f"/Users/{member_id}", person("alice", **{OWN: {"extra": "kept"}}))
+
+    assert put.get_json()[OWN] == {"extra": "kept"}
+    assert client.get(f"/Users/{member_id}").get_json()[OWN] == {"extra": "kept"}
+
+
+def test_an_update_over_groups_that_have_changed_since_they_were_read_is_left_to_the_general_way(
+    client: ScimClient, customer: Customer
+) -> None:
+    runtime = customer.runtime
+    member_id = client.post("/Users", person("alice")).get_json()["id"]
+    group = {"schemas": [GROUP], "displayName": "Sales", "members": [{"value": member_id}]}
+    group_id = client.post("/Groups", group).get_json()["id"]
+    token_hash = hashlib.sha256((client.token or "").encode()).digest()
+    pads = hmac_pads(runtime.secrets.derive_all("audit")[0])
+    caller = Caller(token_hash, customer.slug, runtime.clock.now(), str(customer.directory), "request", pads)
+    with customer.unit() as unit:
+        rules = read_rules(unit, customer.connection_id, 0)
+    found = find_person(runtime.lane, caller, "id", member_id)
+    assert isinstance(found, FoundPerson)
+    draft = PersonDraft("alice@nordlys.example", document={"title": "Head"})
+    renaming = {"op": "replace", "path": "displayName", "value": "Selling"}
+    assert client.patch(f"/Groups/{group_id}", renaming).status_code == 200
+
+    written = change(runtime.lane, caller, rules, found, draft)
+
+    assert written is None
+    again = find_person(runtime.lane, caller, "id", member_id)
+    assert isinstance(again, FoundPerson)
+    assert change(runtime.lane, caller, rules, again, draft) is not None
+
+
+def test_a_number_of_any_size_in_a_patch_is_answered_as_without_lanes(client: ScimClient) -> None:
+    member_id = client.post("/Users", person("alice")).get_json()["id"]
+    operation = {"op": "replace", "path": "emails", "value": [{"value": "a@nordlys.example", "odd": [10**40]}]}
+
+    answer = client.patch(f"/Users/{member_id}", operation)
+
+    assert answer.status_code < 500
+
+
+def test_a_lane_lets_no_record_grow_beyond_its_bound(client: ScimClient) -> None:
+    emails = [{"value": f"{number}@{'x' * 900}.example"} for number in range(280)]
+    member_id = client.post("/Users", person("alice", emails=emails)).get_json()["id"]
+    names = ("title", "nickName", "displayName", "userType", "locale", "timezone", "preferredLanguage")
+    answers = [
+        client.patch(f"/Users/{member_id}", {"op": "replace", "path": name, "value": "y" * 1024}).status_code
+        for name in names
+    ]
+
+    assert answers[-1] == 400
+    assert set(answers) == {200, 400}

@@ -304,7 +304,7 @@ $$
 CREATE FUNCTION lane_update_person(
     hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
     known_mapping bigint, known_schemas bigint, known_tiers text[],
-    wanted_id uuid, known_version bigint, known_decision uuid, known_role text, known_groups uuid[],
+    wanted_id uuid, known_version bigint, known_decision uuid, known_role text, known_groups text[],
     new_display_name text, new_email text, new_email_key text, new_active boolean,
     new_document jsonb, new_comparison jsonb,
     actor text, request text, inner_pad bytea, outer_pad bytea,
@@ -333,11 +333,22 @@ BEGIN
     THEN
         RETURN;
     END IF;
+    IF cardinality(known_groups) > 0
+        OR EXISTS (SELECT 1 FROM group_member w WHERE w.org_id = wanted_org AND w.member_id = wanted_id)
+    THEN
+        IF known_groups IS DISTINCT FROM (
+            SELECT array_agg(concat(g.id, ' ', g.display_name) ORDER BY g.id)
+            FROM (
+                SELECT DISTINCT w.group_id FROM effective_membership w
+                WHERE w.org_id = wanted_org AND w.member_id = wanted_id
+            ) e
+            JOIN "group" g ON g.org_id = wanted_org AND g.id = e.group_id
+        ) THEN
+            RETURN;
+        END IF;
+    END IF;
     IF settles OR new_active <> m.active THEN
-        IF known_groups IS DISTINCT FROM coalesce((
-            SELECT array_agg(DISTINCT w.group_id ORDER BY w.group_id) FROM effective_membership w
-            WHERE w.org_id = wanted_org AND w.member_id = wanted_id
-        ), '{}') OR m.waiting_for IS NOT NULL OR m.pinned THEN
+        IF m.waiting_for IS NOT NULL OR m.pinned THEN
             RETURN;
         END IF;
         IF release IS NOT NULL AND EXISTS (
