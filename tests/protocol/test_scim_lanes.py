@@ -104,15 +104,17 @@ class Worlds:
         self.clock.at += timedelta(milliseconds=1)
         answers = []
         for number, side in enumerate(self.sides):
-            put = lambda text, number=number: re.sub(  # noqa: E731 (bound to the world at hand)
-                r"\{(\w+)\}", lambda name: self.names[name.group(1)][number], text
-            )
+            put = self._putting(number)
             sent = _filled(put, body)
             client = side.reader if facts.get("reader") else side.client
             answers.append(client.send(method, put(path), sent, headers=facts.get("headers")))
         shapes = [side.shape(answer) for side, answer in zip(self.sides, answers, strict=True)]
         assert shapes[0] == shapes[1], (method, path, body)
         return answers[0] if not facts.get("name") else self._named(facts["name"], answers)
+
+    def _putting(self, number: int) -> Callable[[str], str]:
+        """Return what puts the ids of one world into a text."""
+        return lambda text: re.sub(r"\{(\w+)\}", lambda name: self.names[name.group(1)][number], text)
 
     def _named(self, name: str, answers: list[TestResponse]) -> TestResponse:
         self.names[name] = (answers[0].get_json()["id"], answers[1].get_json()["id"])
