@@ -191,23 +191,23 @@ def _any_group(condition: Callable[[Part], Condition]) -> Condition:
     return exists(joined.where(mine, once, condition(parts.__getitem__)).correlate(Member))
 
 
-def member_parts() -> dict[str, Scalar]:
-    """Return the parts of a member, on ``group_member`` joined to ``member``."""
+def member_parts(identifier: Any = GroupMember.member_id) -> dict[str, Scalar]:
+    """Return the parts of a member, on ``member`` and whatever has its ``identifier``."""
     return {
-        "value": Scalar(GroupMember.member_id, identifier=True),
+        "value": Scalar(identifier, identifier=True),
         "display": Scalar(func.lower(Member.display_name)),
         "type": Scalar(literal("user")),
-        "$ref": Scalar(func.concat("Users/", cast(GroupMember.member_id, Text))),
+        "$ref": Scalar(func.concat("Users/", cast(identifier, Text))),
     }
 
 
-def nested_parts(inner: Any) -> dict[str, Scalar]:
-    """Return the parts of a member that is a group, on ``group_nesting`` joined to that group, ``inner``."""
+def nested_parts(inner: Any, identifier: Any = GroupNesting.child_id) -> dict[str, Scalar]:
+    """Return the parts of a member that is a group, on ``inner`` and whatever has its ``identifier``."""
     return {
-        "value": Scalar(GroupNesting.child_id, identifier=True),
+        "value": Scalar(identifier, identifier=True),
         "display": Scalar(func.lower(inner.display_name)),
         "type": Scalar(literal("group")),
-        "$ref": Scalar(func.concat("Groups/", cast(GroupNesting.child_id, Text))),
+        "$ref": Scalar(func.concat("Groups/", cast(identifier, Text))),
     }
 
 

@@ -7,6 +7,7 @@ Python when they were stored (``comparison``); nothing is a pattern, so nothing 
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -446,14 +447,19 @@ def _nested(steps: tuple[str, ...], value: Any) -> Any:
     return value
 
 
-def member_conditions(model: type[Resource[Any]], val_filter: FilterNode) -> tuple[Condition, Condition]:
-    """Return what ``members[...]`` asks of people and of nested groups.
+@dataclass(frozen=True, slots=True)
+class MemberConditions:
+    """What ``members[...]`` asks of a person (``member``) and of a nested group (``group``)."""
 
-    The one is about ``group_member`` joined to ``member``, the other about ``group_nesting`` joined to the inner group.
-    """
+    person: Condition
+    group: Condition
+
+
+def member_conditions(model: type[Resource[Any]], val_filter: FilterNode) -> MemberConditions:
+    """Return what ``members[...]`` asks of people and of nested groups."""
     bound = parametrize(ScimFilter, model)(f"members[{val_filter}]")
     people, nested = (
         _EntryTranslator(bound, AttrPath("members")).within(parts.__getitem__, val_filter)
-        for parts in (member_parts(), nested_parts(Group))
+        for parts in (member_parts(Member.id), nested_parts(Group, Group.id))
     )
-    return people, nested
+    return MemberConditions(people, nested)

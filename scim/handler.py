@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, cast
 
-from scim2_models import BulkOperation, PatchOp, Resource, ResourceType, ResponseParameters
+from scim2_models import BulkOperation, NoTargetException, PatchOp, Resource, ResourceType, ResponseParameters
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
@@ -16,7 +16,7 @@ from bridge.errors import AdoptionRefusedError
 from bridge.store.models import Group
 from bridge.usecases.alerts import raise_alert
 from scim.filters import member_conditions
-from scim.memberships import MembersDelta, members_delta
+from scim.memberships import MembersDelta, members_delta, named_member
 from scim.resources import model_of
 from scim.service import BridgeService
 from scim.storage import MemberStorage, shows_related
@@ -217,16 +217,14 @@ class BridgeHandler(ScimHandler):
         return self.storage.get(resource_type, resource_id)
 
     def _change_members(self, resource_type: ResourceType, group: Group, operations: Iterable[Any]) -> None:
-        """Add the operations on members up to one change: what is asked for last counts."""
+        """Add the operations on members up to one change, each applied to what those before it left."""
         delta = MembersDelta()
         for operation in operations:
             values = [entry["value"] for entry in operation.value or []]
-            if operation.path.value_filter is not None:
-                model = model_of(self.service.provider, resource_type)
-                chosen = self.storage.select_members(group, *member_conditions(model, operation.path.value_filter))
-                if operation.op == "remove":
-                    delta.remove(chosen)
-                else:
+            if operation.path.value_filter is not None and operation.op != "add":
+                chosen = self._chosen(resource_type, group, operation, delta)
+                delta.remove(chosen)
+                if operation.op == "replace":
                     delta.add(values)
             elif operation.op == "replace" or (operation.op == "remove" and operation.value is None):
                 delta.replace(values)
@@ -235,6 +233,23 @@ class BridgeHandler(ScimHandler):
             else:
                 delta.add(values)
         self._write_members(group, delta)
+
+    def _chosen(self, resource_type: ResourceType, group: Group, operation: Any, delta: MembersDelta) -> list[str]:
+        """Return the members that the filter of an operation selects, after the change so far.
+
+        To remove one named by value it need not be looked for: what waits for somebody to arrive goes too.
+
+        Raises:
+            NoTargetException: There is none to replace (RFC 7644 §3.5.2.3).
+        """
+        named = named_member(operation.path.value_filter)
+        if named is not None and operation.op == "remove":
+            return [named]
+        model = model_of(self.service.provider, resource_type)
+        chosen = self.storage.select_members(group, member_conditions(model, operation.path.value_filter), delta)
+        if not chosen and operation.op == "replace":
+            raise NoTargetException(detail="The filter of the path selects no member to replace")
+        return chosen
 
     def _write_members(self, group: Group, delta: MembersDelta) -> None:
         self.storage.change_members(group, add=delta.added, remove=delta.removed, replace=delta.replacement)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scim2_models.path import CompareOperator, Comparison, FilterNode
+
 
 @dataclass(slots=True)
 class MembersDelta:
@@ -36,11 +38,25 @@ class MembersDelta:
         self.whole, self.added, self.removed = values, {}, {}
 
     @property
+    def pending(self) -> list[str]:
+        """Whom the change lets in, or lets stay where it is the whole membership."""
+        return list(self.added) if self.replacement is None else self.replacement
+
+    @property
     def replacement(self) -> list[str] | None:
         """The whole new membership; None where others than those named stay."""
         if self.whole is None:
             return None
         return [value for value in self.whole if value not in self.removed] + list(self.added)
+
+
+def named_member(val_filter: FilterNode) -> str | None:
+    """Return the one member that a filter names by its value, ``value eq "..."``; None for any other filter."""
+    if not isinstance(val_filter, Comparison) or val_filter.op != CompareOperator.eq:
+        return None
+    path = val_filter.attr_path
+    plain = path.uri is None and path.sub_attr is None and path.attr.casefold() == "value"
+    return val_filter.value if plain and isinstance(val_filter.value, str) else None
 
 
 def members_delta(operations: Iterable[Mapping[str, Any]]) -> MembersDelta | None:

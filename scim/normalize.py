@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scim2_models import InvalidSyntaxException, InvalidValueException, MutabilityException
+from scim2_models import InvalidPathException, InvalidSyntaxException, InvalidValueException, MutabilityException
 
 from bridge.domain.documents import ENTERPRISE
 from scim.errors import UnknownShapeException
@@ -293,14 +293,14 @@ def _at(verb: Any, path: str, facts: Mapping[str, Any], own: Extensions, *, of_g
             yield from _at(verb, f"{ENTERPRISE}:{key}", {"value": item}, own, of_group=of_group)
         return
     plain = {"op": verb, "path": path}
+    name, part, selected = _target(path)
+    if of_group and name == "members":
+        yield from _on_members(plain, facts, part=part, selected=selected)
+        return
     if "value" not in facts:
         yield plain
         return
-    name, part, selected = _target(path)
     value = facts["value"]
-    if of_group and name == "members":
-        yield from _on_members(plain, value, part=part)
-        return
     if name == "active" and not of_group and verb != "remove":
         plain["value"] = boolean(value)
     elif name == "manager" and part in {None, "value"} and not of_group:
@@ -333,13 +333,31 @@ def _on_own(verb: Any, place: Place, facts: Mapping[str, Any], own: Extensions) 
     yield plain
 
 
-def _on_members(plain: dict[str, Any], value: Any, *, part: str | None) -> Iterator[dict[str, Any]]:
-    """Yield an operation on members; a remove that carries a list takes only these, one without a value all."""
-    if plain["op"] == "remove" and value is None:
-        yield {"op": "remove", "path": plain["path"]}
-    elif part is None:
-        yield {**plain, "value": members(value, whole=plain["op"] == "replace")}
-    # A part of a member (its display name) belongs to the person, not to the group.
+def _on_members(
+    plain: dict[str, Any], facts: Mapping[str, Any], *, part: str | None, selected: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield an operation on members; a remove that carries a list takes only these, one without a value all.
+
+    ``members.value`` are the members themselves, but for a remove without a value, which is never taken for all. Any
+    other part of a member (its display name) belongs to the person, not to the group.
+    """
+    if part == "value":
+        path, dot, _ = plain["path"].rpartition(".")
+        if not dot or (selected and not path.endswith("]")):
+            raise InvalidPathException(detail="Write the members as members, members[...] or members[...].value")
+        if not selected and plain["op"] == "remove" and facts.get("value") is None:
+            raise UnknownShapeException(detail="members.value without a value names no member; members names all")
+        plain = {**plain, "path": path}
+    elif part is not None:
+        return
+    if "value" not in facts or (plain["op"] == "remove" and facts["value"] is None):
+        yield plain
+    else:
+        one = part == "value" and selected
+        listed = members(facts["value"], whole=plain["op"] == "replace" and not one)
+        if one and not listed:
+            raise UnknownShapeException(detail="The value of a member is the id of a person or group")
+        yield {**plain, "value": listed}
 
 
 def _written(name: str, part: str | None, value: Any, *, selected: bool) -> Any:

@@ -17,7 +17,7 @@ from scim2_models import (
     SearchRequest,
 )
 from scim2_server.storage import ScimStorage, SearchPage
-from sqlalchemy import ColumnElement, func, select, union_all, update
+from sqlalchemy import func, select, union_all, update
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, parse_id
 from bridge.errors import UnavailableError
@@ -34,6 +34,8 @@ from bridge.usecases.sync_groups import (
 )
 from scim.errors import as_scim
 from scim.extensions import NO_EXTENSIONS, Extensions
+from scim.filters import MemberConditions
+from scim.memberships import MembersDelta
 from scim.reading import GroupReader, PersonReader, Reader, read_by_id
 from scim.resources import SEAT, model_of
 from scim.search import Found, find
@@ -290,19 +292,30 @@ class MemberStorage(ScimStorage):
             log.info("scim.members_parked", group_id=str(group.id), count=len(change.unknown))
         return change
 
-    def select_members(self, group: Group, people: ColumnElement[bool], nested: ColumnElement[bool]) -> list[str]:
-        """Return the ids of a group's members that satisfy the conditions of :func:`scim.filters.member_conditions`."""
-        chosen = (
-            select(GroupMember.member_id)
-            .join(Member, (Member.org_id == GroupMember.org_id) & (Member.id == GroupMember.member_id))
-            .where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id, people)
-        )
-        groups = (
-            select(GroupNesting.child_id)
-            .join(Group, (Group.org_id == GroupNesting.org_id) & (Group.id == GroupNesting.child_id))
-            .where(GroupNesting.org_id == self.unit.org_id, GroupNesting.parent_id == group.id, nested)
-        )
-        return [str(identifier) for identifier in self.unit.session.scalars(union_all(chosen, groups))]
+    def select_members(self, group: Group, asked: MemberConditions, delta: MembersDelta) -> list[str]:
+        """Return the ids of a group's members that satisfy conditions, as the group is after a change not yet written.
+
+        Args:
+            group: The group.
+            asked: The conditions.
+            delta: The change.
+        """
+        ids = [identifier for identifier in map(parse_id, delta.pending) if identifier is not None]
+        queries = [
+            select(Member.id).where(Member.org_id == self.unit.org_id, Member.id.in_(ids), asked.person),
+            select(Group.id).where(Group.org_id == self.unit.org_id, Group.id.in_(ids), asked.group),
+        ]
+        if delta.whole is None:
+            queries += [
+                select(GroupMember.member_id)
+                .join(Member, (Member.org_id == GroupMember.org_id) & (Member.id == GroupMember.member_id))
+                .where(GroupMember.org_id == self.unit.org_id, GroupMember.group_id == group.id, asked.person),
+                select(GroupNesting.child_id)
+                .join(Group, (Group.org_id == GroupNesting.org_id) & (Group.id == GroupNesting.child_id))
+                .where(GroupNesting.org_id == self.unit.org_id, GroupNesting.parent_id == group.id, asked.group),
+            ]
+        found = (str(identifier) for query in queries for identifier in self.unit.session.scalars(query))
+        return [each for each in dict.fromkeys(found) if each not in delta.removed]
 
     def has_more_members(self, group: Group, than: int) -> bool:
         """Tell whether a group has more members than a number, looking at no more than that."""
