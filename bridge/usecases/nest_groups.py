@@ -61,16 +61,20 @@ def unnest_groups(unit: Unit, parent: Group, ids: Collection[uuid.UUID]) -> tupl
     return tuple(remove_edges(unit, parent.id, ids))
 
 
-def adopt_parked_group(unit: Unit, group: Group) -> None:
-    """Put a new group into the groups of its own directory that named it by its externalId before it came.
+def adopt_parked_group(unit: Unit, group: Group) -> Collection[GroupId]:
+    """Put a group into the groups of its own directory that named it by its externalId before it came, or had that one.
 
-    It is empty yet, so nobody's seat changes.
+    A new group is empty, so nobody's seat changes; the seats of those in any other are the caller's to look at.
+
+    Returns:
+        The groups it is in now.
 
     Raises:
+        GroupCycleError: One of them is inside it.
         NestingTooDeepError: There would be more than :data:`MAX_LEVELS` levels.
     """
     if group.external_id is None:
-        return
+        return ()
     own = select(Group.id).where(
         Group.org_id == unit.org_id, Group.connection_id == group.connection_id, Group.id != group.id
     )
@@ -86,6 +90,7 @@ def adopt_parked_group(unit: Unit, group: Group) -> None:
     for parent_id in sorted(parents):
         nest_groups(unit, unit.session.get_one(Group, (unit.org_id, parent_id)), [group.id])
     _tell_parents(unit, parents, reason="arrived", body={"groups_added": [str(group.id)]})
+    return parents
 
 
 def remove_with_edges(unit: Unit, group: Group) -> None:

@@ -215,8 +215,8 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     _check_external_id(unit, connection_id, draft.external_id, but=member.id)
     member.external_id = draft.external_id
     unit.session.flush()
-    update_member(unit, member, draft)
     adopt_parked(unit, member)
+    update_member(unit, member, draft)
     return member
 
 
@@ -252,15 +252,13 @@ def update_member(
     if document == member.document and draft.external_id == member.external_id and draft.active == member.active:
         return False
     user_name_key = checked_user_name(draft.user_name)
-    if user_name_key != member.user_name_key:
-        other = find_member_by_user_name(unit, member.connection_id, user_name_key)
-        if other is not None and other.id != member.id:
-            raise UniquenessError(attribute="userName", value=draft.user_name, taken_by=str(other.id))
+    _check_user_name(unit, member, draft.user_name, user_name_key)
     _check_external_id(unit, member.connection_id, draft.external_id, but=member.id)
     if user_name_key != member.user_name_key:
         # The name was somebody's NameID: under a new name that sign-in is not this person any more (T14).
         forget_links(unit, member, named=member.user_name_key)
         member.user_name_key = user_name_key
+    is_renamed = draft.external_id not in {None, member.external_id}
     changed = write_person(unit, member, draft)
     unit.session.flush()
     record(
@@ -271,6 +269,8 @@ def update_member(
         reason=reason,
         body={"attributes": changed},
     )
+    if is_renamed:
+        adopt_parked(unit, member)
     freed = None
     if draft.active != member.active:
         if draft.active:
@@ -421,6 +421,14 @@ def add_member(
     return member
 
 
+def _check_user_name(unit: Unit, member: Member, user_name: str, key: str) -> None:
+    if key == member.user_name_key:
+        return
+    other = find_member_by_user_name(unit, member.connection_id, key)
+    if other is not None and other.id != member.id:
+        raise UniquenessError(attribute="userName", value=user_name, taken_by=str(other.id))
+
+
 def _check_external_id(
     unit: Unit, connection_id: ConnectionId, external_id: str | None, *, but: MemberId | None = None
 ) -> None:
@@ -432,7 +440,7 @@ def _check_external_id(
 
 
 def adopt_parked(unit: Unit, member: Member) -> None:
-    """Put a person into the groups of their own directory that named them before they arrived.
+    """Put a person into the groups of their own directory that named them before they arrived, or had that name.
 
     The directory's own name for the person (externalId) counts in that directory's groups only: it is nobody's key
     anywhere else (T5).

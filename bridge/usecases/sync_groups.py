@@ -108,10 +108,13 @@ def create_group(
 def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
     """Write what a directory says of a group now; a new name re-evaluates its members.
 
+    A new externalId puts it into the groups that waited for a group of that one, as if it came now.
+
     Returns:
         Whether anything changed; version and lastModified move only then.
 
     Raises:
+        GroupCycleError: One of the groups that waited for it is inside it.
         UniquenessError: Another group of the directory has the new displayName or externalId.
     """
     unit.lock()
@@ -120,13 +123,16 @@ def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
         return False
     key = _checked_name(draft.display_name)
     _check_unique(unit, group.connection_id, draft, key, but=group.id)
-    names = (group.display_name, draft.display_name) if key != group.display_name_key else ()
+    names = {group.display_name, draft.display_name} if key != group.display_name_key else set()
+    is_waited_for = draft.external_id not in {None, group.external_id}
     group.display_name, group.display_name_key = draft.display_name, key
     group.external_id = draft.external_id
     group.document, group.comparison = document, comparison_document(document)
     _touch(unit, group)
     unit.session.flush()
     record(unit, "group.updated", subject_kind="group", subject_id=group.id, reason="directory")
+    if is_waited_for and adopt_parked_group(unit, group):
+        names |= set(names_upwards(unit, group.id))
     if speaks_of(unit, names):
         reevaluate(unit, people_below(unit, [group.id]))
     return True
