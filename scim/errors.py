@@ -10,6 +10,7 @@ import psycopg
 from pydantic import ValidationError
 from scim2_models import (
     Error,
+    InvalidCursorException,
     InvalidValueException,
     NotFoundException,
     PreconditionFailedException,
@@ -67,6 +68,7 @@ _SENTENCES = {
     "invalidValue": "A value is missing or does not fit its attribute",
     "uniqueness": "A value is already taken",
     "mutability": "An attribute cannot be changed",
+    "invalidCursor": "The cursor is none that this search gave: start again without one",
 }
 
 
@@ -114,7 +116,10 @@ def refusal_of(exception: Exception) -> Refusal:
     if isinstance(exception, SCIMException):
         scim_type = exception.scim_type or None
         quoted = exception.__cause__ or exception.__context__
-        detail = _detail(scim_type, quoted) if isinstance(quoted, ValidationError) else exception.detail
+        if isinstance(quoted, ValidationError):
+            detail = _detail(scim_type, quoted)
+        else:
+            detail = sentence(scim_type) if isinstance(exception, InvalidCursorException) else exception.detail
         return Refusal(exception.status, scim_type, detail)
     if isinstance(exception, bridge.BridgeError):
         return _of_bridge(exception)

@@ -187,3 +187,13 @@ def test_cursor_pages_give_everybody_once_in_the_order_of_index_pages(
     assert len(expected) == 39  # positions 2 to 40
     assert [identifier for page in pages for identifier in page] == expected
     assert [identifier for page in walked for identifier in page] == expected
+
+
+def test_a_cursor_that_nobody_gave_is_refused_in_our_words(customer: Customer) -> None:
+    client = ScimClient(make_app(customer), customer.slug, make_token(customer))
+
+    refused = client.get("/Users?cursor=garbage")
+
+    body = refused.get_json(force=True)
+    assert (refused.status_code, body["scimType"]) == (400, "invalidCursor")
+    assert body["detail"] == "The cursor is none that this search gave: start again without one"
