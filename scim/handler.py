@@ -142,15 +142,18 @@ class BridgeHandler(ScimHandler):
                 patch_op = cast("PatchOp[Any]", operation.data)
                 self.patch_stored(resource_type, resource_id, patch_op, conditions)
             case _:
-                self.delete_resource(resource_type, resource_id, conditions)
-                return None
+                if self._remove(resource_type, resource_id, conditions):
+                    return None
         return self.storage.read(resource_type, resource_id, related=False)
 
     def delete_resource(self, resource_type: ResourceType, resource_id: str, conditions: Conditions) -> None:
         """Remove a person or group."""
+        self._remove(resource_type, resource_id, conditions)
+
+    def _remove(self, resource_type: ResourceType, resource_id: str, conditions: Conditions) -> bool:
         stored = self.storage.read(resource_type, resource_id, related=False)
         conditions.check(stored.version, "DELETE")
-        self.storage.remove(stored)
+        return self.storage.remove(stored)
 
     def replace_stored(
         self,

@@ -234,6 +234,19 @@ class BridgeService(ScimService):
         unreadable = [number for number, error in failures.items() if isinstance(error, UnknownShapeException)]
         return ReadPlan(request.operations or [], request.fail_on_errors, unreadable)
 
+    def bulk_success(
+        self,
+        base_url: str,
+        operation: BulkOperation[Resource[Any]],
+        outcome: dict[str, Any],
+        resource: Resource[Any] | None,
+    ) -> dict[str, Any]:
+        """Return the outcome of an operation that succeeded: 200 where who was to be removed stays, for an owner."""
+        outcome = super().bulk_success(base_url, operation, outcome, resource)
+        if operation.method == BulkOperation.Method.delete and resource is not None:
+            outcome["status"] = HTTPStatus.OK
+        return outcome
+
     def _bulk_operation(self, operation: Any, number: int, failures: dict[int, SCIMException]) -> Any:
         if not isinstance(operation, Mapping):
             return operation

@@ -1,11 +1,12 @@
 """Bulk over HTTP (RFC 7644 §3.7): references in any order and any place, failures that stay alone, alerts."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
-from bridge.store.models import Alert
+from bridge.store.models import Alert, Member
 from tests.factories import Customer
 from tests.protocol.extensions import ACME, EVERY_TYPE, declare
 from tests.protocol.scim_client import ENTERPRISE, GROUP, USER, ScimClient, make_app, make_token
@@ -173,3 +174,17 @@ def test_a_search_by_post_works_at_every_level(client: ScimClient, path: str, to
     answer = client.post(path, {"filter": 'displayName eq "ANN"', "startIndex": 1, "count": 10})
 
     assert (answer.status_code, answer.get_json(force=True)["totalResults"]) == (200, total)
+
+
+def test_removing_an_owner_is_answered_by_200_and_the_place_where_the_person_still_is(
+    customer: Customer, client: ScimClient
+) -> None:
+    person, other = client.create_user("ann@corp.test"), client.create_user("bob@corp.test")
+    with customer.unit() as unit:
+        unit.session.get_one(Member, (customer.org_id, UUID(person))).role = "owner"
+
+    kept, removed = run(client, *({"method": "DELETE", "path": f"/Users/{each}"} for each in (person, other)))
+
+    assert (kept["status"], removed["status"]) == ("200", "204")
+    assert kept["location"].endswith(f"/Users/{person}")
+    assert client.get(f"/Users/{person}").status_code == 200
