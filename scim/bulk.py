@@ -5,6 +5,11 @@ from typing import Any
 
 from scim2_models import BulkOperation, Resource
 from scim2_server.bulk import BulkPlan
+from scim2_server.responses import ScimResponse
+
+
+class UnreadableResponse(ScimResponse):
+    """The answer of a Bulk request with an operation in a shape nobody knows: the provisioning log marks it."""
 
 
 class ReadPlan(BulkPlan):

@@ -25,6 +25,7 @@ _STRANGERS = object()
 _UNAUTHORIZED = int(HTTPStatus.UNAUTHORIZED)
 _READS = frozenset({"GET", "HEAD"})
 _REFUSED = int(HTTPStatus.BAD_REQUEST)
+_MAX_LENGTH = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -33,11 +34,13 @@ class Visit:
 
     Attributes:
         refusal: What the request was refused for, once it was.
+        unreadable: Whether a part of an accepted request, an operation of a Bulk, was in a shape nobody knows.
     """
 
     call: Call
     began: float = field(default_factory=time.perf_counter)
     refusal: Exception | None = None
+    unreadable: bool = False
     slot: Hashable | None = None
 
 
@@ -114,7 +117,7 @@ def _heard(visit: Visit, answer: Response) -> Heard:
         path=path,
         query=environ.get("QUERY_STRING", ""),
         status=status,
-        mark=None if visit.refusal is None else _mark(visit.refusal),
+        mark=_mark(visit),
         latency_seconds=time.perf_counter() - visit.began,
         request_id=call.request_id,
         address=request.remote_addr or "",
@@ -128,12 +131,14 @@ def _heard(visit: Visit, answer: Response) -> Heard:
 
 
 def _announced(environ: Mapping[str, str]) -> int:
-    """Return the length of a body that nobody read, as the client gave it."""
+    """Return the length of a body that nobody read, as the client gave it, at most what the database holds."""
     length = environ.get("CONTENT_LENGTH") or ""
-    return int(length) if length.isdecimal() else 0
+    if not length.isdecimal():
+        return 0
+    return int(length) if len(length) < len(str(_MAX_LENGTH)) else _MAX_LENGTH
 
 
-def _mark(refusal: Exception) -> Mark | None:
-    if isinstance(refusal, UnknownShapeException):
+def _mark(visit: Visit) -> Mark | None:
+    if visit.unreadable or isinstance(visit.refusal, UnknownShapeException):
         return Mark.UNKNOWN_SHAPE
-    return Mark.RATE_LIMITED if isinstance(refusal, TooManyRequestsError) else None
+    return Mark.RATE_LIMITED if isinstance(visit.refusal, TooManyRequestsError) else None

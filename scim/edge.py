@@ -18,6 +18,7 @@ from bridge.store.gate import ScimPrincipal
 from bridge.usecases.alerts import raise_alert
 from bridge.web.credentials import scim as scim_credential
 from scim.auth import authenticate, credential_hash
+from scim.bulk import UnreadableResponse
 from scim.discovery import DISCOVERY, WrittenResponse
 from scim.door import Door, Visit
 from scim.errors import Refusal, UnknownShapeException, refusal_of
@@ -62,7 +63,9 @@ def scim_blueprint(runtime: Runtime, *, with_lanes: bool = True) -> Blueprint:
         with nullcontext() if bound else bound_ids(request_id=request_id):
             try:
                 door.admit(visit)
-                answer = _to_response(_answer(runtime, services, lanes, call))
+                found = _answer(runtime, services, lanes, call)
+                visit.unreadable = isinstance(found, UnreadableResponse)
+                answer = _to_response(found)
             except Exception as exception:  # noqa: BLE001 (the edge answers everything, by the one table)
                 visit.refusal, answer = exception, _refuse(exception)
         answer.headers["X-Request-Id"] = request_id

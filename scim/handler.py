@@ -15,6 +15,7 @@ from bridge.domain.identifiers import MemberId
 from bridge.errors import AdoptionRefusedError
 from bridge.store.models import Group
 from bridge.usecases.alerts import raise_alert
+from scim.bulk import UnreadableResponse
 from scim.filters import member_conditions
 from scim.memberships import MembersDelta, members_delta, named_member
 from scim.resources import model_of
@@ -114,9 +115,11 @@ class BridgeHandler(ScimHandler):
                 plan.record(step, *self.run_bulk_step(request, plan, step))
             for refusal in self.adoptions_refused:
                 raise_alert(self.storage.unit, refusal.code, member_id=MemberId(refusal.member_id))
-            if plan.ran_into_unreadable:
-                raise_alert(self.storage.unit, "unreadable_push")
-            return self.service.bulk_response(plan)
+            answer = self.service.bulk_response(plan)
+            if not plan.ran_into_unreadable:
+                return answer
+            raise_alert(self.storage.unit, "unreadable_push")
+            return UnreadableResponse(answer.status, answer.body, answer.headers)
 
     def apply_bulk_operation(
         self, resource_type: ResourceType, operation: BulkOperation[Resource[Any]]

@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -19,6 +19,7 @@ from scim.callers import KnownCaller
 MAX_PATH = 1024
 MAX_QUERY = 8192
 MAX_HEADER = 256
+MAX_METHOD = 32
 MAX_FAILED_OPERATIONS = 100
 MAX_STATUSES = 1000
 #: Larger bodies are many members or a Bulk request: they show no more of a dialect than small ones.
@@ -57,6 +58,10 @@ class Heard:
     answer: bytes | None
     bytes_out: int | None
     id: uuid.UUID | None = None
+
+    def without_bodies(self) -> "Heard":
+        """Return it as if neither the body nor the answer had been read."""
+        return replace(self, body=None, answer=None)
 
     @property
     def weight(self) -> int:
@@ -116,15 +121,15 @@ def entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
         "at": heard.at,
         "connection_id": None if caller is None else caller.connection_id,
         "token_id": None if caller is None else caller.token_id,
-        "method": heard.method,
+        "method": keep_text(heard.method, MAX_METHOD),
         "path": keep_text(heard.path, MAX_PATH),
         "query": keep_text(keep_query(heard.query), MAX_QUERY),
         "status": heard.status,
-        "scim_type": answer.get("scimType") if isinstance(answer, Mapping) else None,
+        "scim_type": _short(answer.get("scimType")) if isinstance(answer, Mapping) else None,
         "mark": heard.mark,
         "latency_ms": round(heard.latency_seconds * 1000, 3),
         "request_id": heard.request_id,
-        "address": heard.address if heard.status in _REFUSED_UNREAD else None,
+        "address": _header(heard.address) if heard.status in _REFUSED_UNREAD else None,
         "user_agent": None if heard.user_agent is None else _header(heard.user_agent),
         "content_type": None if heard.content_type is None else _header(heard.content_type),
         "bytes_in": heard.bytes_in,
@@ -143,6 +148,10 @@ def entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
 def _header(text: str) -> str:
     """Keep a header; the same few come all day."""
     return keep_text(text, MAX_HEADER)
+
+
+def _short(value: Any) -> str | None:
+    return keep_text(value, MAX_PATH) if isinstance(value, str) else None
 
 
 def _signs(heard: Heard) -> list[str]:
@@ -170,11 +179,11 @@ def _outcomes(body: bytes) -> dict[str, Any] | None:
         {
             "number": number,
             "method": operation.get("method"),
-            "location": operation.get("location"),
-            "bulkId": operation.get("bulkId"),
+            "location": _short(operation.get("location")),
+            "bulkId": _short(operation.get("bulkId")),
             "status": operation.get("status"),
             "scimType": (operation.get("response") or {}).get("scimType"),
-            "detail": (operation.get("response") or {}).get("detail"),
+            "detail": _short((operation.get("response") or {}).get("detail")),
         }
         for number, operation in enumerate(operations, start=1)
         if _status(operation) >= HTTPStatus.BAD_REQUEST
@@ -195,4 +204,4 @@ def _status(operation: Mapping[str, Any]) -> int:
 def _endpoint(operation: Mapping[str, Any]) -> str:
     """Name where an operation went, from its location; an operation that failed to create has none."""
     parts = str(operation.get("location") or "").split("/scim/v2/")[-1].split("/")
-    return f"/{parts[1]}" if len(parts) > 1 else "?"
+    return keep_text(f"/{parts[1]}", MAX_PATH) if len(parts) > 1 else "?"

@@ -191,7 +191,7 @@ class RequestLog:
             caller = self._callers.get(heard.token_hash)
             org_id = caller.org_id if caller is not None else named.get(heard.slug)
             if org_id is not None:
-                found.setdefault(org_id, []).append(entry_of(heard, caller))
+                found.setdefault(org_id, []).append(_entry_of(heard, caller))
         return found
 
     def _trace(self, hashes: Iterable[bytes]) -> None:
@@ -204,6 +204,15 @@ class RequestLog:
 
     def _ask(self, question: Callable[[Any], Any]) -> Any:
         return self._runtime.ask_gate(question)
+
+
+def _entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
+    """Make an entry; a body that nobody can read must take neither this entry nor the others with it."""
+    try:
+        return entry_of(heard, caller)
+    except Exception:
+        log.exception("scim.request_log.unreadable", request_id=heard.request_id)
+        return entry_of(heard.without_bodies(), caller)
 
 
 def _write_entries(unit: Unit, entries: Sequence[Entry]) -> None:

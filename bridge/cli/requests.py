@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.lazy import Entry, LazyGroup
-from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table, text_of
+from bridge.cli.showing import (
+    harmless,
+    harmless_line,
+    json_option,
+    org_argument,
+    print_facts,
+    print_json,
+    print_table,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from bridge.runtime import Runtime
@@ -108,10 +117,12 @@ def _print_one(line: "RequestLine", *, as_json: bool) -> None:
     if as_json:
         import json
 
-        click.echo(json.dumps({"id": str(line.id), "at": line.at.isoformat(), **_plain(line)}, ensure_ascii=False))
+        facts = {"id": str(line.id), "at": line.at.isoformat(), **_plain(line)}
+        click.echo(harmless_line(json.dumps(facts, ensure_ascii=False)))
         return
     who = text_of(line.connection)
-    click.echo(f"{line.id}  {_second(line)}  {who}  {line.said} → {line.answered}  {line.latency_ms:.0f} ms")
+    told = f"{line.id}  {_second(line)}  {who}  {line.said} → {line.answered}  {line.latency_ms:.0f} ms"
+    click.echo(harmless_line(told))
 
 
 def _plain(line: "RequestLine") -> dict[str, Any]:
@@ -141,14 +152,15 @@ def _print_story(story: "RequestStory") -> None:
     if entry.dialect:
         facts["speaks like"] = entry.dialect
     print_facts(facts)
-    click.echo(f"\n{entry.method} {line.path}")
+    click.echo(f"\n{harmless_line(f'{entry.method} {line.path}')}")
     _print_body(entry.request_body, whole=entry.request_whole)
     click.echo(f"→ {entry.status}")
     _print_body(entry.response_body, whole=entry.response_whole)
     if entry.operations:
-        click.echo(f"\n{entry.operations['total']} operations: " + ", ".join(_ended(entry.operations)))
+        click.echo(f"\n{entry.operations['total']} operations: " + harmless_line(", ".join(_ended(entry.operations))))
         for failed in entry.operations["failed"]:
-            click.echo(f"  operation {failed['number']}: {failed['status']} {text_of(failed['detail'])}")
+            told = f"operation {failed['number']}: {failed['status']} {text_of(failed['detail'])}"
+            click.echo(f"  {harmless_line(told)}")
     if story.meaning:
         click.echo(f"\n{story.meaning}")
     click.echo()
@@ -167,7 +179,11 @@ def _print_body(body: str | None, *, whole: bool) -> None:
     import json
 
     document = read_kept(body)
-    click.echo(body if document is None else json.dumps(document, indent=2, ensure_ascii=False))
+    try:
+        told = body if document is None else json.dumps(document, indent=2, ensure_ascii=False)
+    except RecursionError:  # the writer of indented JSON goes less deep than the reader
+        told = body
+    click.echo(harmless(told))
     if not whole:
         click.echo("… (the rest was not kept)")
 

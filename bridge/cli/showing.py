@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import enum
 import json
+import re
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,8 +14,13 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _WIDE = 400
+#: What a terminal acts on instead of showing it, what turns the order of a line round, and half a surrogate pair.
+_ACTIVE = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_UNSAFE = re.compile(f"[{_ACTIVE}]")
+_UNSAFE_IN_A_LINE = re.compile(f"[{_ACTIVE}\t\n]")
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -28,14 +34,24 @@ name_argument: Callable[[CommandT], CommandT] = click.argument("name")
 
 def print_json(value: object) -> None:
     """Print a value as JSON: dataclasses as objects, instants and identifiers as text."""
-    click.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+    click.echo(harmless(json.dumps(value, default=_plain, indent=2, ensure_ascii=False)))
+
+
+def harmless(text: str) -> str:
+    r"""Return a text of many lines, what a terminal would act on as an escape (``\u001b``), which JSON reads too."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def harmless_line(text: str) -> str:
+    """Return the same of a text that must stay on its line."""
+    return _UNSAFE_IN_A_LINE.sub(_escape, text)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
     """Print names and values, one a line; nothing is wrapped, so that tokens and addresses can be copied whole."""
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        click.echo(f"{name:<{width}}  {text_of(value)}")
+        click.echo(f"{name:<{width}}  {harmless_line(text_of(value))}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -49,7 +65,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         numbers = all(isinstance(row[index], int) and not isinstance(row[index], bool) for row in cells)
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(_escaped(text_of(value)) for value in row))
+        # As texts, not as strings: those would be read as rich's markup.
+        table.add_row(*(Text(harmless_line(text_of(value))) for value in row))
     # A file or a pipe has no width: lines stay whole there.
     Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
 
@@ -65,9 +82,8 @@ def text_of(value: object) -> str:
     return str(value)
 
 
-def _escaped(text: str) -> str:
-    """Keep square brackets of names from being read as rich's markup."""
-    return text.replace("[", r"\[")
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found.group()):04x}"
 
 
 def _plain(value: object) -> object:

@@ -44,13 +44,19 @@ _ESCAPED_BYTES = re.compile(rb"\\u00[2-7]", re.IGNORECASE)
 _NAMED = re.compile(
     rf'("[^"]{{0,256}}(?:{_SECRET_NAME.pattern})[^"]{{0,256}}"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}}\]\s]+)', re.IGNORECASE
 )
-_PATH = re.compile(rf'"path"\s*:\s*"[^"]{{0,256}}(?:{_SECRET_NAME.pattern})', re.IGNORECASE)
+_PATH = re.compile(rf'"(?:path|name|key|attribute)"\s*:\s*"[^"]{{0,256}}(?:{_SECRET_NAME.pattern})', re.IGNORECASE)
+#: What names a secret in forms, in XML and between single quotes.
+_LOOSELY_NAMED = re.compile(
+    rf"((?:{_SECRET_NAME.pattern})[\w.-]{{0,64}}['\"]?\s*[=:>]\s*)('[^']*'?|[^\s'\"&<>,;}}\]]+)", re.IGNORECASE
+)
 _OPERATION_VALUE = re.compile(r'("value"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}\]\s]+)', re.IGNORECASE)
 _FILTERED = re.compile(
     rf"((?<![\w:.])[\w:.]{{0,128}}?(?:{_SECRET_NAME.pattern})[\w.]{{0,128}}\s+(?:eq|ne|co|sw|ew|gt|ge|lt|le)\s+)"
     r'("(?:[^"\\]|\\.)*"?|\S+)',
     re.IGNORECASE,
 )
+#: Names whose value says what the ``value`` beside it is.
+_NAMING = frozenset({"path", "name", "key", "attribute"})
 _SELECTING = frozenset({"attributes", "excludedattributes", "sortby", "cursor"})
 
 
@@ -85,6 +91,13 @@ def keep_body(body: bytes) -> Kept:
     return Kept(text, whole)
 
 
+def storable(text: str) -> str:
+    """Return a text without what no database holds: half a surrogate pair becomes its JSON escape, NUL U+FFFD."""
+    if "\x00" in text:
+        text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def keep_query(query: str) -> str:
     """Return the query of an address, still encoded, without secrets: those named, those asked for by a filter."""
     if not query:
@@ -97,8 +110,8 @@ def keep_query(query: str) -> str:
 
 def keep_text(text: str, limit: int) -> str:
     """Return a short text of a request (a path, a header) without secrets and NUL, at most ``limit`` characters."""
-    kept = text[:limit].replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
-    return _SECRET_VALUE.sub(REDACTED, kept.decode()) if _has_traces(kept) else kept.decode()
+    kept = storable(text[:limit])[:limit]
+    return _SECRET_VALUE.sub(REDACTED, kept) if _has_traces(kept.encode()) else kept
 
 
 def read_kept(text: str | None) -> Any:
@@ -134,16 +147,16 @@ def _has_traces(text: bytes) -> bool:
 
 def _without_secrets(text: str) -> str:
     try:
-        document = json.loads(text)
+        written = json.dumps(_redacted(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
     except (ValueError, RecursionError):
         return _without_secrets_unread(text)
-    return json.dumps(_redacted(document), ensure_ascii=False, separators=(",", ":"))
+    return storable(written)
 
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, dict):
         about_secret = any(
-            name.casefold() == "path" and isinstance(path, str) and _SECRET_NAME.search(path)
+            name.casefold() in _NAMING and isinstance(path, str) and _SECRET_NAME.search(path)
             for name, path in value.items()
         )
         return {
@@ -169,6 +182,7 @@ def _without_secrets_unread(text: str) -> str:
     text = _NAMED.sub(rf'\1"{REDACTED}"', text[: MAX_KEPT_BYTES + 1])
     if about_secret:
         text = _OPERATION_VALUE.sub(rf'\1"{REDACTED}"', text)
+    text = _LOOSELY_NAMED.sub(rf"\1{REDACTED}", text)
     return _SECRET_VALUE.sub(REDACTED, text)
 
 

@@ -30,7 +30,7 @@ MEANINGS: Mapping[Mark, str] = MappingProxyType(
         Mark.TOKEN_REVOKED: "the token was revoked: put the connection's present token into the identity provider",
         Mark.CONNECTION_DISABLED: "the connection is disabled: its tokens are refused until it is enabled",
         Mark.OTHER_ORGANIZATION: "the token is good, but the address names another organization: correct the base URL",
-        Mark.UNKNOWN_SHAPE: "members or active came in a shape nobody knows: nothing was changed, owners have an alert",
+        Mark.UNKNOWN_SHAPE: "members or active came in an unknown shape: that changed nothing, owners have an alert",
         Mark.RATE_LIMITED: "more requests came than are answered at once: the client was told when to come again",
     }
 )

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import delete, func, select, text
 
 from bridge.domain.identifiers import ConnectionId
+from bridge.domain.redaction import storable
 from bridge.domain.request_log import Mark, first_id_of
 from bridge.store.models import Connection, DialectSign, LoggedRequest, ScimToken
 from bridge.store.unit import Unit
@@ -56,7 +57,26 @@ _SIGNS = text(
 
 def write_requests(unit: Unit, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write entries, each a mapping of every column but the organization; one that is there already stays."""
-    unit.session.execute(_INSERT, {"org": unit.org_id, "rows": orjson.dumps(rows).decode()})
+    unit.session.execute(_INSERT, {"org": unit.org_id, "rows": _written(rows)})
+
+
+def _written(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows as JSON that PostgreSQL takes, whatever is in their texts."""
+    try:
+        written = orjson.dumps(rows)
+    except TypeError:  # half a surrogate pair
+        written = b""
+    if not written or rb"\u0000" in written:
+        written = orjson.dumps(_storable(rows))
+    return written.decode()
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {storable(name): _storable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    return storable(value) if isinstance(value, str) else value
 
 
 def write_signs(unit: Unit, rows: Sequence[Mapping[str, Any]]) -> None:

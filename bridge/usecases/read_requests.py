@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from bridge.domain.dialects import GENERIC, Behaviour, conclude
 from bridge.domain.identifiers import ConnectionId, parse_id
-from bridge.domain.redaction import read_kept
+from bridge.domain.redaction import read_kept, storable
 from bridge.domain.request_log import MEANINGS, Mark
 from bridge.domain.roles import Permission
 from bridge.errors import NotFoundError
@@ -26,6 +26,8 @@ from bridge.usecases.explain import ExplainedDecision, explain_decisions
 REMEMBERED = timedelta(days=30)
 #: A decision belongs to a request with its id of about the same time: clients may use an id twice.
 _SAME_TIME = timedelta(minutes=10)
+#: So many characters say what a request asked for; the whole is in the entry.
+_MAX_SAID = 300
 
 _VERBS = MappingProxyType({"POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "delete"})
 _THINGS = MappingProxyType({"Users": "person", "Groups": "group"})
@@ -146,7 +148,7 @@ def find_request(unit: Unit, name: str) -> LoggedRequest:
     if found is None:
         found = unit.session.scalars(
             select(LoggedRequest)
-            .where(own, LoggedRequest.request_id == name)
+            .where(own, LoggedRequest.request_id == storable(name))
             .order_by(LoggedRequest.id.desc())
             .limit(1)
         ).one_or_none()
@@ -201,8 +203,8 @@ def behaviour_of(unit: Unit, connection_id: ConnectionId) -> Behaviour:
 
 
 def meaning_of(status: int, scim_type: str | None, mark: str | None) -> str | None:
-    """Say what a refusal means and what helps, as a sentence; None for what was accepted."""
-    if status < 400:  # noqa: PLR2004 (the refusals of HTTP)
+    """Say what a refusal or a mark means and what helps, as a sentence; None for what was accepted without one."""
+    if status < 400 and mark is None:  # noqa: PLR2004 (the refusals of HTTP)
         return None
     meaning = MEANINGS.get(Mark(mark)) if mark in set(Mark) else None
     meaning = meaning or _HELP.get((status, scim_type)) or _HELP.get((status, None)) or "the answer says why"
@@ -210,7 +212,12 @@ def meaning_of(status: int, scim_type: str | None, mark: str | None) -> str | No
 
 
 def said_by(method: str, path: str, query: str, body: str | None) -> str:
-    """Say in a few words what a request asked for."""
+    """Say in a few words what a request asked for; whatever was sent, something is said."""
+    said = storable(_said(method, path, query, body))
+    return said if len(said) <= _MAX_SAID else f"{said[: _MAX_SAID - 1]}…"
+
+
+def _said(method: str, path: str, query: str, body: str | None) -> str:
     endpoint, _, rest = path.strip("/").partition("/")
     thing = _THINGS.get(endpoint)
     if endpoint == "Bulk":
@@ -234,18 +241,26 @@ def _named(document: Mapping[str, Any]) -> str:
     operations = facts.get("operations")
     if isinstance(operations, list):
         return ", ".join(dict.fromkeys(filter(None, (_operation(each) for each in operations[:5]))))
-    name = facts.get("username") or facts.get("displayname")
-    suffix = ", active: false" if facts.get("active") in {False, "false", "False"} else ""
-    return f"{name}{suffix}" if isinstance(name, str) else suffix.strip(", ")
+    name = next((name for name in (facts.get("username"), facts.get("displayname")) if isinstance(name, str)), "")
+    return ", ".join(part for part in (name, "active: false" if _is_off(facts.get("active")) else "") if part)
+
+
+def _is_off(active: Any) -> bool:
+    """Tell whether ``active`` turns somebody off, also inside a list of one or an object, as some clients send it."""
+    if isinstance(active, list) and len(active) == 1:
+        active = active[0]
+    if isinstance(active, Mapping):
+        active = active.get("value")
+    return active is False or (isinstance(active, str) and active.casefold() == "false")
 
 
 def _operation(operation: Any) -> str:
     if not isinstance(operation, Mapping):
         return ""
     facts = {name.casefold(): value for name, value in operation.items()}
-    value = facts.get("value")
-    about = facts.get("path") or (", ".join(value) if isinstance(value, Mapping) else "")
-    return f"{str(facts.get('op', '')).lower()} {about}".strip()
+    verb, path, value = facts.get("op"), facts.get("path"), facts.get("value")
+    about = path if isinstance(path, str) and path else ", ".join(value) if isinstance(value, Mapping) else ""
+    return f"{verb.lower() if isinstance(verb, str) else ''} {about}".strip()
 
 
 def _line(entry: LoggedRequest, names: Mapping[uuid.UUID, str]) -> RequestLine:

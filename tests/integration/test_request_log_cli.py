@@ -262,3 +262,44 @@ def test_a_read_only_token_s_refused_write_is_refused_again(run: Run, nordlys: C
     outcome = json.loads(run("replay", "nordlys", str(entry.id), "--json").output)
 
     assert outcome["status"] == 403
+
+
+ODD = [
+    '{"Operations": [{"op": "replace", "value": {"active": [false]}}]}',
+    '{"userName": "ada@nordlys.test", "active": [false]}',
+    '{"userName": "ada@nordlys.test", "active": {"value": {}}}',
+    '{"userName": ["x"], "displayName": {"a": 1}, "active": [[]]}',
+    '{"userName": "\\ud800", "password": "x"}',
+    '{"userName": "\\ud800"}',
+    '{"userName": "\\u001b[2J\\u009b31m\\u202e [red]x[/] \\\\[/y]\\u0000\\n", "password": 1}',
+    "\x1b]0;owned\x07\x9b31m\x85\u2028",
+    '{"a": ' + "[" * 400 + "]" * 400 + "}",
+    "null",
+    "[]",
+]
+
+
+@pytest.mark.parametrize("body", ODD)
+def test_whatever_was_sent_can_be_listed_shown_and_replayed(
+    run: Run, nordlys: Customer, client: ScimClient, body: str
+) -> None:
+    member_id = client.create_user("bea@nordlys.test")
+    client.send("PUT", f"/Users/{member_id}", data=body.encode(), headers={"User-Agent": "\x1b[31m[red]"})
+    entry = logged(nordlys)[1]
+
+    results = [
+        run(command, "nordlys", *([] if command == "tail" else [str(entry.id)]), *options)
+        for command in ("tail", "show", "replay")
+        for options in ([], ["--json"])
+    ]
+
+    for result in results:
+        assert result.exit_code == 0, (result.output, result.exception)
+        assert not [character for character in result.output if not (character.isprintable() or character == "\n")]
+    json.loads(results[1].output)
+    json.loads(results[3].output)
+
+
+def test_a_name_that_no_text_can_be_is_not_found(run: Run, nordlys: Customer) -> None:
+    for name in ("\udcff", "\x00", "x" * 10_000):
+        assert run("show", nordlys.slug, name).exit_code == 1

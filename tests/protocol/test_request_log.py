@@ -1,6 +1,7 @@
 """The provisioning log over HTTP: everything a connection sends is in it, secrets are not, and nobody else sees it."""
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -303,6 +304,89 @@ def test_no_address_keeps_other_entries_from_being_written(app: Flask, client: S
     ScimClient(app, customer.slug, "x").get("/Users%00%ff?a=%00", headers={"User-Agent": "agent \xe9"})
 
     assert [entry.status for entry in entries(customer)] == [200, 401]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"userName": "ada", "title": "\\ud800"}',
+        '{"userName": "ada", "title": "\\ud800", "password": "x"}',
+        '{"userName": "ada", "title": "\\u0000", "password": "x"}',
+        '{"userName": "a\\u0000", "\\udfff": 1, "token": 1}',
+        '{"password": 1, "a": ' + "[" * 700 + "]" * 700 + "}",
+        '{"password": 1, "a": ' + str(2**70) + "}",
+        "\ufeff{\x00",
+    ],
+)
+def test_an_entry_is_written_whatever_the_body_holds(client: ScimClient, customer: Customer, body: str) -> None:
+    client.get("/Users?count=0")
+    client.send("POST", "/Users", data=body.encode())
+    client.get("/Users?count=0")
+
+    assert [entry.method for entry in entries(customer)] == ["GET", "POST", "GET"]
+    with customer.unit() as unit:
+        assert len(list_requests(unit)) == 3
+
+
+def test_an_entry_is_written_whatever_its_texts_hold(customer: Customer) -> None:
+    log = RequestLog(customer.runtime, KnownCallers())
+    nasty = "a\x00\ud800b"
+    answer = {
+        "scimType": nasty,
+        "Operations": [{"status": "400", "bulkId": nasty, "location": nasty, "response": {"detail": nasty}}],
+    }
+    for status in (200, 400, 429):
+        log.note(
+            Heard(
+                at=customer.runtime.clock.now(),
+                slug=customer.slug,
+                token_hash=None,
+                method=nasty,
+                path="/Bulk" if status == 200 else f"/{nasty}",
+                query=nasty,
+                status=status,
+                mark=None,
+                latency_seconds=0.0,
+                request_id=nasty,
+                address=nasty,
+                user_agent=nasty,
+                content_type=nasty,
+                body=b"\xed\xa0\x80\x00",
+                bytes_in=4,
+                answer=json.dumps(answer).encode().replace(b"\\ud800", b""),
+                bytes_out=1,
+            )
+        )
+
+    log.flush()
+
+    assert [entry.status for entry in entries(customer)] == [200, 400, 429]
+
+
+def test_an_announced_length_beyond_all_measure_is_written_too(app: Flask, customer: Customer) -> None:
+    for length in ("9" * 30, "9" * 5000, "-1", "x"):
+        app.test_client().get(f"/scim/v2/{customer.slug}/Users", environ_overrides={"CONTENT_LENGTH": length})
+
+    assert [entry.bytes_in for entry in entries(customer)] == [2**63 - 1, 2**63 - 1, 0, 0]
+
+
+def test_a_bulk_request_with_an_unknown_shape_in_one_operation_is_marked(
+    client: ScimClient, customer: Customer
+) -> None:
+    member_id = client.create_user("ada@nordlys.test")
+    change = {"op": "replace", "path": "active", "value": "perhaps"}
+    operations = [
+        {"method": "POST", "path": "/Users", "bulkId": "a", "data": {"schemas": [USER], "userName": "bea"}},
+        {"method": "PATCH", "path": f"/Users/{member_id}", "data": {"Operations": [change]}},
+    ]
+
+    client.post("/Bulk", {"Operations": operations})
+    client.post("/Bulk", {"Operations": operations[:1]})
+
+    logged = entries(customer)
+    assert [(entry.status, entry.mark) for entry in logged[1:]] == [(200, "unknown_shape"), (200, None)]
+    with customer.unit() as unit:
+        assert str(read_request(unit, str(logged[1].id)).meaning).startswith("Members or active came in")
 
 
 def test_another_organization_s_entries_are_invisible(

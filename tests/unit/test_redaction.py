@@ -167,3 +167,21 @@ def test_no_body_takes_long_to_redact(body: bytes) -> None:
     keep_body(body)
 
     assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"userName=x&password=hunter2-hunter2&a=b",
+        b"{'userName': 'x', 'password': 'hunter2 hunter2'}",
+        b"<user><password>hunter2-hunter2</password></user>",
+        b"password: hunter2-hunter2",
+        b'{"Operations":[{"op":"replace","value":[{"name":"password","value":"hunter2-hunter2"}]}]}',
+        b'{"Operations":[{"op":"replace","value":[{"name":"password","value":"hunter2-hunter2"}',
+    ],
+)
+def test_a_secret_is_not_kept_in_other_forms_than_json_either(body: bytes) -> None:
+    kept = keep_body(body)
+
+    assert "hunter2" not in kept.text
+    assert "[redacted]" in kept.text
