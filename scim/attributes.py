@@ -1,6 +1,6 @@
 """Where the attributes of people and groups are in the database: columns, documents, rows beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import aliased
 
-from bridge.domain.documents import ENTERPRISE
+from bridge.domain.documents import ENTERPRISE, comparison_key
 from bridge.store.base import Instant
 from bridge.store.models import Decision, Group, GroupMember, GroupNesting, Member, effective_membership
 from scim.resources import SEAT
@@ -106,9 +106,11 @@ class Attributes:
             return Entries(_any_group if self.nested else _any_direct_group)
         if self.entity is Group and steps == ("members",):
             return Entries(_any_member)
-        if steps == ("schemas",):
-            raise InvalidFilterException(detail="schemas cannot be filtered")
         return Entries(lambda condition: _any_entry(self.entity, steps, traits, condition))
+
+    def schemas(self, everybody: Sequence[str], *, exact: bool) -> Entries:
+        """Return the schemas of a resource: those that all of a kind have, and the extensions it has values of."""
+        return Entries(lambda condition: _any_schema(self.entity, everybody, condition, exact=exact))
 
 
 def value_of(node: ColumnElement[Any], kind: type) -> SQLColumnExpression[Any]:
@@ -146,6 +148,28 @@ def _any_entry(
         return Scalar(value_of(source if name == ITSELF else source[name], trait.kind), kind=trait.kind)
 
     return exists(select(1).select_from(entry).where(condition(part)))
+
+
+def _any_schema(
+    entity: type[Member] | type[Group],
+    everybody: Sequence[str],
+    condition: Callable[[Part], Condition],
+    *,
+    exact: bool,
+) -> Condition:
+    """Ask the schemas of a resource: the names of extensions in the document are the ones with a colon."""
+    names = func.jsonb_object_keys(entity.document).table_valued("value", name="schema").render_derived()
+    name = cast(names.c.value, Text)
+    written = name if exact else func.lower(name)
+    extensions = exists(
+        select(1).select_from(names).where(func.strpos(name, ":") > 0, condition(_always(Scalar(written))))
+    )
+    known = (Scalar(literal(urn if exact else comparison_key(urn))) for urn in everybody)
+    return or_(*(condition(_always(each)) for each in known), extensions)
+
+
+def _always(scalar: Scalar) -> Part:
+    return lambda _: scalar
 
 
 def _any_direct_group(condition: Callable[[Part], Condition]) -> Condition:

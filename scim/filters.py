@@ -64,7 +64,7 @@ from scim.attributes import (
     value_of,
 )
 from scim.limits import check_filter_value
-from scim.resources import GROUP, POLICY, USER
+from scim.resources import GROUP, POLICY, SEAT, USER
 
 #: Sort types beside text.
 _SORTED: Mapping[type, Any] = {bool: Boolean, datetime: Instant, Decimal: Numeric}
@@ -130,7 +130,7 @@ class Translator(FilterVisitor[Condition]):
         if binding is None:
             return false()
         inner = _EntryTranslator(self.filter, node.attr_path, None if _is_complex(binding) else binding)
-        entries = self.attributes.entries(steps_of(binding), _traits(binding))
+        entries = self._entries_at(binding, steps_of(binding))
         return entries.any(lambda of: inner.within(of, node.val_filter))
 
     def _single(self, binding: AttributeBinding) -> Scalar:
@@ -140,15 +140,20 @@ class Translator(FilterVisitor[Condition]):
 
     def _entries(self, binding: AttributeBinding) -> tuple[Entries, str]:
         """Return the entries of a multi-valued attribute, and which part of them a path names."""
-        steps, traits = steps_of(binding), _traits(binding)
+        steps = steps_of(binding)
         if binding.sub_field_name is None:
-            return self.attributes.entries(steps, traits), ITSELF
-        return self.attributes.entries(steps[:-1], traits), steps[-1]
+            return self._entries_at(binding, steps), ITSELF
+        return self._entries_at(binding, steps[:-1]), steps[-1]
+
+    def _entries_at(self, binding: AttributeBinding, steps: tuple[str, ...]) -> Entries:
+        if steps == ("schemas",):
+            return self.attributes.schemas(_schemas_of_all(binding.model), exact=binding.case_exact)
+        return self.attributes.entries(steps, _traits(binding))
 
     def _some(self, binding: AttributeBinding, op: CompareOperator, value: Any) -> Condition:
         """Ask for an entry whose part satisfies a comparison; equality of a folded text is containment."""
         steps = steps_of(binding)
-        rows = steps[0] in {"groups", "members"}
+        rows = steps[0] in {"groups", "members", "schemas"}
         if op == CompareOperator.eq and isinstance(value, str) and not rows and not binding.case_exact:
             nested = _nested(steps, [value]) if binding.sub_field_name is None else None
             nested = nested or _nested(steps[:-1], [{steps[-1]: value}])
@@ -389,6 +394,12 @@ def _kind_of(python_type: Any) -> type:
 
 def _is_complex(binding: AttributeBinding) -> bool:
     return binding.sub_field_name is None and hasattr(binding.target_type, "model_fields")
+
+
+def _schemas_of_all(model: Any) -> list[str]:
+    """Return the schemas that every resource of a model has: its own, and the seat's where seats are shown."""
+    extensions = (str(extension.__schema__) for extension in model.get_extension_models().values())
+    return [str(model.__schema__), *(urn for urn in extensions if urn == SEAT)]
 
 
 def _traits(binding: AttributeBinding) -> dict[str, Trait]:
