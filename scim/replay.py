@@ -3,7 +3,6 @@
 It stands here and not with the other commands because it answers the protocol, which the command line knows nothing of.
 """
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from bridge.cli.opening import find_organization, open_runtime
 from bridge.cli.showing import harmless, json_option, org_argument, print_json, print_table
 from bridge.domain.actors import OPERATOR, Actor, ActorKind
 from bridge.domain.identifiers import OrgId
-from bridge.domain.redaction import REDACTED, read_kept, without_redacted
+from bridge.domain.redaction import REDACTED, lacks_secrets, read_kept
 from bridge.errors import NotReplayableError
 from bridge.observability import bound_ids
 from bridge.runtime import Runtime
@@ -179,18 +178,16 @@ def _caller(unit: Unit, entry: LoggedRequest) -> ScimPrincipal:
 
 
 def _request(runtime: Runtime, entry: LoggedRequest, caller: ScimPrincipal) -> ScimRequest:
-    """Make the request again from what was kept; a secret that was left out stays out."""
+    """Make the request again from what was kept; passwords, which nothing is done with, as they are kept."""
     if not entry.request_whole:
-        raise NotReplayableError("its body was cut or was not UTF-8")
+        raise NotReplayableError("its body was cut, or was not JSON in UTF-8")
     if entry.request_body is None and entry.bytes_in:
         raise NotReplayableError("its body was not read")
     query = dict(parse_qsl(entry.query, keep_blank_values=True))
     if any(REDACTED in value for value in query.values()):
         raise NotReplayableError("a secret was left out of its query")
-    body = (entry.request_body or "").encode()
-    if REDACTED in (entry.request_body or ""):
-        # Not by orjson, which refuses half a surrogate pair: that is for the code that answers to judge.
-        body = json.dumps(without_redacted(read_kept(entry.request_body))).encode()
+    if REDACTED in (entry.request_body or "") and lacks_secrets(read_kept(entry.request_body)):
+        raise NotReplayableError("a secret was left out of its body")
     headers: Mapping[str, str] = {"Content-Type": entry.content_type} if entry.content_type else {}
     return ScimRequest(
         method="GET" if entry.method == "HEAD" else entry.method,
@@ -198,7 +195,7 @@ def _request(runtime: Runtime, entry: LoggedRequest, caller: ScimPrincipal) -> S
         path=entry.path,
         query=query,
         headers=headers,
-        body=body,
+        body=(entry.request_body or "").encode(),
         subject=caller,
     )
 

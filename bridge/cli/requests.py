@@ -172,7 +172,7 @@ def _print_story(story: "RequestStory") -> None:
 
 
 def _print_body(body: str | None, *, whole: bool) -> None:
-    from bridge.domain.redaction import read_kept
+    from bridge.domain.redaction import NOT_KEPT, read_kept
 
     if body is None:
         return
@@ -184,7 +184,7 @@ def _print_body(body: str | None, *, whole: bool) -> None:
     except RecursionError:  # the writer of indented JSON goes less deep than the reader
         told = body
     click.echo(harmless(told))
-    if not whole:
+    if not whole and not body.startswith(NOT_KEPT):
         click.echo("… (the rest was not kept)")
 
 

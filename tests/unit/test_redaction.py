@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bridge.domain.redaction import MAX_KEPT_BYTES, keep_body, keep_query, keep_text, read_kept, without_redacted
+from bridge.domain.redaction import MAX_KEPT_BYTES, keep_body, keep_query, keep_text, lacks_secrets, read_kept
 
 TOKEN = "sbscim_AbC123dEf456"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
@@ -79,7 +79,7 @@ def test_a_secret_behind_the_cut_is_cut_and_one_before_it_redacted() -> None:
         b'{ "userName" :"ada@x.test",\n "emails": [{"value": "ada@x.test"}] }',
         b'{"Operations": [{"op": "Replace", "path": "active", "value": "False"}]}',
         '{"displayName": "Åsa \\u00e5"}'.encode(),
-        b"not json",
+        b'{"title": "Shipping and pinning", "a": 1.50}',
     ],
 )
 def test_everything_else_stays_byte_for_byte(body: bytes) -> None:
@@ -96,9 +96,9 @@ def test_an_answer_that_speaks_of_credentials_stays_readable() -> None:
 
 
 def test_a_long_body_is_cut_at_a_whole_character() -> None:
-    kept = keep_body(("é" * MAX_KEPT_BYTES).encode())
+    kept = keep_body(f'["{"é" * MAX_KEPT_BYTES}"]'.encode())
 
-    assert kept.text == "é" * (MAX_KEPT_BYTES // 2)  # two bytes each
+    assert kept.text == '["' + "é" * (MAX_KEPT_BYTES // 2 - 1)  # two bytes each, and two before them
     assert not kept.whole
 
 
@@ -122,20 +122,21 @@ def test_a_query_keeps_everything_but_secrets(query: str, kept: str) -> None:
     assert keep_query(query) == kept
 
 
-def test_a_replay_leaves_out_what_was_redacted() -> None:
-    document = {
-        "userName": "ada",
-        "password": "[redacted]",
-        "Operations": [
-            {"op": "replace", "path": "password", "value": "[redacted]"},
-            {"op": "replace", "path": "title", "value": "T"},
-        ],
-    }
+@pytest.mark.parametrize(
+    ("body", "lacking"),
+    [
+        ({"userName": "ada", "password": "hunter2"}, False),
+        ({"Operations": [{"op": "replace", "path": "password", "value": "hunter2"}]}, False),
+        ({"Operations": [{"method": "POST", "path": "/Users", "data": {"password": "hunter2"}}]}, False),
+        ({"Operations": [{"op": "replace", "path": "urn:corp:User:apiKey", "value": "hunter2"}]}, True),
+        ({"title": f"Bearer {TOKEN}"}, True),
+        ({"urn:corp:User": {"apiKey": "hunter2"}}, True),
+    ],
+)
+def test_a_replay_lacks_every_secret_but_a_password(body: dict[str, object], *, lacking: bool) -> None:
+    kept = keep_body(json.dumps(body).encode())
 
-    assert without_redacted(document) == {
-        "userName": "ada",
-        "Operations": [{"op": "replace", "path": "title", "value": "T"}],
-    }
+    assert lacks_secrets(read_kept(kept.text)) is lacking
 
 
 def test_reading_a_kept_body_that_was_cut_gives_nothing() -> None:
@@ -159,8 +160,14 @@ MEBIBYTE = 1_048_576
         b'{"path":"' + b"x" * MEBIBYTE + b"token",
         b'"path":"' * (MEBIBYTE // 8) + b"token",
         b"\\u0070" * (MEBIBYTE // 6),
+        json.dumps({"note": "password[" * (MEBIBYTE // 9)}).encode(),
+        json.dumps({"note": "[" * MEBIBYTE + "password"}).encode(),
+        json.dumps({"note": "https://a:" * (MEBIBYTE // 10) + "password"}).encode(),
+        json.dumps({"note": "password='" * (MEBIBYTE // 10)}).encode(),
+        json.dumps({"note": 'password="' * (MEBIBYTE // 10)}).encode(),
+        b'{"a": "' + b"://a:" * (MEBIBYTE // 5),
     ],
-    ids=range(10),
+    ids=range(16),
 )
 def test_no_body_takes_long_to_redact(body: bytes) -> None:
     began = time.perf_counter()
@@ -181,7 +188,49 @@ def test_no_body_takes_long_to_redact(body: bytes) -> None:
     ],
 )
 def test_a_secret_is_not_kept_in_other_forms_than_json_either(body: bytes) -> None:
+    assert "hunter2" not in keep_body(body).text
+
+
+@pytest.mark.parametrize("body", [b"pw=hunter2", b"{'userName': 'x', 'pw': 'hunter2'}", b"\x1f\x8bhunter2", b"hunter2"])
+def test_nothing_is_kept_of_what_is_no_json_but_its_size(body: bytes) -> None:
     kept = keep_body(body)
 
+    assert kept.text == f"not kept, for it is no JSON: {len(body)} bytes"
+    assert not kept.whole
+
+
+@pytest.mark.parametrize("name", ["pwd", "passphrase", "pin", "passcode", "userPin", "PIN", "pass_phrase", "pinCode"])
+def test_a_secret_is_not_kept_under_any_of_its_names(name: str) -> None:
+    assert "hunter2" not in keep_body(json.dumps({"userName": "x", name: "hunter2"}).encode()).text
+    assert "hunter2" not in keep_query(f"{name}=hunter2")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Operations": [{"op": "remove", "path": 'password[value eq "hunter2"]'}]},
+        {"Operations": [{"op": "remove", "path": 'x[type eq "password" and value eq "a]hunter2"]'}]},
+        {"Operations": [{"op": "add", "value": {'password[value eq "hunter2"]': "hunter2"}}]},
+        {"Operations": [{"method": "GET", "path": "/Users?password=hunter2"}]},
+        {"Operations": [{"method": "GET", "path": "/Users?filter=password%20eq%20%22hunter2%22"}]},
+        [{"name": "password", "value": "hunter2"}],
+        [{"type": "password", "value": "hunter2"}],
+        {"profileUrl": "https://user:hunter2@host/?access_token=hunter2"},
+        {"title": "password=hunter2"},
+        {"title": '{"password":"hunter2"}'},
+        {"title": "<password>hunter2</password>"},
+    ],
+    ids=range(11),
+)
+def test_a_secret_inside_a_path_or_a_text_is_not_kept(body: object) -> None:
+    kept = keep_body(json.dumps(body).encode())
+
     assert "hunter2" not in kept.text
-    assert "[redacted]" in kept.text
+    assert "redacted" in kept.text
+    assert "hunter2" not in keep_body(json.dumps(body).replace("/", r"\/").encode()).text
+
+
+def test_the_name_of_a_schema_is_no_secret() -> None:
+    body = b'{"schemas":["urn:corp:token:2.0:User"]}'
+
+    assert keep_body(body).text.encode() == body
