@@ -185,6 +185,7 @@ def patch(*operations: tuple[str, str | None, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.every_postgres
 def test_a_day_of_an_identity_provider_is_the_same_with_lanes_and_without(
     worlds: Worlds, taken: list[tuple[str, str]]
 ) -> None:
