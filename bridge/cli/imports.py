@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,7 @@ def import_command(
     if as_json:
         print_json(_document(people, report))
     else:
-        _show(people, report, preview=preview)
+        _show(people, report, preview=preview, skip_bad_rows=skip_bad_rows)
     if report.problems and not (report.applied or (preview and skip_bad_rows)):
         context.exit(REFUSED)
     context.exit(UNUSABLE if preview and report.changes_something else 0)
@@ -150,7 +150,7 @@ def _document(people: "PeopleFile", report: "ImportReport") -> dict[str, Any]:
     }
 
 
-def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool) -> None:
+def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool, skip_bad_rows: bool) -> None:
     effect = report.effect
     for warning in people.warnings:
         click.echo(f"Note: {warning}", err=True)
@@ -174,8 +174,11 @@ def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool) -> Non
     _show_seats(report)
     if report.applied:
         click.echo("Done. Nobody was removed for being missing from the file")
+    elif preview and not effect.changes_something:
+        click.echo("Nothing was done, and there is nothing to do")
     elif preview:
-        click.echo(f"Nothing was done. To do exactly this: --expect {report.fingerprint}")
+        leaving_out = " --skip-bad-rows" if report.problems or skip_bad_rows else ""
+        click.echo(f"Nothing was done. To do exactly this:{leaving_out} --expect {report.fingerprint}")
     else:
         click.echo("Nothing was done: correct the rows, or leave them out with --skip-bad-rows")
 
@@ -183,8 +186,9 @@ def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool) -> Non
 def _show_people(report: "ImportReport") -> None:
     click.echo()
     effect = report.effect
+    names = {one.tier: one.name for one in report.tiers}
     changed = [
-        (one.row, one.user_name, ", ".join(_changes_of(one)), _moved(one.tier_before, one.tier))
+        (one.row, one.user_name, ", ".join(_changes_of(one)), _moved(names, one.tier_before, one.tier))
         for one in effect.changed[:_SHOWN_PEOPLE]
     ]
     if changed:
@@ -194,7 +198,10 @@ def _show_people(report: "ImportReport") -> None:
         click.echo()
     grounds = Counter((one.because or "deactivated: no seat", one.waiting_for) for one in effect.added)
     if grounds:
-        rows = [(number, because, waiting) for (because, waiting), number in grounds.most_common()]
+        rows = [
+            (number, because, waiting and names.get(waiting, waiting))
+            for (because, waiting), number in grounds.most_common()
+        ]
         print_table(("new people", "seat", "wait for"), rows, empty="")
         click.echo()
 
@@ -207,8 +214,8 @@ def _changes_of(one: Any) -> list[str]:
     return told
 
 
-def _moved(before: str | None, after: str | None) -> str:
-    return "" if before == after else f"{before or 'none'} → {after or 'none'}"
+def _moved(names: Mapping[str | None, str], before: str | None, after: str | None) -> str:
+    return "" if before == after else f"{names.get(before, before)} → {names.get(after, after)}"
 
 
 def _show_seats(report: "ImportReport") -> None:

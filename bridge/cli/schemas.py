@@ -35,7 +35,7 @@ def list_(org: str, *, as_json: bool) -> None:
                 "id": found.urn,
                 "name": found.name,
                 "resource_type": found.resource_type,
-                "attributes": len(found.attributes),
+                "attributes": found.size,
                 "holders": count_holders(unit, found),
             }
             for found in list_schemas(unit)
@@ -109,9 +109,12 @@ def remove(org: str, urn: str, *, delete_values: bool, yes: bool) -> None:
     with open_runtime() as runtime:
         org_id = find_organization(runtime, org)
         with runtime.unit(org_id, OPERATOR) as unit:
-            holders = count_holders(unit, find_schema(unit, urn))
+            found = find_schema(unit, urn)
+            holders = count_holders(unit, found)
         if delete_values and holders and not yes:
-            click.confirm(f"Delete its values of {holders} people or groups? They cannot be had back", abort=True)
+            one, many = ("group", "groups") if found.resource_type == "Group" else ("person", "people")
+            told = f"{holders} {one if holders == 1 else many}"
+            click.confirm(f"Delete its values of {told}? They cannot be had back", abort=True)
         with runtime.unit(org_id, OPERATOR) as unit:
             removed = remove_schema(unit, urn, delete_values=delete_values)
     click.echo(f"Removed {removed.urn}")

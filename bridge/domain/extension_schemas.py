@@ -106,6 +106,11 @@ class ExtensionSchema:
     resource_type: str
     attributes: tuple[Attribute, ...]
 
+    @property
+    def size(self) -> int:
+        """How many attributes it has, their parts counted."""
+        return sum(1 + len(attribute.parts) for attribute in self.attributes)
+
     def document(self) -> dict[str, Any]:
         """Return the representation of RFC 7643 §7."""
         return {
@@ -184,8 +189,8 @@ def check_beside(schema: ExtensionSchema, others: Sequence[ExtensionSchema]) -> 
 def changes_between(old: ExtensionSchema | None, new: ExtensionSchema) -> list[SchemaChange]:
     """Tell what a new version of a schema changes; nothing when it says the same."""
     if old is None:
-        count = sum(1 + len(attribute.parts) for attribute in new.attributes)
-        return [SchemaChange(f"adds {new.urn} to {new.resource_type} with {count} attributes")]
+        noun = "attribute" if new.size == 1 else "attributes"
+        return [SchemaChange(f"adds {new.urn} to {new.resource_type} with {new.size} {noun}")]
     found = []
     if old.resource_type != new.resource_type:
         found.append(SchemaChange(f"extends {new.resource_type} instead of {old.resource_type}", ()))

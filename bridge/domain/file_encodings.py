@@ -37,6 +37,8 @@ def decode(raw: bytes) -> DecodedText | None:
     sample = raw[:_SAMPLE_BYTES]
     if b"\x00" in sample:
         even, odd = sample[0::2].count(0), sample[1::2].count(0)
+        if max(even, odd) <= len(sample) // 8:  # a stray NUL: in UTF-16 every other byte of a header is zero
+            return None
         return _read(raw, "utf-16-le" if odd > even else "utf-16-be", "UTF-16")
     return _read(raw, "utf-8", "UTF-8") or _read(raw, "cp1252", "Windows-1252", guessed=True)
 

@@ -3,6 +3,7 @@
 Everything that is wrong is named by row and column, all at once. Nothing here knows the database.
 """
 
+import codecs
 import csv
 import hashlib
 import io
@@ -20,6 +21,14 @@ MAX_CELL = 1024
 MAX_GROUPS = 500
 _MAX_COLUMNS = 200
 _DELIMITERS = ",;\t"
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+#: What the reader of CSV complains of, in our own words.
+_BROKEN = (
+    ("end of data", "a quotation mark is never closed"),
+    ("field limit", "a cell is longer than 131,072 characters: is a quotation mark missing?"),
+    ("expected after", "a quotation mark stands inside a quoted cell: write it twice"),
+    ("new-line", "a line ends in a lone carriage return"),
+)
 _NEUTRALISED = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -163,6 +172,8 @@ def read_people(raw: bytes) -> PeopleFile:
     if len(raw) > MAX_BYTES:
         return refused(f"the file has {len(raw):,} bytes; at most {MAX_BYTES:,} are read at once: split it")
     decoded = decode(raw)
+    if decoded is None and b"\x00" in raw and not raw.startswith(_UTF_16_MARKS):
+        return refused("the file holds a NUL byte and is no UTF-16 text: save it as CSV UTF-8")
     if decoded is None:
         return refused("the file is neither UTF-8, UTF-16 nor Windows-1252 text: save it as CSV UTF-8")
     delimiter, text, skipped = _find_delimiter(decoded.text)
@@ -276,7 +287,7 @@ class _Reading:
             except StopIteration:
                 return
             except csv.Error as error:
-                what = "a quotation mark is never closed" if "end of data" in str(error) else str(error)
+                what = next((told for trace, told in _BROKEN if trace in str(error)), "its quotation marks are broken")
                 self._problem(row, None, f"the row cannot be read ({what}), nor can what follows")
                 return
 
@@ -295,7 +306,8 @@ class _Reading:
             else:
                 self.columns[index] = column
         if not {Column.USER_NAME, Column.EMAIL} & set(self.columns.values()):
-            self._problem(row, None, "the first row must name the columns, and one of them userName or email")
+            hint = "" if len(cells) > 1 else "; cells are separated by comma, semicolon or tab"
+            self._problem(row, None, f"the first row must name the columns, and one of them userName or email{hint}")
         if unknown:
             self.warnings.append(f"columns that are not known and were passed over: {', '.join(unknown)}")
         return not self.problems
@@ -351,7 +363,9 @@ class _Reading:
     def _read_groups(self, row: int, text: str | None) -> tuple[str, ...] | None:
         if text is None:
             return None
-        names = {comparison_key(name): name for name in (part.strip() for part in text.split(";")) if name}
+        names: dict[str, str] = {}
+        for name in filter(None, (part.strip() for part in text.split(";"))):
+            names.setdefault(comparison_key(name), name)
         if len(names) > MAX_GROUPS:
             self._at(row, Column.GROUPS, f"names {len(names)} groups; at most {MAX_GROUPS} are possible")
         for name in names.values():

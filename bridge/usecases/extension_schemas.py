@@ -129,7 +129,9 @@ def _clear(unit: Unit, schema: ExtensionSchema, paths: Sequence[tuple[str, ...]]
                 noun = "group has" if holders == 1 else "groups have"
             what = ".".join(path) or schema.urn
             raise InvalidInputError(
-                what, f"{holders} {noun} a value of it: empty it in the directory first, or delete the values here"
+                what,
+                f"{holders} {noun} a value of it: empty it in the directory first, or delete them here "
+                "(--delete-values)",
             )
         _delete_values(unit, schema, path)
 

@@ -184,3 +184,24 @@ def test_a_file_that_is_no_list_of_people_is_refused(run: Run, nordlys: Customer
     assert result.exit_code == 1
     assert "one of them userName or email" in result.stderr
     assert "Nothing was done" in result.stdout
+
+
+def test_what_was_previewed_with_bad_rows_is_applied_by_the_printed_command(
+    run: Run, nordlys: Customer, bad: str
+) -> None:
+    found = re.search(r"To do exactly this: (--skip-bad-rows) (--expect) ([0-9a-f]{16})", run(bad, "--preview").stdout)
+    assert found is not None
+
+    result = run(bad, *found.groups())
+
+    assert result.exit_code == 0, result.output
+    assert "a@nordlys.test" in user_names(nordlys)
+
+
+def test_a_preview_that_can_do_nothing_offers_nothing_to_do(run: Run, nordlys: Customer, good: str) -> None:
+    run(good)
+
+    result = run(good, "--preview")
+
+    assert "--expect" not in result.stdout
+    assert "there is nothing to do" in result.stdout

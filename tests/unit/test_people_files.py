@@ -167,7 +167,7 @@ class TestValues:
     def test_groups_are_parted_by_semicolons_each_once(self) -> None:
         file = read_people(b"email,groups\na@x.test, Sales ;Design;;sales\nb@x.test,\nc@x.test,;\n")
 
-        assert [person.groups for person in file.people] == [("sales", "Design"), None, ()]
+        assert [person.groups for person in file.people] == [("Sales", "Design"), None, ()]
 
     def test_the_user_name_is_the_address_where_the_file_has_no_other(self) -> None:
         file = read_people(b"userName,email\n,a@x.test\nbo,b@x.test\n")
@@ -232,3 +232,25 @@ class TestWriting:
 
     def test_headers_are_neutralised_too(self) -> None:
         assert write_rows(["=x"], []) == '"\'=x"\r\n'
+
+
+class TestMessages:
+    def test_a_stray_nul_byte_is_named_and_is_no_utf_16(self) -> None:
+        (problem,) = read_people(b"email,title\na@x.test,a\x00b\n").problems
+
+        assert str(problem) == "the file holds a NUL byte and is no UTF-16 text: save it as CSV UTF-8"
+
+    def test_an_unknown_delimiter_is_answered_by_the_known_ones(self) -> None:
+        (problem,) = problems("email|title\na@x.test|a\n")
+
+        assert problem.endswith("cells are separated by comma, semicolon or tab")
+
+    def test_a_cell_beyond_what_is_read_is_told_in_our_words(self) -> None:
+        (problem,) = problems(f"email,title\na@x.test,{'x' * 200_000}\n")
+
+        assert "a cell is longer than 131,072 characters" in problem
+
+    def test_the_first_spelling_of_a_group_wins(self) -> None:
+        file = read_people(b'email,groups\na@x.test,"Sales;SALES;sales"\n')
+
+        assert file.people[0].groups == ("Sales",)
