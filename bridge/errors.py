@@ -5,7 +5,7 @@ console, command line) turns the classes below into its own kind of answer in on
 """
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -227,13 +227,17 @@ class AcknowledgementMissingError(BridgeError):
 
 
 class TokenLimitError(BridgeError):
-    """A connection has as many live tokens as it may have."""
+    """A connection, or a person, has as many live tokens of one kind as they may have."""
 
     code = "token_limit"
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        super().__init__(f"{limit} tokens of this connection are live: revoke one before issuing another")
+    def __init__(self, kind: str, prefixes: Sequence[str]) -> None:
+        self.limit = len(prefixes)
+        named = ", ".join(f"{prefix}…" for prefix in prefixes)
+        super().__init__(
+            f"{self.limit} tokens {kind} are live ({named}): revoke one first, "
+            "`seatbridge connection revoke-token ORG PREFIX`"
+        )
 
 
 class UnauthenticatedError(BridgeError):

@@ -10,6 +10,8 @@ import click
 from bridge.cli.showing import json_option, name_argument, org_argument, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bridge.store.models import Connection
     from bridge.store.unit import Unit
 
@@ -44,12 +46,14 @@ def list_(org: str, *, as_json: bool) -> None:
     """List connections with their tokens."""
     from bridge.cli.opening import open_organization
     from bridge.domain.dialects import GENERIC
-    from bridge.usecases.connections import certificates_of, list_connections, live_tokens
+    from bridge.usecases.connections import certificates_of, list_connections, live_tokens, personal_tokens
     from bridge.usecases.read_requests import behaviours
 
     with open_organization(org) as (_, unit):
         rows: list[dict[str, Any]] = []
         behaving = behaviours(unit)
+        personal = personal_tokens(unit)
+        people = _user_names(unit, {token.member_id for token in personal})
         for one in list_connections(unit):
             certificates = certificates_of(unit, one.id)
             behaviour = behaving.get(one.id, GENERIC)
@@ -68,10 +72,15 @@ def list_(org: str, *, as_json: bool) -> None:
                             "id": token.id,
                             "prefix": token.prefix,
                             "label": token.label,
+                            "scope": "me" if token.member_id else "write" if token.can_write else "read",
+                            "person": people.get(token.member_id),
                             "last_used_at": token.last_used_at,
                             "expires_at": token.expires_at,
                         }
-                        for token in live_tokens(unit, one.id)
+                        for token in (
+                            *live_tokens(unit, one.id),
+                            *(token for token in personal if token.connection_id == one.id),
+                        )
                     ],
                 }
             )
@@ -79,22 +88,36 @@ def list_(org: str, *, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("name", "behaves like", "SAML identity provider", "certificate until", "token", "used", "expires"),
+        ("name", "behaves like", "SAML identity provider", "certificate until"),
         [
             (
                 row["name"],
                 row["behaves_like"],
                 row["saml_entity_id"],
                 row["certificate_until"],
-                token["prefix"] and f"{token['prefix']}…",
-                token["last_used_at"],
-                token["expires_at"],
             )
             for row in rows
-            for token in row["tokens"] or [dict.fromkeys(("prefix", "last_used_at", "expires_at"))]
         ],
         empty="No connection yet: `seatbridge connection add`",
     )
+    if any(row["tokens"] for row in rows):
+        click.echo()
+        print_table(
+            ("connection", "token", "label", "may", "used", "expires"),
+            [
+                (
+                    row["name"],
+                    f"{token['prefix']}…",
+                    token["label"],
+                    f"read {token['person']} at /Me" if token["scope"] == "me" else token["scope"],
+                    token["last_used_at"],
+                    token["expires_at"],
+                )
+                for row in rows
+                for token in row["tokens"]
+            ],
+            empty="",
+        )
     for row in rows:
         if row["seen_by"]:
             click.echo(f"{row['name']} behaves like {row['behaves_like']}, seen by {'; '.join(row['seen_by'])}")
@@ -143,7 +166,7 @@ def rotate_token(org: str, name: str, *, label: str, days: int, read_only: bool,
 
     with open_organization(org) as (runtime, unit):
         found = find_connection(unit, name)
-        older = [token.prefix for token in live_tokens(unit, found.id)]
+        older = [token.prefix for token in live_tokens(unit, found.id) if token.can_write != read_only]
         credential = issue_scim_token(
             unit, found.id, label=label, can_write=not read_only, lifetime=timedelta(days=days)
         )
@@ -270,6 +293,13 @@ def _addresses(public_url: str, unit: "Unit", found: "Connection") -> dict[str, 
         "entityID": f"{sso}/metadata",
         "sign-in start": f"{sso}/start",
     }
+
+
+def _user_names(unit: "Unit", ids: "Iterable[uuid.UUID | None]") -> "dict[uuid.UUID | None, str]":
+    from bridge.domain.identifiers import MemberId
+    from bridge.store.directory import get_member
+
+    return {one: get_member(unit, MemberId(one)).user_name for one in ids if one is not None}
 
 
 def _find_token(unit: "Unit", wanted: str) -> tuple[uuid.UUID, str]:

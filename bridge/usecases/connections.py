@@ -17,7 +17,7 @@ from bridge.store.journal import record
 from bridge.store.models import Connection, Domain, Identity, IdpCertificate, ScimToken, SignInEvent, SignInLink
 from bridge.store.unit import Unit
 
-#: Enough for the old and the new one while an administrator moves over.
+#: Of each kind (writing, reading, of one person): the old and the new one while an administrator moves over.
 LIVE_TOKENS = 2
 TOKEN_LIFETIME = timedelta(days=365)
 LINK_LIFETIME = timedelta(hours=24)
@@ -98,13 +98,14 @@ def issue_scim_token(
     """Issue a bearer token for a connection's provisioning client; its text exists only in the answer.
 
     Raises:
-        TokenLimitError: Two tokens live already: revoke one first.
+        TokenLimitError: Two tokens that may do the same live already: revoke one first.
         NotFoundError: There is no such connection.
     """
     unit.require(Permission.MANAGE_CONNECTIONS)
     unit.lock()
-    if len(live_tokens(unit, connection_id)) >= LIVE_TOKENS:
-        raise TokenLimitError(LIVE_TOKENS)
+    alike = [token.prefix for token in live_tokens(unit, connection_id) if token.can_write == can_write]
+    if len(alike) >= LIVE_TOKENS:
+        raise TokenLimitError("that write" if can_write else "that only read", alike)
     return _issue(unit, connection_id, None, label=label, can_write=can_write, lifetime=lifetime)
 
 
@@ -129,11 +130,14 @@ def issue_personal_token(
     unit.lock()
     member = get_member(unit, member_id)
     if not member.active:
-        raise InvalidInputError("member", "is deactivated")
+        raise InvalidInputError(
+            "member", "is deactivated: turn their access on again first, where they are managed (directory or console)"
+        )
     if member.connection_id not in {connection_id, manual_connection(unit).id}:
         raise InvalidInputError("member", "another connection manages this person: issue the token there")
-    if len(personal_tokens(unit, member_id)) >= LIVE_TOKENS:
-        raise TokenLimitError(LIVE_TOKENS)
+    theirs = [token.prefix for token in personal_tokens(unit, member_id)]
+    if len(theirs) >= LIVE_TOKENS:
+        raise TokenLimitError("of this person", theirs)
     return _issue(unit, connection_id, member_id, label=label, can_write=False, lifetime=lifetime)
 
 

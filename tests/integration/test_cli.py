@@ -361,6 +361,21 @@ class TestConnections:
         assert [token["prefix"] for token in row["tokens"]] != [first[:13]]
         assert len(row["tokens"]) == 1
 
+    def test_every_live_token_is_listed_with_what_it_may_and_whose_it_is(self, run: Run, nordlys: Customer) -> None:
+        for more in ((), ("--scope", "read", "--label", "report"), ("--for", "owner@nordlys.test")):
+            assert run("connection", "add-token", "nordlys", "Okta", *more).exit_code == 0
+
+        (row,) = json.loads(run("connection", "list", "nordlys", "--json").stdout)
+        shown = run("connection", "list", "nordlys").stdout
+
+        assert [(token["scope"], token["person"]) for token in row["tokens"]] == [
+            ("write", None),
+            ("read", None),
+            ("me", "owner@nordlys.test"),
+        ]
+        assert row["tokens"][1]["label"] == "report"
+        assert all(token["prefix"] in shown for token in row["tokens"])
+
     def test_an_identity_provider_is_trusted_by_its_metadata(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
         provider = SimulatedIdp.create("https://idp.test/meta", "https://idp.test/sso", now=datetime.now(UTC))
         file = tmp_path / "idp.xml"

@@ -77,6 +77,14 @@ class TestTokens:
 
             assert len(live_tokens(unit, customer.connection_id)) == 2
 
+    def test_tokens_that_only_read_do_not_count_among_those_that_write(self, customer: Customer) -> None:
+        with customer.unit() as unit:
+            for can_write in (False, False, True, True):
+                issue_scim_token(unit, customer.connection_id, can_write=can_write)
+
+            with pytest.raises(TokenLimitError, match=r"that only read.*connection revoke-token"):
+                issue_scim_token(unit, customer.connection_id, can_write=False)
+
     def test_a_revoked_an_expired_and_a_disabled_one_open_nothing(
         self, runtime: Runtime, customer: Customer, clock: SettableClock
     ) -> None:
