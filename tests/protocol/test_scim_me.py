@@ -152,5 +152,5 @@ def test_a_person_has_at_most_two_and_they_are_not_the_client_s(customer: Custom
 def test_nobody_whose_access_is_off_gets_one(client: ScimClient, customer: Customer, ann: str) -> None:
     client.patch(f"/Users/{ann}", {"op": "replace", "path": "active", "value": False})
 
-    with customer.unit() as unit, pytest.raises(InvalidInputError, match="deactivated"):
+    with customer.unit() as unit, pytest.raises(InvalidInputError, match="deactivated: turn their access on"):
         issue_personal_token(unit, customer.connection_id, MemberId(uuid.UUID(ann)))
