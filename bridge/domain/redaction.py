@@ -19,7 +19,7 @@ MAX_KEPT_BYTES = 16_384
 #: A PIN stands as a word of its own: ``shipping`` and ``pinned`` are none.
 _PIN = r"(?-i:(?<![A-Za-z])(?:pin|Pin|PIN)(?![a-z])|(?<=[a-z])(?:Pin|PIN)(?![a-z]))"
 _SECRET_NAME = re.compile(
-    r"passw|pwd|pass[-_]?phrase|pass[-_]?code|secret|token|api[-_]?key|private[-_]?key|credential|authorization|cookie"
+    r"passw|pwd|pass[-_]?phrase|pass[-_]?code|pin[-_]?code|secret|token|api[-_]?key|private[-_]?key|credential|authorization|cookie"
     rf"|{_PIN}",
     re.IGNORECASE,
 )
@@ -180,7 +180,7 @@ def lacks_secrets(document: Any) -> bool:
         )
     if isinstance(document, list):
         return any(lacks_secrets(item) for item in document)
-    return isinstance(document, str) and REDACTED in document
+    return isinstance(document, str) and (REDACTED in document or quote_plus(REDACTED) in document)
 
 
 def _has_traces(text: bytes) -> bool:

@@ -130,6 +130,7 @@ def test_a_query_keeps_everything_but_secrets(query: str, kept: str) -> None:
         ({"Operations": [{"method": "POST", "path": "/Users", "data": {"password": "hunter2"}}]}, False),
         ({"Operations": [{"op": "replace", "path": "urn:corp:User:apiKey", "value": "hunter2"}]}, True),
         ({"title": f"Bearer {TOKEN}"}, True),
+        ({"Operations": [{"method": "GET", "path": "/Users?password=hunter2"}]}, True),
         ({"urn:corp:User": {"apiKey": "hunter2"}}, True),
     ],
 )
@@ -199,7 +200,9 @@ def test_nothing_is_kept_of_what_is_no_json_but_its_size(body: bytes) -> None:
     assert not kept.whole
 
 
-@pytest.mark.parametrize("name", ["pwd", "passphrase", "pin", "passcode", "userPin", "PIN", "pass_phrase", "pinCode"])
+@pytest.mark.parametrize(
+    "name", ["pwd", "passphrase", "pin", "passcode", "userPin", "PIN", "pass_phrase", "pinCode", "pincode"]
+)
 def test_a_secret_is_not_kept_under_any_of_its_names(name: str) -> None:
     assert "hunter2" not in keep_body(json.dumps({"userName": "x", name: "hunter2"}).encode()).text
     assert "hunter2" not in keep_query(f"{name}=hunter2")
