@@ -5,6 +5,8 @@ providers really send (a mail address of a private domain, a manager without ``$
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from scim2_models import (
@@ -136,9 +138,25 @@ def published_types(*, with_seat: bool, own: Sequence[ExtensionSchema] = ()) -> 
     ]
 
 
-def capabilities(settings: Settings) -> ServiceProviderConfig:
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What of the settings is announced to clients."""
+
+    public_url: str
+    max_operations: int
+    max_bulk_bytes: int
+    max_results: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Announced":
+        """Pick it."""
+        limits = settings.scim
+        return cls(settings.server.public_url, limits.max_operations, limits.max_bulk_bytes, limits.max_results)
+
+
+def capabilities(limits: Announced) -> ServiceProviderConfig:
     """Return what /ServiceProviderConfig announces; every limit is the one that is enforced."""
-    public_url, limits = settings.server.public_url, settings.scim
+    public_url = limits.public_url
     return ServiceProviderConfig.model_validate(
         {
             "documentationUri": f"{public_url}/docs/provisioning",
@@ -183,6 +201,17 @@ def build_provider(settings: Settings, *, with_seat: bool = True, own: Sequence[
             write would be told of an extension of which nothing can be written.
         own: What the organization declared of its own.
     """
+    announced = Announced.of(settings)
+    return _provider(announced, with_seat=with_seat, own=own) if own else _standard_provider(announced, with_seat)
+
+
+@lru_cache(maxsize=8)
+def _standard_provider(announced: Announced, with_seat: bool) -> ScimProvider:  # noqa: FBT001 (a cache's key)
+    """Describe the service without extensions of anybody's own: the same for all who announce the same."""
+    return _provider(announced, with_seat=with_seat, own=())
+
+
+def _provider(announced: Announced, *, with_seat: bool, own: Sequence[ExtensionSchema]) -> ScimProvider:
     schemas = published_schemas(with_seat=with_seat, own=own)
     for number, schema in enumerate(schemas[len(schemas) - len(own) :]):
         # The library names a model after its schema, and an attribute of the resource after the model: the names that
@@ -191,7 +220,7 @@ def build_provider(settings: Settings, *, with_seat: bool = True, own: Sequence[
     return ScimProvider.from_discovery(
         schemas,
         published_types(with_seat=with_seat, own=own),
-        config=capabilities(settings),
+        config=capabilities(announced),
         policy=POLICY,
     )
 
