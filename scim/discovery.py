@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -98,6 +99,12 @@ class Discovery:
         headers["Content-Location"] = f"{request.base_url}{request.path}"
         text = self._texts[key].replace(_ROOT, orjson.dumps(request.base_url)[1:-1])
         return WrittenResponse(HTTPStatus.OK, None, headers, text)
+
+
+@lru_cache(maxsize=8)
+def standard_discovery(provider: ScimProvider) -> Discovery:
+    """Write the answers of a provider without anybody's own schemas: once for all services that share it."""
+    return Discovery(provider, ())
 
 
 def _located(resource: ResourceT, place: str) -> ResourceT:

@@ -35,7 +35,7 @@ from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from scim import normalize
 from scim.bulk import ReadPlan
-from scim.discovery import Discovery
+from scim.discovery import Discovery, standard_discovery
 from scim.errors import UnknownShapeException, invalid, refusal_of, sentence
 from scim.expressions import filter_text
 from scim.extensions import Extensions, extensions_of
@@ -81,7 +81,8 @@ class BridgeService(ScimService):
         self.own = {name: extensions_of(schemas, name) for name in RESOURCE_TYPES}
         super().__init__(provider, secret=runtime.secrets.derive("scim-cursor"))
         self.max_body_bytes = runtime.settings.scim.max_body_bytes
-        self.discovery = Discovery(provider, [Schema.model_validate(schema.document()) for schema in schemas])
+        own = [Schema.model_validate(schema.document()) for schema in schemas]
+        self.discovery = Discovery(provider, own) if own else standard_discovery(provider)
 
     @staticmethod
     def match(request: ScimRequest) -> Target:
