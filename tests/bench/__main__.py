@@ -32,11 +32,17 @@ What it measures, by the names that --only takes:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """Explains itself in the form of the other commands of ``./dev``."""
+
+    def format_help(self) -> str:
+        """Begin as they do."""
+        return super().format_help().replace("usage:", "Usage:", 1)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(
-        prog="./dev bench", description="Measure the service; without arguments: what there is."
-    )
+    made = Parser(prog="./dev bench", description="Measure the service; without arguments: what there is.")
     made.add_argument("what", choices=["scim"], help="the SCIM service on PostgreSQL, beside the ceiling")
     made.add_argument("--quick", action="store_true", help="some 90 seconds: 1,000 and 10,000 people, short slices")
     made.add_argument("--only", metavar="NAMES", help="workloads, separated by commas, as ./dev bench lists them")
