@@ -2,14 +2,15 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from bridge.domain.identifiers import MemberId
 from bridge.store.journal import verify
@@ -239,3 +240,32 @@ def test_a_lane_lets_no_record_grow_beyond_its_bound(client: ScimClient) -> None
 
     assert answers[-1] == 400
     assert set(answers) == {200, 400}
+
+
+def test_writers_at_once_wait_for_the_disk_together_and_lose_nothing(
+    client: ScimClient, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = customer.runtime.lane
+    early: list[bool] = []
+    ask = lane.ask
+
+    def noted(statement: str, parameters: Sequence[Any]) -> Any:
+        if "lane_create_person" in statement:
+            early.append(parameters[-1])
+        return ask(statement, parameters)
+
+    monkeypatch.setattr(lane, "ask", noted)
+
+    def create(number: int) -> int:
+        other = ScimClient(client.client.application, customer.slug, client.token)
+        return other.post("/Users", person(f"at-once-{number}")).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(create, range(40)))
+
+    assert answers == [201] * 40
+    assert True in early
+    with customer.unit() as unit:
+        assert verify(unit) is None
+        pushed = select(func.count()).where(Member.org_id == unit.org_id, Member.source == "scim")
+        assert unit.session.scalar(pushed) == 41
