@@ -11,19 +11,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId, new_id
 from bridge.store.journal import Entry
 from bridge.store.lane import Lane
-from bridge.store.seals import frame
-from bridge.usecases.alerts import SENTENCES
 from bridge.usecases.assign_seats import Access, seat_entry
-from bridge.usecases.quick_people import Caller, Rules
+from bridge.usecases.quick_writes import (
+    Caller,
+    Rules,
+    as_json,
+    decision_record,
+    entitlement_of,
+    grant_of,
+    known_state,
+    sealed,
+)
 from mappings.allocation import Grant, Holding, Occasion, SeatDecision, decide, wish
-from mappings.resolution import Entitlement, resolve
-from mappings.rules import PersonFacts, comparison_key
+from mappings.rules import comparison_key
 
 _READ = "SELECT * FROM lane_group(%s, %s, %s, %s, %s, %s)"
 _LOOK = "SELECT * FROM lane_membership(%s, %s, %s, %s, %s, %s, %s)"
@@ -154,14 +157,7 @@ def change_membership(
     row = lane.write(
         _CHANGE,
         (
-            caller.token_hash,
-            caller.at,
-            caller.slug,
-            rules.org_id,
-            rules.connection_id,
-            rules.mapping_version,
-            rules.schema_version,
-            list(rules.placement.ladder.keys),
+            *known_state(caller, rules),
             group_id,
             names,
             delta.added,
@@ -170,8 +166,8 @@ def change_membership(
             caller.actor,
             caller.request_id,
             *caller.pads,
-            _json([_sealed(caller, rules, entry)]),
-            _json(settled),
+            as_json([sealed(caller, rules, entry)]),
+            as_json(settled),
             most,
         ),
     )
@@ -212,8 +208,7 @@ def _settlement(caller: Caller, rules: Rules, group: GroupRow, person: dict[str,
         groups.append((group.id, group.display_name))
     names = sorted({name for _, name in groups})
     placement = rules.placement
-    facts = PersonFacts(groups=frozenset(names), attributes=mappable_attributes(person["document"]))
-    entitlement = resolve(facts, placement.mapping_set, placement.ladder)
+    entitlement = entitlement_of(rules, person["document"], names)
     granted_by = Grant(person["granted_by"]) if person["granted_by"] else None
     holding = Holding(person["tier"], granted_by, person["pinned"], person["waiting_for"])
     wanted = wish(entitlement, holding, Occasion.REGROUPED, placement.ladder, placement.mapping_set.on_exhausted)
@@ -235,30 +230,18 @@ def _settlement(caller: Caller, rules: Rules, group: GroupRow, person: dict[str,
         "access": {"role": after.role, "role_from_mapping": after.role_from_mapping, "teams": after.teams}
         if after != before
         else None,
-        "entries": [_sealed(caller, rules, each) for each in changes],
-        "decision": _decision(rules, entitlement, holding, names),
+        "entries": [sealed(caller, rules, each) for each in changes],
+        "decision": {
+            "id": str(new_id()),
+            **decision_record(rules, entitlement, Occasion.REGROUPED, groups=names, from_tier=holding.tier),
+        },
         "outcomes": [
             {
                 **_outcome(obtained, decision, holding),
-                "entry": _sealed(caller, rules, seat_entry(member_id, decision)),
+                "entry": sealed(caller, rules, seat_entry(member_id, decision)),
             }
             for obtained, decision in zip((*wanted.tiers, None), decisions, strict=True)
         ],
-    }
-
-
-def _decision(rules: Rules, entitlement: Entitlement, holding: Holding, groups: Sequence[str]) -> dict[str, Any]:
-    rule = entitlement.winning
-    return {
-        "id": str(new_id()),
-        "occasion": str(Occasion.REGROUPED),
-        "from_tier": holding.tier,
-        "groups": list(groups),
-        "rule": {"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
-        "losing_rules": [losing.key for losing in entitlement.losing],
-        "mapping_version": rules.mapping_version,
-        "alert_id": str(new_id()),
-        "alert_detail": SENTENCES["seats_exhausted"],
     }
 
 
@@ -268,35 +251,8 @@ def _outcome(obtained: str | None, decision: SeatDecision, holding: Holding) -> 
         "alters": decision.alters(holding),
         "gives_back": decision.from_tier if decision.moves else None,
         "tier": decision.tier,
-        "granted_by": str(decision.granted_by) if decision.granted_by and decision.tier else None,
+        "granted_by": grant_of(decision),
         "reason": str(decision.reason),
         "waiting_for": decision.waiting_for,
         "alert_tier": decision.alert_tier,
     }
-
-
-def _sealed(caller: Caller, rules: Rules, entry: Entry) -> dict[str, Any]:
-    """Return an audit entry with the text that its digest is computed over, around its number."""
-    body = dict(entry.body)
-    framed = frame(
-        org_id=rules.org_id,
-        at=caller.at,
-        actor=caller.actor,
-        action=entry.action,
-        subject_kind=entry.subject_kind,
-        subject_id=str(entry.subject_id),
-        reason=entry.reason,
-        request_id=caller.request_id,
-        body=body,
-    )
-    return {
-        "action": entry.action,
-        "reason": entry.reason,
-        "body": body,
-        "before": framed.before,
-        "behind": framed.behind,
-    }
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()

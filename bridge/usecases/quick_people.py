@@ -8,10 +8,7 @@ writes the very same for the rest.
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
-
-import orjson
 
 from bridge.domain.documents import (
     comparison_document,
@@ -20,58 +17,29 @@ from bridge.domain.documents import (
     mappable_attributes,
     primary_email,
 )
-from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId, new_id
+from bridge.domain.identifiers import GroupId, MemberId, new_id
 from bridge.domain.roles import Role
-from bridge.store.directory import mapping_set_in_force
+from bridge.store.journal import Entry
 from bridge.store.lane import Lane
 from bridge.store.lane_rows import PersonRow
-from bridge.store.pools import ladder_of, read_pools
-from bridge.store.seals import frame
-from bridge.store.unit import Unit
-from bridge.usecases.alerts import SENTENCES
-from bridge.usecases.assign_seats import Placement, seat_action
+from bridge.usecases.assign_seats import Access, seat_entry
 from bridge.usecases.provision_member import MAX_USER_NAME, PersonDraft
+from bridge.usecases.quick_writes import (
+    Caller,
+    Rules,
+    as_json,
+    decision_record,
+    entitlement_of,
+    grant_of,
+    known_state,
+    sealed,
+)
 from mappings.allocation import NOTHING, Grant, Holding, Occasion, SeatDecision, SeatReason, deactivate, decide, wish
-from mappings.resolution import Entitlement, resolve
-from mappings.rules import PersonFacts
+from mappings.resolution import Entitlement
 
 _READ = "SELECT * FROM lane_person(%s, %s, %s, %s, %s)"
 _CREATE = f"SELECT * FROM lane_create_person({', '.join(['%s'] * 29)})"  # noqa: S608 (placeholders only)
 _UPDATE = f"SELECT * FROM lane_update_person({', '.join(['%s'] * 29)})"  # noqa: S608 (placeholders only)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a process remembers of the organization behind a credential; each statement checks that it still holds."""
-
-    org_id: OrgId
-    connection_id: ConnectionId
-    placement: Placement
-    schema_version: int
-
-    @property
-    def mapping_version(self) -> int:
-        """The version of the mapping set."""
-        return self.placement.mapping_set.version
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks in one request, and what seals the audit entries it causes.
-
-    Args:
-        token_hash: SHA-256 of the bearer token.
-        slug: The organization that the path names.
-        actor: The directory, as the audit writes it.
-        pads: Inner and outer block of the audit key (:func:`~bridge.store.seals.hmac_pads`).
-    """
-
-    token_hash: bytes
-    slug: str
-    at: datetime
-    actor: str
-    request_id: str
-    pads: tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +63,6 @@ class Nobody:
     """The directory has nobody of that name; the credential is good."""
 
     can_write: bool
-
-
-def read_rules(unit: Unit, connection_id: ConnectionId, schema_version: int) -> Rules:
-    """Read what a process remembers of an organization."""
-    ladder = ladder_of(read_pools(unit))
-    placement = Placement(ladder=ladder, mapping_set=mapping_set_in_force(unit, ladder))
-    return Rules(unit.org_id, connection_id, placement, schema_version)
 
 
 def find_person(lane: Lane, caller: Caller, attribute: str, value: str) -> FoundPerson | Nobody | None:
@@ -133,23 +94,20 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
     document = draft.full_document()
     member_id, decision_id = MemberId(new_id()), new_id()
     email = primary_email(document)
-    entitlement = _entitlement(rules, document, ())
-    role, teams = (entitlement.role, list(entitlement.teams)) if draft.active else (None, [])
+    entitlement = entitlement_of(rules, document, ())
+    newcomer = Access(str(Role.MEMBER), role_from_mapping=False, teams=[])
+    access = newcomer.under(entitlement) if draft.active else newcomer
     outcomes = _arrivals(rules, entitlement) if draft.active else []
-    entries = [_entry(caller, rules, member_id, "member.created", "scim")]
-    if teams:
-        entries.append(_entry(caller, rules, member_id, "member.teams_changed", "mapping", body={"teams": teams}))
-    if role is not None:
-        body = {"from": str(Role.MEMBER), "to": role}
-        entries.append(_entry(caller, rules, member_id, "member.role_changed", "mapping", body=body))
+    arrived = [Entry("member.created", "member", member_id, "scim"), *newcomer.entries_until(access, member_id)]
+    entries = [sealed(caller, rules, each) for each in arrived]
     person = PersonRow(
         org_id=rules.org_id,
         connection_id=rules.connection_id,
         id=member_id,
         source="scim",
-        role=role or str(Role.MEMBER),
-        role_from_mapping=role is not None,
-        teams=teams,
+        role=access.role,
+        role_from_mapping=access.role_from_mapping,
+        teams=access.teams,
         user_name=draft.user_name,
         user_name_key=comparison_key(draft.user_name),
         external_id=draft.external_id,
@@ -167,7 +125,7 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
     row = lane.write(
         _CREATE,
         (
-            *_known(caller, rules),
+            *known_state(caller, rules),
             member_id,
             person.user_name,
             person.user_name_key,
@@ -178,15 +136,15 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
             person.active,
             person.role,
             person.role_from_mapping,
-            _json(teams),
-            _json(document),
-            _json(comparison_document(document)),
+            as_json(access.teams),
+            as_json(document),
+            as_json(comparison_document(document)),
             caller.actor,
             caller.request_id,
             *caller.pads,
-            _json(entries),
-            _json({"id": str(decision_id), **_decision(rules, entitlement, Occasion.ARRIVED, groups=())}),
-            _json([_outcome(caller, rules, member_id, outcome) for outcome in outcomes]),
+            as_json(entries),
+            as_json({"id": str(decision_id), **decision_record(rules, entitlement, Occasion.ARRIVED, groups=())}),
+            as_json([_outcome(caller, rules, member_id, outcome) for outcome in outcomes]),
         ),
     )
     return None if row is None else _settled(person, (), outcomes, row[0], decision_id)
@@ -212,12 +170,12 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
         return None
     names = {*document, *person.document}
     changed = sorted(name for name in names if document.get(name) != person.document.get(name))
-    updated = _entry(caller, rules, person.id, "member.updated", "directory", body={"attributes": changed})
+    updated = sealed(caller, rules, Entry("member.updated", "member", person.id, "directory", {"attributes": changed}))
     email = primary_email(document)
     row = lane.write(
         _UPDATE,
         (
-            *_known(caller, rules),
+            *known_state(caller, rules),
             person.id,
             person.version,
             person.decision_id,
@@ -227,16 +185,16 @@ def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: 
             email,
             comparison_key(email) if email else None,
             draft.active,
-            _json(document),
-            _json(comparison_document(document)),
+            as_json(document),
+            as_json(comparison_document(document)),
             caller.actor,
             caller.request_id,
             *caller.pads,
-            _json([updated, *turn.before]),
+            as_json([updated, *turn.before]),
             turn.release,
-            _json({"id": str(decision_id), **turn.record}),
-            _json([_outcome(caller, rules, person.id, outcome) for outcome in turn.outcomes]),
-            _json(turn.after),
+            as_json({"id": str(decision_id), **turn.record}),
+            as_json([_outcome(caller, rules, person.id, outcome) for outcome in turn.outcomes]),
+            as_json(turn.after),
         ),
     )
     if row is None:
@@ -281,20 +239,20 @@ def _turn(
     if draft.active == person.active:
         if not draft.active or not _facts_differ(person, document):
             return _Turn()
-        return None if _needs_settling(rules, person, _entitlement(rules, document, groups)) else _Turn()
+        return None if _needs_settling(rules, person, entitlement_of(rules, document, groups)) else _Turn()
     if draft.active:
-        entitlement = _entitlement(rules, document, groups)
+        entitlement = entitlement_of(rules, document, groups)
         if _access_differs(person, entitlement):
             return None
         return _Turn(
             outcomes=_arrivals(rules, entitlement),
-            before=[_entry(caller, rules, person.id, "member.reactivated", "directory")],
-            record=_decision(rules, entitlement, Occasion.ARRIVED, groups=sorted(groups)),
+            before=[sealed(caller, rules, Entry("member.reactivated", "member", person.id, "directory"))],
+            record=decision_record(rules, entitlement, Occasion.ARRIVED, groups=sorted(groups)),
         )
-    after = [_entry(caller, rules, person.id, "member.deactivated", "directory")]
+    after = [sealed(caller, rules, Entry("member.deactivated", "member", person.id, "directory"))]
     if person.tier is None:
         return _Turn(after=after)
-    record = _decision(rules, None, SeatReason.DEACTIVATED, groups=groups) | {"from_tier": person.tier}
+    record = decision_record(rules, None, SeatReason.DEACTIVATED, groups=groups, from_tier=person.tier)
     return _Turn([deactivate(_holding(person))], person.tier, after=after, record=record)
 
 
@@ -317,20 +275,13 @@ def _needs_settling(rules: Rules, person: PersonRow, entitlement: Entitlement) -
 
 
 def _access_differs(person: PersonRow, entitlement: Entitlement) -> bool:
-    if list(entitlement.teams) != person.teams:
-        return True
-    role = entitlement.role or (Role.MEMBER if person.role_from_mapping else person.role)
-    return bool(role != person.role or person.role_from_mapping != (entitlement.role is not None))
+    access = Access(person.role, person.role_from_mapping, person.teams)
+    return access.under(entitlement) != access
 
 
 def _holding(person: PersonRow) -> Holding:
     granted_by = Grant(person.granted_by) if person.granted_by else None
     return Holding(person.tier, granted_by, person.pinned, person.waiting_for)
-
-
-def _entitlement(rules: Rules, document: dict[str, Any], groups: Sequence[str]) -> Entitlement:
-    facts = PersonFacts(groups=frozenset(groups), attributes=mappable_attributes(document))
-    return resolve(facts, rules.placement.mapping_set, rules.placement.ladder)
 
 
 def _arrivals(rules: Rules, entitlement: Entitlement) -> list[SeatDecision]:
@@ -340,77 +291,15 @@ def _arrivals(rules: Rules, entitlement: Entitlement) -> list[SeatDecision]:
     return [decide(wanted, tier, NOTHING) for tier in (*wanted.tiers, None)]
 
 
-def _known(caller: Caller, rules: Rules) -> tuple[Any, ...]:
-    return (
-        caller.token_hash,
-        caller.at,
-        caller.slug,
-        rules.org_id,
-        rules.connection_id,
-        rules.mapping_version,
-        rules.schema_version,
-        list(rules.placement.ladder.keys),
-    )
-
-
-def _decision(rules: Rules, entitlement: Entitlement | None, occasion: str, *, groups: Sequence[str]) -> dict[str, Any]:
-    """Return what every outcome's record has in common."""
-    rule = entitlement.winning if entitlement else None
-    return {
-        "occasion": str(occasion),
-        "from_tier": None,
-        "groups": list(groups),
-        "rule": {"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
-        "losing_rules": [losing.key for losing in entitlement.losing] if entitlement else [],
-        "mapping_version": rules.mapping_version,
-        "alert_id": str(new_id()),
-        "alert_detail": SENTENCES["seats_exhausted"],
-    }
-
-
 def _outcome(caller: Caller, rules: Rules, member_id: MemberId, decision: SeatDecision) -> dict[str, Any]:
-    body = {"from": decision.from_tier, "to": decision.tier, "waiting_for": decision.waiting_for}
     return {
         "tier": decision.tier,
-        "granted_by": _grant(decision),
+        "granted_by": grant_of(decision),
         "reason": str(decision.reason),
         "waiting_for": decision.waiting_for,
         "alert_tier": decision.alert_tier,
         "rejected": decision.rejected,
-        "entry": _entry(caller, rules, member_id, seat_action(decision), str(decision.reason), body=body),
-    }
-
-
-def _grant(decision: SeatDecision) -> str | None:
-    return str(decision.granted_by) if decision.granted_by and decision.tier else None
-
-
-def _entry(
-    caller: Caller,
-    rules: Rules,
-    member_id: MemberId,
-    action: str,
-    reason: str,
-    *,
-    body: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    framed = frame(
-        org_id=rules.org_id,
-        at=caller.at,
-        actor=caller.actor,
-        action=action,
-        subject_kind="member",
-        subject_id=str(member_id),
-        reason=reason,
-        request_id=caller.request_id,
-        body=body or {},
-    )
-    return {
-        "action": action,
-        "reason": reason,
-        "body": body or {},
-        "before": framed.before,
-        "behind": framed.behind,
+        "entry": sealed(caller, rules, seat_entry(member_id, decision)),
     }
 
 
@@ -427,10 +316,6 @@ def _settled(
     if index is None:
         return FoundPerson(person, groups, reason, can_write=True)
     taken = outcomes[index]
-    person.tier, person.granted_by, person.waiting_for = taken.tier, _grant(taken), taken.waiting_for
+    person.tier, person.granted_by, person.waiting_for = taken.tier, grant_of(taken), taken.waiting_for
     person.decision_id = decision_id
     return FoundPerson(person, groups, str(taken.reason), can_write=True)
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()

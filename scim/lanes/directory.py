@@ -13,7 +13,8 @@ from bridge.errors import BridgeError
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from bridge.store.seals import hmac_pads
-from bridge.usecases.quick_people import Caller, FoundPerson, Rules
+from bridge.usecases.quick_people import FoundPerson
+from bridge.usecases.quick_writes import Caller, Rules
 from scim.lanes.call import Call
 from scim.lanes.groups import GroupsLane
 from scim.lanes.memory import Memory

@@ -14,7 +14,7 @@ from bridge.domain.identifiers import parse_id
 from bridge.store.lane import Lane
 from bridge.store.models import Group
 from bridge.usecases.quick_groups import FoundGroup, change_membership, find_group
-from bridge.usecases.quick_people import Caller, Rules
+from bridge.usecases.quick_writes import Caller, Rules
 from scim.handler import MAX_MEMBERS_SHOWN
 from scim.lanes.call import Call
 from scim.memberships import members_delta

@@ -6,7 +6,7 @@ from threading import Lock
 from bridge.domain.actors import Actor, ActorKind
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
-from bridge.usecases.quick_people import Rules, read_rules
+from bridge.usecases.quick_writes import Rules, read_rules
 
 #: Credentials that are remembered; the one that was used longest ago is forgotten first.
 MAX_REMEMBERED = 1000

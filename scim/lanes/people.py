@@ -14,7 +14,8 @@ from bridge.domain.identifiers import parse_id
 from bridge.store.lane import Lane
 from bridge.store.models import Member
 from bridge.usecases.provision_member import PersonDraft
-from bridge.usecases.quick_people import Caller, FoundPerson, Nobody, Rules, change, find_person, take_in
+from bridge.usecases.quick_people import FoundPerson, Nobody, change, find_person, take_in
+from bridge.usecases.quick_writes import Caller, Rules
 from scim.expressions import ENTERPRISE_NAMES
 from scim.lanes.call import Call
 from scim.limits import MAX_DOCUMENT_BYTES

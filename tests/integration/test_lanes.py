@@ -18,7 +18,8 @@ from bridge.store.models import Contract, MappingVersion, Member, ScimToken
 from bridge.store.seals import hmac_pads
 from bridge.usecases.extension_schemas import apply_schema
 from bridge.usecases.provision_member import PersonDraft
-from bridge.usecases.quick_people import Caller, FoundPerson, change, find_person, read_rules
+from bridge.usecases.quick_people import FoundPerson, change, find_person
+from bridge.usecases.quick_writes import Caller, read_rules
 from scim.edge import scim_blueprint
 from scim.lanes.directory import Lanes
 from tests.conftest import SettableClock
