@@ -11,6 +11,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+#: A person's token opens nothing while the person's access is off.
 ENTER_SCIM = (
     "enter_scim(hash bytea, instant timestamptz)",
     (
@@ -25,7 +26,10 @@ ENTER_SCIM = (
         JOIN organization o ON o.id = t.org_id
         JOIN organization_state s ON s.org_id = t.org_id
         JOIN connection c ON c.org_id = t.org_id AND c.id = t.connection_id
-        WHERE t.token_hash = hash AND t.revoked_at IS NULL AND t.expires_at > instant AND c.disabled_at IS NULL;
+        WHERE t.token_hash = hash AND t.revoked_at IS NULL AND t.expires_at > instant AND c.disabled_at IS NULL
+            AND (t.member_id IS NULL OR EXISTS (
+                SELECT FROM member m WHERE m.org_id = t.org_id AND m.id = t.member_id AND m.active
+            ));
         IF FOUND THEN
             PERFORM set_config('seatbridge.org', enter_scim.org_id::text, true);
             RETURN NEXT;
@@ -44,6 +48,8 @@ def upgrade() -> None:
     op.add_column("scim_token", sa.Column("member_id", sa.Uuid(), nullable=True))
     op.execute('CREATE POLICY gate ON "organization_state" FOR SELECT TO seatbridge_gate USING (true)')
     op.execute('GRANT SELECT ON "organization_state" TO seatbridge_gate')
+    op.execute("CREATE POLICY gate ON member FOR SELECT TO seatbridge_gate USING (true)")
+    op.execute("GRANT SELECT (org_id, id, active) ON member TO seatbridge_gate")
     op.execute("DROP FUNCTION enter_scim(bytea, timestamptz)")
     for statement in create_gate_function(*ENTER_SCIM):
         op.execute(statement)
