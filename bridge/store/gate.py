@@ -67,7 +67,7 @@ def enter_scim(session: Session, token_hash: bytes, at: datetime) -> ScimPrincip
 
 def enter_scim_by_lane(lane: Lane, token_hash: bytes, at: datetime) -> ScimPrincipal | None:
     """Find the same by one statement, binding nothing; None too where the connection was lost on the way."""
-    row = lane.ask("SELECT * FROM enter_scim(%s, %s)", (token_hash, at))
+    row = lane.ask("enter_scim", (token_hash, at))
     return None if row is None else _principal(row)
 
 

@@ -11,9 +11,13 @@ from typing import Any
 
 import orjson
 import psycopg
+from psycopg import abc
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.types.json import set_json_loads
 from sqlalchemy import URL, create_engine, event
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from bridge.store.database import driver_url, session_options
 
@@ -50,53 +54,53 @@ class Lane:
         self._writers = 0
         self._lock = Lock()
 
-    def ask(self, statement: str, parameters: Sequence[Any]) -> Row | None:
-        """Run one statement and return its only row; None when it has none.
+    def ask(self, function: str, parameters: Sequence[Any]) -> Row | None:
+        """Call one function of the database and return the only row of its table; None when it has none.
 
         None as well when the connection broke, whose pool is then emptied: the general way finds out whether the
         database is there.
 
         Raises:
-            psycopg.Error: The database refused the statement.
+            psycopg.Error: The database refused the call.
         """
         try:
-            with self._borrowed() as connection:
-                return connection.execute(statement, parameters, binary=True).fetchone()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            if getattr(error, "sqlstate", None) not in {None, "57P01", "57P02", "57P03", "08006", "08003"}:
+            with self._borrowed() as calls:
+                return calls.call(function, parameters)
+        except psycopg.OperationalError as error:
+            if error.sqlstate not in {None, "57P01", "57P02", "57P03", "08006", "08003"}:
                 raise
             self._engine.dispose()
             return None
 
-    def write(self, statement: str, parameters: Sequence[Any]) -> Row | None:
-        """Run a statement that writes under an organization's lock; what it wrote is on disk when this returns.
+    def write(self, function: str, parameters: Sequence[Any]) -> Row | None:
+        """Call a function that writes under an organization's lock; what it wrote is on disk when this returns.
 
-        The statement's last parameter is added here: whether it gives the lock up before the disk has written, which
+        The function's last parameter is added here: whether it gives the lock up before the disk has written, which
         it does when others of this process write too, so that they need not wait for the disk one after the other.
         Then a commit of its own waits for the disk, together with theirs. What somebody builds on a commit that is not
         on disk yet cannot outlive it: the database's log is written in order.
 
         Raises:
-            psycopg.Error: The database refused the statement, or was lost before all was known to be on disk.
+            psycopg.Error: The database refused the call, or was lost before all was known to be on disk.
         """
         with self._lock:
             self._writers += 1
             early = self._writers > 1
         try:
-            row = self.ask(statement, (*parameters, early))
+            row = self.ask(function, (*parameters, early))
             if early and row is not None:
-                with self._borrowed() as connection:
-                    connection.execute("SELECT lane_flush()")
+                with self._borrowed() as calls:
+                    calls.call("lane_flush", ())
             return row
         finally:
             with self._lock:
                 self._writers -= 1
 
     @contextmanager
-    def _borrowed(self) -> Iterator["psycopg.Connection[Row]"]:
+    def _borrowed(self) -> Iterator["_Calls"]:
         fairy = self._engine.raw_connection()
         try:
-            yield fairy.driver_connection  # type: ignore[misc] # psycopg's, which SQLAlchemy does not know
+            yield _calls_of(fairy)
         except BaseException:
             if fairy.driver_connection is None or fairy.driver_connection.closed:
                 fairy.invalidate()
@@ -109,7 +113,61 @@ class Lane:
         self._engine.dispose()
 
 
+class _Calls:
+    """Function calls over one connection, each prepared once and then sent as it is.
+
+    This is the driver's own lower level: the upper one looks at each statement anew and asks for the type of every
+    column of every answer, which takes longer than the shortest of these functions.
+    """
+
+    def __init__(self, connection: "psycopg.Connection[Row]") -> None:
+        self._connection, self._pgconn = connection, connection.pgconn
+        self._dumper = Transformer(connection)
+        self._loaders: dict[str, abc.Transformer] = {}
+
+    def call(self, function: str, parameters: Sequence[Any]) -> Row | None:
+        """Call a function and return the only row of its table; None when it has none.
+
+        Raises:
+            psycopg.Error: The database refused the call, or was lost.
+        """
+        name = function.encode()
+        values: Any = self._dumper.dump_sequence(parameters, [PyFormat.TEXT] * len(parameters))
+        loader = self._loaders.get(function)
+        if loader is None:
+            places = ", ".join(f"${place}" for place in range(1, len(parameters) + 1))
+            self._check(self._pgconn.prepare(name, f"SELECT * FROM {function}({places})".encode()))  # noqa: S608 (ours)
+        result = self._pgconn.exec_prepared(name, values, result_format=Format.BINARY)
+        self._check(result)
+        if loader is None:
+            loader = self._loaders[function] = Transformer(self._connection)
+            loader.set_pgresult(result)
+        else:
+            loader.set_pgresult(result, set_loaders=False)
+        return loader.load_row(0, tuple) if result.ntuples else None
+
+    def _check(self, result: Any) -> None:
+        """Raise what the database said.
+
+        Raises:
+            psycopg.Error: The database refused the call, or was lost.
+        """
+        if result.status in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}:
+            return
+        if self._pgconn.status == ConnStatus.BAD:
+            raise psycopg.OperationalError("the connection was lost")
+        raise error_from_result(result)
+
+
+def _calls_of(fairy: PoolProxiedConnection) -> _Calls:
+    """Return what calls functions over a connection; it is kept with the connection."""
+    calls: _Calls | None = fairy.info.get(_Calls)
+    if calls is None:
+        connection: Any = fairy.driver_connection  # psycopg's, which SQLAlchemy does not know
+        calls = fairy.info[_Calls] = _Calls(connection)
+    return calls
+
+
 def _prepare(connection: "psycopg.Connection[Row]", _entry: ConnectionPoolEntry) -> None:
-    """Read JSON by the quicker library, and prepare each statement at its second use."""
+    """Read JSON by the quicker library."""
     set_json_loads(orjson.loads, connection)
-    connection.prepare_threshold = 1

@@ -28,9 +28,9 @@ from bridge.usecases.quick_writes import (
 from mappings.allocation import Grant, Holding, Occasion, SeatDecision, decide, wish
 from mappings.rules import comparison_key
 
-_READ = "SELECT * FROM lane_group(%s, %s, %s, %s, %s, %s)"
-_LOOK = "SELECT * FROM lane_membership(%s, %s, %s, %s, %s, %s, %s)"
-_CHANGE = f"SELECT * FROM lane_change_members({', '.join(['%s'] * 21)})"  # noqa: S608 (placeholders only)
+_READ = "lane_group"
+_LOOK = "lane_membership"
+_CHANGE = "lane_change_members"
 
 
 @dataclass(slots=True)

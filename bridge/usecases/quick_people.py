@@ -37,9 +37,9 @@ from bridge.usecases.quick_writes import (
 from mappings.allocation import NOTHING, Grant, Holding, Occasion, SeatDecision, SeatReason, deactivate, decide, wish
 from mappings.resolution import Entitlement
 
-_READ = "SELECT * FROM lane_person(%s, %s, %s, %s, %s)"
-_CREATE = f"SELECT * FROM lane_create_person({', '.join(['%s'] * 29)})"  # noqa: S608 (placeholders only)
-_UPDATE = f"SELECT * FROM lane_update_person({', '.join(['%s'] * 29)})"  # noqa: S608 (placeholders only)
+_READ = "lane_person"
+_CREATE = "lane_create_person"
+_UPDATE = "lane_update_person"
 
 
 @dataclass(frozen=True, slots=True)
