@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import orjson
 import structlog
@@ -10,6 +12,7 @@ from scim2_models import NotFoundException
 from scim2_server.errors import MethodNotAllowedException, UnsupportedMediaTypeException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
+from werkzeug.datastructures import Headers
 
 from bridge.domain.actors import SYSTEM, Actor, ActorKind
 from bridge.observability import bound_ids, current_request_id, request_id_from
@@ -30,8 +33,12 @@ from scim.service import BridgeService
 from scim.services import Services
 from scim.unrouted import answer_unrouted
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 log = structlog.get_logger()
 
+_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -133,6 +140,17 @@ def _read_body(service: BridgeService, sent: ScimRequest, call: Call) -> bytes:
     return call.body(service.max_body_size(sent))
 
 
+class ScimAnswer(Response):
+    """An answer whose addresses are absolute and plain as they are: nothing is to be corrected before it is sent."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        """Return the headers, with the length of the body."""
+        if self.status_code in _WITHOUT_BODY or not isinstance(self.response, list):
+            return super().get_wsgi_headers(environ)
+        self.headers["Content-Length"] = str(sum(map(len, self.response)))
+        return self.headers
+
+
 def _to_response(answer: ScimResponse) -> Response:
     body: bytes | Iterator[bytes] = b""
     if isinstance(answer, WrittenResponse):
@@ -140,7 +158,7 @@ def _to_response(answer: ScimResponse) -> Response:
     elif answer.body is not None:
         body = written_in_pieces(answer.body) or written(answer.body)
     headers = {"Cache-Control": "no-store", **answer.headers}
-    return Response(body, status=int(answer.status), headers=headers, content_type=SCIM_MEDIA_TYPE)
+    return ScimAnswer(body, status=int(answer.status), headers=headers, content_type=SCIM_MEDIA_TYPE)
 
 
 def _refuse(exception: Exception) -> Response:

@@ -121,7 +121,7 @@ def entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
         "at": heard.at,
         "connection_id": None if caller is None else caller.connection_id,
         "token_id": None if caller is None else caller.token_id,
-        "method": keep_text(heard.method, MAX_METHOD),
+        "method": _header(heard.method)[:MAX_METHOD],
         "path": keep_text(heard.path, MAX_PATH),
         "query": keep_text(keep_query(heard.query), MAX_QUERY),
         "status": heard.status,

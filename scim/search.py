@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from scim2_models import InvalidCursorException, Resource, SearchRequest
 from sqlalchemy import (
@@ -54,7 +54,8 @@ _NAMES = {number: name for name, (number, _) in _SOURCES.items()}
 _KINDS = {attributes.entity.__tablename__: number for number, attributes in _SOURCES.values()}
 _DIRECTORY: BindParameter[Any] = bindparam("the_connection_id", type_=Uuid())
 #: No list is as long; the database takes no larger offset than twice this.
-_FARTHEST = 2**62
+FARTHEST = 2**62
+RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Anchor:
+class Anchor:
     """The resource that a page starts after or ends before: sort value, kind and position of arrival."""
 
     backwards: bool
@@ -191,7 +192,7 @@ class _Search:
 
     def by_index(self) -> Found:
         """Return the page that starts at startIndex, and the number of all that match."""
-        offset, count = min((self.request.start_index or 1) - 1, _FARTHEST), self.request.count
+        offset, count = min((self.request.start_index or 1) - 1, FARTHEST), self.request.count
         if count == 0:
             return Found([], self._count())
         if self.request.filter is None and self.sort_type is None and not self.several:
@@ -204,24 +205,18 @@ class _Search:
 
     def by_cursor(self, position: Any) -> Found:
         """Return the page at a position and the positions beside it; counting would cost what the cursor saves."""
-        anchor = _read(position, self.sort_type) if position is not None else None
+        anchor = anchor_at(position, self.sort_type)
         if self.request.count == 0:
             return Found([], None)
         backwards = anchor is not None and anchor.backwards
         count = self.request.count
         rows = self._beyond(anchor, down=self.descending != backwards, limit=None if count is None else count + 1)
-        more = count is not None and len(rows) > count
-        rows = rows[:count]
-        if backwards:
-            rows.reverse()
-        if not rows:
-            return Found([], None)
-        has_next, has_previous = (True, more) if backwards else (more, anchor is not None)
+        kept, has_next, has_previous = one_page(rows, count, anchor)
         return self._found(
-            rows,
+            kept,
             None,
-            following=_written("next", rows[-1]) if has_next else None,
-            previous=_written("previous", rows[0]) if has_previous else None,
+            following=_written("next", kept[-1]) if has_next else None,
+            previous=_written("previous", kept[0]) if has_previous else None,
         )
 
     def _found(
@@ -289,7 +284,7 @@ class _Search:
         direction = desc if down else asc
         return [*([direction(self.kind)] if self.several else []), direction(self.position)]
 
-    def _beyond(self, anchor: _Anchor | None, *, down: bool, limit: int | None) -> list[Any]:
+    def _beyond(self, anchor: Anchor | None, *, down: bool, limit: int | None) -> list[Any]:
         """Return what follows an anchor: who has a sort value and who has none one after the other, each by its index.
 
         Without a value one comes last going up and first going down.
@@ -317,7 +312,7 @@ class _Search:
                 break
         return rows
 
-    def _following(self, anchor: _Anchor, *, down: bool) -> ColumnElement[bool]:
+    def _following(self, anchor: Anchor, *, down: bool) -> ColumnElement[bool]:
         """Return what follows an anchor among those of its kind: with a value, or without one."""
         past = self._past(anchor, down=down)
         if anchor.value is None:
@@ -329,7 +324,7 @@ class _Search:
             return and_(self.sort <= value, or_(self.sort < value, past))
         return and_(self.sort >= value, or_(self.sort > value, past))
 
-    def _past(self, anchor: _Anchor, *, down: bool) -> ColumnElement[bool]:
+    def _past(self, anchor: Anchor, *, down: bool) -> ColumnElement[bool]:
         """Return what arrived after the anchor, or before it."""
         place = literal(anchor.position, BigInteger)
         if not self.several:
@@ -407,13 +402,42 @@ def _speaks_of_groups(request: SearchRequest[Any]) -> bool:
     return request.filter is not None and "groups" in str(request.filter).casefold()
 
 
+def one_page(rows: Sequence[RowT], count: int | None, anchor: Anchor | None) -> tuple[Sequence[RowT], bool, bool]:
+    """Return a page by cursor in its order, and whether there is a next and a previous one.
+
+    Args:
+        rows: What was found from the anchor on, one more than the page holds where there is more.
+        count: What the page holds.
+        anchor: Where it starts, or ends.
+    """
+    more = count is not None and len(rows) > count
+    page = rows[:count]
+    if not page:
+        return page, False, False
+    if anchor is not None and anchor.backwards:
+        return page[::-1], True, more
+    return page, more, anchor is not None
+
+
 def _written(direction: str, row: Any) -> dict[str, Any]:
     value = row.sort.isoformat() if isinstance(row.sort, datetime) else row.sort
     value = str(value) if isinstance(value, Decimal) else value
-    return {"d": direction, "v": value, "k": row.kind, "p": row.position}
+    return position_of(direction, row.kind, row.position, value)
 
 
-def _read(position: Any, sort_type: type | None) -> _Anchor:
+def position_of(direction: str, kind: int, place: int, value: Any = None) -> dict[str, Any]:
+    """Return what a cursor holds: which way it leads, and past which resource."""
+    return {"d": direction, "v": value, "k": kind, "p": place}
+
+
+def anchor_at(position: Any, sort_type: type | None = None) -> Anchor | None:
+    """Return the resource that a cursor leads past; None at the start.
+
+    Raises:
+        InvalidCursorException: The position is none that an earlier page gave.
+    """
+    if position is None:
+        return None
     try:
         direction, value, kind, place = (position[name] for name in ("d", "v", "k", "p"))
         if value is not None and sort_type is datetime:
@@ -425,4 +449,4 @@ def _read(position: Any, sort_type: type | None) -> _Anchor:
     fits = value is None or (sort_type is not None and isinstance(value, sort_type))
     if direction not in {"next", "previous"} or not fits or not isinstance(place, int):
         raise InvalidCursorException
-    return _Anchor(direction == "previous", value, kind, place)
+    return Anchor(direction == "previous", value, kind, place)

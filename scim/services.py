@@ -39,6 +39,11 @@ class Services:
         self._own: OrderedDict[tuple[str, bool], BridgeService] = OrderedDict()
         self._lock, self._building = threading.Lock(), threading.Lock()
 
+    @property
+    def standard(self) -> BridgeService:
+        """The service of who declares no schemas: what a request says of a page is the same everywhere."""
+        return self._standard[True]
+
     def of(self, principal: ScimPrincipal) -> BridgeService:
         """Return the service for a caller: what it may write decides whether people show their seat."""
         return self.at(principal.org_id, principal.schema_version, can_write=principal.can_write)

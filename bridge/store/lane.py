@@ -4,10 +4,9 @@ A lane is the short way of a frequent request. Its statement finds out who calls
 says so; where it does nothing the general way answers. Nothing here decides anything.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import psycopg
@@ -22,6 +21,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from bridge.store.database import driver_url, session_options
 
 Row = tuple[Any, ...]
+RowT = TypeVar("RowT")
+
+_DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
 class Lane:
@@ -57,20 +59,30 @@ class Lane:
     def ask(self, function: str, parameters: Sequence[Any]) -> Row | None:
         """Call one function of the database and return the only row of its table; None when it has none.
 
-        None as well when the connection broke, whose pool is then emptied: the general way finds out whether the
-        database is there.
+        None as well when the connection broke, as for :meth:`ask_for_all`.
+
+        Raises:
+            psycopg.Error: The database refused the call.
+        """
+        rows = self.ask_for_all(function, parameters, tuple)
+        return rows[0] if rows else None
+
+    def ask_for_all(self, function: str, parameters: Sequence[Any], row: Callable[[Sequence[Any]], RowT]) -> list[RowT]:
+        """Call one function of the database and return the rows of its table, each made by ``row``.
+
+        There are none either when the connection broke, whose pool is then emptied: the general way finds out whether
+        the database is there.
 
         Raises:
             psycopg.Error: The database refused the call.
         """
         try:
-            with self._borrowed() as calls:
-                return calls.call(function, parameters)
+            return self._call(function, parameters, row)
         except psycopg.OperationalError as error:
             if error.sqlstate not in {None, "57P01", "57P02", "57P03", "08006", "08003"}:
                 raise
             self._engine.dispose()
-            return None
+            return []
 
     def write(self, function: str, parameters: Sequence[Any]) -> Row | None:
         """Call a function that writes under an organization's lock; what it wrote is on disk when this returns.
@@ -89,18 +101,16 @@ class Lane:
         try:
             row = self.ask(function, (*parameters, early))
             if early and row is not None:
-                with self._borrowed() as calls:
-                    calls.call("lane_flush", ())
+                self._call("lane_flush", (), tuple)
             return row
         finally:
             with self._lock:
                 self._writers -= 1
 
-    @contextmanager
-    def _borrowed(self) -> Iterator["_Calls"]:
+    def _call(self, function: str, parameters: Sequence[Any], row: Callable[[Sequence[Any]], RowT]) -> list[RowT]:
         fairy = self._engine.raw_connection()
         try:
-            yield _calls_of(fairy)
+            return _calls_of(fairy).call(function, parameters, row)
         except BaseException:
             if fairy.driver_connection is None or fairy.driver_connection.closed:
                 fairy.invalidate()
@@ -125,8 +135,8 @@ class _Calls:
         self._dumper = Transformer(connection)
         self._loaders: dict[str, abc.Transformer] = {}
 
-    def call(self, function: str, parameters: Sequence[Any]) -> Row | None:
-        """Call a function and return the only row of its table; None when it has none.
+    def call(self, function: str, parameters: Sequence[Any], row: Callable[[Sequence[Any]], RowT]) -> list[RowT]:
+        """Call a function and return the rows of its table, each made by ``row``.
 
         Raises:
             psycopg.Error: The database refused the call, or was lost.
@@ -144,7 +154,7 @@ class _Calls:
             loader.set_pgresult(result)
         else:
             loader.set_pgresult(result, set_loaders=False)
-        return loader.load_row(0, tuple) if result.ntuples else None
+        return loader.load_rows(0, result.ntuples, row)
 
     def _check(self, result: Any) -> None:
         """Raise what the database said.
@@ -152,7 +162,7 @@ class _Calls:
         Raises:
             psycopg.Error: The database refused the call, or was lost.
         """
-        if result.status in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}:
+        if result.status in _DONE:
             return
         if self._pgconn.status == ConnStatus.BAD:
             raise psycopg.OperationalError("the connection was lost")

@@ -1,10 +1,10 @@
 """The web application: everything that speaks HTTP hangs on it, and nothing is served that did not say to whom."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
 from typing import Any
 
-from flask import Blueprint, Flask, Request, Response, g, jsonify, request
+from flask import Blueprint, Flask, Request, Response, abort, g, jsonify, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,12 +14,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from bridge.observability import request_id_from
 from bridge.runtime import Runtime
 from bridge.store.schema import newest_revision, present_revision
-from bridge.web.credentials import Credential, asks_for, credential_of, public, refuse_undeclared
+from bridge.web.credentials import Credential, asks_for, credential_of, public
 from bridge.web.errors import register_error_pages
 from bridge.web.rendering import prepare_templates
-from bridge.web.session import EXTENSION, current_runtime, is_secure
+from bridge.web.session import EXTENSION, is_secure
 
 MAX_FORM_BYTES = 1_048_576
+#: What a browser does not send by itself, or sends for another site, needs no secret of a form.
+_WITHOUT_FORMS = frozenset({Credential.SCIM_TOKEN, Credential.ASSERTION})
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -38,9 +40,8 @@ def create_web_app(runtime: Runtime, blueprints: Iterable[Blueprint]) -> Flask:
     app = Flask("bridge.web", static_folder="static", template_folder="templates")
     app.extensions[EXTENSION] = runtime
     _configure(app, runtime)
-    csrf = CSRFProtect(app)
-    app.before_request(refuse_undeclared)
-    app.after_request(_add_headers)
+    app.before_request(_admitting(app, CSRFProtect(app)))
+    app.after_request(_adding_headers(runtime))
     app.teardown_request(_end_request)
     asks_for(Credential.NONE)(app.view_functions["static"])
     _add_probes(app, runtime)
@@ -48,9 +49,6 @@ def create_web_app(runtime: Runtime, blueprints: Iterable[Blueprint]) -> Flask:
     register_error_pages(app)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
-    for endpoint, view in app.view_functions.items():
-        if credential_of(app, endpoint) in {Credential.SCIM_TOKEN, Credential.ASSERTION}:
-            csrf.exempt(view)
     return app
 
 
@@ -67,6 +65,7 @@ def _configure(app: Flask, runtime: Runtime) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_CHECK_DEFAULT=False,  # the check is made below, by what a route asks for
         WTF_CSRF_SSL_STRICT=False,  # compares with the Host header, which is never believed
         MAX_CONTENT_LENGTH=max(MAX_FORM_BYTES, settings.scim.max_body_bytes, settings.scim.max_bulk_bytes),
         MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES,
@@ -78,7 +77,6 @@ def _configure(app: Flask, runtime: Runtime) -> None:
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.session_interface = FormSessions()
-    app.before_request(_begin_request)
     if settings.server.trusted_proxies:
         hops = settings.server.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign] # Flask's documented way to add a middleware
@@ -94,10 +92,25 @@ class FormSessions(SecureCookieSessionInterface):
         return None if request.path.startswith("/scim/") else super().open_session(app, request)
 
 
-def _begin_request() -> None:
-    """Give the request an id, and every log line in it."""
-    g.request_id = request_id_from(request.headers.get("X-Request-Id"))
-    g.bound = bind_contextvars(request_id=g.request_id)
+def _admitting(app: Flask, csrf: CSRFProtect) -> Callable[[], None]:
+    """Return what every request passes first, as one step: each step of its own costs as much as what it does."""
+    declared: dict[str, Credential] = {}
+
+    def admit() -> None:
+        """Give the request an id, and every log line in it; refuse undeclared routes and forms that are not ours."""
+        request_id = g.request_id = request_id_from(request.headers.get("X-Request-Id"))
+        g.bound = bind_contextvars(request_id=request_id)
+        endpoint = request.endpoint
+        if endpoint is None:
+            return
+        kind = declared.get(endpoint) or credential_of(app, endpoint)
+        if kind is None:
+            abort(404)  # it forgot to declare its credential: denied by default
+        declared[endpoint] = kind
+        if kind not in _WITHOUT_FORMS:
+            csrf.protect()
+
+    return admit
 
 
 def _end_request(_error: BaseException | None) -> None:
@@ -106,19 +119,31 @@ def _end_request(_error: BaseException | None) -> None:
         reset_contextvars(**bound)
 
 
-def _add_headers(response: Response) -> Response:
-    runtime = current_runtime()
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("X-Request-Id", g.get("request_id", ""))
+def _adding_headers(runtime: Runtime) -> Callable[[Response], Response]:
+    """Return what gives every answer the headers that it does not have yet."""
+    common = {
+        "content-security-policy": ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+        "x-content-type-options": ("X-Content-Type-Options", "nosniff"),
+        "referrer-policy": ("Referrer-Policy", "same-origin"),
+        "cross-origin-opener-policy": ("Cross-Origin-Opener-Policy", "same-origin"),
+    }
     if is_secure(runtime.settings):
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    if request.endpoint != "static":
-        headers["Cache-Control"] = "no-store"
-    return response
+        value = "max-age=31536000; includeSubDomains"
+        common["strict-transport-security"] = ("Strict-Transport-Security", value)
+
+    def add_headers(response: Response) -> Response:
+        headers = response.headers
+        present = {name.lower() for name, _ in headers}
+        for name, header in common.items():
+            if name not in present:
+                headers.add(*header)
+        if "x-request-id" not in present:
+            headers.add("X-Request-Id", g.get("request_id", ""))
+        if request.endpoint != "static":
+            headers["Cache-Control"] = "no-store"
+        return response
+
+    return add_headers
 
 
 def _add_probes(app: Flask, runtime: Runtime) -> None:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from flask import Flask, abort, current_app, request
+from flask import Flask
 from flask.typing import ResponseReturnValue
 
 from bridge.domain.roles import Permission
@@ -74,9 +74,3 @@ def credential_of(app: Flask, endpoint: str) -> Credential | None:
         blueprint = app.blueprints.get(endpoint.rpartition(".")[0])
         found = getattr(blueprint, _MARK, None)
     return found
-
-
-def refuse_undeclared() -> None:
-    """Answer 404 on any route that forgot to declare its credential (deny by default)."""
-    if request.endpoint is not None and credential_of(current_app, request.endpoint) is None:
-        abort(404)

@@ -18,6 +18,7 @@ from bridge.usecases.quick_writes import Caller, Rules
 from scim.lanes.call import Call
 from scim.lanes.groups import GroupsLane
 from scim.lanes.memory import Memory
+from scim.lanes.pages import PagesLane
 from scim.lanes.people import PeopleLane, look_up_terms, stored_of
 from scim.service import LIST_RESPONSE, BridgeService
 from scim.services import Services
@@ -44,6 +45,7 @@ class Lanes:
         self.pads = hmac_pads(runtime.secrets.derive_all("audit")[0])
         self.root = f"{runtime.settings.server.public_url}/scim/v2"
         self.groups = GroupsLane(runtime.lane, services, self.root)
+        self.pages = PagesLane(runtime.lane, services, self.root)
 
     def answer(self, call: Call) -> ScimResponse | None:
         """Answer a request, or decline by None: then nothing was done, and nothing is known of who sent it."""
@@ -68,7 +70,10 @@ class Lanes:
 
     def _read(self, call: Call) -> ScimResponse | None:
         if call.path == "Users":
-            terms = look_up_terms(call.query())
+            query = call.query()
+            if "filter" not in query:
+                return self.pages.search(self._caller(call), query)
+            terms = look_up_terms(query)
             if terms is None:
                 return None
             found = self.people.look_up(self._caller(call), *terms)

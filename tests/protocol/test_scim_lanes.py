@@ -267,3 +267,51 @@ def test_any_history_is_the_same_with_lanes_and_without(
 
     worlds.agree()
     assert taken
+
+
+def _walked(side: Side, client: ScimClient, count: int, direction: str, cursor: str = "") -> tuple[list[Any], str]:
+    """Follow the cursors one way; return every page, its cursors as whether they are there, and the last cursor."""
+    pages: list[Any] = []
+    while True:
+        answer = client.get(f"/Users?cursor={cursor}&count={count}")
+        page = answer.get_json()
+        following = page.pop(direction, None)
+        beside = {name: page.pop(name) is not None for name in ("nextCursor", "previousCursor") if name in page}
+        pages.append((answer.status_code, _sorted(side.symbols, page), following is not None, beside))
+        if following is None:
+            return pages, cursor
+        cursor = following
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["flat groups", "nested groups"])
+def test_every_page_is_the_same_with_lanes_and_without(
+    worlds: Worlds, taken: list[tuple[str, str]], *, nested: bool
+) -> None:
+    for number in range(23):
+        worlds.send("POST", "/Users", person(f"p{number}", active=number % 5 > 0), name=f"p{number}")
+    for number in (0, 7, 8, 22):
+        worlds.send("DELETE", f"/Users/{{p{number}}}")
+    inner = [{"value": "{p3}"}, {"value": "{p11}"}]
+    worlds.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "Inner", "members": inner}, name="inner")
+    outer = [{"value": "{p3}"}, *([{"value": "{inner}", "type": "Group"}] if nested else [])]
+    worlds.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "Outer", "members": outer})
+    del taken[:]
+
+    for query in ("", "?startIndex=3&count=4", "?count=7&startIndex=14", "?startIndex=20&count=50", "?startIndex=99"):
+        worlds.send("GET", f"/Users{query}")
+        worlds.send("GET", f"/Users{query}", reader=True)
+    by_lane = len(taken)
+    for query in ("?count=0", "?count=-1", "?startIndex=0&count=2", "?startIndex=9223372036854775809", "?cursor=x"):
+        worlds.send("GET", f"/Users{query}")
+    worlds.send("GET", "/Users?count=2&sortBy=userName")
+    walks = []
+    for side in worlds.sides:
+        for client in (side.client, side.reader):
+            forwards, last = _walked(side, client, 4, "nextCursor")
+            backwards, _ = _walked(side, client, 4, "previousCursor", last)
+            walks.append((forwards, backwards))
+
+    assert by_lane == 10
+    assert walks[:2] == walks[2:]
+    assert len(walks[0][0]) == len(walks[0][1]) == 5
+    assert len(taken) > by_lane + 20

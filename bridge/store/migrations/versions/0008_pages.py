@@ -1,0 +1,13 @@
+"""One statement for a page of people."""
+
+from bridge.store.functions import create_functions
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    create_functions("pages")
