@@ -6,7 +6,7 @@ writes the very same for the rest.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,10 +36,12 @@ from bridge.usecases.quick_writes import (
 )
 from mappings.allocation import NOTHING, Grant, Holding, Occasion, SeatDecision, SeatReason, deactivate, decide, wish
 from mappings.resolution import Entitlement
+from mappings.rules import comparison_key as rule_key
 
 _READ = "lane_person"
 _CREATE = "lane_create_person"
 _UPDATE = "lane_update_person"
+_WRITE_TEXTS = "lane_write_texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,10 @@ def find_person(lane: Lane, caller: Caller, attribute: str, value: str) -> Found
         None when the general way has to answer.
     """
     row = lane.ask(_READ, (caller.token_hash, caller.at, caller.slug, attribute, value))
-    if row is None:
-        return None
+    return None if row is None else _found(row)
+
+
+def _found(row: Sequence[Any]) -> FoundPerson | Nobody:
     (org_id, connection_id, can_write, schema_version, *columns, reason, group_ids, group_names, inherited) = row
     if columns[0] is None:
         return Nobody(can_write)
@@ -148,6 +152,41 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
         ),
     )
     return None if row is None else _settled(person, (), outcomes, row[0], decision_id)
+
+
+def write_texts(
+    lane: Lane, caller: Caller, rules: Rules, member_id: uuid.UUID, texts: Mapping[str, Any]
+) -> FoundPerson | None:
+    """Write single texts of a person that no rule asks for, such as the title, without reading the person first.
+
+    Args:
+        lane: Connections.
+        caller: Who asks.
+        rules: What is known of the organization.
+        member_id: Whom.
+        texts: Attributes with their texts; complex ones as mappings of the parts that change.
+
+    Returns:
+        The person as they are now; None when nothing was done and the person has to be read.
+    """
+    if not rules.placement.mapping_set.attributes.isdisjoint(map(rule_key, mappable_attributes(texts))):
+        return None
+    entry = Entry("member.updated", "member", member_id, "directory", {"attributes": sorted(texts)})
+    row = lane.write(
+        _WRITE_TEXTS,
+        (
+            *known_state(caller, rules),
+            member_id,
+            as_json(texts),
+            as_json(comparison_document(texts)),
+            caller.actor,
+            caller.request_id,
+            *caller.pads,
+            as_json([sealed(caller, rules, entry)]),
+        ),
+    )
+    found = None if row is None else _found(row)
+    return found if isinstance(found, FoundPerson) else None
 
 
 def change(lane: Lane, caller: Caller, rules: Rules, found: FoundPerson, draft: PersonDraft) -> FoundPerson | None:
@@ -237,7 +276,7 @@ def _turn(
     """Decide about the seat of somebody who is updated; None when the rules have more to say than a lane can do."""
     person, groups = found.person, [name for _, name in found.groups]
     if draft.active == person.active:
-        if not draft.active or not _facts_differ(person, document):
+        if not draft.active or not _facts_differ(rules, person, document):
             return _Turn()
         return None if _needs_settling(rules, person, entitlement_of(rules, document, groups)) else _Turn()
     if draft.active:
@@ -256,12 +295,17 @@ def _turn(
     return _Turn([deactivate(_holding(person))], person.tier, after=after, record=record)
 
 
-def _facts_differ(person: PersonRow, document: dict[str, Any]) -> bool:
+def _facts_differ(rules: Rules, person: PersonRow, document: dict[str, Any]) -> bool:
     """Tell whether rules may give something else for the new document: without new facts all stays as it was settled.
 
     Who waits is served when a seat is free and not when they are looked at, so waiting is no new fact.
     """
-    return mappable_attributes(document) != mappable_attributes(person.document)
+    asked = rules.placement.mapping_set.attributes
+    return bool(asked) and _facts(document, asked) != _facts(person.document, asked)
+
+
+def _facts(document: dict[str, Any], asked: frozenset[str]) -> dict[str, str]:
+    return {name: value for name, value in mappable_attributes(document).items() if rule_key(name) in asked}
 
 
 def _needs_settling(rules: Rules, person: PersonRow, entitlement: Entitlement) -> bool:

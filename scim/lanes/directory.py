@@ -14,7 +14,7 @@ from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from bridge.store.seals import hmac_pads
 from bridge.usecases.quick_people import FoundPerson
-from bridge.usecases.quick_writes import Caller, Rules
+from bridge.usecases.quick_writes import Caller
 from scim.lanes.call import Call
 from scim.lanes.groups import GroupsLane
 from scim.lanes.memory import Memory
@@ -122,25 +122,16 @@ class Lanes:
         principal, rules = known
         service = self.services.of(principal)
         caller = self._caller(call, Actor(ActorKind.DIRECTORY, rules.connection_id))
-        if creates:
+        if matched is None:
             person = self.people.create(caller, rules, service, call)
         else:
-            assert matched is not None
-            person = self._update(caller, rules, service, call, matched.group(1))
+            step = self.people.replace if call.method == "PUT" else self.people.patch
+            person = step(caller, rules, service, matched.group(1), call)
         if person is None:
             # Whatever it was, the rules may be what has changed: they are read anew for the next request.
             self.memory.forget(call.token_hash)
             return None
         return self._shown(call, person, service, created=creates)
-
-    def _update(
-        self, caller: Caller, rules: Rules, service: BridgeService, call: Call, member_id: str
-    ) -> FoundPerson | None:
-        found = self.people.read(caller, member_id)
-        if found is None or not found.can_write or found.schema_version != rules.schema_version:
-            return None
-        step = self.people.replace if call.method == "PUT" else self.people.patch
-        return step(caller, rules, service, found, call)
 
     def _caller(self, call: Call, actor: Actor | None = None) -> Caller:
         assert call.token_hash is not None

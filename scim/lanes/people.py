@@ -2,7 +2,9 @@
 
 import json
 import re
+import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
@@ -12,9 +14,10 @@ from scim2_server.conditions import Conditions
 from bridge.domain.documents import ENTERPRISE, comparison_key
 from bridge.domain.identifiers import parse_id
 from bridge.store.lane import Lane
+from bridge.store.lane_rows import PersonRow
 from bridge.store.models import Member
 from bridge.usecases.provision_member import PersonDraft
-from bridge.usecases.quick_people import FoundPerson, Nobody, change, find_person, take_in
+from bridge.usecases.quick_people import FoundPerson, Nobody, change, find_person, take_in, write_texts
 from bridge.usecases.quick_writes import Caller, Rules
 from scim.expressions import ENTERPRISE_NAMES
 from scim.lanes.call import Call
@@ -89,14 +92,12 @@ class PeopleLane:
         return take_in(self.lane, caller, rules, draft)
 
     def replace(
-        self,
-        caller: Caller,
-        rules: Rules,
-        service: BridgeService,
-        found: FoundPerson,
-        call: Call,
+        self, caller: Caller, rules: Rules, service: BridgeService, member_id: str, call: Call
     ) -> FoundPerson | None:
         """Replace what is said of a person; what the body leaves out of externalId and active stays."""
+        found = self._read_to_write(caller, rules, member_id)
+        if found is None:
+            return None
         with service.provider:
             replacement = service.read_replacement(_users(service), *call.content(service.max_body_bytes))
             if getattr(replacement, "external_id", None) in {None, ""}:
@@ -105,17 +106,20 @@ class PeopleLane:
         return change(self.lane, caller, rules, found, draft)
 
     def patch(
-        self,
-        caller: Caller,
-        rules: Rules,
-        service: BridgeService,
-        found: FoundPerson,
-        call: Call,
+        self, caller: Caller, rules: Rules, service: BridgeService, member_id: str, call: Call
     ) -> FoundPerson | None:
         """Apply a PATCH: single texts and ``active`` straight to the document, anything else through the model."""
         users = _users(service)
         plain = service.plain_patch(users, *call.content(service.max_body_bytes))
-        draft = _edited(found, plain["Operations"])
+        edit = _edit(plain["Operations"])
+        if edit is not None and edit.texts and edit.active is None:
+            written = write_texts(self.lane, caller, rules, uuid.UUID(member_id), edit.texts)
+            if written is not None:
+                return written
+        found = self._read_to_write(caller, rules, member_id)
+        if found is None:
+            return None
+        draft = None if edit is None else edit.of(found.person)
         if draft is None:
             texts = (json.dumps(each, ensure_ascii=False) for each in (found.person.document, plain))
             with service.provider, policy_for(*texts):
@@ -125,6 +129,12 @@ class PeopleLane:
                     return found
                 draft = person_draft(resource, stored=found.person, own=service.own["User"])
         return change(self.lane, caller, rules, found, draft)
+
+    def _read_to_write(self, caller: Caller, rules: Rules, member_id: str) -> FoundPerson | None:
+        found = self.read(caller, member_id)
+        if found is None or not found.can_write or found.schema_version != rules.schema_version:
+            return None
+        return found
 
 
 def stored_of(found: FoundPerson) -> StoredPerson:
@@ -140,11 +150,34 @@ def _users(service: BridgeService) -> ResourceType:
     return service.resource_type_at("Users")
 
 
-def _edited(found: FoundPerson, operations: list[dict[str, Any]]) -> PersonDraft | None:
-    """Write single texts and ``active`` into a copy of the document; None when there is more to do than that."""
-    person = found.person
-    active = person.active
-    document = dict(person.document)
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """A PATCH that does nothing but give single texts, and turn somebody on or off.
+
+    Attributes:
+        texts: Attributes with their texts; complex ones as mappings of the parts that change.
+        active: None where the PATCH does not say.
+    """
+
+    texts: dict[str, Any]
+    active: bool | None
+
+    def of(self, person: PersonRow) -> PersonDraft | None:
+        """Return what is said of a person then; None when that is too much."""
+        document = dict(person.document)
+        for name, value in self.texts.items():
+            outer = document.get(name)
+            document[name] = {**outer, **value} if isinstance(value, dict) and isinstance(outer, dict) else value
+        if len(orjson.dumps(document)) > MAX_DOCUMENT_BYTES:
+            return None
+        active = person.active if self.active is None else self.active
+        return PersonDraft(user_name=person.user_name, external_id=person.external_id, active=active, document=document)
+
+
+def _edit(operations: list[dict[str, Any]]) -> _Edit | None:
+    """Read operations that do nothing else; None when there is more to do."""
+    texts: dict[str, Any] = {}
+    active: bool | None = None
     for operation in operations:
         path, value = operation.get("path"), operation.get("value")
         if operation.get("op") not in {"add", "replace"} or not isinstance(path, str):
@@ -156,10 +189,7 @@ def _edited(found: FoundPerson, operations: list[dict[str, Any]]) -> PersonDraft
         if steps is None or not isinstance(value, str) or not value:
             return None
         if len(steps) == 1:
-            document[steps[0]] = value
+            texts[steps[0]] = value
         else:
-            outer = document.get(steps[0])
-            document[steps[0]] = {**(outer if isinstance(outer, dict) else {}), steps[1]: value}
-    if len(orjson.dumps(document)) > MAX_DOCUMENT_BYTES:
-        return None
-    return PersonDraft(user_name=person.user_name, external_id=person.external_id, active=active, document=document)
+            texts.setdefault(steps[0], {})[steps[1]] = value
+    return _Edit(texts, active)

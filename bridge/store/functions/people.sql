@@ -24,6 +24,31 @@ BEGIN
 END
 $$
 -- ;
+-- Reads the groups somebody is in, by name: directly, or (`inherited`, NULL where there are no such) through others.
+CREATE FUNCTION lane_groups_around(org uuid, person uuid, OUT ids uuid[], OUT names text[], OUT inherited boolean[])
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM group_ancestor a WHERE a.org_id = org) THEN
+        SELECT array_agg(o.id ORDER BY o.display_name_key), array_agg(o.display_name ORDER BY o.display_name_key),
+            array_agg(e.inherited ORDER BY o.display_name_key)
+        INTO ids, names, inherited
+        FROM (
+            SELECT w.group_id, bool_and(w.through_id IS NOT NULL) AS inherited
+            FROM effective_membership w
+            WHERE w.org_id = org AND w.member_id = person
+            GROUP BY w.group_id
+        ) e
+        JOIN "group" o ON o.org_id = org AND o.id = e.group_id;
+    ELSE
+        SELECT array_agg(o.id ORDER BY o.display_name_key), array_agg(o.display_name ORDER BY o.display_name_key)
+        INTO ids, names
+        FROM group_member w
+        JOIN "group" o ON o.org_id = w.org_id AND o.id = w.group_id
+        WHERE w.org_id = org AND w.member_id = person;
+    END IF;
+END
+$$
+-- ;
 -- Finds a person of the calling directory by id, userName (folded) or externalId. No row: this is no case for the lane.
 -- A row without an id: the directory has nobody of that name. The reason for the seat is for who only reads.
 CREATE FUNCTION lane_person(hash bytea, instant timestamptz, wanted_slug text, attribute text, wanted text)
@@ -62,24 +87,7 @@ BEGIN
         WHERE o.org_id = p.org_id AND o.connection_id = p.connection_id AND o.external_id = wanted;
     END IF;
     IF EXISTS (SELECT 1 FROM group_member w WHERE w.org_id = m.org_id AND w.member_id = m.id) THEN
-        IF EXISTS (SELECT 1 FROM group_ancestor a WHERE a.org_id = m.org_id) THEN
-            SELECT array_agg(o.id ORDER BY o.display_name_key), array_agg(o.display_name ORDER BY o.display_name_key),
-                array_agg(e.inherited ORDER BY o.display_name_key)
-            INTO ids, names, inherited
-            FROM (
-                SELECT w.group_id, bool_and(w.through_id IS NOT NULL) AS inherited
-                FROM effective_membership w
-                WHERE w.org_id = m.org_id AND w.member_id = m.id
-                GROUP BY w.group_id
-            ) e
-            JOIN "group" o ON o.org_id = m.org_id AND o.id = e.group_id;
-        ELSE
-            SELECT array_agg(o.id ORDER BY o.display_name_key), array_agg(o.display_name ORDER BY o.display_name_key)
-            INTO ids, names
-            FROM group_member w
-            JOIN "group" o ON o.org_id = w.org_id AND o.id = w.group_id
-            WHERE w.org_id = m.org_id AND w.member_id = m.id;
-        END IF;
+        SELECT g.ids, g.names, g.inherited INTO ids, names, inherited FROM lane_groups_around(m.org_id, m.id) g;
     END IF;
     RETURN QUERY SELECT
         p.org_id, p.connection_id, p.can_write, p.schema_version,
@@ -296,6 +304,92 @@ BEGIN
     SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq, member_position = arrival
     WHERE s.org_id = wanted_org;
     RETURN NEXT;
+END
+$$
+-- ;
+-- Writes single texts into a person's document, and what follows from nothing else: whoever calls knows that no rule
+-- asks for them. `texts` has attributes, or complex attributes of which only the parts named change; `folded` the same
+-- for comparing. Returns the person as they are then, as lane_person does; no row: nothing was written, for each of the
+-- attributes must really change.
+CREATE FUNCTION lane_write_texts(
+    hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
+    known_mapping bigint, known_schemas bigint, known_tiers text[],
+    wanted_id uuid, texts jsonb, folded jsonb,
+    actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, early boolean
+) RETURNS TABLE (
+    principal_org uuid, principal_connection uuid, can_write boolean, schema_version bigint,
+    id uuid, source text, role text, role_from_mapping boolean, teams jsonb, user_name text, user_name_key text,
+    external_id text, active boolean, document jsonb, version bigint, created_at timestamptz, modified_at timestamptz,
+    tier text, granted_by text, pinned boolean, waiting_for text, decision_id uuid, reason text,
+    group_ids uuid[], group_names text[], groups_inherited boolean[]
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    state organization_state;
+    m member;
+    written jsonb;
+    seq bigint;
+    head bytea;
+    ids uuid[];
+    names text[];
+    inherited boolean[];
+BEGIN
+    state := lane_begin_writing(
+        hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
+        early
+    );
+    IF state.org_id IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT * INTO m FROM member o WHERE o.org_id = wanted_org AND o.id = wanted_id;
+    IF NOT FOUND OR m.connection_id <> wanted_connection OR m.source <> 'scim' OR m.role IN ('primary_owner', 'owner')
+        OR texts ? 'name' AND NOT texts ? 'displayName' AND coalesce(m.document ->> 'displayName', '') = ''
+    THEN
+        RETURN;
+    END IF;
+    written := lane_merged(m.document, texts);
+    -- What is larger may be more than a document may be, which is counted in another way.
+    IF pg_column_size(written) > 32768 OR EXISTS (
+        SELECT 1 FROM jsonb_object_keys(texts) k WHERE written -> k IS NOT DISTINCT FROM m.document -> k
+    ) THEN
+        RETURN;
+    END IF;
+    UPDATE member o SET
+        document = written, comparison = lane_merged(o.comparison, folded),
+        display_name = coalesce(texts ->> 'displayName', o.display_name), version = o.version + 1, modified_at = instant
+    WHERE o.org_id = wanted_org AND o.id = wanted_id
+    RETURNING * INTO m;
+    SELECT a.seq, a.head INTO seq, head FROM append_audit(
+        wanted_org, instant, actor, request, 'member', wanted_id::text, entries, inner_pad, outer_pad,
+        state.audit_seq, state.audit_head
+    ) a;
+    UPDATE organization_state s
+    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq
+    WHERE s.org_id = wanted_org;
+    IF EXISTS (SELECT 1 FROM group_member w WHERE w.org_id = wanted_org AND w.member_id = wanted_id) THEN
+        SELECT g.ids, g.names, g.inherited INTO ids, names, inherited FROM lane_groups_around(wanted_org, wanted_id) g;
+    END IF;
+    RETURN QUERY SELECT
+        wanted_org, wanted_connection, true, state.schema_version,
+        m.id, m.source, m.role, m.role_from_mapping, m.teams, m.user_name, m.user_name_key,
+        m.external_id, m.active, m.document, m.version, m.created_at, m.modified_at,
+        m.tier, m.granted_by, m.pinned, m.waiting_for, m.decision_id, NULL, ids, names, inherited;
+END
+$$
+-- ;
+-- Puts attributes into a document: texts as they are, of complex attributes the parts that are named.
+CREATE FUNCTION lane_merged(document jsonb, texts jsonb) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    attribute record;
+BEGIN
+    FOR attribute IN SELECT e.key, e.value FROM jsonb_each(texts) e LOOP
+        IF jsonb_typeof(attribute.value) = 'object' AND jsonb_typeof(document -> attribute.key) = 'object' THEN
+            document := jsonb_set(document, ARRAY[attribute.key], (document -> attribute.key) || attribute.value);
+        ELSE
+            document := document || jsonb_build_object(attribute.key, attribute.value);
+        END IF;
+    END LOOP;
+    RETURN document;
 END
 $$
 -- ;
