@@ -1,6 +1,7 @@
 """The composition root: settings, database, runtime and every edge, for ``gunicorn "wsgi:create_app()"``."""
 
 import atexit
+import gc
 from contextlib import ExitStack
 
 from flask import Flask
@@ -14,6 +15,9 @@ from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from bridge.web.sso.views import sso_blueprint
 from scim.edge import scim_blueprint
+
+#: New objects until the youngest are searched, and how often that happens until the older ones are.
+_GC_THRESHOLDS = (20_000, 20, 20)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -35,9 +39,22 @@ def create_app(settings: Settings | None = None) -> Flask:
     runtime = build_runtime(settings, urls.service, payments=BuiltinPayments())
     kept.callback(runtime.close)
     check_database(runtime.engine)
-    return compose(runtime)
+    app = compose(runtime)
+    _leave_what_stays_alone()
+    return app
 
 
 def compose(runtime: Runtime) -> Flask:
     """Hang every edge on one app over a runtime that is there already."""
     return create_web_app(runtime, (*console_blueprints(), sso_blueprint(runtime), scim_blueprint(runtime)))
+
+
+def _leave_what_stays_alone() -> None:
+    """Let the garbage collector pass over what lives as long as the process, and come less often.
+
+    A page of people makes thousands of objects, which made it search all modules and models again and again: a fifth
+    of the page's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)

@@ -1,6 +1,5 @@
 """Showing a part of a resource straight from its document, where names of whole attributes say which part."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,10 +17,10 @@ class Part:
     names: frozenset[str]
     excluded: bool
 
-    def of(self, document: Mapping[str, Any]) -> dict[str, Any]:
+    def of(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return the part of a whole representation; ``schemas`` names the extensions that are in it."""
         if not self.names:
-            return dict(document)
+            return document
         part = {
             name: value
             for name, value in document.items()

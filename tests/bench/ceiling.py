@@ -9,6 +9,7 @@ be, since the targets are ratios to it.
 ``gunicorn "tests.bench.ceiling:create_app()"`` with the database's URL in ``CEILING_DATABASE_URL``.
 """
 
+import gc
 import hashlib
 import os
 import re
@@ -114,6 +115,9 @@ def create_app() -> Flask:
         json_deserializer=orjson.loads,
     )
     app.register_blueprint(ceiling)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     return app
 
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from bridge.domain import redaction
 from bridge.domain.redaction import MAX_KEPT_BYTES, keep_body, keep_query, keep_text, lacks_secrets, read_kept
 
 TOKEN = "sbscim_AbC123dEf456"
@@ -237,3 +238,9 @@ def test_the_name_of_a_schema_is_no_secret() -> None:
     body = b'{"schemas":["urn:corp:token:2.0:User"]}'
 
     assert keep_body(body).text.encode() == body
+
+
+def test_every_trace_of_a_secret_has_a_hint_in_it() -> None:
+    missed = [trace for trace in redaction._TRACES if not any(hint in trace for hint in redaction._HINTS)]
+
+    assert missed == []

@@ -79,7 +79,7 @@ BEGIN
     ELSIF attribute = 'userName' THEN
         SELECT * INTO m FROM member o
         WHERE o.org_id = p.org_id AND o.connection_id = p.connection_id AND o.user_name_key = wanted;
-        IF NOT FOUND AND lane_unmanaged(p.org_id, ARRAY[wanted]) THEN
+        IF NOT FOUND AND lane_unmanaged(p.org_id, wanted) THEN
             RETURN;
         END IF;
     ELSE
@@ -101,16 +101,16 @@ BEGIN
 END
 $$
 -- ;
--- Tells whether somebody whom no directory manages has one of these names or addresses (folded).
-CREATE FUNCTION lane_unmanaged(org uuid, names text[]) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Tells whether somebody whom no directory manages has this name or address (folded).
+CREATE FUNCTION lane_unmanaged(org uuid, name text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     manual uuid;
 BEGIN
     SELECT c.id INTO manual FROM connection c WHERE c.org_id = org AND c.kind = 'manual';
     RETURN EXISTS (
-        SELECT 1 FROM member m WHERE m.org_id = org AND m.connection_id = manual AND m.user_name_key = ANY (names)
+        SELECT 1 FROM member m WHERE m.org_id = org AND m.connection_id = manual AND m.user_name_key = name
     ) OR EXISTS (
-        SELECT 1 FROM member m WHERE m.org_id = org AND m.email_key = ANY (names) AND m.connection_id = manual
+        SELECT 1 FROM member m WHERE m.org_id = org AND m.email_key = name AND m.connection_id = manual
     );
 END
 $$
@@ -237,6 +237,7 @@ CREATE FUNCTION lane_create_person(
 #variable_conflict use_variable
 DECLARE
     state organization_state;
+    manual uuid;
     names text[] := ARRAY[new_user_name_key, new_email_key];
     taken jsonb := '{}';
     seq bigint;
@@ -246,18 +247,22 @@ BEGIN
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
         early
     );
-    IF state.org_id IS NULL
-        OR EXISTS (
+    IF state.org_id IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT c.id INTO manual FROM connection c WHERE c.org_id = wanted_org AND c.kind = 'manual';
+    -- Whoever has one of the names already, by sign-in or by hand, may be this very person.
+    IF EXISTS (
             SELECT 1 FROM member m
-            WHERE m.org_id = wanted_org AND m.connection_id = wanted_connection
-                AND m.user_name_key = ANY (names) AND (m.user_name_key = new_user_name_key OR m.source = 'jit')
+            WHERE m.org_id = wanted_org AND m.connection_id = ANY (ARRAY[wanted_connection, manual])
+                AND m.user_name_key = ANY (names)
+                AND (m.user_name_key = new_user_name_key OR m.source = 'jit' OR m.connection_id = manual)
         )
         OR EXISTS (
             SELECT 1 FROM member m
             WHERE m.org_id = wanted_org AND m.email_key = ANY (names)
-                AND m.connection_id = wanted_connection AND m.source = 'jit'
+                AND (m.connection_id = wanted_connection AND m.source = 'jit' OR m.connection_id = manual)
         )
-        OR lane_unmanaged(wanted_org, names)
         OR new_external_id IS NOT NULL AND (
             EXISTS (
                 SELECT 1 FROM member m
