@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from bridge.domain.identifiers import ConnectionId, OrgId
+from scim.recent import Recent
 
 MAX_CALLERS = 10_000
 
@@ -18,19 +19,12 @@ class KnownCaller:
     token_id: uuid.UUID
 
 
-class KnownCallers:
-    """Callers by the hash of their token; the one learned first is forgotten beyond the bound."""
+class KnownCallers(Recent[bytes, KnownCaller]):
+    """Callers by the hash of their token."""
 
-    def __init__(self, *, max_callers: int = MAX_CALLERS) -> None:
-        self._known: dict[bytes, KnownCaller] = {}
-        self._max_callers = max_callers
+    def __init__(self) -> None:
+        super().__init__(MAX_CALLERS)
 
-    def get(self, token_hash: bytes | None) -> KnownCaller | None:
+    def of(self, token_hash: bytes | None) -> KnownCaller | None:
         """Return whose token it is, where that is known."""
-        return None if token_hash is None else self._known.get(token_hash)
-
-    def learn(self, token_hash: bytes, caller: KnownCaller) -> None:
-        """Remember whose token it is."""
-        self._known[token_hash] = caller
-        while len(self._known) > self._max_callers:
-            self._known.pop(next(iter(self._known)), None)
+        return None if token_hash is None else self.get(token_hash)

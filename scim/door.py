@@ -16,6 +16,7 @@ from scim.errors import UnknownShapeException
 from scim.lanes.call import Call
 from scim.log_entries import Heard
 from scim.rates import Rates
+from scim.recent import Recent
 from scim.request_log import RequestLog
 
 log = structlog.get_logger()
@@ -59,7 +60,7 @@ class Door:
         self.callers = KnownCallers()
         self.rates = Rates(settings.scim, settings.server)
         self.log = RequestLog(runtime, self.callers)
-        self._good: dict[bytes, None] = {}
+        self._good: Recent[bytes, int] = Recent(MAX_CALLERS)
 
     def admit(self, visit: Visit) -> None:
         """Let a request in.
@@ -68,7 +69,7 @@ class Door:
             TooManyRequestsError: It has to come again later.
         """
         call = visit.call
-        if call.token_hash is not None and call.token_hash in self._good:
+        if call.token_hash is not None and self._good.get(call.token_hash) is not None:
             caller = self.callers.get(call.token_hash)
             self.rates.spend(call.token_hash if caller is None else caller.connection_id)
             slot: Hashable = call.slug
@@ -93,11 +94,9 @@ class Door:
         if status == _UNAUTHORIZED:
             self.rates.note_refused(call.request.remote_addr or "", call.slug)
             if call.token_hash is not None:
-                self._good.pop(call.token_hash, None)
+                self._good.forget(call.token_hash)
         elif call.token_hash is not None and call.token_hash not in self._good:
-            self._good[call.token_hash] = None
-            while len(self._good) > MAX_CALLERS:
-                self._good.pop(next(iter(self._good)), None)
+            self._good.keep(call.token_hash, status)
 
 
 def _heard(visit: Visit, answer: Response) -> Heard:

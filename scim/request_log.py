@@ -181,14 +181,14 @@ class RequestLog:
     def _attributed(self, batch: Sequence[Heard]) -> Mapping[OrgId, list[Entry]]:
         """Find out whose requests these were: by the token, and without one that is ours by what the path names."""
         self._trace(
-            {heard.token_hash for heard in batch if heard.token_hash and not self._callers.get(heard.token_hash)}
+            {heard.token_hash for heard in batch if heard.token_hash and not self._callers.of(heard.token_hash)}
         )
-        strangers = {heard.slug for heard in batch if self._callers.get(heard.token_hash) is None}
+        strangers = {heard.slug for heard in batch if self._callers.of(heard.token_hash) is None}
         strangers = {slug for slug in strangers if slug and "\x00" not in slug}  # no text in the database has it
         named = self._ask(lambda session: gate.find_organizations(session, sorted(strangers))) if strangers else {}
         found: dict[OrgId, list[Entry]] = {}
         for heard in batch:
-            caller = self._callers.get(heard.token_hash)
+            caller = self._callers.of(heard.token_hash)
             org_id = caller.org_id if caller is not None else named.get(heard.slug)
             if org_id is not None:
                 found.setdefault(org_id, []).append(_entry_of(heard, caller))
@@ -200,7 +200,7 @@ class RequestLog:
             return
         for token_hash, traced in self._ask(lambda session: gate.trace_scim_tokens(session, unknown)).items():
             caller = KnownCaller(traced.org_id, traced.slug, traced.connection_id, traced.token_id)
-            self._callers.learn(token_hash, caller)
+            self._callers.keep(token_hash, caller)
 
     def _ask(self, question: Callable[[Any], Any]) -> Any:
         return self._runtime.ask_gate(question)

@@ -3,9 +3,6 @@
 import hashlib
 import json
 import threading
-from collections import OrderedDict
-from collections.abc import Hashable
-from typing import TypeVar
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.extension_schemas import ExtensionSchema
@@ -13,6 +10,7 @@ from bridge.domain.identifiers import OrgId
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from bridge.usecases.extension_schemas import list_schemas
+from scim.recent import Recent
 from scim.service import BridgeService
 
 #: Services with schemas of their own that are kept, each about a megabyte of models. Pydantic does not give all of a
@@ -20,9 +18,6 @@ from scim.service import BridgeService
 MAX_SERVICES = 256
 #: Organizations of which it is remembered what they declared.
 MAX_ORGANIZATIONS = 10_000
-
-KeyT = TypeVar("KeyT", bound=Hashable)
-ValueT = TypeVar("ValueT")
 
 
 class Services:
@@ -35,9 +30,9 @@ class Services:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._standard = {can_write: self._build((), can_write=can_write) for can_write in (True, False)}
-        self._digests: OrderedDict[tuple[OrgId, int], str] = OrderedDict()
-        self._own: OrderedDict[tuple[str, bool], BridgeService] = OrderedDict()
-        self._lock, self._building = threading.Lock(), threading.Lock()
+        self._digests: Recent[tuple[OrgId, int], str] = Recent(MAX_ORGANIZATIONS)
+        self._own: Recent[tuple[str, bool], BridgeService] = Recent(MAX_SERVICES)
+        self._building = threading.Lock()
 
     @property
     def standard(self) -> BridgeService:
@@ -56,9 +51,8 @@ class Services:
         return self._known(key, can_write=can_write) or self._made(key, can_write=can_write)
 
     def _known(self, key: tuple[OrgId, int], *, can_write: bool) -> BridgeService | None:
-        with self._lock:
-            digest = _used(self._digests, key)
-            return None if digest is None else _used(self._own, (digest, can_write))
+        digest = self._digests.get(key)
+        return None if digest is None else self._own.get((digest, can_write))
 
     def _made(self, key: tuple[OrgId, int], *, can_write: bool) -> BridgeService:
         """Build a service, one at a time: requests that arrive together need the same one."""
@@ -69,12 +63,10 @@ class Services:
             with self._runtime.unit(key[0], SYSTEM) as unit:
                 schemas = tuple(list_schemas(unit))
             digest = _digest(schemas)
-            with self._lock:
-                service = _used(self._own, (digest, can_write))
+            service = self._own.get((digest, can_write))
             service = service or (self._build(schemas, can_write=can_write) if schemas else self._standard[can_write])
-            with self._lock:
-                _keep(self._digests, key, digest, MAX_ORGANIZATIONS)
-                _keep(self._own, (digest, can_write), service, MAX_SERVICES)
+            self._digests.keep(key, digest)
+            self._own.keep((digest, can_write), service)
             return service
 
     def _build(self, schemas: tuple[ExtensionSchema, ...], *, can_write: bool) -> BridgeService:
@@ -84,18 +76,3 @@ class Services:
 def _digest(schemas: tuple[ExtensionSchema, ...]) -> str:
     text = json.dumps([schema.declaration() for schema in schemas], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _used(kept: "OrderedDict[KeyT, ValueT]", key: KeyT) -> ValueT | None:
-    """Look up what is kept, as the newest used."""
-    if key not in kept:
-        return None
-    kept.move_to_end(key)
-    return kept[key]
-
-
-def _keep(kept: "OrderedDict[KeyT, ValueT]", key: KeyT, value: ValueT, at_most: int) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    while len(kept) > at_most:
-        kept.popitem(last=False)

@@ -65,7 +65,7 @@ class Lanes:
         """Remember the rules of a client that writes, once the general way has found out who it is."""
         if call.token_hash is None or call.method == "GET" or not principal.can_write:
             return
-        if self.memory.recall(call.token_hash) is None:
+        if self.memory.get(call.token_hash) is None:
             self.memory.learn(self.runtime, call.token_hash, principal)
 
     def _read(self, call: Call) -> ScimResponse | None:
@@ -98,7 +98,7 @@ class Lanes:
 
     def _patch_group(self, call: Call, group_id: str) -> ScimResponse | None:
         assert call.token_hash is not None
-        known = self.memory.recall(call.token_hash)
+        known = self.memory.get(call.token_hash)
         if known is None or call.query() or "HTTP_CONTENT_ENCODING" in call.request.environ:
             return None
         principal, rules = known
@@ -116,7 +116,7 @@ class Lanes:
         if not creates and (matched is None or call.method not in {"PUT", "PATCH"}):
             return None
         assert call.token_hash is not None
-        known = self.memory.recall(call.token_hash)
+        known = self.memory.get(call.token_hash)
         if known is None:
             return None
         principal, rules = known
