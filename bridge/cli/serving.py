@@ -151,6 +151,8 @@ def _environment(settings: "Settings", urls: "DatabaseUrls") -> dict[str, str]:
 
     root = str(Path(bridge.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+    # Eight threads would otherwise keep up to sixteen heaps, each with what its largest request once needed.
+    environment.setdefault("MALLOC_ARENA_MAX", "2")
     config = click.get_current_context().find_root().obj
     if config is not None:
         environment["SEATBRIDGE_CONFIG"] = str(Path(config).resolve())

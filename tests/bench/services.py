@@ -85,9 +85,9 @@ class Service:
 
 
 def plain_environment() -> dict[str, str]:
-    """Return the environment without settings of the product, so that every run measures the same defaults."""
+    """Return the environment of ``seatbridge serve`` without settings, so that every run measures the same defaults."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEATBRIDGE")}
-    return {**kept, "PYTHONPATH": str(ROOT)}
+    return {"MALLOC_ARENA_MAX": "2", **kept, "PYTHONPATH": str(ROOT)}
 
 
 @contextmanager
