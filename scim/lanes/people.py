@@ -4,45 +4,25 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-import orjson
 from scim2_models import ResourceType
 from scim2_server.conditions import Conditions
 
-from bridge.domain.documents import ENTERPRISE, comparison_key
+from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import parse_id
 from bridge.store.lane import Lane
-from bridge.store.lane_rows import PersonRow
 from bridge.store.models import Member
-from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.quick_people import FoundPerson, Nobody, change, find_person, take_in, write_texts
 from bridge.usecases.quick_writes import Caller, Rules
-from scim.expressions import ENTERPRISE_NAMES
 from scim.lanes.call import Call
-from scim.limits import MAX_DOCUMENT_BYTES
+from scim.lanes.edits import edit_of
 from scim.resources import model_of, policy_for
 from scim.service import BridgeService
 from scim.translate import StoredPerson, digest_of_groups, person_draft, to_resource
 
 _LOOK_UP = re.compile(r'\s*(userName|externalId|id)\s+eq\s+"([^"\\\x00-\x1f\ud800-\udfff]{1,255})"\s*', re.IGNORECASE)
 _NAMES = {name.casefold(): name for name in ("userName", "externalId", "id")}
-
-#: Attributes with one text, which a PATCH may write straight into the document: the folded path and the steps to it.
-_TEXTS: Mapping[str, tuple[str, ...]] = {
-    **{
-        name.casefold(): (name,)
-        for name in ("displayName", "title", "nickName", "userType", "preferredLanguage", "locale", "timezone")
-    },
-    **{
-        f"name.{part}".casefold(): ("name", part)
-        for part in ("formatted", "familyName", "givenName", "middleName", "honorificPrefix", "honorificSuffix")
-    },
-    **{
-        f"{ENTERPRISE}:{name}".casefold(): (ENTERPRISE, name) for name in ENTERPRISE_NAMES.values() if name != "manager"
-    },
-}
 
 
 def look_up_terms(query: Mapping[str, str]) -> tuple[str, str] | None:
@@ -108,11 +88,11 @@ class PeopleLane:
     def patch(
         self, caller: Caller, rules: Rules, service: BridgeService, member_id: str, call: Call
     ) -> FoundPerson | None:
-        """Apply a PATCH: single texts and ``active`` straight to the document, anything else through the model."""
+        """Apply a PATCH: texts and ``active`` straight to the document, anything else through the model."""
         users = _users(service)
         plain = service.plain_patch(users, *call.content(service.max_body_bytes))
-        edit = _edit(plain["Operations"])
-        if edit is not None and edit.texts and edit.active is None:
+        edit = edit_of(plain["Operations"])
+        if edit is not None and edit.texts and not edit.listed and edit.active is None:
             written = write_texts(self.lane, caller, rules, uuid.UUID(member_id), edit.texts)
             if written is not None:
                 return written
@@ -148,48 +128,3 @@ def stored_of(found: FoundPerson) -> StoredPerson:
 
 def _users(service: BridgeService) -> ResourceType:
     return service.resource_type_at("Users")
-
-
-@dataclass(frozen=True, slots=True)
-class _Edit:
-    """A PATCH that does nothing but give single texts, and turn somebody on or off.
-
-    Attributes:
-        texts: Attributes with their texts; complex ones as mappings of the parts that change.
-        active: None where the PATCH does not say.
-    """
-
-    texts: dict[str, Any]
-    active: bool | None
-
-    def of(self, person: PersonRow) -> PersonDraft | None:
-        """Return what is said of a person then; None when that is too much."""
-        document = dict(person.document)
-        for name, value in self.texts.items():
-            outer = document.get(name)
-            document[name] = {**outer, **value} if isinstance(value, dict) and isinstance(outer, dict) else value
-        if len(orjson.dumps(document)) > MAX_DOCUMENT_BYTES:
-            return None
-        active = person.active if self.active is None else self.active
-        return PersonDraft(user_name=person.user_name, external_id=person.external_id, active=active, document=document)
-
-
-def _edit(operations: list[dict[str, Any]]) -> _Edit | None:
-    """Read operations that do nothing else; None when there is more to do."""
-    texts: dict[str, Any] = {}
-    active: bool | None = None
-    for operation in operations:
-        path, value = operation.get("path"), operation.get("value")
-        if operation.get("op") not in {"add", "replace"} or not isinstance(path, str):
-            return None
-        if path.casefold() == "active" and isinstance(value, bool):
-            active = value
-            continue
-        steps = _TEXTS.get(path.casefold())
-        if steps is None or not isinstance(value, str) or not value:
-            return None
-        if len(steps) == 1:
-            texts[steps[0]] = value
-        else:
-            texts.setdefault(steps[0], {})[steps[1]] = value
-    return _Edit(texts, active)

@@ -14,6 +14,7 @@ RATES: Mapping[str, Mapping[int, Target]] = {
     "title": {1: at_least(0.85), 8: at_least(0.85)},
     "active": {1: at_least(0.85), 8: at_least(0.85)},
     "names": {1: at_least(0.85), 8: at_least(0.85)},
+    "listed": {1: at_least(0.5), 8: at_least(0.5)},
     "any": {1: at_least(0.5), 8: at_least(0.5)},
 }
 
@@ -35,6 +36,7 @@ GROWTH: Mapping[str, Target] = {
     "title": at_most(1.3),
     "active": at_most(1.3),
     "names": at_most(1.3),
+    "listed": at_most(1.3),
     "any": at_most(1.3),
     "index": at_most(1.5),
     "cursor": at_most(1.2),

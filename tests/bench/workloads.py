@@ -63,10 +63,16 @@ class Directory:
             lambda turn: [_replace("displayName", f"Given Family{turn}"), _replace("name.familyName", f"Family{turn}")],
         )
 
-    def any(self, number: int) -> list[bytes]:
+    def listed(self, number: int) -> list[bytes]:
         """Change an address by a path with a filter."""
         return self._patches(
             number, lambda turn: [_replace('emails[type eq "work"].value', f"person.{turn}@bench.example.com")]
+        )
+
+    def any(self, number: int) -> list[bytes]:
+        """Replace a whole list, which goes through the library's models."""
+        return self._patches(
+            number, lambda turn: [_replace("phoneNumbers", [{"value": f"+47 {turn:07}", "type": "mobile"}])]
         )
 
     def active(self, number: int) -> list[bytes]:
@@ -187,6 +193,7 @@ PEOPLE: Sequence[Workload] = (
     Workload("title", "PATCH title", Directory.title, _CHANGED),
     Workload("names", "PATCH names", Directory.names, _CHANGED),
     Workload("active", "PATCH active, off and on", Directory.active, _CHANGED),
+    Workload("listed", "PATCH emails[...].value", Directory.listed, _CHANGED, of_ceiling=Directory.title),
     Workload("any", "PATCH any path", Directory.any, _CHANGED, of_ceiling=Directory.title),
     Workload("put", "PUT a person", Directory.put),
 )

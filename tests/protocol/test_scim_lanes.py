@@ -315,3 +315,56 @@ def test_every_page_is_the_same_with_lanes_and_without(
     assert walks[:2] == walks[2:]
     assert len(walks[0][0]) == len(walks[0][1]) == 5
     assert len(taken) > by_lane + 20
+
+
+_PLACES = (
+    'emails[type eq "work"].value',
+    'EMAILS[TYPE EQ "Work"].VALUE',
+    'emails[type eq "home"].value',
+    'emails[ type  eq "other" ].display',
+    'phoneNumbers[type eq "mobile"].value',
+    'phoneNumbers[type eq "fax"].value',
+    'addresses[type eq "work"].streetAddress',
+    'addresses[type eq "work"].postalcode',
+    'ims[type eq "skype"].value',
+    'emails[type eq "work" and primary eq true].value',
+    'emails[value eq "x"].value',
+    'urn:ietf:params:scim:schemas:core:2.0:User:emails[type eq "work"].value',
+    "name.givenName",
+    "displayName",
+)
+_VALUES = (
+    "x@nordlys.example",
+    "X@NORDLYS.example",
+    "Ada <ada@nordlys.example>",
+    "not-an-address",
+    "å@nordlys.example",
+    "+47 1",
+    " ",
+    "x\t\u00e5",
+    "",
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_parts_of_listed_values_are_written_the_same_with_lanes_and_without(
+    worlds: Worlds, seed: int, taken: list[tuple[str, str]]
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 (a test's choices)
+    listed: dict[str, Any] = {
+        "phoneNumbers": [{"value": "+47 2", "type": "Mobile"}, {"value": "+47 3", "type": "home"}],
+        "addresses": [{"type": "work", "streetAddress": "Storgata 1", "primary": True}],
+        "ims": [{"value": "a", "type": "skype"}, {"value": "b", "type": "skype"}],
+    }
+    worlds.send("POST", "/Users", person("rich", **listed), name="rich")
+    worlds.send("POST", "/Users", person("plain", displayName="Plain"), name="plain")
+
+    for _ in range(60):
+        operations = [
+            (chance.choice(["replace", "replace", "Replace", "add"]), chance.choice(_PLACES), chance.choice(_VALUES))
+            for _ in range(chance.choice([1, 1, 2]))
+        ]
+        worlds.send("PATCH", f"/Users/{{{chance.choice(['rich', 'plain'])}}}", patch(*operations))
+
+    worlds.agree()
+    assert ("PATCH", "Users") in taken
