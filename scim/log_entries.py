@@ -23,7 +23,7 @@ MAX_METHOD = 32
 MAX_FAILED_OPERATIONS = 100
 MAX_STATUSES = 1000
 #: Larger bodies are many members or a Bulk request: they show no more of a dialect than small ones.
-_MAX_READ_FOR_SIGNS = 65_536
+_MAX_READ = 65_536
 _NOTHING = Kept("", whole=True)
 #: Where the address matters: these were refused before anybody looked at more than the credential.
 _REFUSED_UNREAD = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
@@ -110,11 +110,11 @@ class Entry:
 
 def entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
     """Make the entry of a request."""
-    sent = keep_body(heard.body) if heard.body else _NOTHING
-    answered = keep_body(heard.answer) if heard.answer else _NOTHING
-    answer = _read(heard.answer) if heard.answer and heard.status >= HTTPStatus.BAD_REQUEST else None
+    body, answer = _read_small(heard.body), _read_small(heard.answer)
+    sent = keep_body(heard.body, is_json=body is not None) if heard.body else _NOTHING
+    answered = keep_body(heard.answer, is_json=answer is not None) if heard.answer else _NOTHING
     accepted = heard.status < HTTPStatus.BAD_REQUEST
-    signs = _signs(heard) if caller is not None else []
+    signs = _signs(heard, body) if caller is not None else []
     told = conclude(signs).dialect
     row = {
         "id": heard.id,
@@ -125,7 +125,7 @@ def entry_of(heard: Heard, caller: KnownCaller | None) -> Entry:
         "path": keep_text(heard.path, MAX_PATH),
         "query": keep_text(keep_query(heard.query), MAX_QUERY),
         "status": heard.status,
-        "scim_type": _short(answer.get("scimType")) if isinstance(answer, Mapping) else None,
+        "scim_type": _short(answer.get("scimType")) if not accepted and isinstance(answer, Mapping) else None,
         "mark": heard.mark,
         "latency_ms": round(heard.latency_seconds * 1000, 3),
         "request_id": heard.request_id,
@@ -154,14 +154,17 @@ def _short(value: Any) -> str | None:
     return keep_text(value, MAX_PATH) if isinstance(value, str) else None
 
 
-def _signs(heard: Heard) -> list[str]:
-    body = _read(heard.body) if heard.body and len(heard.body) <= _MAX_READ_FOR_SIGNS else None
+def _signs(heard: Heard, body: Any) -> list[str]:
     return signs_of(SentRequest(heard.method, heard.path, heard.query, heard.user_agent, body))
 
 
-def _read(body: bytes | None) -> Any:
+def _read_small(body: bytes | None) -> Any:
+    return _read(body) if body and len(body) <= _MAX_READ else None
+
+
+def _read(body: bytes) -> Any:
     try:
-        return orjson.loads(body or b"null")
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
 

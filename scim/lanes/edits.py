@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from pydantic import validate_email
-from pydantic_core import PydanticCustomError
 
 from bridge.domain.documents import ENTERPRISE, comparison_key
 from bridge.store.lane_rows import PersonRow
@@ -144,5 +143,5 @@ def _is_plain_address(value: str) -> bool:
     """Tell whether the library's models take a mail address, and leave it as it is."""
     try:
         return validate_email(value)[1] == value
-    except PydanticCustomError:
+    except ValueError:
         return False
