@@ -1,7 +1,7 @@
 """Facts about a SCIM document that need no SCIM library: comparison values and the attributes mappings may ask for."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -46,6 +46,19 @@ def mappable_attributes(document: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(value, str) and value.strip():
             found[name] = value
     return found
+
+
+def mappable_names(document: Mapping[str, Any]) -> frozenset[str]:
+    """Name the attributes that mapping rules may ask for and that a document says anything of, blanks included."""
+    return frozenset(name for name, path in MAPPABLE_ATTRIBUTES.items() if _is_said(document, path))
+
+
+def _is_said(document: Any, path: Sequence[str]) -> bool:
+    for step in path:
+        if not isinstance(document, Mapping) or step not in document:
+            return False
+        document = document[step]
+    return True
 
 
 def primary_email(document: Mapping[str, Any]) -> str | None:

@@ -23,6 +23,10 @@ from bridge.store.database import driver_url, session_options
 Row = tuple[Any, ...]
 RowT = TypeVar("RowT")
 
+#: The connection broke, or the database goes down.
+_LOST = frozenset({None, "57P01", "57P02", "57P03", "08006", "08003"})
+#: The function is not the one that was prepared: the database is being upgraded.
+_REPLACED = frozenset({"0A000", "26000", "42883"})
 _DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
@@ -70,19 +74,25 @@ class Lane:
     def ask_for_all(self, function: str, parameters: Sequence[Any], row: Callable[[Sequence[Any]], RowT]) -> list[RowT]:
         """Call one function of the database and return the rows of its table, each made by ``row``.
 
-        There are none either when the connection broke, whose pool is then emptied: the general way finds out whether
-        the database is there.
+        There are none either when the connection broke or the function is another one by now: that connection is then
+        given up, and the general way finds out whether the database is there.
 
         Raises:
             psycopg.Error: The database refused the call.
         """
         try:
-            return self._call(function, parameters, row)
-        except psycopg.OperationalError as error:
-            if error.sqlstate not in {None, "57P01", "57P02", "57P03", "08006", "08003"}:
-                raise
-            self._engine.dispose()
+            fairy = self._engine.raw_connection()
+        except psycopg.OperationalError:
             return []
+        try:
+            return _calls_of(fairy).call(function, parameters, row)
+        except psycopg.Error as error:
+            if error.sqlstate not in (_LOST if isinstance(error, psycopg.OperationalError) else _REPLACED):
+                raise
+            fairy.invalidate()
+            return []
+        finally:
+            fairy.close()
 
     def write(self, function: str, parameters: Sequence[Any]) -> Row | None:
         """Call a function that writes under an organization's lock; what it wrote is on disk when this returns.
@@ -100,23 +110,12 @@ class Lane:
             early = self._writers > 1
         try:
             row = self.ask(function, (*parameters, early))
-            if early and row is not None:
-                self._call("lane_flush", (), tuple)
+            if early and row is not None and self.ask("lane_flush", ()) is None:
+                raise psycopg.OperationalError("the database was lost before all was known to be on disk")
             return row
         finally:
             with self._lock:
                 self._writers -= 1
-
-    def _call(self, function: str, parameters: Sequence[Any], row: Callable[[Sequence[Any]], RowT]) -> list[RowT]:
-        fairy = self._engine.raw_connection()
-        try:
-            return _calls_of(fairy).call(function, parameters, row)
-        except BaseException:
-            if fairy.driver_connection is None or fairy.driver_connection.closed:
-                fairy.invalidate()
-            raise
-        finally:
-            fairy.close()
 
     def close(self) -> None:
         """Give every connection back."""
@@ -133,6 +132,7 @@ class _Calls:
     def __init__(self, connection: "psycopg.Connection[Row]") -> None:
         self._connection, self._pgconn = connection, connection.pgconn
         self._dumper = Transformer(connection)
+        self._prepared: set[str] = set()
         self._loaders: dict[str, abc.Transformer] = {}
 
     def call(self, function: str, parameters: Sequence[Any], row: Callable[[Sequence[Any]], RowT]) -> list[RowT]:
@@ -143,12 +143,13 @@ class _Calls:
         """
         name = function.encode()
         values: Any = self._dumper.dump_sequence(parameters, [PyFormat.TEXT] * len(parameters))
-        loader = self._loaders.get(function)
-        if loader is None:
+        if function not in self._prepared:
             places = ", ".join(f"${place}" for place in range(1, len(parameters) + 1))
             self._check(self._pgconn.prepare(name, f"SELECT * FROM {function}({places})".encode()))  # noqa: S608 (ours)
+            self._prepared.add(function)
         result = self._pgconn.exec_prepared(name, values, result_format=Format.BINARY)
         self._check(result)
+        loader = self._loaders.get(function)
         if loader is None:
             loader = self._loaders[function] = Transformer(self._connection)
             loader.set_pgresult(result)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,7 +68,8 @@ def hmac_pads(key: bytes) -> tuple[bytes, bytes]:
 def _compact(value: Any) -> str:
     """Write compact JSON with sorted names: by the quicker library where it writes the very same."""
     if _is_plain(value):
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        with suppress(TypeError):  # half a surrogate pair, or nested deeper than the quicker library goes
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -78,5 +80,5 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, int):
         return abs(value) <= _LARGEST
     if isinstance(value, dict):
-        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+        return all(type(name) is str and _is_plain(item) for name, item in value.items())
     return isinstance(value, list) and all(map(_is_plain, value))

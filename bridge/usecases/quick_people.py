@@ -15,6 +15,7 @@ from bridge.domain.documents import (
     comparison_key,
     display_name,
     mappable_attributes,
+    mappable_names,
     primary_email,
 )
 from bridge.domain.identifiers import GroupId, MemberId, new_id
@@ -169,7 +170,7 @@ def write_texts(
     Returns:
         The person as they are now; None when nothing was done and the person has to be read.
     """
-    if not rules.placement.mapping_set.attributes.isdisjoint(map(rule_key, mappable_attributes(texts))):
+    if not rules.placement.mapping_set.attributes.isdisjoint(map(rule_key, mappable_names(texts))):
         return None
     entry = Entry("member.updated", "member", member_id, "directory", {"attributes": sorted(texts)})
     row = lane.write(

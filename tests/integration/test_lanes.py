@@ -3,8 +3,9 @@
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,10 +14,13 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from bridge.domain.identifiers import MemberId
+from bridge.store import functions
 from bridge.store.journal import verify
 from bridge.store.models import Contract, MappingVersion, Member, ScimToken
 from bridge.store.seals import hmac_pads
+from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.extension_schemas import apply_schema
+from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.quick_people import FoundPerson, change, find_person
 from bridge.usecases.quick_writes import Caller, read_rules
@@ -270,3 +274,81 @@ def test_writers_at_once_wait_for_the_disk_together_and_lose_nothing(
         assert verify(unit) is None
         pushed = select(func.count()).where(Member.org_id == unit.org_id, Member.source == "scim")
         assert unit.session.scalar(pushed) == 41
+
+
+def test_a_function_that_failed_at_its_first_call_serves_the_next_one(customer: Customer) -> None:
+    lane = customer.runtime.lane
+    lane.close()
+
+    with pytest.raises(psycopg.errors.InvalidArgumentForPowerFunction):
+        lane.ask("sqrt", ("-1",))
+
+    assert lane.ask("sqrt", ("4",)) == (2.0,)
+
+
+def test_functions_that_an_upgrade_replaces_are_found_again(
+    client: ScimClient, owner_connection: "psycopg.Connection[Any]"
+) -> None:
+    member_id = client.post("/Users", person("alice")).get_json()["id"]
+    assert client.get(f"/Users/{member_id}").status_code == 200
+
+    source = (Path(functions.__file__).parent / "people.sql").read_text(encoding="utf-8").split("\n-- ;\n")
+    (statement,) = (each for each in source if "CREATE FUNCTION lane_person(" in each)
+    owner_connection.execute("DROP FUNCTION lane_person")
+    while_it_is_gone = client.get(f"/Users/{member_id}").status_code
+    owner_connection.execute(statement)
+
+    assert (while_it_is_gone, client.get(f"/Users/{member_id}").status_code) == (200, 200)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t"])
+def test_a_text_that_a_rule_asks_for_is_decided_about_when_it_becomes_blank(
+    client: ScimClient, customer: Customer, blank: str
+) -> None:
+    rules = [{"attribute": "title", "equals": "A", "tier": "premium"}]
+    document = {"schema": 1, "default": "unassigned", "rules": rules}
+    with customer.unit() as unit:
+        apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
+    client.post("/Users", person("first-after-the-rules"))
+    member_id = client.post("/Users", person("alice", title="A")).get_json()["id"]
+    before = tier_of(customer, member_id)
+
+    client.patch(f"/Users/{member_id}", {"op": "replace", "path": "title", "value": blank})
+
+    assert (before, tier_of(customer, member_id)) == ("premium", None)
+
+
+def test_the_document_of_somebody_turned_off_by_hand_learns_of_it_with_the_first_text(
+    client: ScimClient, customer: Customer
+) -> None:
+    member_id = client.post("/Users", person("alice")).get_json()["id"]
+    with customer.unit() as unit:
+        member = unit.session.get_one(Member, (unit.org_id, uuid.UUID(member_id)))
+        deactivate_member(unit, member, reason="by_hand")
+
+    tags = [
+        client.patch(f"/Users/{member_id}", {"op": "replace", "path": "title", "value": "x"}).headers["ETag"]
+        for _ in range(2)
+    ]
+
+    assert tags[0] == tags[1]
+    with customer.unit() as unit:
+        member = unit.session.get_one(Member, (unit.org_id, uuid.UUID(member_id)))
+        assert (member.active, member.document["active"]) == (False, False)
+
+
+def test_a_page_is_one_moment_of_the_directory(
+    client: ScimClient, customer: Customer, owner_connection: "psycopg.Connection[Any]"
+) -> None:
+    ids = [client.post("/Users", person(f"p{number}")).get_json()["id"] for number in range(9)]
+    client.get("/Users?startIndex=3&count=4")
+    with ThreadPoolExecutor(1) as threads:
+        with owner_connection.transaction():
+            # The page has to wait for this table, wherever in its order of reading that comes.
+            owner_connection.execute('LOCK TABLE "group" IN ACCESS EXCLUSIVE MODE')
+            page = threads.submit(client.get, "/Users?startIndex=3&count=100")
+            wait([page], 0.5)
+            owner_connection.execute("DELETE FROM member WHERE id = ANY (%s)", [[uuid.UUID(each) for each in ids[4:7]]])
+        answer = page.result().get_json()
+
+    assert answer["itemsPerPage"] == answer["totalResults"] - 2

@@ -13,9 +13,6 @@ CREATE FUNCTION lane_people(
 DECLARE
     p record;
     nested boolean;
-    counted bigint;
-    lowest bigint := place + 1;
-    skipped bigint := 0;
 BEGIN
     SELECT * INTO p FROM enter_scim(hash, instant);
     IF NOT FOUND OR p.slug <> wanted_slug OR p.subject_id IS NOT NULL
@@ -24,21 +21,40 @@ BEGIN
         RETURN;
     END IF;
     nested := EXISTS (SELECT 1 FROM group_ancestor a WHERE a.org_id = p.org_id);
-    IF by_index THEN
-        -- A running sum over the landmarks finds the bucket of 1,024 positions in which the page starts.
-        SELECT sum(w.n), min(w.bucket) FILTER (WHERE w.upto > place) << 10,
-            place - coalesce(max(w.upto) FILTER (WHERE w.upto <= place), 0)
-        INTO counted, lowest, skipped
-        FROM (
-            SELECT l.bucket, l.n, sum(l.n) OVER (ORDER BY l.bucket) AS upto
-            FROM page_landmark l
-            WHERE l.org_id = p.org_id AND l.connection_id = p.connection_id AND l.kind = 'member'
-        ) w;
-        counted := coalesce(counted, 0);
-    END IF;
+    -- One statement, so that the count, the start and the people are those of one moment.
+    RETURN QUERY
+    WITH marks AS (
+        SELECT l.bucket, l.n, sum(l.n) OVER (ORDER BY l.bucket) AS upto
+        FROM page_landmark l
+        WHERE by_index AND l.org_id = p.org_id AND l.connection_id = p.connection_id AND l.kind = 'member'
+    ),
+    -- A running sum over the landmarks finds the bucket of 1,024 positions in which the page starts.
+    start AS (
+        SELECT
+            CASE WHEN by_index THEN coalesce(sum(w.n), 0)::bigint END AS counted,
+            CASE WHEN by_index THEN min(w.bucket) FILTER (WHERE w.upto > place) << 10 ELSE place + 1 END AS lowest,
+            CASE
+                WHEN by_index THEN (place - coalesce(max(w.upto) FILTER (WHERE w.upto <= place), 0))::bigint ELSE 0
+            END AS skipped
+        FROM marks w
+    ),
     -- Each half runs only for its direction.
-    RETURN QUERY SELECT
-        p.org_id, p.connection_id, p.can_write, p.schema_version, counted,
+    page AS (
+        (
+            SELECT * FROM member f
+            WHERE NOT backwards AND f.org_id = p.org_id AND f.connection_id = p.connection_id
+                AND f.position >= (SELECT s.lowest FROM start s)
+            ORDER BY f.position OFFSET (SELECT s.skipped FROM start s) LIMIT most
+        )
+        UNION ALL
+        (
+            SELECT * FROM member f
+            WHERE backwards AND f.org_id = p.org_id AND f.connection_id = p.connection_id AND f.position < place
+            ORDER BY f.position DESC LIMIT most
+        )
+    )
+    SELECT
+        p.org_id, p.connection_id, p.can_write, p.schema_version, s.counted,
         m.id, m.position, m.user_name, m.external_id, m.active, m.document, m.version,
         m.created_at, m.modified_at, m.tier, m.waiting_for, m.decision_id,
         CASE WHEN NOT p.can_write THEN (
@@ -55,25 +71,8 @@ BEGIN
             JOIN "group" o ON o.org_id = w.org_id AND o.id = w.group_id
             WHERE w.org_id = m.org_id AND w.member_id = m.id
         ) END
-    FROM (
-        (
-            SELECT * FROM member f
-            WHERE NOT backwards AND f.org_id = p.org_id AND f.connection_id = p.connection_id
-                AND f.position >= lowest
-            ORDER BY f.position OFFSET skipped LIMIT most
-        )
-        UNION ALL
-        (
-            SELECT * FROM member f
-            WHERE backwards AND f.org_id = p.org_id AND f.connection_id = p.connection_id AND f.position < place
-            ORDER BY f.position DESC LIMIT most
-        )
-    ) m;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT
-            p.org_id, p.connection_id, p.can_write, p.schema_version, counted,
-            NULL::uuid, NULL::bigint, NULL, NULL, NULL::boolean, NULL::jsonb, NULL::bigint,
-            NULL::timestamptz, NULL::timestamptz, NULL, NULL, NULL::uuid, NULL, NULL::json;
-    END IF;
+    FROM start s
+    LEFT JOIN page m ON true
+    ORDER BY CASE WHEN backwards THEN -m.position ELSE m.position END;
 END
 $$

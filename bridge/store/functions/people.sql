@@ -348,6 +348,8 @@ BEGIN
     END IF;
     SELECT * INTO m FROM member o WHERE o.org_id = wanted_org AND o.id = wanted_id;
     IF NOT FOUND OR m.connection_id <> wanted_connection OR m.source <> 'scim' OR m.role IN ('primary_owner', 'owner')
+        -- Somebody was turned off or on by hand, which the document learns of when it is written as a whole.
+        OR m.document -> 'active' IS DISTINCT FROM to_jsonb(m.active)
         OR texts ? 'name' AND NOT texts ? 'displayName' AND coalesce(m.document ->> 'displayName', '') = ''
     THEN
         RETURN;
