@@ -151,7 +151,8 @@ def _count(unit: Unit, plan: LicencePlan) -> LicencesNow:
     if contract.status == "active":
         licensed = active_teams
         if plan.kind != TEAM_LICENCE:
-            licensed = unit.session.scalar(select(func.count()).select_from(Member).where(*people, in_active_team()))
+            holders = select(func.count()).select_from(Member).where(*people, in_active_team())
+            licensed = unit.session.scalars(holders).one()
         bill = unit.billing.next_renewal()
         counted = sum(line.quantity for line in bill.lines) if bill else 0
     return LicencesNow(

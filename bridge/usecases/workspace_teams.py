@@ -169,7 +169,7 @@ def list_teams(unit: Unit) -> list[TeamView]:
         .where(TeamStay.org_id == unit.org_id, TeamStay.until.is_(None))
         .group_by(TeamStay.team_id)
     )
-    members = {team_id: count for team_id, count in rows}
+    members: dict[uuid.UUID, int] = {row[0]: row[1] for row in rows}
     return [
         TeamView(team.id, team.name, team.created_at, team.archived_at, members.get(team.id, 0))
         for team in read_teams(unit)

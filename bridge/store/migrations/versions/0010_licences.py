@@ -1,5 +1,7 @@
 """Teams of a workspace, their spells, people's stays in them, and the licence holders of billed months."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -73,7 +75,7 @@ def upgrade() -> None:
         op.execute(statement)
 
 
-def _create_spells(table: str, *more: sa.Column[str]) -> None:
+def _create_spells(table: str, *more: sa.Column[Any]) -> None:
     """Create a table of times [since, until) of teams."""
     op.create_table(
         table,
