@@ -2,17 +2,20 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from bridge.billing.workspace_licences import agreed_licence_terms
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.people_files import read_people
 from bridge.domain.roles import Role
 from bridge.errors import (
-    BridgeError,
     ForbiddenError,
     InvalidChangeError,
     InvalidInputError,
@@ -22,7 +25,7 @@ from bridge.errors import (
     PreviewStaleError,
     UniquenessError,
 )
-from bridge.ports import SeatChange
+from bridge.ports import ContractDraft, SeatChange, TierPrice
 from bridge.runtime import Runtime
 from bridge.store.directory import get_member
 from bridge.store.journal import verify
@@ -40,6 +43,7 @@ from bridge.store.models import (
     WebSession,
 )
 from bridge.store.unit import Unit
+from bridge.usecases.import_people import import_people
 from bridge.usecases.licences import holders_as_csv, licensed_names, list_holders, read_licences
 from bridge.usecases.people_by_hand import turn_off_member, turn_on_member
 from bridge.usecases.provision_member import remove_member
@@ -68,8 +72,8 @@ def workspace(runtime: Runtime) -> Customer:
 
 
 @pytest.fixture
-def scim(workspace: Customer) -> Iterator[ScimClient]:
-    yield ScimClient(make_app(workspace), workspace.slug, make_token(workspace))
+def scim(workspace: Customer) -> ScimClient:
+    return ScimClient(make_app(workspace), workspace.slug, make_token(workspace))
 
 
 def day(number: int, month: int = 3) -> datetime:
@@ -208,8 +212,14 @@ LEAVE: dict[str, Callable[[Customer, ScimClient, MemberId], object]] = {
     "a SCIM PUT": lambda customer, scim, member_id: scim.put(
         f"/Users/{member_id}", {"userName": "alice@nordlys.test", "active": False}
     ),
+    "an import": lambda customer, scim, member_id: by_import(customer),
     "a SCIM DELETE": lambda customer, scim, member_id: scim.delete(f"/Users/{member_id}"),
 }
+
+
+def by_import(customer: Customer) -> None:
+    with customer.unit() as unit:
+        import_people(unit, read_people(b"userName,active\nalice@nordlys.test,no"), customer.connection_id)
 
 
 def by_hand(customer: Customer, member_id: MemberId) -> None:
@@ -527,13 +537,40 @@ def test_there_are_no_seats_to_buy(workspace: Customer) -> None:
         unit.billing.quote(SeatChange({"standard": 1}, at=unit.at))
 
 
-@pytest.mark.parametrize(
-    ("facts", "field"),
-    [({"price": -1}, "tiers.user_licence"), ({"kind": "user_licence", "price": 10**10}, "contract.tiers.user_licence")],
-)
-def test_terms_that_make_no_plan_are_refused_by_field(runtime: Runtime, facts: dict[str, int], field: str) -> None:
-    with pytest.raises(BridgeError) as refusal:
-        create_workspace(runtime, **facts)
+@pytest.mark.parametrize(("price", "field"), [(-1, "tiers.user_licence"), (10**10, "contract.tiers.user_licence")])
+def test_a_price_that_makes_no_plan_is_refused_by_field(runtime: Runtime, price: int, field: str) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        create_workspace(runtime, price=price)
 
-    assert isinstance(refusal.value, InvalidInputError)
+    assert refusal.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"),
+    [
+        ({"cycle": "year"}, "cycle"),
+        ({"proration": "day"}, "proration"),
+        ({"minimum_seats": 3}, "minimum_seats"),
+        ({"renewal_basis": "allocated"}, "renewal_basis"),
+        ({"contract_minimum": {"user_licence": 3}}, "contract_minimum"),
+        ({"reduction": "immediate_credit"}, "reduction"),
+        ({"tax_rate": "a quarter"}, "tax_rate"),
+        ({"currency": "XXX"}, "contract"),
+        ({"tiers": (TierPrice("standard", "Standard", 1, 500, 0),)}, "tiers"),
+        ({"tiers": (TierPrice("user_licence", "User licence", 1, 500, 3),)}, "tiers.user_licence"),
+    ],
+)
+def test_terms_of_seats_are_refused_by_field(terms: dict[str, Any], field: str) -> None:
+    draft = ContractDraft(
+        kind="user_licence",
+        cycle="month",
+        anchor=day(2),
+        currency="EUR",
+        time_zone="UTC",
+        tiers=(TierPrice("user_licence", "User licence", 1, 500, 0),),
+    )
+
+    with pytest.raises(InvalidInputError) as refusal:
+        agreed_licence_terms(replace(draft, **terms))
+
     assert refusal.value.field == field

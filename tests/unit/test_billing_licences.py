@@ -53,7 +53,7 @@ JANUARY = Term(at("2026-01-01"), at("2026-02-01"))
         ([], False),
     ],
 )
-def test_w2_a_team_counts_for_a_month_with_any_time_above_zero(spells: list[Spell], counts: bool) -> None:
+def test_w2_a_team_counts_for_a_month_with_any_time_above_zero(spells: list[Spell], *, counts: bool) -> None:
     assert licensed_teams({"red": spells}, JANUARY) == ({"red"} if counts else set())
 
 
@@ -100,7 +100,7 @@ def test_w3_a_person_counts_once_however_many_teams() -> None:
     ],
 )
 def test_w3_only_in_the_workspace_and_in_an_unarchived_team_at_the_same_time(
-    stay: Spell, unarchived: list[Spell], present: list[Spell] | None, counts: bool
+    stay: Spell, unarchived: list[Spell], present: list[Spell] | None, *, counts: bool
 ) -> None:
     here = None if present is None else {"a": present}
 
@@ -185,7 +185,7 @@ def test_w7_nothing_is_billed_for_a_month_without_units() -> None:
     ],
 )
 def test_w7_months_are_those_of_the_workspaces_time_zone(
-    anchor: str, zone: str, index: int, name: str, start: str, end: str
+    anchor: str, zone: str, index: int, *, name: str, start: str, end: str
 ) -> None:
     month = licence_month(at(anchor), zone, index)
 
