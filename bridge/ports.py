@@ -153,6 +153,8 @@ class InvoiceReference:
 class Renewal:
     """What happened at a period's boundary ``at``: the invoice, if any, the new allocation, and whether the plan ended.
 
+    A plan that bills what was in use has a last invoice when it ends.
+
     ``payment_declined`` says that the invoice of a plan that is debited at once is still to be paid.
     """
 

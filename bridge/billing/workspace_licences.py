@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NoReturn
 from zoneinfo import ZoneInfoNotFoundError
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
 from bridge.billing.ledger import bill_for_callers, issue_invoice, read_contract, reference_to
 from bridge.billing.rules.contracts import ContractStatus
@@ -22,11 +22,17 @@ from bridge.billing.rules.licences import (
 )
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.terms import Term
-from bridge.domain.identifiers import MemberId
 from bridge.errors import InvalidChangeError, InvalidInputError
 from bridge.ports import Bill, ContractDraft, InvoiceReference, Renewal, SeatChange, SeatQuote
-from bridge.store.models import Contract, LicenceHolder, LicencePlan, Member
-from bridge.store.teams import find_licence_plan, forget_names, read_teams, spells_within, stays_within
+from bridge.store.models import Contract, LicenceHolder, LicencePlan
+from bridge.store.teams import (
+    find_licence_plan,
+    forget_names,
+    names_of_stayers,
+    read_teams,
+    spells_within,
+    stays_within,
+)
 from bridge.store.unit import Unit
 
 _RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
@@ -172,24 +178,11 @@ class WorkspaceLicences:
         rows = stays_within(unit, term.start, term.end)
         stays = [Stay(row.member_id, row.team_id, Spell(row.since, row.until)) for row in rows]
         people = licensed_people(stays, unarchived, term)
-        left = {row.member_id: (row.user_name or "", row.display_name or "") for row in rows if row.user_name}
-        return sorted(
-            (_Holder(person, *name) for person, name in self._names(people, left).items()),
-            key=lambda holder: (holder.name, holder.id),
-        )
-
-    def _names(
-        self, people: frozenset[MemberId], left: dict[MemberId, tuple[str, str]]
-    ) -> dict[MemberId, tuple[str, str]]:
-        """Return what people are called; of who was removed, what they were called then."""
-        unit = self._unit
-        rows = unit.session.execute(
-            select(Member.id, Member.user_name, Member.display_name).where(
-                Member.org_id == unit.org_id, Member.id.in_(people)
-            )
-        )
-        here = {member_id: (user_name, display_name) for member_id, user_name, display_name in rows}
-        return {person: here.get(person) or left[person] for person in people}
+        names = {row.member_id: (row.user_name, row.display_name or "") for row in rows if row.user_name}
+        names |= names_of_stayers(unit, term.start, term.end)
+        # Who has left no name is listed by id: a bill never waits for one.
+        holders = (_Holder(person, *names.get(person, (str(person), ""))) for person in people)
+        return sorted(holders, key=lambda holder: (holder.name, holder.id))
 
 
 def agreed_licence_terms(draft: ContractDraft) -> LicenceTerms:

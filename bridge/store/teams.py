@@ -1,8 +1,9 @@
 """Teams, when they were not archived, and who was in them when; ``org_id`` comes first in each query."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, ScalarSelect, exists, func, or_, select, update
 
@@ -12,6 +13,17 @@ from bridge.errors import NotFoundError
 from bridge.store.journal import record
 from bridge.store.models import Contract, LicencePlan, Member, Team, TeamSpell, TeamStay
 from bridge.store.unit import Unit
+
+
+class StayRow(NamedTuple):
+    """Somebody's time [since, until) in a team; the names are those of who was removed since."""
+
+    member_id: MemberId
+    team_id: uuid.UUID
+    since: datetime
+    until: datetime | None
+    user_name: str | None
+    display_name: str | None
 
 
 def find_licence_plan(unit: Unit) -> LicencePlan | None:
@@ -116,7 +128,8 @@ def end_stays(unit: Unit, member: Member, *, reason: str, removed: bool = False)
         unit: The unit, which has the organization's lock.
         member: Whom.
         reason: What the audit says of why.
-        removed: The person goes for good: what they were in this month keeps their names until it is billed.
+        removed: The person goes for good: what they were in this month keeps their names until it is billed;
+            of a plan that has ended nothing is billed any more.
     """
     left = close_stays(unit, member.id)
     if removed:
@@ -125,7 +138,7 @@ def end_stays(unit: Unit, member: Member, *, reason: str, removed: bool = False)
             .where(
                 TeamStay.org_id == unit.org_id,
                 TeamStay.member_id == member.id,
-                TeamStay.until > _period_start(unit),
+                TeamStay.until > _period_start(unit, Contract.status == "active"),
             )
             .values(user_name=member.user_name, display_name=member.display_name)
             .execution_options(synchronize_session=False)
@@ -193,20 +206,39 @@ def spells_within(unit: Unit, start: datetime, end: datetime) -> list[TeamSpell]
     )
 
 
-def stays_within(unit: Unit, start: datetime, end: datetime) -> list[TeamStay]:
+def stays_within(unit: Unit, start: datetime, end: datetime) -> Sequence[StayRow]:
     """Return people's times in teams that have something in common with ``[start, end)``."""
-    return list(
-        unit.session.scalars(
-            select(TeamStay)
-            .where(
-                TeamStay.org_id == unit.org_id,
-                TeamStay.since < end,
-                or_(TeamStay.until.is_(None), TeamStay.until > start),
-            )
-            .execution_options(populate_existing=True)
+    rows = unit.session.execute(
+        select(
+            TeamStay.member_id,
+            TeamStay.team_id,
+            TeamStay.since,
+            TeamStay.until,
+            TeamStay.user_name,
+            TeamStay.display_name,
+        ).where(*_stayed(unit, start, end))
+    )
+    return [StayRow(*row) for row in rows]
+
+
+def names_of_stayers(unit: Unit, start: datetime, end: datetime) -> dict[MemberId, tuple[str, str]]:
+    """Return userName and display name of the members who were in a team at some time of ``[start, end)``."""
+    rows = unit.session.execute(
+        select(Member.id, Member.user_name, Member.display_name).where(
+            Member.org_id == unit.org_id,
+            Member.id.in_(select(TeamStay.member_id).where(*_stayed(unit, start, end))),
         )
+    )
+    return {member_id: (user_name, display_name) for member_id, user_name, display_name in rows}
+
+
+def _stayed(unit: Unit, start: datetime, end: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        TeamStay.org_id == unit.org_id,
+        TeamStay.since < end,
+        or_(TeamStay.until.is_(None), TeamStay.until > start),
     )
 
 
-def _period_start(unit: Unit) -> ScalarSelect[datetime]:
-    return select(Contract.period_start).where(Contract.org_id == unit.org_id).scalar_subquery()
+def _period_start(unit: Unit, *only: ColumnElement[bool]) -> ScalarSelect[datetime]:
+    return select(Contract.period_start).where(Contract.org_id == unit.org_id, *only).scalar_subquery()

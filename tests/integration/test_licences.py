@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from bridge.billing.workspace_licences import agreed_licence_terms
 from bridge.domain.actors import Actor, ActorKind
@@ -170,6 +170,32 @@ def test_what_removed_people_were_called_is_forgotten_when_the_month_is_billed(
         stays = unit.session.execute(select(TeamStay.until, TeamStay.user_name)).all()
 
     assert [(until, name) for until, name in stays] == [(day(20), None)]
+
+
+def test_of_who_is_removed_after_the_plans_end_nothing_is_kept(workspace: Customer, clock: SettableClock) -> None:
+    bob = in_team(workspace, "red", user_name="bob@nordlys.test")
+    with workspace.unit() as unit:
+        set_auto_renew(unit, value=False)
+    clock.at = day(2, month=5)
+
+    with workspace.unit() as unit:
+        remove_member(unit, get_member(unit, bob))
+
+        stays = unit.session.execute(select(TeamStay.until, TeamStay.user_name)).all()
+    assert [(until, name) for until, name in stays] == [(day(2, month=5), None)]
+
+
+def test_who_left_no_name_is_billed_and_listed_by_id(workspace: Customer, clock: SettableClock) -> None:
+    bob = in_team(workspace, "red", user_name="bob@nordlys.test")
+    with workspace.unit() as unit:
+        remove_member(unit, get_member(unit, bob))
+        unit.session.execute(update(TeamStay).values(until=day(9), user_name=None))
+    clock.at = day(2, month=4)
+
+    with workspace.unit() as unit:
+        unit.lock()
+
+        assert [one.name for one in list_holders(unit, "2026-03")] == [str(bob)]
 
 
 def test_w5_a_month_that_is_not_over_and_one_before_the_plan_are_refused(workspace: Customer) -> None:
