@@ -63,6 +63,8 @@ def test_people_have_no_seat_and_need_none(app: Flask, runtime: Runtime, clock: 
     assert "The plan is not sold by seats." in people.text
     assert "No seat" not in people.text
     assert "the plan is not sold by seats, so nobody needs one" in person.text
+    assert '<h2 id="teams">Teams</h2>' in person.text
+    assert "<li>Red</li>" in person.text
     assert "Set the seat by hand" not in person.text
     assert "is not sold by seats: you need none" in own.text
     assert "What the rules give" not in add.text
