@@ -47,9 +47,10 @@ class ContractDraft:
     """The commercial terms an organization starts with.
 
     Args (the names are those of the billing reference):
-        kind: ``team`` or ``enterprise``.
-        cycle: ``month`` or ``year``.
+        kind: ``team``, ``enterprise``, ``team_licence`` or ``user_licence``.
+        cycle: ``month`` or ``year``; licences are billed by the month.
         anchor: Start of the first period; the boundaries are computed from it (rule R2).
+        tiers: For licences one, whose key is the kind: the price of a licence, and no seats.
         tax_rate: A decimal string, "0.25" for 25 %.
         proration: ``second``, ``day``, ``month_day`` or ``month``; None for the kind's default.
         reduction: ``at_renewal`` or ``immediate_credit``.
@@ -151,6 +152,8 @@ class InvoiceReference:
 @dataclass(frozen=True, slots=True)
 class Renewal:
     """What happened at a period's boundary ``at``: the invoice, if any, the new allocation, and whether the plan ended.
+
+    A plan that bills what was in use has a last invoice when it ends.
 
     ``payment_declined`` says that the invoice of a plan that is debited at once is still to be paid.
     """

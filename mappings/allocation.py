@@ -297,7 +297,12 @@ def _ways_to(target: str, present: str | None, ladder: TierLadder, policy: OnExh
 
 
 def _unmapped_arrival(entitlement: Entitlement, ladder: TierLadder, policy: OnExhausted) -> SeatWish:
-    """Place a new person of whom no rule speaks (rules A1 and A3)."""
+    """Place a new person of whom no rule speaks (rules A1 and A3).
+
+    A plan without tiers is not sold by seats: nobody is refused, waits or is told of for want of one.
+    """
+    if not len(ladder):
+        return SeatWish(missed=SeatReason.NOT_BY_SEATS)
     reject = policy is OnExhausted.REJECT
     fallback = entitlement.fallback
     if fallback == UNASSIGNED:

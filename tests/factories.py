@@ -82,12 +82,43 @@ def create_customer(
             TierPrice("standard", "Standard", 1, standard_price, standard),
         ),
     )
+    return _take_in(runtime, slug, contract)
+
+
+def create_workspace(
+    runtime: Runtime,
+    slug: str = "nordlys",
+    *,
+    kind: str = "user_licence",
+    price: int = 500,
+    anchor: datetime | None = None,
+    currency: str = "EUR",
+    time_zone: str = "UTC",
+    auto_renew: bool = True,
+) -> Customer:
+    """Create an organization whose teams or people are licensed, with an owner and one IdP connection.
+
+    The price is minor units for one licence and month.
+    """
+    contract = ContractDraft(
+        kind=kind,
+        cycle="month",
+        anchor=anchor or runtime.clock.now(),
+        currency=currency,
+        time_zone=time_zone,
+        tiers=(TierPrice(kind, kind.replace("_", " ").capitalize(), 1, price, 0),),
+        auto_renew=auto_renew,
+    )
+    return _take_in(runtime, slug, contract)
+
+
+def _take_in(runtime: Runtime, slug: str, contract: ContractDraft) -> Customer:
     created = runtime.create_organization(
         OrganizationDraft(
             slug=slug,
             name=slug.title(),
             locale="en",
-            time_zone=time_zone,
+            time_zone=contract.time_zone,
             contract=contract,
             owner_email=f"owner@{slug}.test",
             owner_name="Olga Owner",

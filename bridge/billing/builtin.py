@@ -1,12 +1,12 @@
 """The embedded billing core: invoices and pools in the same transaction as the seats they are for."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import NoReturn
 from zoneinfo import ZoneInfoNotFoundError
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bridge.billing.ledger import (
     bill_for_callers,
@@ -30,10 +30,12 @@ from bridge.billing.rules.contracts import (
     contract_terms,
 )
 from bridge.billing.rules.contracts import SeatCount as RuleSeatCount
+from bridge.billing.rules.licences import LicenceKind
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.proration import ProrationMethod
 from bridge.billing.rules.refusals import RefusalCode, RuleRefusal
 from bridge.billing.rules.terms import Cycle
+from bridge.billing.workspace_licences import WorkspaceLicences
 from bridge.domain.identifiers import new_id
 from bridge.errors import (
     BelowMinimumError,
@@ -48,6 +50,7 @@ from bridge.errors import (
 )
 from bridge.ports import (
     Bill,
+    BillingCore,
     BillLine,
     ContractDraft,
     InvoiceReference,
@@ -71,6 +74,8 @@ _REFUSALS: Mapping[RefusalCode, type[BridgeError]] = {
     RefusalCode.REDUCTION_NOT_ALLOWED: ReductionNotAllowedError,
     RefusalCode.PLAN_ENDED: PlanEndedError,
 }
+#: The plans that are not sold by seats: each kind has a core of its own.
+_OTHER_PLANS: Mapping[str, Callable[[Unit], BillingCore]] = {str(kind): WorkspaceLicences for kind in LicenceKind}
 
 
 class BuiltinBilling:
@@ -87,6 +92,8 @@ class BuiltinBilling:
 
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
         """Open the contract, make the pools and issue the first period's invoice (rule P1)."""
+        if (other := self._other_plan(contract.kind)) is not None:
+            return other.start(contract)
         unit = self._unit
         unit.lock()
         terms = agreed_terms(contract)
@@ -120,6 +127,8 @@ class BuiltinBilling:
 
     def quote(self, change: SeatChange) -> SeatQuote:
         """Compute a change's billing effect without writing anything."""
+        if (other := self._other_plan()) is not None:
+            return other.quote(change)
         contract = read_contract(self._unit)
         if contract.period_end <= self._unit.at:
             self._unit.lock()  # which passes the boundary first (rule R6)
@@ -145,6 +154,8 @@ class BuiltinBilling:
 
     def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
         """Charge what the quote shows and set the new allocation of the pools."""
+        if (other := self._other_plan()) is not None:
+            return other.execute(quote, key=key)
         unit = self._unit
         unit.lock()
         repeated = repeated_invoice(unit, key, quote.bill)
@@ -163,6 +174,8 @@ class BuiltinBilling:
 
     def renew(self) -> Renewal | None:
         """Pass the period's boundary if the unit's instant has reached it; None when it is not due."""
+        if (other := self._other_plan()) is not None:
+            return other.renew()
         unit = self._unit
         unit.lock()
         contract = read_contract(unit)
@@ -196,11 +209,20 @@ class BuiltinBilling:
 
     def next_renewal(self) -> Bill | None:
         """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
+        if (other := self._other_plan()) is not None:
+            return other.next_renewal()
         state = state_of(self._unit, read_contract(self._unit))
         if state.status is ContractStatus.ENDED:
             return None
         bill = periods.renew(state, seats_in_use(self._unit)).bill
         return bill_for_callers(bill) if bill else None
+
+    def _other_plan(self, kind: str | None = None) -> BillingCore | None:
+        """Return the core of a plan that is not sold by seats; None for one that is."""
+        if kind is None:
+            kind = self._unit.session.scalars(select(Contract.kind).where(Contract.org_id == self._unit.org_id)).one()
+        core = _OTHER_PLANS.get(kind)
+        return None if core is None else core(self._unit)
 
     def _debit(self, terms: ContractTerms, invoice: Invoice) -> None:
         """Collect what a plan that is debited at once owes; refuse the whole change when it is declined (rule Q4)."""

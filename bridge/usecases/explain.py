@@ -14,10 +14,11 @@ from bridge.store.directory import get_connection, get_member, groups_of, mappin
 from bridge.store.models import Connection, Decision, Group, Invoice, MappingVersion, Member
 from bridge.store.nesting import inherited_through
 from bridge.store.pools import ladder_of, read_pools
+from bridge.store.teams import teams_of
 from bridge.store.unit import Unit
 from bridge.usecases.lines import PlaceInLine, places_in_line
 from mappings.documents import from_document
-from mappings.reasons import SeatReason, because
+from mappings.reasons import SENTENCES, SeatReason, because
 from mappings.rules import GroupCondition, MappingSet, comparison_key
 from mappings.tiers import TierLadder
 
@@ -72,6 +73,7 @@ class Explanation:
             directly in.
         sentence: The whole answer, ending with a full stop.
         decisions: Newest first, at most :data:`HISTORY_LENGTH`.
+        teams: Where the plan is not sold by seats: the names of the teams the person is in, archived ones too.
         current: The decision that the present state follows from; None for somebody never looked at.
     """
 
@@ -84,6 +86,7 @@ class Explanation:
     because: str
     place: PlaceInLine | None
     decisions: tuple[ExplainedDecision, ...]
+    teams: tuple[str, ...] = ()
 
     @property
     def current(self) -> ExplainedDecision | None:
@@ -112,7 +115,7 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
     groups, through = tuple(groups_of(unit, member.id)), inherited_through(unit, member.id)
     decisions = _with_ways(explain_decisions(unit, stored, ladder), stored, groups, through, ladder)
     said = [decision for decision in decisions if decision.reason is not SeatReason.KEPT] or list(decisions)
-    reason = said[0].because if said else _why_undecided(member)
+    reason = said[0].because if said else _why_undecided(member, ladder)
     return Explanation(
         member=member,
         connection=get_connection(unit, member.connection_id),
@@ -123,6 +126,7 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
         because=reason,
         place=places_in_line(unit, [member.id]).get(member.id),
         decisions=tuple(decisions),
+        teams=() if len(ladder) else tuple(team.name for team in teams_of(unit, member.id)),
     )
 
 
@@ -269,7 +273,9 @@ def _seat(ladder: TierLadder, tier: str | None) -> str:
     return "no seat" if tier is None else ladder.name_of(tier)
 
 
-def _why_undecided(member: Member) -> str:
+def _why_undecided(member: Member, ladder: TierLadder) -> str:
+    if not len(ladder):
+        return SENTENCES[SeatReason.NOT_BY_SEATS]
     if not member.active:
         return "access is turned off"
     return "nobody has given one yet"

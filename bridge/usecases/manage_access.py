@@ -6,6 +6,7 @@ from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Role
 from bridge.store.journal import record
 from bridge.store.models import Member, ScimToken, SignInLink, WebSession
+from bridge.store.teams import end_stays
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import Placement, free_seat, settle_seat
@@ -34,6 +35,8 @@ def end_sessions(unit: Unit, member_id: MemberId, by: str) -> int:
 def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
     """Turn access off: data and history stay, the seat is freed, sessions end at once (rules K1, C1).
 
+    Teams are left too: who has no access is licensed no more (rule W3).
+
     An owner stays as they are and an alert is raised: the directory can never turn one off (T11).
 
     Returns:
@@ -47,6 +50,7 @@ def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
         return None
     member.active = False
     freed = free_seat(unit, member)
+    end_stays(unit, member, reason=reason)
     end_sessions(unit, member.id, by=reason)
     _revoke_tokens(unit, member.id)
     record(unit, "member.deactivated", subject_kind="member", subject_id=member.id, reason=reason)

@@ -13,6 +13,7 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts
 from bridge.usecases.explain import ExplainedDecision, explain_decisions
+from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.people import HeadCounts, count_people, name_people
 from bridge.usecases.seats import PoolView, pool_views, read_contract
 from mappings.tiers import TierLadder
@@ -64,6 +65,7 @@ class Overview:
     connections: tuple[ConnectionView, ...]
     alerts: tuple[AlertGroup, ...]
     latest: tuple[LatestDecision, ...]
+    licences: LicencesNow | None = None
 
 
 def read_overview(unit: Unit) -> Overview:
@@ -97,6 +99,7 @@ def read_overview(unit: Unit) -> Overview:
             LatestDecision(stored.member_id, names.get(stored.member_id), decision)
             for stored, decision in zip(decisions, explain_decisions(unit, decisions, ladder), strict=True)
         ),
+        licences=licences_if_any(unit),
     )
 
 

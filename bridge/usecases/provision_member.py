@@ -20,6 +20,7 @@ from bridge.store.directory import (
 from bridge.store.journal import record
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.pools import ladder_of, read_pools
+from bridge.store.teams import end_stays
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import (
@@ -341,7 +342,7 @@ def _with_emails_of(member: Member, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def remove_member(unit: Unit, member: Member, *, reason: str = "directory") -> bool:
-    """Remove a person: the seat is freed, memberships, identities and sessions go (rule C1: no credit).
+    """Remove a person: the seat is freed, teams, memberships, identities and sessions go (rule C1: no credit).
 
     An owner stays, and an alert is raised (T11). The audit and the decisions stay, without a name.
 
@@ -353,6 +354,7 @@ def remove_member(unit: Unit, member: Member, *, reason: str = "directory") -> b
         raise_alert(unit, "owner_protected", member_id=member.id)
         return False
     freed = free_seat(unit, member)
+    end_stays(unit, member, reason=reason, removed=True)
     end_sessions(unit, member.id, by=reason)
     record(unit, "member.removed", subject_kind="member", subject_id=member.id, reason=reason)
     unit.session.flush()

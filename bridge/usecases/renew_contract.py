@@ -10,8 +10,9 @@ from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, PlanEndedError
 from bridge.ports import Renewal
 from bridge.store.journal import record
-from bridge.store.models import AuditEntry, Contract, Decision, Member, SeatPool
+from bridge.store.models import AuditEntry, Contract, Decision, LicencePlan, Member, SeatPool
 from bridge.store.pools import pools_snapshot, read_pools, set_allocation
+from bridge.store.teams import find_licence_plan
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_seat_alerts
 from bridge.usecases.assign_seats import promote_waiting
@@ -51,10 +52,12 @@ def renew_contract(unit: Unit) -> Renewal | None:
     renewal = system.billing.renew()
     if renewal is None:
         return None
+    invoice = renewal.invoice
+    if invoice is not None:
+        queue_delivery(system, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
     if renewal.ended:
         _end_plan(system, renewal)
         return renewal
-    invoice = renewal.invoice
     record(
         system,
         "contract.renewed",
@@ -68,8 +71,6 @@ def renew_contract(unit: Unit) -> Renewal | None:
             "total": invoice.total if invoice else 0,
         },
     )
-    if invoice is not None:
-        queue_delivery(system, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
     if renewal.payment_declined:
         raise_alert(system, "renewal_payment_declined")
     promote_waiting(system, list(renewal.seats))
@@ -87,7 +88,7 @@ def _end_plan(unit: Unit, renewal: Renewal) -> None:
         subject_kind="contract",
         subject_id=unit.org_id,
         reason=str(SeatReason.PLAN_ENDED),
-        body={"boundary": renewal.at.isoformat()},
+        body={"boundary": renewal.at.isoformat(), **_last_bill(renewal)},
     )
     unit.session.flush()
     touched = (
@@ -134,6 +135,13 @@ def _end_plan(unit: Unit, renewal: Renewal) -> None:
     unit.session.flush()
 
 
+def _last_bill(renewal: Renewal) -> dict[str, object]:
+    """Name the invoice of a plan that bills what was in use, when it ends."""
+    if renewal.invoice is None:
+        return {}
+    return {"invoice": renewal.invoice.id, "total": renewal.invoice.total}
+
+
 def _end_decision(unit: Unit, entry: AuditEntry, pools: dict[str, dict[str, int]]) -> dict[str, object]:
     """Return what all decisions of the plan's end have in common."""
     return {
@@ -157,14 +165,14 @@ def _end_decision(unit: Unit, entry: AuditEntry, pools: dict[str, dict[str, int]
 
 
 def set_price(unit: Unit, tier: str, price: int) -> None:
-    """Set the price that a seat of a tier has from the next renewal on (rule R4).
+    """Set the price that a seat of a tier, or a licence, has from the next renewal on (rule R4).
 
     For the operator: no page and no API of a customer offers it.
 
     Args:
         unit: The unit.
-        tier: Which tier.
-        price: Minor units for one seat and period.
+        tier: Which tier; for licences their kind, ``team_licence`` or ``user_licence``.
+        price: Minor units for one seat or licence and period.
 
     Raises:
         ForbiddenError: The actor may not change the plan.
@@ -172,7 +180,10 @@ def set_price(unit: Unit, tier: str, price: int) -> None:
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
-    pools = {pool.tier: pool for pool in read_pools(unit)}
+    licences = find_licence_plan(unit)
+    pools: dict[str, SeatPool | LicencePlan] = {pool.tier: pool for pool in read_pools(unit)}
+    if licences is not None:
+        pools[licences.kind] = licences
     if tier not in pools:
         raise InvalidInputError("tier", f"there is no tier {tier!r}; there is {', '.join(pools)}")
     if not 0 <= price <= MAX_MINOR_UNITS:

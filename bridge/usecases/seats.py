@@ -12,13 +12,30 @@ from bridge.ports import Bill
 from bridge.store.models import Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.lines import waiting_counts
 from mappings.tiers import ANY, TierLadder
 
 INVOICES_SHOWN = 24
 NO_REDUCTION = "Seats cannot be dropped before the term ends."
 NO_RENEWAL = "Ends by itself with the period: members then have no seat, and nothing is deleted."
-_FORBIDDING = (NO_REDUCTION, NO_RENEWAL)
+NO_LICENCE_RENEWAL = "Ends by itself with the month, which is billed; nothing is deleted."
+_FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL)
+_BILLED_AFTERWARDS = "Each calendar month is billed when it is over; nothing is bought ahead."
+_LICENCE_SENTENCES = {
+    "team_licence": (
+        "Every team counts for a month in which it was not archived at some time.",
+        "Archive a team on any day; it counts from the next month no more.",
+        "People are not counted: have as many in a team as you like.",
+        _BILLED_AFTERWARDS,
+    ),
+    "user_licence": (
+        "Everybody counts, once, for a month in which they were in a team that was not archived at some time.",
+        "Archive a team, or take people out of it, on any day; it counts from the next month.",
+        "Members who are in no such team cost nothing.",
+        _BILLED_AFTERWARDS,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,7 @@ class SeatsView:
     renewal: Bill | None
     sentences: tuple[ContractSentence, ...]
     invoices: tuple[InvoiceView, ...]
+    licences: LicencesNow | None = None
 
 
 def read_seats(unit: Unit) -> SeatsView:
@@ -94,6 +112,7 @@ def read_seats(unit: Unit) -> SeatsView:
             ContractSentence(text, allows=text not in _FORBIDDING) for text in contract_sentences(contract)
         ),
         invoices=tuple(list_invoices(unit)) if sees_money else (),
+        licences=licences_if_any(unit),
     )
 
 
@@ -130,7 +149,9 @@ def read_ladder(unit: Unit) -> TierLadder:
 
 
 def contract_sentences(contract: Contract) -> tuple[str, ...]:
-    """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7)."""
+    """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7; W1 to W7 for licences)."""
+    if contract.kind in _LICENCE_SENTENCES:
+        return (*_LICENCE_SENTENCES[contract.kind], *([] if contract.auto_renew else [NO_LICENCE_RENEWAL]))
     team = contract.kind == "team"
     period = "month" if contract.cycle == "month" else "year"
     rest = f"the rest of the {period}" if team else "the rest of the term"

@@ -32,6 +32,9 @@ class _Tiered(Protocol):
     def tier(self) -> str: ...
 
 
+_LICENCES = {"team_licence": "Team licence", "user_licence": "User licence"}
+
+
 def prepare_templates(app: Flask) -> None:
     """Give every template the filters and names below."""
     environment = app.jinja_env
@@ -158,8 +161,8 @@ def tier_class(ladder: TierLadder, tier: str | None) -> str:
 
 
 def tier_name(ladder: TierLadder, tier: str | None) -> str:
-    """Return what people read for a tier, for none, and for "any"."""
-    return "any tier" if tier == ANY else ladder.name_of(tier)
+    """Return what people read for a tier, for none, for "any", and for a licence, which is no tier."""
+    return "any tier" if tier == ANY else _LICENCES.get(tier or "") or ladder.name_of(tier)
 
 
 def by_tier(lines: Iterable[_Tiered], ladder: TierLadder) -> list[_Tiered]:

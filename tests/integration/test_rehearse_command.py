@@ -60,7 +60,7 @@ def test_checking_fails_and_names_the_scenario_that_comes_out_otherwise(installa
     [
         ("{", "is no JSON"),
         ("[1]", "scenario 0 has no fields"),
-        ('{"plan": {"kind": "team_licence"}, "prices": {}}', "'team_licence' plans are not sold by seats"),
+        ('{"plan": {"kind": "flat_rate"}, "prices": {}}', "'flat_rate' plans cannot be rehearsed"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(

@@ -19,7 +19,16 @@ from bridge.usecases.connections import claim_domain, issue_scim_token, verify_d
 from tests.factories import Customer
 
 TABLES = sorted(Base.metadata.tables)
-APPEND_ONLY = ["audit_entry", "decision", "invoice", "invoice_line", "mapping_version", "payment", "sign_in_event"]
+APPEND_ONLY = [
+    "audit_entry",
+    "decision",
+    "invoice",
+    "invoice_line",
+    "licence_holder",
+    "mapping_version",
+    "payment",
+    "sign_in_event",
+]
 
 
 def key_of(table: str) -> str:

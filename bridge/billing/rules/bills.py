@@ -21,6 +21,10 @@ class LineKind(StrEnum):
     """The rest of a period (rules P2, P8)."""
     SEAT_CREDIT = "seat_credit"
     """Unused time of a seat that was paid for; negative (rules P7, D5)."""
+    TEAM_LICENCE = "team_licence"
+    """A team that counted for a month (rule W1)."""
+    USER_LICENCE = "user_licence"
+    """A person who counted for a month (rule W3)."""
 
 
 class BillType(StrEnum):
@@ -36,6 +40,8 @@ class BillReason(StrEnum):
     START = "start"
     RENEWAL = "renewal"
     SEAT_CHANGE = "seat_change"
+    MONTH = "month"
+    """A month of licences that has ended (rule W7)."""
 
 
 @dataclass(frozen=True, slots=True)

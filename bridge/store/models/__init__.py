@@ -33,6 +33,7 @@ from bridge.store.models.sessions import (
     SignInLink,
     WebSession,
 )
+from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
 
 __all__ = [
     "Alert",
@@ -53,6 +54,8 @@ __all__ = [
     "IdpCertificate",
     "Invoice",
     "InvoiceLine",
+    "LicenceHolder",
+    "LicencePlan",
     "LoggedRequest",
     "MappingVersion",
     "Member",
@@ -69,6 +72,9 @@ __all__ = [
     "SeatPool",
     "SignInEvent",
     "SignInLink",
+    "Team",
+    "TeamSpell",
+    "TeamStay",
     "WebSession",
     "effective_membership",
 ]

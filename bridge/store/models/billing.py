@@ -17,7 +17,7 @@ class Contract(Base):
     __tablename__ = "contract"
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="team or enterprise (rule G1).")
+    kind: Mapped[str] = mapped_column(doc="team, enterprise, team_licence or user_licence (rule G1).")
     cycle: Mapped[str] = mapped_column(doc="month or year.")
     anchor: Mapped[datetime] = mapped_column(doc="Start of the first period; boundaries derive from it (rule R2).")
     currency: Mapped[str] = mapped_column(doc="ISO 4217.")
@@ -73,7 +73,7 @@ class Invoice(Base):
     number: Mapped[str]
     key: Mapped[str] = mapped_column(doc="The business fact it bills; a second invoice of one fact is impossible.")
     type: Mapped[str] = mapped_column(doc="invoice or credit_note.")
-    reason: Mapped[str] = mapped_column(doc="start, renewal or seat_change.")
+    reason: Mapped[str] = mapped_column(doc="start, renewal, seat_change or month.")
     at: Mapped[datetime]
     currency: Mapped[str]
     subtotal: Mapped[int]
@@ -92,7 +92,7 @@ class InvoiceLine(Base):
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
     invoice_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="seat, seat_proration or seat_credit.")
+    kind: Mapped[str] = mapped_column(doc="seat, seat_proration, seat_credit, team_licence or user_licence.")
     tier: Mapped[str]
     quantity: Mapped[int]
     start: Mapped[datetime]

@@ -1,0 +1,242 @@
+"""The billing core of licences by team or by person: what was in use is counted and billed at each month's end."""
+
+import re
+import uuid
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NoReturn
+from zoneinfo import ZoneInfoNotFoundError
+
+from sqlalchemy import insert
+
+from bridge.billing.ledger import bill_for_callers, issue_invoice, read_contract, reference_to
+from bridge.billing.rules.contracts import ContractStatus
+from bridge.billing.rules.licences import (
+    LicenceKind,
+    LicenceTerms,
+    Spell,
+    Stay,
+    bill_month,
+    licensed_people,
+    licensed_teams,
+)
+from bridge.billing.rules.money import Currency
+from bridge.billing.rules.terms import Term
+from bridge.errors import InvalidChangeError, InvalidInputError
+from bridge.ports import Bill, ContractDraft, InvoiceReference, Renewal, SeatChange, SeatQuote
+from bridge.store.models import Contract, LicenceHolder, LicencePlan
+from bridge.store.teams import (
+    find_licence_plan,
+    forget_names,
+    names_of_stayers,
+    read_teams,
+    spells_within,
+    stays_within,
+)
+from bridge.store.unit import Unit
+
+_RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
+#: What a contract has no choice about when nothing is bought in advance.
+_NOTHING = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """A team or a person that counts for a month."""
+
+    id: uuid.UUID
+    name: str
+    display_name: str
+
+
+class WorkspaceLicences:
+    """The billing core of an organization whose teams or people are licensed (:class:`bridge.ports.BillingCore`).
+
+    Args:
+        unit: Organization, transaction and instant.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+        """Open the contract; nothing is billed before the first month's end (rule W7)."""
+        unit = self._unit
+        unit.lock()
+        terms = agreed_licence_terms(contract)
+        first = terms.month(0).term
+        unit.session.add(
+            Contract(
+                org_id=unit.org_id,
+                kind=str(terms.kind),
+                cycle="month",
+                anchor=first.start,
+                currency=terms.currency.code,
+                time_zone=terms.time_zone,
+                tax_rate=contract.tax_rate,
+                proration=_NOTHING,
+                reduction=_NOTHING,
+                minimum_seats=0,
+                auto_renew=terms.auto_renew,
+                renewal_basis="in_use",
+                contract_minimum={},
+                period_index=0,
+                period_start=first.start,
+                period_end=first.end,
+                status=str(ContractStatus.ACTIVE),
+                credit_balance=0,
+            )
+        )
+        unit.session.flush()
+        price = contract.tiers[0].price
+        unit.session.add(LicencePlan(org_id=unit.org_id, kind=str(terms.kind), price=price, next_price=price))
+        unit.session.flush()
+        return None
+
+    def quote(self, change: SeatChange) -> SeatQuote:
+        """Refuse: there are no seats to buy."""
+        _refuse(change)
+
+    def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
+        """Refuse: there are no seats to buy."""
+        del key
+        _refuse(quote.change)
+
+    def renew(self) -> Renewal | None:
+        """Bill the month whose end the unit's instant has reached; None when it is not over.
+
+        Without auto-renewal the plan ends there; its last month is billed all the same.
+        """
+        unit = self._unit
+        unit.lock()
+        contract = read_contract(unit)
+        if contract.status == ContractStatus.ENDED or unit.at < contract.period_end:
+            return None
+        boundary, terms = contract.period_end, _terms_of(contract)
+        month = terms.month(contract.period_index)
+        plan = self._plan()
+        holders = self._holders(terms, month.term)
+        bill = bill_month(terms, month, len(holders), plan.price, contract.credit_balance)
+        ended = not terms.auto_renew
+        if ended:
+            contract.status = str(ContractStatus.ENDED)
+        else:
+            following = terms.month(contract.period_index + 1).term
+            contract.period_index += 1
+            contract.period_start, contract.period_end = following.start, following.end
+            plan.price = plan.next_price
+        invoice = None
+        if bill is not None:
+            contract.credit_balance += bill.balance_change
+            invoice = issue_invoice(unit, bill_for_callers(bill), key=f"month:{month.name}", at=boundary)
+            unit.session.execute(
+                insert(LicenceHolder),
+                [
+                    {
+                        "org_id": unit.org_id,
+                        "month": month.name,
+                        "unit_id": holder.id,
+                        "kind": str(terms.kind),
+                        "name": holder.name,
+                        "display_name": holder.display_name,
+                        "invoice_id": invoice.id,
+                    }
+                    for holder in holders
+                ],
+            )
+        forget_names(unit, boundary)
+        unit.session.flush()
+        return Renewal(at=boundary, invoice=reference_to(invoice) if invoice else None, seats={}, ended=ended)
+
+    def next_renewal(self) -> Bill | None:
+        """Forecast the present month's bill from what counts already; None when nothing does."""
+        contract = read_contract(self._unit)
+        if contract.status == ContractStatus.ENDED:
+            return None
+        terms = _terms_of(contract)
+        month = terms.month(contract.period_index)
+        # What is open goes on until the month's end, and so counts, as soon as it has begun.
+        holders = self._holders(terms, month.term)
+        bill = bill_month(terms, month, len(holders), self._plan().price, contract.credit_balance)
+        return bill_for_callers(bill) if bill else None
+
+    def _plan(self) -> LicencePlan:
+        plan = find_licence_plan(self._unit)
+        if plan is None:
+            raise RuntimeError("a contract for licences has no price")
+        return plan
+
+    def _holders(self, terms: LicenceTerms, term: Term) -> list[_Holder]:
+        """Return what counts for a month, in the order of names (rules W1 to W4)."""
+        unit = self._unit
+        unarchived: dict[uuid.UUID, list[Spell]] = {}
+        for spell in spells_within(unit, term.start, term.end):
+            unarchived.setdefault(spell.team_id, []).append(Spell(spell.since, spell.until))
+        if terms.kind is LicenceKind.TEAM:
+            counted = licensed_teams(unarchived, term)
+            return [_Holder(team.id, team.name, team.name) for team in read_teams(unit) if team.id in counted]
+        rows = stays_within(unit, term.start, term.end)
+        stays = [Stay(row.member_id, row.team_id, Spell(row.since, row.until)) for row in rows]
+        people = licensed_people(stays, unarchived, term)
+        names = {row.member_id: (row.user_name, row.display_name or "") for row in rows if row.user_name}
+        names |= names_of_stayers(unit, term.start, term.end)
+        # Who has left no name is listed by id: a bill never waits for one.
+        holders = (_Holder(person, *names.get(person, (str(person), ""))) for person in people)
+        return sorted(holders, key=lambda holder: (holder.name, holder.id))
+
+
+def agreed_licence_terms(draft: ContractDraft) -> LicenceTerms:
+    """Read the terms of a plan of licences.
+
+    Raises:
+        InvalidInputError: Something in them is not possible; the field is named as far as it is known.
+    """
+    if not _RATE.fullmatch(draft.tax_rate):
+        raise InvalidInputError("tax_rate", f"{draft.tax_rate!r} is no decimal number such as 0.25")
+    if [tier.key for tier in draft.tiers] != [draft.kind]:
+        raise InvalidInputError("tiers", f"a {draft.kind} plan has one price, that of a {draft.kind}")
+    licence = draft.tiers[0]
+    if licence.price < 0:
+        raise InvalidInputError(f"tiers.{licence.key}", "a price cannot be negative")
+    if licence.seats:
+        raise InvalidInputError(f"tiers.{licence.key}", "licences are counted as they are used: none is bought ahead")
+    if draft.cycle != "month":
+        raise InvalidInputError("cycle", "licences are billed by the calendar month")
+    chosen = {
+        "proration": draft.proration is not None,
+        "reduction": draft.reduction != "at_renewal",
+        "minimum_seats": bool(draft.minimum_seats),
+        "renewal_basis": draft.renewal_basis is not None,
+        "contract_minimum": bool(draft.contract_minimum),
+    }
+    for field, is_chosen in chosen.items():
+        if is_chosen:
+            raise InvalidInputError(field, "is for plans sold by seats: licences are counted, whole, for each month")
+    try:
+        return LicenceTerms(
+            kind=LicenceKind(draft.kind),
+            anchor=draft.anchor,
+            currency=Currency(draft.currency),
+            time_zone=draft.time_zone,
+            tax_rate=Fraction(draft.tax_rate),
+            auto_renew=draft.auto_renew,
+        )
+    except (ValueError, ZoneInfoNotFoundError) as problem:
+        raise InvalidInputError("contract", str(problem).strip("'")) from problem
+
+
+def _terms_of(contract: Contract) -> LicenceTerms:
+    return LicenceTerms(
+        kind=LicenceKind(contract.kind),
+        anchor=contract.anchor,
+        currency=Currency(contract.currency),
+        time_zone=contract.time_zone,
+        tax_rate=Fraction(contract.tax_rate),
+        auto_renew=contract.auto_renew,
+    )
+
+
+def _refuse(change: SeatChange) -> NoReturn:
+    """Say that a change of seats makes no sense here."""
+    named = ", ".join(change.changes) or "seats"
+    raise InvalidChangeError(f"{named}: this plan has no seats to buy; it bills the licences that were in use")
