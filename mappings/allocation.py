@@ -298,6 +298,8 @@ def _ways_to(target: str, present: str | None, ladder: TierLadder, policy: OnExh
 
 def _unmapped_arrival(entitlement: Entitlement, ladder: TierLadder, policy: OnExhausted) -> SeatWish:
     """Place a new person of whom no rule speaks (rules A1 and A3)."""
+    if not ladder.keys:
+        return SeatWish(missed=SeatReason.NOT_BY_SEATS)
     reject = policy is OnExhausted.REJECT
     fallback = entitlement.fallback
     if fallback == UNASSIGNED:

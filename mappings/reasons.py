@@ -43,6 +43,8 @@ class SeatReason(StrEnum):
     """The person was turned off, which frees the seat (rule K1)."""
     PLAN_ENDED = "plan_ended"
     """The plan ended without a renewal (rule R5)."""
+    NOT_BY_SEATS = "not_by_seats"
+    """The plan has no tiers: nobody waits for a seat (rules U2 and U3)."""
 
 
 SENTENCES: Final[Mapping[SeatReason, str]] = {
@@ -62,6 +64,7 @@ SENTENCES: Final[Mapping[SeatReason, str]] = {
     SeatReason.PURCHASED: "a %(tier)s seat was bought for this person",
     SeatReason.DEACTIVATED: "turned off, which frees the seat",
     SeatReason.PLAN_ENDED: "the plan has ended",
+    SeatReason.NOT_BY_SEATS: "the plan is not sold by seats",
 }
 """Templates with named parts, so that a page can look up its own language's before the parts go in."""
 

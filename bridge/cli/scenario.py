@@ -8,9 +8,10 @@ from typing import Any
 
 from bridge.billing.rules.contracts import ContractKind
 from bridge.billing.rules.money import Currency, to_minor
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Role
 from bridge.errors import InvalidInputError
-from bridge.ports import ContractDraft, TierPrice
+from bridge.ports import ContractDraft, FeeDraft, TierPrice
 
 #: What each event needs besides ``at`` and ``do``.
 EVENTS: Mapping[str, tuple[str, ...]] = {
@@ -28,6 +29,26 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "set_auto_renew": ("value",),
     "grant_credit": ("amount",),
 }
+#: The same for a contract with a fixed fee and users by role.
+FEE_EVENTS: Mapping[str, tuple[str, ...]] = {
+    "add_user": ("user", "roles"),
+    "change_roles": ("user", "roles"),
+    "remove_user": ("user",),
+    "define_role": ("role", "paid"),
+    "deactivate": ("user",),
+    "reactivate": ("user",),
+    "amend_contract": (),
+    "set_auto_renew": ("value",),
+    "grant_credit": ("amount",),
+}
+#: Events by the kind of plan, where they are others than :data:`EVENTS`.
+EVENTS_OF_KIND: Mapping[str, Mapping[str, tuple[str, ...]]] = {FIXED_FEE: FEE_EVENTS}
+_FEE_PLAN = frozenset(
+    {
+        *("kind", "start", "currency", "timezone", "tax_rate", "auto_renew"),
+        *("tier", "tier_paid_users", "schedule", "discount", "term_years"),
+    }
+)
 #: Calendars are computed a period ahead.
 LAST_YEAR = 9000
 _RANKS = {"standard": 1, "premium": 2}
@@ -85,11 +106,13 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
     """
     plan = _mapping("plan", document.get("plan"))
     currency = _currency(plan.get("currency", "EUR"))
-    contract = _contract(plan, _mapping("prices", document.get("prices")), currency)
+    read_plan = _PLANS.get(str(plan.get("kind")), _contract)
+    contract = read_plan(plan, _mapping("prices", document.get("prices")), currency)
     listed = document.get("events", [])
     if not isinstance(listed, list):
         raise InvalidInputError("events", "must be a list")
-    events = tuple(_event(number, _mapping(f"events.{number}", event)) for number, event in enumerate(listed))
+    known = EVENTS_OF_KIND.get(contract.kind, EVENTS)
+    events = tuple(_event(number, _mapping(f"events.{number}", event), known) for number, event in enumerate(listed))
     instants = [contract.anchor, *(event.at for event in events)]
     if instants != sorted(instants):
         raise InvalidInputError("events", "must stand in the order of time, none before the plan's start")
@@ -110,11 +133,9 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
 
 def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Currency) -> ContractDraft:
     kind = plan.get("kind")
-    kinds = [str(known) for known in ContractKind]
-    if kind not in kinds:
-        raise InvalidInputError(
-            "plan.kind", f"{kind!r} plans are not sold by seats and cannot be rehearsed; {' and '.join(kinds)} can"
-        )
+    if kind not in list(ContractKind):
+        kinds = ", ".join([*ContractKind, *_PLANS])
+        raise InvalidInputError("plan.kind", f"{kind!r} plans cannot be rehearsed; these can: {kinds}")
     seats = _counts("plan.seats", plan.get("seats", {}))
     unpriced = sorted(set(seats) - set(prices))
     if unpriced:
@@ -146,12 +167,58 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
     )
 
 
-def _event(number: int, document: Mapping[str, Any]) -> Event:
+def _fixed_fee(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Currency) -> ContractDraft:
+    """Read a contract with a fixed fee (rules U3 to U6)."""
+    for field in sorted({*plan} - _FEE_PLAN):
+        raise InvalidInputError(f"plan.{field}", f"means nothing to a contract: {', '.join(sorted(_FEE_PLAN))} do")
+    for field in sorted({*prices} - {"annual_fee"}):
+        raise InvalidInputError(f"prices.{field}", "means nothing to a contract: annual_fee does")
+    if "annual_fee" not in prices:
+        raise InvalidInputError("prices.annual_fee", "is missing: a contract has a fixed fee")
+    for field in ("tier", "tier_paid_users"):
+        if field not in plan:
+            raise InvalidInputError(f"plan.{field}", "is missing: a contract names its tier and the paid users of it")
+    return ContractDraft(
+        kind=FIXED_FEE,
+        cycle="year",
+        anchor=_instant("plan.start", plan.get("start")),
+        currency=currency.code,
+        time_zone=_text("plan.timezone", plan.get("timezone", "UTC")),
+        tiers=(),
+        tax_rate=str(plan.get("tax_rate", "0")),
+        auto_renew=_yes_or_no("plan.auto_renew", plan.get("auto_renew", False)),
+        fee=FeeDraft(
+            annual_fee=_money("prices.annual_fee", prices["annual_fee"], currency),
+            tier=_text("plan.tier", plan["tier"]),
+            paid_users=_whole("plan.tier_paid_users", plan["tier_paid_users"]),
+            schedule=_schedule(plan.get("schedule", "annual")),
+            term_years=_whole("plan.term_years", plan.get("term_years", 1)),
+            discount=str(plan.get("discount", "0")),
+        ),
+    )
+
+
+_PLANS = {FIXED_FEE: _fixed_fee}
+
+
+def _schedule(value: object) -> str | tuple[tuple[int, str], ...]:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise InvalidInputError("plan.schedule", "is annual, quarterly, monthly, or a list of months with their shares")
+    parts = [_mapping(f"plan.schedule.{number}", part) for number, part in enumerate(value)]
+    return tuple(
+        (_whole(f"plan.schedule.{number}.month", part.get("month")), str(part.get("share")))
+        for number, part in enumerate(parts)
+    )
+
+
+def _event(number: int, document: Mapping[str, Any], known: Mapping[str, tuple[str, ...]] = EVENTS) -> Event:
     place = f"events.{number}"
     do = str(document.get("do"))
-    if do not in EVENTS:
-        raise InvalidInputError(f"{place}.do", f"{do!r} is not known for plans sold by seats: {', '.join(EVENTS)}")
-    for name in EVENTS[do]:
+    if do not in known:
+        raise InvalidInputError(f"{place}.do", f"{do!r} is not known for plans of this kind: {', '.join(known)}")
+    for name in known[do]:
         if name not in document:
             raise InvalidInputError(f"{place}.{name}", f"is missing: {do} needs it")
     _check_shapes(place, document)
@@ -174,14 +241,19 @@ def _check_shapes(place: str, document: Mapping[str, Any]) -> None:
     """Refuse fields of another shape than the events need, before anything is played."""
     if "changes" in document:
         _counts(f"{place}.changes", document["changes"])
-    for name in ("user", "tier", "key", "via", "at"):
+    for name in ("user", "tier", "key", "via", "at", "role", "name"):
         if not isinstance(document.get(name, ""), str):
             raise InvalidInputError(f"{place}.{name}", f"{document[name]!r} is not text")
     if "buy_if_needed" in document:
         _yes_or_no(f"{place}.buy_if_needed", document["buy_if_needed"])
-    groups = document.get("groups", [])
-    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
-        raise InvalidInputError(f"{place}.groups", "must be a list of names")
+    for name in ("groups", "roles", "permissions"):
+        listed = document.get(name, [])
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise InvalidInputError(f"{place}.{name}", "must be a list of names")
+    if "paid" in document:
+        _yes_or_no(f"{place}.paid", document["paid"])
+    if "tier_paid_users" in document:
+        _whole(f"{place}.tier_paid_users", document["tier_paid_users"])
     mappings = document.get("mappings", {})
     if not isinstance(mappings, Mapping) or not all(isinstance(tier, str) for tier in mappings.values()):
         raise InvalidInputError(f"{place}.mappings", "must name a tier for each group")
@@ -190,6 +262,18 @@ def _check_shapes(place: str, document: Mapping[str, Any]) -> None:
 def _yes_or_no(place: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidInputError(place, f"{value!r} is neither true nor false")
+    return value
+
+
+def _whole(place: str, value: object) -> int:
+    if type(value) is not int:
+        raise InvalidInputError(place, f"{value!r} is no whole number")
+    return value
+
+
+def _text(place: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidInputError(place, f"{value!r} is not text")
     return value
 
 
