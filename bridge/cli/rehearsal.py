@@ -209,7 +209,7 @@ class Rehearsal:
     def _other(self) -> "FeePlay | None":
         """What is particular to a plan that is not sold by seats."""
         play = OTHER_PLAYS.get(self.scenario.contract.kind)
-        return play and play(self.ids, self.domain, self.scenario.currency)
+        return None if play is None else play(self.ids, self.domain, self.scenario.currency)
 
     def _preview_of(self, event: Event) -> SeatsPreview:
         number = event.fields["preview"]

@@ -14,7 +14,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts
 from bridge.usecases.explain import ExplainedDecision, explain_decisions
 from bridge.usecases.people import HeadCounts, count_people, name_people
-from bridge.usecases.seats import PoolView, pool_views, read_contract
+from bridge.usecases.seats import FeeView, PoolView, pool_views, read_contract, read_fee_view
 from mappings.tiers import TierLadder
 
 LATEST = 8
@@ -53,7 +53,10 @@ class ConnectionView:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the first page shows; ``renewal`` is None for who may not see prices, and when the plan ends."""
+    """What the first page shows; ``renewal`` is None for who may not see prices, and when the plan ends.
+
+    ``fee`` is None for a plan that is sold by seats.
+    """
 
     ladder: TierLadder
     counts: HeadCounts
@@ -64,6 +67,7 @@ class Overview:
     connections: tuple[ConnectionView, ...]
     alerts: tuple[AlertGroup, ...]
     latest: tuple[LatestDecision, ...]
+    fee: FeeView | None
 
 
 def read_overview(unit: Unit) -> Overview:
@@ -97,6 +101,7 @@ def read_overview(unit: Unit) -> Overview:
             LatestDecision(stored.member_id, names.get(stored.member_id), decision)
             for stored, decision in zip(decisions, explain_decisions(unit, decisions, ladder), strict=True)
         ),
+        fee=read_fee_view(unit, contract),
     )
 
 

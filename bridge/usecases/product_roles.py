@@ -15,6 +15,7 @@ from bridge.store.journal import record
 from bridge.store.models import Contract, Member, ProductRoleHolder
 from bridge.store.models import ProductRole as StoredRole
 from bridge.store.unit import Unit
+from bridge.usecases.held_roles import known_roles, roles_of
 from bridge.usecases.manage_access import reactivate_member
 from bridge.usecases.people_by_hand import turn_off_member
 from bridge.usecases.provision_member import PersonDraft, add_member, checked_user_name
@@ -42,7 +43,7 @@ def list_roles(unit: Unit) -> tuple[ProductRole, ...]:
         ForbiddenError: The actor may not open the console.
     """
     unit.require(Permission.SEE_CONSOLE)
-    return tuple(_known_roles(unit).values())
+    return tuple(known_roles(unit).values())
 
 
 def define_role(unit: Unit, key: str, name: str, permissions: Iterable[str], *, paid: bool) -> ProductRole:
@@ -68,7 +69,7 @@ def define_role(unit: Unit, key: str, name: str, permissions: Iterable[str], *, 
     role = checked_role(key, name, permissions, paid=paid)
     stored = unit.session.get(StoredRole, (unit.org_id, role.key), populate_existing=True)
     if stored is None:
-        if len(_known_roles(unit)) - len(BUILT_IN) >= MAX_CUSTOM_ROLES:
+        if len(known_roles(unit)) - len(BUILT_IN) >= MAX_CUSTOM_ROLES:
             raise InvalidInputError("role", f"an organization defines at most {MAX_CUSTOM_ROLES} roles of its own")
         stored = StoredRole(
             org_id=unit.org_id, key=role.key, name=role.name, permissions=[], paid=paid, created_at=unit.at
@@ -110,7 +111,7 @@ def add_user(unit: Unit, draft: PersonDraft, roles: Iterable[str], *, member_id:
     unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
     _require_fixed_fee(unit)
-    wanted = checked_roles(roles, _known_roles(unit))
+    wanted = checked_roles(roles, known_roles(unit))
     if not wanted:
         raise InvalidInputError("roles", "a user has at least one role")
     member = _removed(unit, draft.user_name)
@@ -139,7 +140,7 @@ def change_roles(unit: Unit, member_id: MemberId, roles: Iterable[str]) -> Membe
     unit.lock()
     _require_fixed_fee(unit)
     member = get_member(unit, member_id)
-    _give(unit, member, checked_roles(roles, _known_roles(unit)))
+    _give(unit, member, checked_roles(roles, known_roles(unit)))
     return member
 
 
@@ -158,19 +159,6 @@ def remove_user(unit: Unit, member_id: MemberId) -> Member:
     return turn_off_member(unit, member_id)
 
 
-def roles_of(unit: Unit, member_id: MemberId) -> tuple[ProductRole, ...]:
-    """Return somebody's roles in the product, in the order of :func:`list_roles`."""
-    unit.session.flush()
-    held = set(
-        unit.session.scalars(
-            select(ProductRoleHolder.role).where(
-                ProductRoleHolder.org_id == unit.org_id, ProductRoleHolder.member_id == member_id
-            )
-        )
-    )
-    return tuple(role for key, role in _known_roles(unit).items() if key in held) if held else ()
-
-
 def list_users(unit: Unit) -> list[User]:
     """List everybody with a role in the product, those turned off included, by name.
 
@@ -179,7 +167,7 @@ def list_users(unit: Unit) -> list[User]:
     """
     unit.require(Permission.SEE_CONSOLE)
     unit.session.flush()
-    known = _known_roles(unit)
+    known = known_roles(unit)
     order = {key: place for place, key in enumerate(known)}
     paid = {key for key, role in known.items() if role.paid}
     people: dict[MemberId, tuple[Member, list[str]]] = {}
@@ -211,18 +199,6 @@ def _require_fixed_fee(unit: Unit) -> None:
     kind = unit.session.scalar(select(Contract.kind).where(Contract.org_id == unit.org_id))
     if kind != FIXED_FEE:
         raise InvalidChangeError(f"people have roles in the product on a fixed-fee contract; this is a {kind} plan")
-
-
-def _known_roles(unit: Unit) -> dict[str, ProductRole]:
-    unit.session.flush()
-    own = unit.session.scalars(
-        select(StoredRole)
-        .where(StoredRole.org_id == unit.org_id)
-        .order_by(StoredRole.key)
-        .execution_options(populate_existing=True)
-    )
-    custom = {role.key: ProductRole(role.key, role.name, tuple(role.permissions), role.paid) for role in own}
-    return {**BUILT_IN, **custom}
 
 
 def _removed(unit: Unit, user_name: str) -> Member | None:
