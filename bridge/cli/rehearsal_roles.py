@@ -9,7 +9,6 @@ from sqlalchemy import select
 from bridge.billing.rules.money import Currency
 from bridge.cli.scenario import Event, read_money
 from bridge.domain.identifiers import MemberId
-from bridge.errors import NotFoundError
 from bridge.store.models import Alert, Member, ProductRoleHolder
 from bridge.store.unit import Unit
 from bridge.usecases.amend_contract import AmendmentDraft
@@ -41,8 +40,8 @@ class FeePlay:
         """Return what each event does."""
         return {
             "add_user": self._add_user,
-            "change_roles": lambda unit, event: change_roles(unit, self._known(unit, event), event.fields["roles"]),
-            "remove_user": lambda unit, event: remove_user(unit, self._known(unit, event)),
+            "change_roles": lambda unit, event: change_roles(unit, self.ids[event.text("user")], event.fields["roles"]),
+            "remove_user": lambda unit, event: remove_user(unit, self.ids[event.text("user")]),
             "define_role": self._define_role,
         }
 
@@ -81,9 +80,3 @@ class FeePlay:
         role, fields = event.text("role"), event.fields
         name = fields.get("name", role.replace("_", " ").capitalize())
         define_role(unit, role, name, fields.get("permissions", ()), paid=fields["paid"])
-
-    def _known(self, unit: Unit, event: Event) -> MemberId:
-        member_id = self.ids[event.text("user")]
-        if unit.session.get(Member, (unit.org_id, member_id)) is None:
-            raise NotFoundError("member", event.text("user"))
-        return member_id
