@@ -271,7 +271,7 @@ def test_z1_to_z3_who_may_do_what(runtime: Runtime, role: str, refused: list[int
     """Admins look after people and their roles; owners define roles and amend."""
     outcome = play(
         runtime,
-        add(1, "ana", **{"as": role}),
+        {**add(1, "ana"), "as": role},
         {"at": "2026-02-02T00:00:00Z", "do": "change_roles", "user": "ana", "roles": ["client"], "as": role},
         {"at": "2026-02-03T00:00:00Z", "do": "remove_user", "user": "ana", "as": role},
         {"at": "2026-02-04T00:00:00Z", "do": "define_role", "role": "auditor", "paid": True, "as": role},

@@ -332,7 +332,7 @@ def test_the_forecast_is_the_next_instalment_even_over_a_boundary_without_one() 
 )
 def test_terms_that_are_not_possible_are_refused(facts: dict[str, object], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        terms(**facts)
+        terms("annual", **facts)
 
 
 def test_a_start_without_a_time_zone_is_refused() -> None:
@@ -368,7 +368,7 @@ def test_u4_the_instalments_of_any_schedule_add_up_to_the_fee(fee: int, schedule
     day=st.integers(0, 364),
     years=st.integers(1, 3),
 )
-def test_u4_to_u7_every_year_bills_its_own_fee_and_an_amendment_never_more_than_the_rise(
+def test_u4_to_u7_every_year_bills_its_own_fee_and_an_amendment_never_more_than_the_rise(  # noqa: PLR0917 (one example)
     fee: int, rise: int, discount: Fraction, schedule: tuple[Instalment, ...], day: int, years: int
 ) -> None:
     own = replace(terms(term_years=years, discount=discount), schedule=schedule)
