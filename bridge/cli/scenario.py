@@ -135,7 +135,9 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
     kind = plan.get("kind")
     if kind not in list(ContractKind):
         kinds = ", ".join([*ContractKind, *_PLANS])
-        raise InvalidInputError("plan.kind", f"{kind!r} plans cannot be rehearsed; these can: {kinds}")
+        raise InvalidInputError(
+            "plan.kind", f"{kind!r} plans are not sold by seats and cannot be rehearsed; these kinds can: {kinds}"
+        )
     seats = _counts("plan.seats", plan.get("seats", {}))
     unpriced = sorted(set(seats) - set(prices))
     if unpriced:
