@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from bridge.billing.rules.money import Currency, format_money
 from bridge.domain.identifiers import new_id
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission
 from bridge.usecases.seats import read_contract
 from bridge.web.session import Visit
@@ -55,6 +56,7 @@ def prepare_templates(app: Flask) -> None:
         tier_class=tier_class,
         tier_name=tier_name,
         tax_share=tax_share,
+        plan_word=plan_word,
         Permission=Permission,
         fresh_key=lambda: str(new_id()),
     )
@@ -165,6 +167,12 @@ def tier_name(ladder: TierLadder, tier: str | None) -> str:
 def by_tier(lines: Iterable[_Tiered], ladder: TierLadder) -> list[_Tiered]:
     """Put lines in the order in which tiers stand everywhere: the best first."""
     return sorted(lines, key=lambda line: ladder.keys.index(line.tier) if line.tier in ladder else len(ladder))
+
+
+def plan_word() -> str:
+    """Name what the plan's own page is about: seats, or the contract where there are none."""
+    visitor: Visit | None = g.get("visitor")
+    return "Contract" if visitor is not None and read_contract(visitor.unit).kind == FIXED_FEE else "Seats"
 
 
 def tax_share(subtotal: int, tax: int) -> str:

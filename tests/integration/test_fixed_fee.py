@@ -16,6 +16,7 @@ from bridge.cli import main
 from bridge.config import Settings
 from bridge.domain.actors import OPERATOR, SYSTEM, Actor, ActorKind
 from bridge.domain.identifiers import new_id
+from bridge.domain.people_files import read_people
 from bridge.domain.roles import Role
 from bridge.errors import (
     AcknowledgementMissingError,
@@ -45,9 +46,10 @@ from bridge.usecases.amend_contract import (
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.deliver import Claim
 from bridge.usecases.held_roles import roles_of
+from bridge.usecases.import_people import import_people, preview_import
 from bridge.usecases.people import PeopleFilter, list_people
 from bridge.usecases.product_roles import add_user, change_roles, define_role, list_roles, list_users, remove_user
-from bridge.usecases.provision_member import PersonDraft, remove_member, update_member
+from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member, update_member
 from bridge.usecases.renew_contract import grant_credit, renew_contract, set_auto_renew
 from bridge.usecases.tier_review import UserCounts, count_users
 from bridge.web.app import create_web_app
@@ -359,6 +361,31 @@ class TestPeople:
         assert rows["Bo"] == ()
 
 
+class TestOtherWaysIn:
+    def test_a_sign_in_lets_people_arrive_without_a_seat(self, customer: Customer) -> None:
+        with customer.unit() as unit:
+            member = provision_member(
+                unit,
+                customer.connection_id,
+                PersonDraft("ana@nordlys.test"),
+                Source.JIT,
+                claimed_groups=("Engineering",),
+            )
+
+        assert (member.active, member.tier, member.waiting_for) == (True, None, None)
+
+    def test_a_file_brings_people_who_wait_for_nothing(self, customer: Customer) -> None:
+        file = read_people(b"userName,displayName\nana@nordlys.test,Ana\nbo@nordlys.test,Bo\n")
+
+        with customer.unit() as unit:
+            report = import_people(unit, file, expect=preview_import(unit, file).fingerprint)
+            waiting = unit.session.scalars(select(Member).where(Member.waiting_for.is_not(None))).all()
+            alerts = unit.session.scalars(select(Alert)).all()
+
+        assert len(report.effect.added) == 2
+        assert (list(waiting), list(alerts)) == ([], [])
+
+
 class TestScim:
     def test_people_arrive_change_and_leave_without_a_seat_and_without_an_alert(self, customer: Customer) -> None:
         app = Flask(__name__)
@@ -429,6 +456,7 @@ class TestConsole:
         assert "Instalment on 1 October 2026" in overview or "Instalment on 1 Oct 2026" in overview
         assert "Team member" in people
         assert "No seat" not in people
+        assert "Seats &amp; billing" not in overview
         assert "Ana uses the product as Team member: a paid user." in person
         assert "The fee cannot be lowered before the term ends." in seats
         assert "Contract amended" in seats
