@@ -136,13 +136,13 @@ class SeatsInUseError(BridgeError):
 
 
 class InvalidChangeError(BridgeError):
-    """A seat change that makes no sense: empty, of an unknown tier, or below zero (rule D3)."""
+    """A change of the plan that makes no sense: empty, of an unknown tier, below zero (rule D3), of another plan."""
 
     code = "invalid_change"
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
-        super().__init__(f"This seat change is not possible: {problem}")
+        super().__init__(f"This change is not possible: {problem}")
 
 
 class BelowMinimumError(BridgeError):
@@ -156,17 +156,18 @@ class BelowMinimumError(BridgeError):
 
 
 class ReductionNotAllowedError(BridgeError):
-    """An enterprise contract cannot drop seats before its term ends (rule D7).
+    """An enterprise contract cannot drop seats before its term ends (rule D7), nor a fee go down (rule U7).
 
-    ``term_end`` is written as the day it is in its own time zone: the organization's, for what people read.
+    ``term_end`` is written as the day it is in its own time zone: the organization's, for what people read; ``what``
+    begins the sentence.
     """
 
     code = "reduction_not_allowed"
 
-    def __init__(self, *, term_end: datetime) -> None:
-        self.term_end = term_end
+    def __init__(self, *, term_end: datetime, what: str = "Seats cannot be dropped") -> None:
+        self.term_end, self.what = term_end, what
         day = f"{term_end.day} {term_end:%b %Y}"
-        super().__init__(f"Seats cannot be dropped before the renewal on {day}")
+        super().__init__(f"{what} before the renewal on {day}")
 
 
 class PlanEndedError(BridgeError):

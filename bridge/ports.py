@@ -43,18 +43,40 @@ class TierPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class FeeDraft:
+    """A fixed annual fee, as an organization starts with it.
+
+    Args (the names are those of the billing reference):
+        annual_fee: Minor units for a contract year, before the discount.
+        tier: Name of the contracted tier.
+        paid_users: So many paid users it is meant for; more are let in (rule U3).
+        schedule: ``annual``, ``quarterly``, ``monthly``, or (month of the contract year, share as text) pairs: "1/3".
+        discount: A decimal string, "0.1" for 10 % (rule U6).
+    """
+
+    annual_fee: int
+    tier: str
+    paid_users: int
+    schedule: str | tuple[tuple[int, str], ...] = "annual"
+    term_years: int = 1
+    discount: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
 class ContractDraft:
     """The commercial terms an organization starts with.
 
     Args (the names are those of the billing reference):
-        kind: ``team``, ``enterprise``, ``team_licence`` or ``user_licence``.
+        kind: ``team``, ``enterprise``, ``contract``, ``team_licence`` or ``user_licence``.
         cycle: ``month`` or ``year``; licences are billed by the month.
         anchor: Start of the first period; the boundaries are computed from it (rule R2).
-        tiers: For licences one, whose key is the kind: the price of a licence, and no seats.
+        tiers: Tiers of seats; for licences one, whose key is the kind: the price of a licence, and no seats; none for a
+            contract.
         tax_rate: A decimal string, "0.25" for 25 %.
         proration: ``second``, ``day``, ``month_day`` or ``month``; None for the kind's default.
         reduction: ``at_renewal`` or ``immediate_credit``.
         renewal_basis: ``in_use`` or ``allocated``; None for the kind's default.
+        fee: The fixed fee of a ``contract``; None for every other kind.
     """
 
     kind: str
@@ -70,6 +92,7 @@ class ContractDraft:
     auto_renew: bool = True
     renewal_basis: str | None = None
     contract_minimum: Mapping[str, int] = field(default_factory=dict)
+    fee: FeeDraft | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +162,38 @@ class SeatQuote:
 
 
 @dataclass(frozen=True, slots=True)
+class FeeChange:
+    """A wished amendment of a fixed-fee contract; None leaves as it is.
+
+    ``annual_fee`` is minor units before the discount; ``at`` is the instant the proration counts from (rule Q2).
+    """
+
+    annual_fee: int | None
+    tier: str | None
+    paid_users: int | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeeQuote:
+    """An amendment with its billing effect: what a preview shows and a confirmation charges (rules Q1, Q2, U7).
+
+    ``bill`` is None when nothing is charged. ``fee_before`` and ``fee_after`` are minor units of a contract year with
+    the discount, without and with the amendment; ``annual_fee``, ``tier`` and ``paid_users`` are what is agreed then.
+    """
+
+    change: FeeChange
+    bill: Bill | None
+    annual_fee: int
+    tier: str
+    paid_users: int
+    currency: str
+    fee_before: int
+    fee_after: int
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceReference:
     """An issued invoice, as the rest of the product refers to it."""
 
@@ -155,7 +210,8 @@ class Renewal:
 
     A plan that bills what was in use has a last invoice when it ends.
 
-    ``payment_declined`` says that the invoice of a plan that is debited at once is still to be paid.
+    ``payment_declined`` says that the invoice of a plan that is debited at once is still to be paid. ``reason`` is that
+    of the invoice; ``new_term`` says that an agreed term began anew, not just a period within one.
     """
 
     at: datetime
@@ -163,6 +219,62 @@ class Renewal:
     seats: Mapping[str, SeatCount]
     ended: bool
     payment_declined: bool = False
+    reason: str = "renewal"
+    new_term: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeeFacts:
+    """Where a fixed-fee contract stands.
+
+    Args:
+        annual_fee: Minor units for a contract year, before the discount.
+        fee: The same with the discount (rule U6).
+        tier: Name of the contracted tier.
+        paid_users: So many it is meant for.
+        discount: A decimal string, "0.1" for 10 %.
+        schedule: (month of the contract year, share as text) of each instalment.
+        term_start: Start of the agreed term of ``term_years``, [term_start, term_end).
+        year_start: Start of the present contract year, [year_start, year_end).
+        next_at: When the next instalment is due; None when no other follows.
+    """
+
+    annual_fee: int
+    fee: int
+    currency: str
+    tier: str
+    paid_users: int
+    discount: str
+    schedule: tuple[tuple[int, str], ...]
+    term_years: int
+    term_start: datetime
+    term_end: datetime
+    year_start: datetime
+    year_end: datetime
+    next_at: datetime | None
+
+
+class FixedFee(Protocol):
+    """What only contracts for a fixed fee can do (rules U6 and U7)."""
+
+    def facts(self) -> FeeFacts:
+        """Say what is agreed and where the contract stands."""
+
+    def quote(self, change: FeeChange) -> FeeQuote:
+        """Compute an amendment's billing effect without writing anything.
+
+        Raises:
+            InvalidChangeError: Nothing changes, or a value is not possible.
+            ReductionNotAllowedError: A lower fee, during the term.
+            PlanEndedError: The plan has ended (rule R5).
+        """
+
+    def execute(self, quote: FeeQuote, *, key: str) -> InvoiceReference | None:
+        """Charge what the quote shows and write the contract as amended.
+
+        Raises:
+            PreviewStaleError: The same amendment has another effect by now.
+        """
 
 
 class BillingCore(Protocol):
@@ -211,6 +323,13 @@ class BillingCore(Protocol):
 
     def next_renewal(self) -> Bill | None:
         """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
+
+    def fixed_fee(self) -> FixedFee:
+        """Return what only contracts for a fixed fee can do.
+
+        Raises:
+            InvalidChangeError: The plan is of another kind.
+        """
 
 
 @dataclass(frozen=True, slots=True)

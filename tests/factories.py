@@ -8,7 +8,7 @@ from datetime import datetime
 from bridge.domain.actors import OPERATOR, Actor, ActorKind
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
 from bridge.domain.roles import Role
-from bridge.ports import ContractDraft, TierPrice
+from bridge.ports import ContractDraft, FeeDraft, TierPrice
 from bridge.runtime import Runtime
 from bridge.store.models import Connection, Member
 from bridge.store.unit import Unit
@@ -66,21 +66,27 @@ def create_customer(
     anchor: datetime | None = None,
     currency: str = "EUR",
     time_zone: str = "UTC",
+    fee: FeeDraft | None = None,
+    auto_renew: bool = True,
 ) -> Customer:
     """Create an organization with two tiers, an owner ``owner@<slug>.test`` and one IdP connection.
 
-    Prices are minor units for one seat and period.
+    Prices are minor units for one seat and period. A contract for a fixed ``fee`` has no tiers.
     """
     contract = ContractDraft(
-        kind=kind,
-        cycle=cycle or ("month" if kind == "team" else "year"),
+        kind="contract" if fee else kind,
+        cycle=cycle or ("month" if not fee and kind == "team" else "year"),
         anchor=anchor or runtime.clock.now(),
         currency=currency,
         time_zone=time_zone,
-        tiers=(
+        tiers=()
+        if fee
+        else (
             TierPrice("premium", "Premium", 2, premium_price, premium),
             TierPrice("standard", "Standard", 1, standard_price, standard),
         ),
+        auto_renew=auto_renew,
+        fee=fee,
     )
     return _take_in(runtime, slug, contract)
 

@@ -1,14 +1,15 @@
 """The embedded billing core: invoices and pools in the same transaction as the seats they are for."""
 
-import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import NoReturn
+from typing import Final, Protocol
 from zoneinfo import ZoneInfoNotFoundError
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
+from bridge.billing.fixed_fee import FixedFeePlan
 from bridge.billing.ledger import (
+    balance_change,
     bill_for_callers,
     issue_invoice,
     lines_for_callers,
@@ -18,6 +19,7 @@ from bridge.billing.ledger import (
     seats_in_use,
     state_of,
 )
+from bridge.billing.refusing import check_rate, refuse
 from bridge.billing.rules import charges, periods
 from bridge.billing.rules.contracts import (
     ContractKind,
@@ -33,24 +35,14 @@ from bridge.billing.rules.contracts import SeatCount as RuleSeatCount
 from bridge.billing.rules.licences import LicenceKind
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.proration import ProrationMethod
-from bridge.billing.rules.refusals import RefusalCode, RuleRefusal
+from bridge.billing.rules.refusals import RuleRefusal
 from bridge.billing.rules.terms import Cycle
 from bridge.billing.workspace_licences import WorkspaceLicences
 from bridge.domain.identifiers import new_id
-from bridge.errors import (
-    BelowMinimumError,
-    BridgeError,
-    InvalidChangeError,
-    InvalidInputError,
-    PaymentFailedError,
-    PlanEndedError,
-    PreviewStaleError,
-    ReductionNotAllowedError,
-    SeatsInUseError,
-)
+from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.errors import InvalidChangeError, InvalidInputError, PaymentFailedError, PreviewStaleError
 from bridge.ports import (
     Bill,
-    BillingCore,
     BillLine,
     ContractDraft,
     InvoiceReference,
@@ -66,16 +58,25 @@ from bridge.store.pools import set_allocation
 from bridge.store.unit import Unit
 from mappings.tiers import SeatTier, TierLadder
 
-_RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
-_REFUSALS: Mapping[RefusalCode, type[BridgeError]] = {
-    RefusalCode.SEATS_IN_USE: SeatsInUseError,
-    RefusalCode.INVALID_CHANGE: InvalidChangeError,
-    RefusalCode.BELOW_MINIMUM: BelowMinimumError,
-    RefusalCode.REDUCTION_NOT_ALLOWED: ReductionNotAllowedError,
-    RefusalCode.PLAN_ENDED: PlanEndedError,
+
+class OtherPlan(Protocol):
+    """A plan that is not sold by seats: the same verbs as the core's, bound to a unit whose lock is taken."""
+
+    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+        """As :meth:`bridge.ports.BillingCore.start`."""
+
+    def renew(self) -> Renewal | None:
+        """As :meth:`bridge.ports.BillingCore.renew`, for a plan that is active and whose boundary is reached."""
+
+    def next_renewal(self) -> Bill | None:
+        """As :meth:`bridge.ports.BillingCore.next_renewal`, for a plan that is active."""
+
+
+OTHER_PLANS: Final[Mapping[str, Callable[[Unit], OtherPlan]]] = {
+    FIXED_FEE: FixedFeePlan,
+    **{str(kind): WorkspaceLicences for kind in LicenceKind},
 }
-#: The plans that are not sold by seats: each kind has a core of its own.
-_OTHER_PLANS: Mapping[str, Callable[[Unit], BillingCore]] = {str(kind): WorkspaceLicences for kind in LicenceKind}
+"""The kinds that are not sold by seats, each with the module that bills it."""
 
 
 class BuiltinBilling:
@@ -92,17 +93,17 @@ class BuiltinBilling:
 
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
         """Open the contract, make the pools and issue the first period's invoice (rule P1)."""
-        if (other := self._other_plan(contract.kind)) is not None:
-            return other.start(contract)
         unit = self._unit
         unit.lock()
+        if contract.kind in OTHER_PLANS:
+            return OTHER_PLANS[contract.kind](unit).start(contract)
         terms = agreed_terms(contract)
         prices = {tier.key: tier.price for tier in contract.tiers}
         seats = {tier.key: tier.seats for tier in contract.tiers}
         try:
             bill = periods.start(terms, seats, prices)
         except RuleRefusal as refusal:
-            _refuse(refusal)
+            refuse(refusal)
         unit.session.add(_contract_row(unit, terms, contract))
         unit.session.add_all(
             SeatPool(
@@ -127,19 +128,19 @@ class BuiltinBilling:
 
     def quote(self, change: SeatChange) -> SeatQuote:
         """Compute a change's billing effect without writing anything."""
-        if (other := self._other_plan()) is not None:
-            return other.quote(change)
         contract = read_contract(self._unit)
         if contract.period_end <= self._unit.at:
             self._unit.lock()  # which passes the boundary first (rule R6)
             contract = read_contract(self._unit)
+        if contract.kind in OTHER_PLANS:
+            raise InvalidChangeError("the plan is not sold by seats")
         state = state_of(self._unit, contract)
         used = seats_in_use(self._unit)
         try:
             quote = _rule_quote(state, change, used)
             renewal = _forecast(quote.next_state, _after(used, change))
         except RuleRefusal as refusal:
-            _refuse(refusal)
+            refuse(refusal)
         return SeatQuote(
             change=change,
             bill=bill_for_callers(quote.bill) if quote.bill else None,
@@ -154,8 +155,6 @@ class BuiltinBilling:
 
     def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
         """Charge what the quote shows and set the new allocation of the pools."""
-        if (other := self._other_plan()) is not None:
-            return other.execute(quote, key=key)
         unit = self._unit
         unit.lock()
         repeated = repeated_invoice(unit, key, quote.bill)
@@ -167,20 +166,20 @@ class BuiltinBilling:
         set_allocation(unit, quote.seats)
         if quote.bill is None:
             return None
-        contract.credit_balance += _balance_change(quote.bill)
+        contract.credit_balance += balance_change(quote.bill)
         invoice = issue_invoice(unit, quote.bill, key=key, at=unit.at)
         self._debit(state_of(unit, contract).terms, invoice)
         return reference_to(invoice)
 
     def renew(self) -> Renewal | None:
         """Pass the period's boundary if the unit's instant has reached it; None when it is not due."""
-        if (other := self._other_plan()) is not None:
-            return other.renew()
         unit = self._unit
         unit.lock()
         contract = read_contract(unit)
         if contract.status == ContractStatus.ENDED or unit.at < contract.period_end:
             return None
+        if contract.kind in OTHER_PLANS:
+            return OTHER_PLANS[contract.kind](unit).renew()
         boundary = contract.period_end
         renewal = periods.renew(state_of(unit, contract), seats_in_use(unit))
         state = renewal.next_state
@@ -209,20 +208,20 @@ class BuiltinBilling:
 
     def next_renewal(self) -> Bill | None:
         """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
-        if (other := self._other_plan()) is not None:
-            return other.next_renewal()
-        state = state_of(self._unit, read_contract(self._unit))
-        if state.status is ContractStatus.ENDED:
+        contract = read_contract(self._unit)
+        if contract.status == ContractStatus.ENDED:
             return None
+        if contract.kind in OTHER_PLANS:
+            return OTHER_PLANS[contract.kind](self._unit).next_renewal()
+        state = state_of(self._unit, contract)
         bill = periods.renew(state, seats_in_use(self._unit)).bill
         return bill_for_callers(bill) if bill else None
 
-    def _other_plan(self, kind: str | None = None) -> BillingCore | None:
-        """Return the core of a plan that is not sold by seats; None for one that is."""
-        if kind is None:
-            kind = self._unit.session.scalars(select(Contract.kind).where(Contract.org_id == self._unit.org_id)).one()
-        core = _OTHER_PLANS.get(kind)
-        return None if core is None else core(self._unit)
+    def fixed_fee(self) -> FixedFeePlan:
+        """Return what only contracts for a fixed fee can do."""
+        if read_contract(self._unit).kind != FIXED_FEE:
+            raise InvalidChangeError("the plan has no fixed fee")
+        return FixedFeePlan(self._unit)
 
     def _debit(self, terms: ContractTerms, invoice: Invoice) -> None:
         """Collect what a plan that is debited at once owes; refuse the whole change when it is declined (rule Q4)."""
@@ -261,8 +260,7 @@ def agreed_terms(draft: ContractDraft) -> ContractTerms:
     Raises:
         InvalidInputError: Something in them is not possible; the field is named as far as it is known.
     """
-    if not _RATE.fullmatch(draft.tax_rate):
-        raise InvalidInputError("tax_rate", f"{draft.tax_rate!r} is no decimal number such as 0.25")
+    check_rate("tax_rate", draft.tax_rate)
     for tier in draft.tiers:
         if tier.price < 0 or tier.seats < 0:
             raise InvalidInputError(f"tiers.{tier.key}", "seats and prices cannot be negative")
@@ -341,13 +339,3 @@ def _forecast(state: ContractState, used: Mapping[str, int]) -> tuple[BillLine, 
 
 def _counts(seats: Mapping[str, RuleSeatCount]) -> dict[str, SeatCount]:
     return {tier: SeatCount(paid=count.paid, next=count.next) for tier, count in seats.items()}
-
-
-def _balance_change(bill: Bill) -> int:
-    """Return what a bill does to the account's balance (rules C2 and C3)."""
-    return -bill.total if bill.type == "credit_note" else -bill.credit_applied
-
-
-def _refuse(refusal: RuleRefusal) -> NoReturn:
-    """Answer with the refusal of the same code."""
-    raise _REFUSALS[refusal.code](**refusal.fields) from refusal

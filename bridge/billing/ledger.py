@@ -116,6 +116,11 @@ def lines_for_callers(bill: bills.Bill) -> Iterable[BillLine]:
     )
 
 
+def balance_change(bill: Bill) -> int:
+    """Return what a bill does to the account's balance (rules C2 and C3)."""
+    return -bill.total if bill.type == "credit_note" else -bill.credit_applied
+
+
 def find_invoice(unit: Unit, key: str) -> Invoice | None:
     """Return the invoice of a business key, if that fact was billed before."""
     return unit.session.scalars(select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key == key)).one_or_none()

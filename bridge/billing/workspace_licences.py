@@ -1,15 +1,14 @@
 """The billing core of licences by team or by person: what was in use is counted and billed at each month's end."""
 
-import re
 import uuid
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NoReturn
 from zoneinfo import ZoneInfoNotFoundError
 
 from sqlalchemy import insert
 
 from bridge.billing.ledger import bill_for_callers, issue_invoice, read_contract, reference_to
+from bridge.billing.refusing import check_rate
 from bridge.billing.rules.contracts import ContractStatus
 from bridge.billing.rules.licences import (
     LicenceKind,
@@ -22,8 +21,8 @@ from bridge.billing.rules.licences import (
 )
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.terms import Term
-from bridge.errors import InvalidChangeError, InvalidInputError
-from bridge.ports import Bill, ContractDraft, InvoiceReference, Renewal, SeatChange, SeatQuote
+from bridge.errors import InvalidInputError
+from bridge.ports import Bill, ContractDraft, InvoiceReference, Renewal
 from bridge.store.models import Contract, LicenceHolder, LicencePlan
 from bridge.store.teams import (
     find_licence_plan,
@@ -35,7 +34,6 @@ from bridge.store.teams import (
 )
 from bridge.store.unit import Unit
 
-_RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 #: What a contract has no choice about when nothing is bought in advance.
 _NOTHING = "none"
 
@@ -50,7 +48,7 @@ class _Holder:
 
 
 class WorkspaceLicences:
-    """The billing core of an organization whose teams or people are licensed (:class:`bridge.ports.BillingCore`).
+    """The plan of an organization whose teams or people are licensed (:class:`bridge.billing.builtin.OtherPlan`).
 
     Args:
         unit: Organization, transaction and instant.
@@ -92,15 +90,6 @@ class WorkspaceLicences:
         unit.session.add(LicencePlan(org_id=unit.org_id, kind=str(terms.kind), price=price, next_price=price))
         unit.session.flush()
         return None
-
-    def quote(self, change: SeatChange) -> SeatQuote:
-        """Refuse: there are no seats to buy."""
-        _refuse(change)
-
-    def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
-        """Refuse: there are no seats to buy."""
-        del key
-        _refuse(quote.change)
 
     def renew(self) -> Renewal | None:
         """Bill the month whose end the unit's instant has reached; None when it is not over.
@@ -191,8 +180,7 @@ def agreed_licence_terms(draft: ContractDraft) -> LicenceTerms:
     Raises:
         InvalidInputError: Something in them is not possible; the field is named as far as it is known.
     """
-    if not _RATE.fullmatch(draft.tax_rate):
-        raise InvalidInputError("tax_rate", f"{draft.tax_rate!r} is no decimal number such as 0.25")
+    check_rate("tax_rate", draft.tax_rate)
     if [tier.key for tier in draft.tiers] != [draft.kind]:
         raise InvalidInputError("tiers", f"a {draft.kind} plan has one price, that of a {draft.kind}")
     licence = draft.tiers[0]
@@ -234,9 +222,3 @@ def _terms_of(contract: Contract) -> LicenceTerms:
         tax_rate=Fraction(contract.tax_rate),
         auto_renew=contract.auto_renew,
     )
-
-
-def _refuse(change: SeatChange) -> NoReturn:
-    """Say that a change of seats makes no sense here."""
-    named = ", ".join(change.changes) or "seats"
-    raise InvalidChangeError(f"{named}: this plan has no seats to buy; it bills the licences that were in use")

@@ -10,10 +10,12 @@ import click
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
-    from bridge.ports import ContractDraft, TierPrice
+    from bridge.ports import ContractDraft, FeeDraft, TierPrice
 
 _LICENCES = {"team_licence": "Team licence", "user_licence": "User licence"}
 _TIER = re.compile(r"(?P<key>[a-z][a-z0-9_-]*)=(?P<seats>\d{1,7})@(?P<price>\d+(\.\d+)?)")
+_INSTALMENT = re.compile(r"(?P<month>\d{1,2})=(?P<share>[0-9./]{1,20})")
+_FEE_OPTIONS = ("annual_fee", "contract_tier", "paid_users", "schedule", "term_years", "discount")
 #: A first day beyond these is taken for a slip; every period since is billed.
 _LONGEST_AGO = timedelta(days=2 * 366)
 _LONGEST_AHEAD = timedelta(days=366)
@@ -29,10 +31,10 @@ def org() -> None:
 @click.option("--name", required=True, help="What pages and invoices call the customer.")
 @click.option(
     "--kind",
-    type=click.Choice(["team", "enterprise", *_LICENCES]),
+    type=click.Choice(["team", "enterprise", "contract", *_LICENCES]),
     default="team",
     show_default=True,
-    help="Sold by seats, or licensed by team or by person.",
+    help="Sold by seats, for a fixed fee, or licensed by team or by person.",
 )
 @click.option("--cycle", type=click.Choice(["month", "year"]), help="Default: month for team, year for enterprise.")
 @click.option(
@@ -43,6 +45,16 @@ def org() -> None:
     help="Seats and the price of one for a period, as premium=10@720.00. Repeat it, the best tier first.",
 )
 @click.option("--price", metavar="PRICE", help="Of one licence for a month, as 5.55: for plans that are licensed.")
+@click.option("--annual-fee", help="contract: the fee of a contract year, as 12000.00, before the discount.")
+@click.option("--contract-tier", help="contract: name of the tier, as growth.")
+@click.option("--paid-users", type=click.IntRange(0), help="contract: so many paid users the tier is meant for.")
+@click.option(
+    "--schedule",
+    metavar="NAME|MONTH=SHARE,...",
+    help="contract: annual (default), quarterly, monthly, or months of the contract year with shares, as 1=0.5,7=0.5.",
+)
+@click.option("--term-years", type=click.IntRange(1), help="contract: years of a term, each billed. Default: 1.")
+@click.option("--discount", help="contract: as a share of the fee, 0.1 for 10 %.")
 @click.option("--currency", default="EUR", show_default=True, help="ISO 4217.")
 @click.option("--tax-rate", default="0", show_default=True, help="As a share: 0.25 for 25 %.")
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name; periods keep its wall clock.")
@@ -52,7 +64,11 @@ def org() -> None:
     type=click.DateTime(["%Y-%m-%d"]),
     help="First day of the first period (default: now); every period since is billed. At most 2 years ago.",
 )
-@click.option("--auto-renew/--no-auto-renew", default=True, help="Whether the plan renews by itself.")
+@click.option(
+    "--auto-renew/--no-auto-renew",
+    default=None,
+    help="Whether the plan renews by itself. Default: yes, no for a contract.",
+)
 @click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts.")
 @click.option("--owner-name", default="", help="Default: the address.")
 @json_option
@@ -105,6 +121,7 @@ def _contract(
     from zoneinfo import ZoneInfo
 
     from bridge.billing.rules.money import Currency
+    from bridge.domain.plan_kinds import FIXED_FEE
     from bridge.errors import InvalidInputError
     from bridge.ports import ContractDraft
     from bridge.usecases.organizations import check_time_zone
@@ -112,6 +129,7 @@ def _contract(
     check_time_zone("time_zone", terms["time_zone"])
     _check_tax_rate(terms["tax_rate"])
     anchor = start.replace(tzinfo=ZoneInfo(terms["time_zone"])) if start else now
+    kind = terms["kind"]
     if not now - _LONGEST_AGO <= anchor <= now + _LONGEST_AHEAD:
         problem = "lies more than 2 years in the past or 1 year in the future: every period since it would be billed"
         raise InvalidInputError("start", f"{anchor:%Y-%m-%d} {problem}")
@@ -119,16 +137,65 @@ def _contract(
         currency = Currency(terms["currency"])
     except ValueError as error:
         raise InvalidInputError("currency", str(error)) from None
+    fixed = kind == FIXED_FEE
+    if fixed and (tiers or price or terms["cycle"] == "month"):
+        option = "tier" if tiers else "price" if price else "cycle"
+        raise InvalidInputError(option, "a contract has a fee for a year, and no seats")
     return ContractDraft(
-        kind=terms["kind"],
-        cycle=terms["cycle"] or ("year" if terms["kind"] == "enterprise" else "month"),
+        kind=kind,
+        cycle=terms["cycle"] or ("year" if kind in {"enterprise", FIXED_FEE} else "month"),
         anchor=anchor,
         currency=currency.code,
         time_zone=terms["time_zone"],
-        tiers=_tiers(terms["kind"], tiers, price, currency),
+        tiers=() if fixed else _tiers(kind, tiers, price, currency),
         tax_rate=terms["tax_rate"],
-        auto_renew=terms["auto_renew"],
+        auto_renew=not fixed if terms["auto_renew"] is None else terms["auto_renew"],
+        fee=_fee(currency, kind, **{name: terms[name] for name in _FEE_OPTIONS}),
     )
+
+
+def _fee(currency: Any, kind: str, **options: Any) -> "FeeDraft | None":
+    """Read what is agreed of a fixed fee; None for plans without one.
+
+    Raises:
+        InvalidInputError: Naming the option.
+    """
+    from bridge.billing.rules.money import to_minor
+    from bridge.domain.plan_kinds import FIXED_FEE
+    from bridge.errors import InvalidInputError
+    from bridge.ports import FeeDraft
+
+    if kind != FIXED_FEE:
+        for name, value in options.items():
+            if value is not None:
+                raise InvalidInputError(name, f"is for contracts with a fixed fee; this is a {kind} plan")
+        return None
+    for name in ("annual_fee", "contract_tier", "paid_users"):
+        if options[name] is None:
+            raise InvalidInputError(name, "is missing: a contract has a fee, a tier, and paid users it is meant for")
+    try:
+        annual_fee = to_minor(options["annual_fee"], currency)
+    except ValueError as error:
+        raise InvalidInputError("annual_fee", str(error)) from None
+    return FeeDraft(
+        annual_fee=annual_fee,
+        tier=options["contract_tier"],
+        paid_users=options["paid_users"],
+        schedule=_schedule(options["schedule"] or "annual"),
+        term_years=options["term_years"] or 1,
+        discount=options["discount"] or "0",
+    )
+
+
+def _schedule(text: str) -> str | tuple[tuple[int, str], ...]:
+    from bridge.errors import InvalidInputError
+
+    if "=" not in text:
+        return text
+    parts = [_INSTALMENT.fullmatch(part.strip()) for part in text.split(",")]
+    if not all(parts):
+        raise InvalidInputError("schedule", f"{text!r} does not read MONTH=SHARE,..., as 1=0.5,7=0.5")
+    return tuple((int(part["month"]), part["share"]) for part in parts if part)
 
 
 def _check_tax_rate(text: str) -> None:
@@ -201,10 +268,12 @@ def list_(*, as_json: bool) -> None:
 @org_argument
 @json_option
 def show(org: str, *, as_json: bool) -> None:
-    """Show an organization: its plan, period and seats."""
+    """Show an organization: its plan, period and seats, or what its contract says."""
+    from bridge.cli.contracts import fee_facts
     from bridge.cli.opening import open_organization
     from bridge.cli.seats import pool_table
     from bridge.cli.teams import licence_facts
+    from bridge.domain.plan_kinds import FIXED_FEE
     from bridge.usecases.licences import licences_if_any
     from bridge.usecases.organizations import show_organization
     from bridge.usecases.seats import contract_sentences, pool_views
@@ -213,6 +282,7 @@ def show(org: str, *, as_json: bool) -> None:
         summary = show_organization(unit)
         pools, _ = pool_views(unit, summary.pools)
         licences = licences_if_any(unit)
+        fee = fee_facts(unit) if summary.contract.kind == FIXED_FEE else None
     organization, contract = summary.organization, summary.contract
     facts = {
         "organization": organization.slug,
@@ -226,12 +296,15 @@ def show(org: str, *, as_json: bool) -> None:
         "people": summary.members,
     }
     if as_json:
-        print_json({**facts, "pools": pools} | ({"licences": licences} if licences else {}))
+        told = {"licences": licences} if licences else {"fee": fee} if fee else {}
+        print_json({**facts, "pools": pools, **told})
         return
     print_facts(facts)
     click.echo()
     if licences:
         print_facts(licence_facts(licences))
+    elif fee:
+        print_facts(fee)
     else:
         pool_table(pools)
     click.echo()

@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 
 from bridge.billing import BuiltinPayments
 from bridge.billing.rules.bills import instant_text
+from bridge.cli.rehearsal_roles import FeePlay, read_amendment
 from bridge.cli.scenario import Event, Scenario, read_money
 from bridge.domain.actors import OPERATOR, SYSTEM, Actor, ActorKind
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission
 from bridge.errors import BridgeError, InvalidInputError, NotFoundError, SignInRefusedError
 from bridge.ports import BillLine, PaymentOutcome
@@ -24,6 +26,7 @@ from bridge.store.directory import get_member, mapping_set_in_force
 from bridge.store.models import Alert, Connection, Contract, Domain, Invoice, InvoiceLine, Member
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit, bind_organization
+from bridge.usecases.amend_contract import amend_contract
 from bridge.usecases.assign_seats import assign_tier, promote_waiting, settle_seat
 from bridge.usecases.buy_seats import SeatsPreview, change_seats, confirm_seats, preview_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings, read_document
@@ -45,6 +48,8 @@ from mappings.documents import difference
 from mappings.tiers import UNASSIGNED
 
 _SEATS_RAN_OUT: Final = "seats_exhausted"
+#: What is particular to the kinds of plans that are not sold by seats.
+OTHER_PLAYS: Final[Mapping[str, type[FeePlay]]] = {FIXED_FEE: FeePlay}
 
 
 @dataclass(slots=True)
@@ -139,7 +144,8 @@ class Rehearsal:
                 )
             )
             unit.session.flush()
-            self._set_mappings(unit, self.scenario.mappings)
+            if contract.kind not in OTHER_PLAYS:
+                self._set_mappings(unit, self.scenario.mappings)
 
     def _renew_until(self, at: datetime) -> None:
         while True:
@@ -172,6 +178,8 @@ class Rehearsal:
             confirm_seats(unit, self._preview_of(event).id, acknowledged=True, key=event.key)
         elif event.do == "change_seats":
             change_seats(unit, event.fields["changes"], event.key)
+        elif event.do == "amend_contract":
+            amend_contract(unit, read_amendment(event, self.scenario.currency), event.key)
         else:
             act = self._verbs()[event.do]
 
@@ -194,7 +202,14 @@ class Rehearsal:
             "set_price": lambda unit, event: set_price(unit, event.text("tier"), read_money(event, "price", currency)),
             "set_auto_renew": lambda unit, event: set_auto_renew(unit, value=bool(event.fields["value"])),
             "grant_credit": lambda unit, event: grant_credit(unit, read_money(event, "amount", currency)),
+            **(self._other.verbs() if self._other else {}),
         }
+
+    @property
+    def _other(self) -> "FeePlay | None":
+        """What is particular to a plan that is not sold by seats."""
+        play = OTHER_PLAYS.get(self.scenario.contract.kind)
+        return None if play is None else play(self.ids, self.domain, self.scenario.currency)
 
     def _preview_of(self, event: Event) -> SeatsPreview:
         number = event.fields["preview"]
@@ -289,13 +304,12 @@ class Rehearsal:
 
     def _note_alerts(self) -> None:
         """Keep alerts as they are raised; of one event, in the order of the people's names."""
+        code = self._other.alert if self._other else _SEATS_RAN_OUT
         names = {member_id: user for user, member_id in self.ids.items()}
         with self._unit(self.scenario.until, SYSTEM) as unit:
             new = [
                 alert
-                for alert in unit.session.scalars(
-                    select(Alert).where(Alert.org_id == self.org_id, Alert.code == _SEATS_RAN_OUT)
-                )
+                for alert in unit.session.scalars(select(Alert).where(Alert.org_id == self.org_id, Alert.code == code))
                 if alert.id not in self.seen
             ]
         self.seen |= {alert.id for alert in new}
@@ -303,12 +317,15 @@ class Rehearsal:
             {
                 "at": instant_text(alert.at),
                 "alert": alert.code,
-                "tier": alert.tier,
-                "user": names[alert.member_id] if alert.member_id else None,
+                **(
+                    self._other.alert_facts(alert)
+                    if self._other
+                    else {"tier": alert.tier, "user": names[alert.member_id] if alert.member_id else None}
+                ),
             }
             for alert in new
         ]
-        self.alerts += sorted(found, key=lambda alert: str(alert["user"]))
+        self.alerts += sorted(found, key=lambda alert: str(alert.get("user")))
 
     def _exports(self, unit: Unit) -> dict[str, list[str]]:
         """Return the licence holders of each billed month; plans sold by seats have none."""
@@ -318,9 +335,11 @@ class Rehearsal:
     def _state(self, unit: Unit) -> dict[str, Any]:
         contract = unit.session.get_one(Contract, self.org_id)
         members = {user: unit.session.get(Member, (self.org_id, member_id)) for user, member_id in self.ids.items()}
+        plan = {"status": contract.status, "credit_balance": contract.credit_balance}
+        if self._other:
+            return plan | self._other.state(unit)
         return {
-            "status": contract.status,
-            "credit_balance": contract.credit_balance,
+            **plan,
             "seats": {
                 pool.tier: {
                     "paid": pool.paid,

@@ -9,9 +9,10 @@ from typing import Any
 from bridge.billing.rules.contracts import ContractKind
 from bridge.billing.rules.licences import LicenceKind
 from bridge.billing.rules.money import Currency, to_minor
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Role
 from bridge.errors import InvalidInputError
-from bridge.ports import ContractDraft, TierPrice
+from bridge.ports import ContractDraft, FeeDraft, TierPrice
 
 #: What each event needs besides ``at`` and ``do``.
 EVENTS: Mapping[str, tuple[str, ...]] = {
@@ -44,10 +45,6 @@ LICENCE_EVENTS: Mapping[str, tuple[str, ...]] = {
     "set_auto_renew": ("value",),
     "grant_credit": ("amount",),
 }
-#: Kinds that are not sold by seats: how their plan is called, and its events.
-_OTHER_EVENTS: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
-    str(kind): ("licensed by team or by person", LICENCE_EVENTS) for kind in LicenceKind
-}
 #: Terms that licences have no choice about, and the only value of each that may be written.
 _NOT_FOR_LICENCES: Mapping[str, object] = {
     "seats": {},
@@ -60,6 +57,29 @@ _NOT_FOR_LICENCES: Mapping[str, object] = {
     "mappings": {},
     "on_exhausted": "unassigned",
 }
+#: The same for a contract with a fixed fee and users by role.
+FEE_EVENTS: Mapping[str, tuple[str, ...]] = {
+    "add_user": ("user", "roles"),
+    "change_roles": ("user", "roles"),
+    "remove_user": ("user",),
+    "define_role": ("role", "paid"),
+    "deactivate": ("user",),
+    "reactivate": ("user",),
+    "amend_contract": (),
+    "set_auto_renew": ("value",),
+    "grant_credit": ("amount",),
+}
+#: Events by the kind of plan, where they are others than :data:`EVENTS`.
+EVENTS_OF_KIND: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    FIXED_FEE: FEE_EVENTS,
+    **{str(kind): LICENCE_EVENTS for kind in LicenceKind},
+}
+_FEE_PLAN = frozenset(
+    {
+        *("kind", "start", "currency", "timezone", "tax_rate", "auto_renew"),
+        *("tier", "tier_paid_users", "schedule", "discount", "term_years"),
+    }
+)
 #: Calendars are computed a period ahead.
 LAST_YEAR = 9000
 _RANKS = {"standard": 1, "premium": 2}
@@ -118,13 +138,13 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
     """
     plan = _mapping("plan", document.get("plan"))
     currency = _currency(plan.get("currency", "EUR"))
-    contract = _contract(plan, _mapping("prices", document.get("prices")), currency)
+    read_plan = _PLANS.get(str(plan.get("kind")), _contract)
+    contract = read_plan(plan, _mapping("prices", document.get("prices")), currency)
     listed = document.get("events", [])
     if not isinstance(listed, list):
         raise InvalidInputError("events", "must be a list")
-    events = tuple(
-        _event(contract.kind, number, _mapping(f"events.{number}", event)) for number, event in enumerate(listed)
-    )
+    known = EVENTS_OF_KIND.get(contract.kind, EVENTS)
+    events = tuple(_event(number, _mapping(f"events.{number}", event), known) for number, event in enumerate(listed))
     instants = [contract.anchor, *(event.at for event in events)]
     if instants != sorted(instants):
         raise InvalidInputError("events", "must stand in the order of time, none before the plan's start")
@@ -145,11 +165,11 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
 
 def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Currency) -> ContractDraft:
     kind = plan.get("kind")
-    kinds = [str(known) for known in (*ContractKind, *LicenceKind)]
-    if kind not in kinds:
-        raise InvalidInputError("plan.kind", f"{kind!r} plans cannot be rehearsed; {', '.join(kinds)} can")
     if kind in list(LicenceKind):
         return _licence_contract(LicenceKind(kind), plan, prices, currency)
+    if kind not in list(ContractKind):
+        kinds = ", ".join([*ContractKind, *_PLANS, *LicenceKind])
+        raise InvalidInputError("plan.kind", f"{kind!r} plans cannot be rehearsed; these kinds can: {kinds}")
     seats = _counts("plan.seats", plan.get("seats", {}))
     unpriced = sorted(set(seats) - set(prices))
     if unpriced:
@@ -206,17 +226,62 @@ def _licence_contract(
     )
 
 
-def _event(kind: str, number: int, document: Mapping[str, Any]) -> Event:
+def _fixed_fee(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Currency) -> ContractDraft:
+    """Read a contract with a fixed fee (rules U3 to U6)."""
+    for field in sorted({*plan} - _FEE_PLAN):
+        raise InvalidInputError(f"plan.{field}", f"means nothing to a contract: {', '.join(sorted(_FEE_PLAN))} do")
+    for field in sorted({*prices} - {"annual_fee"}):
+        raise InvalidInputError(f"prices.{field}", "means nothing to a contract: annual_fee does")
+    if "annual_fee" not in prices:
+        raise InvalidInputError("prices.annual_fee", "is missing: a contract has a fixed fee")
+    for field in ("tier", "tier_paid_users"):
+        if field not in plan:
+            raise InvalidInputError(f"plan.{field}", "is missing: a contract names its tier and the paid users of it")
+    return ContractDraft(
+        kind=FIXED_FEE,
+        cycle="year",
+        anchor=_instant("plan.start", plan.get("start")),
+        currency=currency.code,
+        time_zone=_text("plan.timezone", plan.get("timezone", "UTC")),
+        tiers=(),
+        tax_rate=str(plan.get("tax_rate", "0")),
+        auto_renew=_yes_or_no("plan.auto_renew", plan.get("auto_renew", False)),
+        fee=FeeDraft(
+            annual_fee=_money("prices.annual_fee", prices["annual_fee"], currency),
+            tier=_text("plan.tier", plan["tier"]),
+            paid_users=_whole("plan.tier_paid_users", plan["tier_paid_users"]),
+            schedule=_schedule(plan.get("schedule", "annual")),
+            term_years=_whole("plan.term_years", plan.get("term_years", 1)),
+            discount=str(plan.get("discount", "0")),
+        ),
+    )
+
+
+_PLANS = {FIXED_FEE: _fixed_fee}
+
+
+def _schedule(value: object) -> str | tuple[tuple[int, str], ...]:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise InvalidInputError("plan.schedule", "is annual, quarterly, monthly, or a list of months with their shares")
+    parts = [_mapping(f"plan.schedule.{number}", part) for number, part in enumerate(value)]
+    return tuple(
+        (_whole(f"plan.schedule.{number}.month", part.get("month")), str(part.get("share")))
+        for number, part in enumerate(parts)
+    )
+
+
+def _event(number: int, document: Mapping[str, Any], known: Mapping[str, tuple[str, ...]] = EVENTS) -> Event:
     place = f"events.{number}"
     do = str(document.get("do"))
-    sold, known = _OTHER_EVENTS.get(kind, ("sold by seats", EVENTS))
     if do not in known:
-        raise InvalidInputError(f"{place}.do", f"{do!r} is not known for plans {sold}: {', '.join(known)}")
+        raise InvalidInputError(f"{place}.do", f"{do!r} is not known for plans of this kind: {', '.join(known)}")
     for name in known[do]:
         if name not in document:
             raise InvalidInputError(f"{place}.{name}", f"is missing: {do} needs it")
     _check_shapes(place, document)
-    if kind in _OTHER_EVENTS and do == "add_member":
+    if known is LICENCE_EVENTS and do == "add_member":
         _check_licence_member(place, document)
     role = document.get("as", "owner")
     if role not in list(Role):
@@ -237,20 +302,28 @@ def _check_shapes(place: str, document: Mapping[str, Any]) -> None:
     """Refuse fields of another shape than the events need, before anything is played."""
     if "changes" in document:
         _counts(f"{place}.changes", document["changes"])
-    for name in ("user", "team", "tier", "key", "via", "at"):
+    for name in ("user", "team", "tier", "key", "via", "at", "role", "name"):
         if not isinstance(document.get(name, ""), str):
             raise InvalidInputError(f"{place}.{name}", f"{document[name]!r} is not text")
     if "buy_if_needed" in document:
         _yes_or_no(f"{place}.buy_if_needed", document["buy_if_needed"])
-    for field in ("groups", "teams"):
-        names = document.get(field, [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InvalidInputError(f"{place}.{field}", "must be a list of names")
+    _check_names(place, document)
     if document.get("do") == "set_auto_renew" and "value" in document:
         _yes_or_no(f"{place}.value", document["value"])
+    if "paid" in document:
+        _yes_or_no(f"{place}.paid", document["paid"])
+    if "tier_paid_users" in document:
+        _whole(f"{place}.tier_paid_users", document["tier_paid_users"])
     mappings = document.get("mappings", {})
     if not isinstance(mappings, Mapping) or not all(isinstance(tier, str) for tier in mappings.values()):
         raise InvalidInputError(f"{place}.mappings", "must name a tier for each group")
+
+
+def _check_names(place: str, document: Mapping[str, Any]) -> None:
+    for name in ("groups", "teams", "roles", "permissions"):
+        listed = document.get(name, [])
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise InvalidInputError(f"{place}.{name}", "must be a list of names")
 
 
 def _check_licence_member(place: str, document: Mapping[str, Any]) -> None:
@@ -265,6 +338,18 @@ def _check_licence_member(place: str, document: Mapping[str, Any]) -> None:
 def _yes_or_no(place: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidInputError(place, f"{value!r} is neither true nor false")
+    return value
+
+
+def _whole(place: str, value: object) -> int:
+    if type(value) is not int:
+        raise InvalidInputError(place, f"{value!r} is no whole number")
+    return value
+
+
+def _text(place: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidInputError(place, f"{value!r} is not text")
     return value
 
 

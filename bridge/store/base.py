@@ -55,4 +55,5 @@ class Base(DeclarativeBase):
         ConnectionId: Uuid,
         dict[str, Any]: JSONB,
         list[str]: JSONB,
+        list[Any]: JSONB,
     }

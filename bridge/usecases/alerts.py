@@ -15,15 +15,32 @@ SENTENCES = {
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
+    "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 
 
-def raise_alert(unit: Unit, code: str, *, tier: str | None = None, member_id: MemberId | None = None) -> Alert:
+def raise_alert(
+    unit: Unit,
+    code: str,
+    *,
+    tier: str | None = None,
+    member_id: MemberId | None = None,
+    number: int | None = None,
+    detail: str | None = None,
+) -> Alert:
     """Write an alert and the mail that tells the owners of it.
 
     Repeating the same fact while it is open (same code, tier and member) changes nothing. Of a full tier the owners are
     told once, with everybody who waits, until nobody waits for it any more.
+
+    Args:
+        unit: The unit.
+        code: One of :data:`SENTENCES`.
+        tier: The tier it is about.
+        member_id: Whom it is about.
+        number: How many it speaks of, where it counts something.
+        detail: A sentence of its own, without personal data and without a full stop; that of the code by default.
     """
     unit.lock()
     told = code == "seats_exhausted" and _is_open(unit, code, tier)
@@ -45,7 +62,8 @@ def raise_alert(unit: Unit, code: str, *, tier: str | None = None, member_id: Me
         code=code,
         tier=tier,
         member_id=member_id,
-        detail=SENTENCES[code],
+        number=number,
+        detail=detail or SENTENCES[code],
         resolved_at=None,
     )
     unit.session.add(alert)

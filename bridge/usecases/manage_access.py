@@ -10,6 +10,7 @@ from bridge.store.teams import end_stays
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import Placement, free_seat, settle_seat
+from bridge.usecases.tier_review import review_tier
 from mappings.allocation import Occasion
 
 
@@ -75,6 +76,7 @@ def reactivate_member(unit: Unit, member: Member, *, reason: str, placement: Pla
     member.active = True
     record(unit, "member.reactivated", subject_kind="member", subject_id=member.id, reason=reason)
     settle_seat(unit, member, Occasion.ARRIVED, placement)
+    review_tier(unit)
 
 
 def owners_of(unit: Unit) -> list[Member]:

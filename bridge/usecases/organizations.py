@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Role
 from bridge.errors import InvalidInputError, UniquenessError
 from bridge.ports import ContractDraft, InvoiceReference
@@ -25,6 +26,7 @@ MAX_SLUG = 63
 #: Minor units for one seat and period; with the most seats a plan may have, every sum still fits the ledger.
 MAX_PRICE = 1_000_000_000
 MAX_SEATS = 1_000_000
+MAX_ANNUAL_FEE = 10**12
 _SLUG = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _MAX_EMAIL = 254
@@ -131,13 +133,33 @@ def check_draft(draft: OrganizationDraft) -> None:
         check_time_zone(field, zone)
     if len(draft.owner_email) > _MAX_EMAIL or not _EMAIL.fullmatch(draft.owner_email):
         raise InvalidInputError("owner_email", f"{draft.owner_email!r} is no mail address")
-    if not draft.contract.tiers:
+    _check_plan(draft.contract)
+
+
+def _check_plan(contract: ContractDraft) -> None:
+    if contract.kind == FIXED_FEE:
+        _check_fixed_fee(contract)
+    elif not contract.tiers:
         raise InvalidInputError("contract.tiers", "a plan has at least one tier of seats")
-    for tier in draft.contract.tiers:
+    for tier in contract.tiers:
         if tier.price > MAX_PRICE:
             raise InvalidInputError(f"contract.tiers.{tier.key}", f"a price above {MAX_PRICE:,} minor units is a slip")
         if tier.seats > MAX_SEATS:
             raise InvalidInputError(f"contract.tiers.{tier.key}", f"a plan has at most {MAX_SEATS:,} seats of a tier")
+
+
+def _check_fixed_fee(contract: ContractDraft) -> None:
+    """Refuse a fixed fee that is a slip, and seats beside one.
+
+    Raises:
+        InvalidInputError: Naming the field.
+    """
+    if contract.tiers:
+        raise InvalidInputError("contract.tiers", "a contract for a fixed fee has no seats: people have roles")
+    if contract.fee is None:
+        raise InvalidInputError("contract.fee", "a contract for a fixed fee names the fee, the tier and its paid users")
+    if not 0 <= contract.fee.annual_fee <= MAX_ANNUAL_FEE:
+        raise InvalidInputError("contract.fee", f"an annual fee is 0 to {MAX_ANNUAL_FEE:,} minor units")
 
 
 def check_time_zone(field: str, name: str) -> None:

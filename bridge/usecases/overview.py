@@ -15,7 +15,7 @@ from bridge.usecases.alerts import open_alerts
 from bridge.usecases.explain import ExplainedDecision, explain_decisions
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.people import HeadCounts, count_people, name_people
-from bridge.usecases.seats import PoolView, pool_views, read_contract
+from bridge.usecases.seats import FeeView, PoolView, pool_views, read_contract, read_fee_view
 from mappings.tiers import TierLadder
 
 LATEST = 8
@@ -54,7 +54,10 @@ class ConnectionView:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the first page shows; ``renewal`` is None for who may not see prices, and when the plan ends."""
+    """What the first page shows; ``renewal`` is None for who may not see prices, and when the plan ends.
+
+    ``fee`` is None for a plan that is sold by seats.
+    """
 
     ladder: TierLadder
     counts: HeadCounts
@@ -65,6 +68,7 @@ class Overview:
     connections: tuple[ConnectionView, ...]
     alerts: tuple[AlertGroup, ...]
     latest: tuple[LatestDecision, ...]
+    fee: FeeView | None = None
     licences: LicencesNow | None = None
 
 
@@ -100,6 +104,7 @@ def read_overview(unit: Unit) -> Overview:
             for stored, decision in zip(decisions, explain_decisions(unit, decisions, ladder), strict=True)
         ),
         licences=licences_if_any(unit),
+        fee=read_fee_view(unit, contract),
     )
 
 

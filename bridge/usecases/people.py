@@ -23,11 +23,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId
+from bridge.domain.product_roles import ProductRole
 from bridge.domain.roles import Permission
 from bridge.store.models import Decision, Group, Member, WebSession, effective_membership
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.explain import stored_because
+from bridge.usecases.held_roles import roles_of_people
 from bridge.usecases.lines import PlaceInLine, places_in_line
 from mappings.tiers import UNASSIGNED, TierLadder
 
@@ -65,12 +67,16 @@ class PeopleFilter:
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """One person of the list; ``because`` is empty for somebody about whom nothing was decided."""
+    """One person of the list; ``because`` is empty for somebody about whom nothing was decided.
+
+    ``roles`` are those in the product, on plans that are not sold by seats.
+    """
 
     member: Member
     because: str
     place: PlaceInLine | None
     last_seen_at: datetime | None
+    roles: tuple[ProductRole, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ def list_people(unit: Unit, wanted: PeopleFilter) -> PeopleList:
     ids = [member.id for member, _ in rows]
     places = places_in_line(unit, ids)
     seen = _last_seen(unit, ids)
+    roles = {} if ladder.keys else roles_of_people(unit, ids)
     return PeopleList(
         ladder=ladder,
         counts=count_people(unit),
@@ -138,6 +145,7 @@ def list_people(unit: Unit, wanted: PeopleFilter) -> PeopleList:
                 because=stored_because(decision, ladder) if decision is not None else "",
                 place=places.get(member.id),
                 last_seen_at=seen.get(member.id),
+                roles=roles.get(member.id, ()),
             )
             for member, decision in rows
         ),

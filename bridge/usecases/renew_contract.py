@@ -16,6 +16,7 @@ from bridge.store.teams import find_licence_plan
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_seat_alerts
 from bridge.usecases.assign_seats import promote_waiting
+from bridge.usecases.tier_review import settle_tier_review
 from mappings.reasons import SeatReason
 
 #: More than anybody grants, and far from what the column holds.
@@ -63,7 +64,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
         "contract.renewed",
         subject_kind="contract",
         subject_id=system.org_id,
-        reason="renewal",
+        reason=renewal.reason,
         body={
             "boundary": renewal.at.isoformat(),
             "seats": {tier: count.next for tier, count in renewal.seats.items()},
@@ -73,6 +74,8 @@ def renew_contract(unit: Unit) -> Renewal | None:
     )
     if renewal.payment_declined:
         raise_alert(system, "renewal_payment_declined")
+    if renewal.new_term:
+        settle_tier_review(system)
     promote_waiting(system, list(renewal.seats))
     system.session.flush()
     return renewal

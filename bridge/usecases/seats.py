@@ -6,21 +6,22 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, may
 from bridge.errors import NotFoundError
-from bridge.ports import Bill
+from bridge.ports import Bill, FeeFacts
 from bridge.store.models import Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.lines import waiting_counts
+from bridge.usecases.tier_review import UserCounts, count_users
 from mappings.tiers import ANY, TierLadder
 
 INVOICES_SHOWN = 24
 NO_REDUCTION = "Seats cannot be dropped before the term ends."
 NO_RENEWAL = "Ends by itself with the period: members then have no seat, and nothing is deleted."
 NO_LICENCE_RENEWAL = "Ends by itself with the month, which is billed; nothing is deleted."
-_FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL)
 _BILLED_AFTERWARDS = "Each calendar month is billed when it is over; nothing is bought ahead."
 _LICENCE_SENTENCES = {
     "team_licence": (
@@ -36,6 +37,9 @@ _LICENCE_SENTENCES = {
         _BILLED_AFTERWARDS,
     ),
 }
+NO_LOWER_FEE = "The fee cannot be lowered before the term ends."
+NO_NEXT_TERM = "Ends by itself with the term; nothing is deleted."
+_FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL, NO_LOWER_FEE, NO_NEXT_TERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,19 @@ class ContractSentence:
 
 
 @dataclass(frozen=True, slots=True)
+class FeeView:
+    """A contract for a fixed fee, with its users. Its amounts are for who may see money (rule Z1)."""
+
+    facts: FeeFacts
+    users: UserCounts
+
+
+@dataclass(frozen=True, slots=True)
 class SeatsView:
-    """Everything about seats; what costs is None or empty for who may not see it (rule Z1)."""
+    """Everything about seats; what costs is None or empty for who may not see it (rule Z1).
+
+    ``fee`` is None for a plan that is sold by seats.
+    """
 
     organization: Organization
     contract: Contract
@@ -87,6 +102,7 @@ class SeatsView:
     renewal: Bill | None
     sentences: tuple[ContractSentence, ...]
     invoices: tuple[InvoiceView, ...]
+    fee: FeeView | None = None
     licences: LicencesNow | None = None
 
 
@@ -113,7 +129,15 @@ def read_seats(unit: Unit) -> SeatsView:
         ),
         invoices=tuple(list_invoices(unit)) if sees_money else (),
         licences=licences_if_any(unit),
+        fee=read_fee_view(unit, contract),
     )
+
+
+def read_fee_view(unit: Unit, contract: Contract) -> FeeView | None:
+    """Return a contract for a fixed fee with its users; None for every other kind of plan."""
+    if contract.kind != FIXED_FEE:
+        return None
+    return FeeView(facts=unit.billing.fixed_fee().facts(), users=count_users(unit))
 
 
 def pool_views(unit: Unit, pools: Sequence[SeatPool]) -> tuple[tuple[PoolView, ...], int]:
@@ -149,9 +173,11 @@ def read_ladder(unit: Unit) -> TierLadder:
 
 
 def contract_sentences(contract: Contract) -> tuple[str, ...]:
-    """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7; W1 to W7 for licences)."""
+    """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7, U2 to U7, W1 to W7)."""
     if contract.kind in _LICENCE_SENTENCES:
         return (*_LICENCE_SENTENCES[contract.kind], *([] if contract.auto_renew else [NO_LICENCE_RENEWAL]))
+    if contract.kind == FIXED_FEE:
+        return _fee_sentences(contract)
     team = contract.kind == "team"
     period = "month" if contract.cycle == "month" else "year"
     rest = f"the rest of the {period}" if team else "the rest of the term"
@@ -174,6 +200,17 @@ def contract_sentences(contract: Contract) -> tuple[str, ...]:
     else:
         sentences.append(f"Renews by itself with the seats you have, every {period}.")
     return tuple(sentences)
+
+
+def _fee_sentences(contract: Contract) -> tuple[str, ...]:
+    """Say what a contract for a fixed fee allows (rules U2, U3, U7, R5)."""
+    return (
+        "Add, remove or move people on any day: it costs nothing.",
+        "More paid users than the tier is meant for are let in, uncharged: a matter for the next review.",
+        "Raise the fee on any day; you pay the difference for the rest of the contract year only.",
+        NO_LOWER_FEE,
+        "Renews by itself for another term." if contract.auto_renew else NO_NEXT_TERM,
+    )
 
 
 def list_invoices(unit: Unit, limit: int = INVOICES_SHOWN) -> list[InvoiceView]:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from bridge.billing.rules.money import Currency, format_money
 from bridge.domain.identifiers import new_id
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission
 from bridge.usecases.seats import read_contract
 from bridge.web.session import Visit
@@ -58,6 +59,7 @@ def prepare_templates(app: Flask) -> None:
         tier_class=tier_class,
         tier_name=tier_name,
         tax_share=tax_share,
+        plan_word=plan_word,
         Permission=Permission,
         fresh_key=lambda: str(new_id()),
     )
@@ -168,6 +170,13 @@ def tier_name(ladder: TierLadder, tier: str | None) -> str:
 def by_tier(lines: Iterable[_Tiered], ladder: TierLadder) -> list[_Tiered]:
     """Put lines in the order in which tiers stand everywhere: the best first."""
     return sorted(lines, key=lambda line: ladder.keys.index(line.tier) if line.tier in ladder else len(ladder))
+
+
+def plan_word() -> str:
+    """Name what the plan's own page is about: seats, licences, or the contract where there are neither."""
+    visitor: Visit | None = g.get("visitor")
+    kind = "" if visitor is None else read_contract(visitor.unit).kind
+    return "Contract" if kind == FIXED_FEE else "Licences" if kind in _LICENCES else "Seats"
 
 
 def tax_share(subtotal: int, tax: int) -> str:

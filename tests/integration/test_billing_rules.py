@@ -531,8 +531,8 @@ def test_a8_people_are_reevaluated_in_the_order_of_their_ids(runtime: Runtime) -
 
 
 def test_other_kinds_of_plan_are_refused_with_a_clear_message(runtime: Runtime) -> None:
-    with pytest.raises(InvalidInputError, match=r"plan.kind: 'contract' plans cannot be rehearsed"):
-        play(runtime, kind="contract", seats={"standard": 1})
+    with pytest.raises(InvalidInputError, match=r"plan.kind: 'prepaid' plans cannot be rehearsed"):
+        play(runtime, kind="prepaid", seats={"standard": 1})
 
 
 @pytest.mark.parametrize(

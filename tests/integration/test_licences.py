@@ -559,7 +559,7 @@ def test_a_plan_sold_by_seats_has_no_teams(customer: Customer) -> None:
 
 
 def test_there_are_no_seats_to_buy(workspace: Customer) -> None:
-    with workspace.unit() as unit, pytest.raises(InvalidChangeError, match="no seats to buy"):
+    with workspace.unit() as unit, pytest.raises(InvalidChangeError, match="not sold by seats"):
         unit.billing.quote(SeatChange({"standard": 1}, at=unit.at))
 
 

@@ -99,4 +99,4 @@ def test_there_is_nothing_to_buy(app: Flask, runtime: Runtime, clock: SettableCl
     bought = browser.post("/console/seats/previews", {"add.standard": "1"})
 
     assert (form.status, bought.status) == (200, 422)
-    assert "no seats to buy" in bought.text
+    assert "not sold by seats" in bought.text

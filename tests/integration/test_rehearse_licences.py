@@ -278,5 +278,5 @@ def test_teams_are_not_known_where_seats_are_sold(runtime: Runtime) -> None:
         "until": "2026-02-01T00:00:00Z",
     }
 
-    with pytest.raises(InvalidInputError, match="not known for plans sold by seats"):
+    with pytest.raises(InvalidInputError, match="not known for plans of this kind"):
         rehearse(runtime, seats)

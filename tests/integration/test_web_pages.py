@@ -227,11 +227,11 @@ def test_confirming_again_buys_nothing_more(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [
-        ({"add.premium": ""}, 422, "This seat change is not possible: "),
+        ({"add.premium": ""}, 422, "This change is not possible: "),
         ({"add.premium": "two"}, 422, "Premium: must be a whole number of at most 9 digits"),
         ({"add.premium": "99999999999"}, 422, "Premium: must be a whole number of at most 9 digits"),
-        ({"add.gold": "1"}, 422, "This seat change is not possible: "),
-        ({"add.premium": "-9"}, 422, "This seat change is not possible: "),
+        ({"add.gold": "1"}, 422, "This change is not possible: "),
+        ({"add.premium": "-9"}, 422, "This change is not possible: "),
     ],
 )
 def test_an_impossible_change_stays_in_the_form_with_a_sentence(

@@ -25,6 +25,10 @@ class LineKind(StrEnum):
     """A team that counted for a month (rule W1)."""
     USER_LICENCE = "user_licence"
     """A person who counted for a month (rule W3)."""
+    CONTRACT_INSTALMENT = "contract_instalment"
+    """A part of a contract year's fixed fee (rule U4)."""
+    CONTRACT_AMENDMENT = "contract_amendment"
+    """A raised fee for the rest of the contract year (rule U7)."""
 
 
 class BillType(StrEnum):
@@ -42,22 +46,24 @@ class BillReason(StrEnum):
     SEAT_CHANGE = "seat_change"
     MONTH = "month"
     """A month of licences that has ended (rule W7)."""
+    INSTALMENT = "instalment"
+    AMENDMENT = "amendment"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a bill; :func:`seat_line` does its arithmetic.
+    """One line of a bill; :func:`seat_line` does its arithmetic, :mod:`~bridge.billing.rules.fees` that of fees.
 
     Attributes:
         kind: What is charged.
-        tier: Key of the seat tier.
-        quantity: Seats, always positive.
+        tier: Key of the seat tier, or name of the contracted tier.
+        quantity: Seats, always positive; 1 for a fee.
         start: Begin of the time charged, aware UTC.
         end: End of it, not included.
-        unit_price: Minor units for one seat and whole period.
+        unit_price: Minor units for one seat and whole period; the fee of a contract year, or by how much it rises.
         share: The part of the period charged.
         exact: Minor units before rounding; negative for a credit.
-        amount: ``exact`` rounded once (rule P6).
+        amount: ``exact`` rounded once (rule P6); of an instalment so that all of them add up to the fee (rule U4).
         exact_text: ``exact`` for people: "€174.1935…".
         formula: The whole sum: "1 × €720.00 × (2 + 28/31) ÷ 12 = €174.1935… → €174.19".
     """

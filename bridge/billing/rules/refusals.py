@@ -13,7 +13,7 @@ class RefusalCode(StrEnum):
     BELOW_MINIMUM = "below_minimum"
     """Rule D6; ``minimum``, ``requested``."""
     REDUCTION_NOT_ALLOWED = "reduction_not_allowed"
-    """Rule D7; ``term_end``, an aware UTC instant."""
+    """Rules D7 and U7; ``term_end``, an aware UTC instant, and maybe ``what``, the sentence up to "before"."""
     PLAN_ENDED = "plan_ended"
     """Rule R5; no field."""
 

@@ -1,6 +1,6 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
-from bridge.store.models.billing import Contract, Invoice, InvoiceLine, Payment, SeatPool
+from bridge.store.models.billing import Contract, FixedFee, Invoice, InvoiceLine, Payment, SeatPool
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -24,6 +24,7 @@ from bridge.store.models.journal import (
 from bridge.store.models.nesting import GroupAncestor, GroupNesting, effective_membership
 from bridge.store.models.organization import Organization, OrganizationState
 from bridge.store.models.paging import MemberEmail, PageLandmark
+from bridge.store.models.product_roles import ProductRole, ProductRoleHolder
 from bridge.store.models.requests import DialectSign, LoggedRequest
 from bridge.store.models.sessions import (
     Identity,
@@ -45,6 +46,7 @@ __all__ = [
     "Delivery",
     "DialectSign",
     "Domain",
+    "FixedFee",
     "Group",
     "GroupAncestor",
     "GroupMember",
@@ -66,6 +68,8 @@ __all__ = [
     "ParkedMember",
     "Payment",
     "Preview",
+    "ProductRole",
+    "ProductRoleHolder",
     "SamlReplay",
     "SamlRequest",
     "ScimToken",

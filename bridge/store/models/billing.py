@@ -17,7 +17,7 @@ class Contract(Base):
     __tablename__ = "contract"
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="team, enterprise, team_licence or user_licence (rule G1).")
+    kind: Mapped[str] = mapped_column(doc="team, enterprise, contract, team_licence or user_licence (rule G1).")
     cycle: Mapped[str] = mapped_column(doc="month or year.")
     anchor: Mapped[datetime] = mapped_column(doc="Start of the first period; boundaries derive from it (rule R2).")
     currency: Mapped[str] = mapped_column(doc="ISO 4217.")
@@ -36,6 +36,28 @@ class Contract(Base):
     period_end: Mapped[datetime]
     status: Mapped[str] = mapped_column(default="active", doc="active or ended.")
     credit_balance: Mapped[int] = mapped_column(default=0, doc="Minor units, used before money (rule C3).")
+
+
+class FixedFee(Base):
+    """What a contract for a fixed annual fee has agreed; one row beside the contract of that kind (rules U4 to U7)."""
+
+    __tablename__ = "fixed_fee"
+    __table_args__ = (
+        CheckConstraint("annual_fee >= 0 AND year_annual_fee >= 0", name="fees_not_negative"),
+        CheckConstraint("paid_users >= 0 AND year_paid_users >= 0", name="paid_users_not_negative"),
+        CheckConstraint("term_years > 0", name="term_of_years"),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("contract.org_id"), primary_key=True)
+    annual_fee: Mapped[int] = mapped_column(doc="Agreed now, minor units for a contract year before the discount.")
+    tier: Mapped[str] = mapped_column(doc="Name of the contracted tier.")
+    paid_users: Mapped[int] = mapped_column(doc="So many the tier is meant for; more are let in (rule U3).")
+    year_annual_fee: Mapped[int] = mapped_column(doc="The same when the present contract year began (rule U7).")
+    year_tier: Mapped[str]
+    year_paid_users: Mapped[int]
+    discount: Mapped[str] = mapped_column(doc='Decimal string, "0.1" for 10 % (rule U6).')
+    term_years: Mapped[int]
+    schedule: Mapped[list[Any]] = mapped_column(doc='[{"month": 1, "share": "1/4"}, ...] (rule U4).')
 
 
 class SeatPool(Base):
@@ -73,7 +95,7 @@ class Invoice(Base):
     number: Mapped[str]
     key: Mapped[str] = mapped_column(doc="The business fact it bills; a second invoice of one fact is impossible.")
     type: Mapped[str] = mapped_column(doc="invoice or credit_note.")
-    reason: Mapped[str] = mapped_column(doc="start, renewal, seat_change or month.")
+    reason: Mapped[str] = mapped_column(doc="start, renewal, seat_change, instalment, amendment or month.")
     at: Mapped[datetime]
     currency: Mapped[str]
     subtotal: Mapped[int]
@@ -92,7 +114,9 @@ class InvoiceLine(Base):
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
     invoice_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="seat, seat_proration, seat_credit, team_licence or user_licence.")
+    kind: Mapped[str] = mapped_column(
+        doc="seat, seat_proration, seat_credit, contract_instalment, contract_amendment, team_licence or user_licence."
+    )
     tier: Mapped[str]
     quantity: Mapped[int]
     start: Mapped[datetime]

@@ -3,10 +3,12 @@
 from flask import Blueprint, Response, flash, request, url_for
 
 from bridge.domain.identifiers import MemberId
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import InvalidInputError, UniquenessError
 from bridge.usecases.change_role import change_role
 from bridge.usecases.explain import explain_member
+from bridge.usecases.held_roles import roles_of
 from bridge.usecases.people import PeopleFilter, PersonState, list_people
 from bridge.usecases.people_by_hand import (
     confirm_seat,
@@ -15,8 +17,9 @@ from bridge.usecases.people_by_hand import (
     turn_off_member,
     turn_on_member,
 )
+from bridge.usecases.product_roles import add_user, change_roles, list_roles
 from bridge.usecases.provision_member import PersonDraft, add_member, check_user_name_is_new
-from bridge.usecases.seats import read_seats
+from bridge.usecases.seats import read_contract, read_ladder, read_seats
 from bridge.web.console.forms import identifier, mail_address, whole_number
 from bridge.web.credentials import signed_in
 from bridge.web.errors import answer_for, sentence_of
@@ -38,7 +41,7 @@ def index(visit: Visit) -> Response:
 @signed_in(Permission.MANAGE_PEOPLE)
 def add_form(visit: Visit) -> Response:
     """Ask who is to be added."""
-    return render("person_add.html", seats=read_seats(visit.unit))
+    return render("person_add.html", seats=read_seats(visit.unit), known_roles=list_roles(visit.unit))
 
 
 @pages.post("/add")
@@ -52,8 +55,13 @@ def add(visit: Visit) -> Response:
         status, problem = answer_for(mistake).status, sentence_of(mistake)
         if isinstance(mistake, UniquenessError):
             problem = f"{mistake.value} is here already, as {mistake.taken_by}: look for that person in the list."
-        return render("person_add.html", status=status, seats=read_seats(visit.unit), problem=problem)
-    member = add_member(visit.unit, draft, tier=request.form.get("tier") or None)
+        seats, known_roles = read_seats(visit.unit), list_roles(visit.unit)
+        return render("person_add.html", status=status, seats=seats, known_roles=known_roles, problem=problem)
+    role = request.form.get("product_role")
+    if role:
+        member = add_user(visit.unit, draft, [role])
+    else:
+        member = add_member(visit.unit, draft, tier=request.form.get("tier") or None)
     flash(f"{member.display_name} was added.", "ok")
     return see_other(url_for("people.show", member_id=member.id))
 
@@ -64,7 +72,23 @@ def show(visit: Visit, member_id: str) -> Response:
     """Show one person: why the seat, what happened, what can be done."""
     why = explain_member(visit.unit, _member_id(member_id))
     idle = current_runtime().settings.session.idle_seconds
-    return render("person.html", why=why, sessions=live_sessions(visit.unit, why.member.id, idle))
+    by_role = read_contract(visit.unit).kind == FIXED_FEE
+    return render(
+        "person.html",
+        why=why,
+        sessions=live_sessions(visit.unit, why.member.id, idle),
+        roles=roles_of(visit.unit, why.member.id) if by_role else (),
+        known_roles=list_roles(visit.unit) if by_role else (),
+    )
+
+
+@pages.post("/<member_id>/product-roles")
+@signed_in(Permission.ASSIGN_PRODUCT_ROLES)
+def give_product_roles(visit: Visit, member_id: str) -> Response:
+    """Give the person these roles in the product."""
+    member = change_roles(visit.unit, _member_id(member_id), request.form.getlist("product_role"))
+    flash(f"{member.display_name}'s roles in the product were saved.", "ok")
+    return see_other(url_for("people.show", member_id=member.id))
 
 
 @pages.post("/<member_id>/seat")
@@ -102,7 +126,8 @@ def give_role(visit: Visit, member_id: str) -> Response:
 def turn_off(visit: Visit, member_id: str) -> Response:
     """Turn the person's access off."""
     member = turn_off_member(visit.unit, _member_id(member_id))
-    flash(f"Access of {member.display_name} is off: signed out everywhere, and the seat is free.", "ok")
+    freed = ", and the seat is free" if read_ladder(visit.unit).keys else ""
+    flash(f"Access of {member.display_name} is off: signed out everywhere{freed}.", "ok")
     return see_other(url_for("people.show", member_id=member.id))
 
 

@@ -1,0 +1,254 @@
+"""Contracts for a fixed annual fee over our own tables: the rules decide, the ledger writes (rules U4 to U7)."""
+
+import re
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
+
+from bridge.billing.ledger import (
+    balance_change,
+    bill_for_callers,
+    issue_invoice,
+    read_contract,
+    reference_to,
+    repeated_invoice,
+)
+from bridge.billing.refusing import check_rate, refuse
+from bridge.billing.rules import fees
+from bridge.billing.rules.contracts import ContractStatus
+from bridge.billing.rules.fees import FeeDeal, FeeState, FeeTerms
+from bridge.billing.rules.money import Currency
+from bridge.billing.rules.proration import ProrationMethod
+from bridge.billing.rules.refusals import RuleRefusal
+from bridge.billing.rules.terms import Cycle
+from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.errors import InvalidInputError, PreviewStaleError
+from bridge.ports import Bill, ContractDraft, FeeChange, FeeDraft, FeeFacts, FeeQuote, InvoiceReference, Renewal
+from bridge.store.models import Contract, FixedFee
+from bridge.store.unit import Unit
+
+_SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18}|/[1-9][0-9]{0,8})?", re.ASCII)
+
+
+class FixedFeePlan:
+    """One organization's contract, bound to a unit of work (:class:`bridge.ports.FixedFee`)."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+        """Open the contract and bill the first instalment, if one is due at once."""
+        unit = self._unit
+        terms, deal, fee = _agreed(contract)
+        step = fees.start(terms, deal)
+        unit.session.add(_contract_row(unit, terms, contract.tax_rate))
+        unit.session.flush()
+        unit.session.add(
+            FixedFee(
+                org_id=unit.org_id,
+                annual_fee=deal.annual_fee,
+                tier=deal.tier,
+                paid_users=deal.paid_users,
+                year_annual_fee=deal.annual_fee,
+                year_tier=deal.tier,
+                year_paid_users=deal.paid_users,
+                discount=fee.discount,
+                term_years=terms.term_years,
+                schedule=[{"month": one.month, "share": str(one.share)} for one in terms.schedule],
+            )
+        )
+        unit.session.flush()
+        if step.bill is None:
+            return None
+        invoice = issue_invoice(unit, bill_for_callers(step.bill), key="start", at=terms.period(0).start)
+        return reference_to(invoice)
+
+    def renew(self) -> Renewal | None:
+        """Pass one boundary: an instalment, a contract year, a term, or the contract's end."""
+        unit = self._unit
+        contract, row = self._rows()
+        boundary = contract.period_end
+        step = fees.renew(_state(contract, row))
+        state = step.next_state
+        if step.ended:
+            contract.status = str(state.status)
+            unit.session.flush()
+            return Renewal(at=boundary, invoice=None, seats={}, ended=True)
+        contract.period_index = state.index
+        contract.period_start, contract.period_end = state.period.start, state.period.end
+        contract.credit_balance = state.credit_balance
+        deal = state.year_deal
+        row.year_annual_fee, row.year_tier, row.year_paid_users = deal.annual_fee, deal.tier, deal.paid_users
+        unit.session.flush()
+        invoice = None
+        if step.bill is not None:
+            key = f"renewal:{boundary:%Y-%m-%dT%H:%M:%SZ}"
+            invoice = reference_to(issue_invoice(unit, bill_for_callers(step.bill), key=key, at=boundary))
+        return Renewal(at=boundary, invoice=invoice, seats={}, ended=False, reason="instalment", new_term=step.new_term)
+
+    def next_renewal(self) -> Bill | None:
+        """Forecast the next instalment; None when no other follows."""
+        step = fees.forecast(_state(*self._rows()))
+        return bill_for_callers(step.bill) if step is not None and step.bill is not None else None
+
+    def facts(self) -> FeeFacts:
+        """Say what is agreed and where the contract stands."""
+        contract, row = self._rows()
+        state = _state(contract, row)
+        terms = state.terms
+        term, year = terms.whole_term(state.index), terms.year(terms.year_of(state.index))
+        step = fees.forecast(state)
+        return FeeFacts(
+            annual_fee=row.annual_fee,
+            fee=state.deal.fee(terms),
+            currency=contract.currency,
+            tier=row.tier,
+            paid_users=row.paid_users,
+            discount=row.discount,
+            schedule=tuple((one.month, str(one.share)) for one in terms.schedule),
+            term_years=terms.term_years,
+            term_start=term.start,
+            term_end=term.end,
+            year_start=year.start,
+            year_end=year.end,
+            next_at=None if step is None else step.next_state.period.start,
+        )
+
+    def quote(self, change: FeeChange) -> FeeQuote:
+        """Compute an amendment's billing effect without writing anything."""
+        contract, row = self._rows()
+        if contract.period_end <= self._unit.at and contract.status != ContractStatus.ENDED:
+            self._unit.lock()  # which passes the boundary first (rule R6)
+            contract, row = self._rows()
+        state = _state(contract, row)
+        # A unit that waited for its turn while another one passed the boundary counts from there (rule R6).
+        at = max(change.at, state.period.start)
+        wanted = fees.Amendment(annual_fee=change.annual_fee, tier=change.tier, paid_users=change.paid_users)
+        try:
+            quote = fees.amend(state, wanted, at)
+        except RuleRefusal as refusal:
+            refuse(refusal)
+        deal = quote.next_state.deal
+        return FeeQuote(
+            change=change,
+            bill=bill_for_callers(quote.bill) if quote.bill else None,
+            annual_fee=deal.annual_fee,
+            tier=deal.tier,
+            paid_users=deal.paid_users,
+            currency=contract.currency,
+            fee_before=quote.fee_before,
+            fee_after=quote.fee_after,
+            sentences=quote.sentences,
+        )
+
+    def execute(self, quote: FeeQuote, *, key: str) -> InvoiceReference | None:
+        """Charge what the quote shows and write the contract as amended."""
+        unit = self._unit
+        unit.lock()
+        repeated = repeated_invoice(unit, key, quote.bill)
+        if repeated is not None:
+            return reference_to(repeated)
+        if self.quote(quote.change) != quote:
+            raise PreviewStaleError
+        contract, row = self._rows()
+        row.annual_fee, row.tier, row.paid_users = quote.annual_fee, quote.tier, quote.paid_users
+        unit.session.flush()
+        if quote.bill is None:
+            return None
+        contract.credit_balance += balance_change(quote.bill)
+        return reference_to(issue_invoice(unit, quote.bill, key=key, at=unit.at))
+
+    def _rows(self) -> tuple[Contract, FixedFee]:
+        unit = self._unit
+        return read_contract(unit), unit.session.get_one(FixedFee, unit.org_id, populate_existing=True)
+
+
+def _state(contract: Contract, row: FixedFee) -> FeeState:
+    """Return where the contract stands, as the rules take it."""
+    terms = FeeTerms(
+        anchor=contract.anchor,
+        currency=Currency(contract.currency),
+        time_zone=contract.time_zone,
+        tax_rate=Fraction(contract.tax_rate),
+        schedule=fees.custom_schedule((one["month"], Fraction(one["share"])) for one in row.schedule),
+        term_years=row.term_years,
+        auto_renew=contract.auto_renew,
+        discount=Fraction(row.discount),
+    )
+    return FeeState(
+        terms=terms,
+        index=contract.period_index,
+        status=ContractStatus(contract.status),
+        deal=FeeDeal(row.annual_fee, row.tier, row.paid_users),
+        year_deal=FeeDeal(row.year_annual_fee, row.year_tier, row.year_paid_users),
+        credit_balance=contract.credit_balance,
+    )
+
+
+def _agreed(draft: ContractDraft) -> tuple[FeeTerms, FeeDeal, FeeDraft]:
+    """Read what is agreed.
+
+    Raises:
+        InvalidInputError: Something in it is not possible; the field is named as far as it is known.
+    """
+    fee = draft.fee
+    if fee is None:
+        raise InvalidInputError("contract.fee", "a contract for a fixed fee names the fee, the tier and its paid users")
+    check_rate("tax_rate", draft.tax_rate)
+    check_rate("discount", fee.discount)
+    try:
+        schedule = _schedule(fee.schedule)
+    except ValueError as problem:
+        raise InvalidInputError("schedule", str(problem)) from problem
+    try:
+        terms = FeeTerms(
+            anchor=draft.anchor,
+            currency=Currency(draft.currency),
+            time_zone=draft.time_zone,
+            tax_rate=Fraction(draft.tax_rate),
+            schedule=schedule,
+            term_years=fee.term_years,
+            auto_renew=draft.auto_renew,
+            discount=Fraction(fee.discount),
+        )
+        deal = FeeDeal(fee.annual_fee, fee.tier, fee.paid_users)
+    except (ValueError, ZoneInfoNotFoundError) as problem:
+        raise InvalidInputError("contract", str(problem).strip("'")) from problem
+    return terms, deal, fee
+
+
+def _schedule(wanted: str | tuple[tuple[int, str], ...]) -> tuple[fees.Instalment, ...]:
+    if not isinstance(wanted, str):
+        return fees.custom_schedule((month, _fraction(part)) for month, part in wanted)
+    if wanted not in fees.SCHEDULES:
+        raise ValueError(f"{wanted!r} is not one of {', '.join(fees.SCHEDULES)}, and no list of months with shares")
+    return fees.SCHEDULES[wanted]
+
+
+def _fraction(text: str) -> Fraction:
+    if not _SHARE.fullmatch(text):
+        raise ValueError(f"{text!r} is no share such as 0.25 or 1/3")
+    return Fraction(text)
+
+
+def _contract_row(unit: Unit, terms: FeeTerms, tax_rate: str) -> Contract:
+    first = terms.period(0)
+    seatless: dict[str, Any] = {"reduction": "at_renewal", "renewal_basis": "allocated", "minimum_seats": 0}
+    return Contract(
+        org_id=unit.org_id,
+        kind=FIXED_FEE,
+        cycle=str(Cycle.YEAR),
+        anchor=first.start,
+        currency=terms.currency.code,
+        time_zone=terms.time_zone,
+        tax_rate=tax_rate,
+        proration=str(ProrationMethod.MONTH_DAY),
+        auto_renew=terms.auto_renew,
+        contract_minimum={},
+        period_index=0,
+        period_start=first.start,
+        period_end=first.end,
+        status=str(ContractStatus.ACTIVE),
+        credit_balance=0,
+        **seatless,
+    )

@@ -1,0 +1,239 @@
+"""Amending a contract for a fixed fee: first shown with its cost, then confirmed, and charged as shown (rule U7)."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bridge.domain.identifiers import new_id
+from bridge.domain.roles import Permission
+from bridge.errors import (
+    AcknowledgementMissingError,
+    NotFoundError,
+    PreviewExpiredError,
+    PreviewStaleError,
+    ReductionNotAllowedError,
+)
+from bridge.ports import FeeChange, FeeFacts, FeeQuote, InvoiceReference
+from bridge.store.journal import record
+from bridge.store.models import Contract, Preview
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import queue_delivery
+from bridge.usecases.idempotency import once
+from bridge.usecases.tier_review import settle_amended_tier
+
+PREVIEW_KIND = "amendment"
+PREVIEW_LIFETIME = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class AmendmentDraft:
+    """What is to change; None leaves as it is. ``annual_fee`` is minor units before the agreed discount."""
+
+    annual_fee: int | None = None
+    tier: str | None = None
+    paid_users: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmendmentPreview:
+    """What an amendment would do, good until ``expires_at`` (excluded) or until something changes (rule Q3)."""
+
+    id: uuid.UUID
+    at: datetime
+    expires_at: datetime
+    quote: FeeQuote
+
+
+@dataclass(frozen=True, slots=True)
+class AmendmentConfirmation:
+    """What a confirmed amendment did; a repeat answers the same. ``invoice`` is None when nothing was charged."""
+
+    annual_fee: int
+    tier: str
+    paid_users: int
+    invoice: InvoiceReference | None
+
+
+def read_fee(unit: Unit) -> FeeFacts:
+    """Return what a fixed-fee contract says, and where it stands.
+
+    Raises:
+        ForbiddenError: The actor may not see money (rule Z1).
+        InvalidChangeError: The plan is of another kind.
+    """
+    unit.require(Permission.SEE_BILLING)
+    return unit.billing.fixed_fee().facts()
+
+
+def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
+    """Show what an amendment would cost, with its formula.
+
+    The proration instant is pinned: the confirmation charges from the same one (rule Q2).
+
+    Raises:
+        ForbiddenError: The actor may not change the contract (rule Z1).
+        InvalidChangeError: Nothing changes, a value is not possible, or the plan is of another kind.
+        ReductionNotAllowedError: A lower fee, during the term.
+        PlanEndedError: The plan has ended (rule R5).
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    state = unit.lock()
+    quote = _compute(unit, draft, unit.at)
+    preview = Preview(
+        org_id=unit.org_id,
+        id=new_id(),
+        kind=PREVIEW_KIND,
+        request={"draft": asdict(draft), "shown": _shown(unit, quote)},
+        seat_version=state.seat_version,
+        at=unit.at,
+        expires_at=unit.at + PREVIEW_LIFETIME,
+        actor=str(unit.actor),
+        confirmed_at=None,
+        result=None,
+    )
+    unit.session.add(preview)
+    unit.session.flush()
+    return AmendmentPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
+
+
+def confirm_amendment(
+    unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, key: str | None = None
+) -> AmendmentConfirmation:
+    """Do what a preview showed and charge exactly that.
+
+    Args:
+        unit: The unit.
+        preview_id: The preview that was looked at.
+        acknowledged: Whether its cost was explicitly accepted (rule Q1).
+        key: The caller's key; a preview is confirmed once, with a key or without.
+
+    Raises:
+        ForbiddenError: The actor may not change the contract.
+        AcknowledgementMissingError: The tick is missing.
+        NotFoundError: There is no such preview here.
+        PreviewExpiredError: Its 15 minutes are over.
+        PreviewStaleError: The contract or the balance changed since: what it shows is no longer so.
+        IdempotencyConflictError: The key was used before for something else (rule Q5).
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+
+    def confirm() -> dict[str, Any]:
+        preview = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
+        if preview is None or preview.kind != PREVIEW_KIND:
+            raise NotFoundError("preview", str(preview_id))
+        if preview.result is not None:
+            return preview.result
+        if not acknowledged:
+            raise AcknowledgementMissingError
+        result = _execute(unit, _recomputed(unit, preview), key=f"preview:{preview.id}")
+        preview.confirmed_at, preview.result = unit.at, result
+        unit.session.flush()
+        return result
+
+    return _confirmation(once(unit, key, {"do": "confirm_amendment", "preview": str(preview_id)}, confirm))
+
+
+def amend_contract(unit: Unit, draft: AmendmentDraft, key: str | None = None) -> AmendmentConfirmation:
+    """Amend the contract at once, for callers that saw the cost elsewhere or accept any.
+
+    Args:
+        unit: The unit.
+        draft: What is to change.
+        key: The caller's key: a repeat charges nothing and answers the same.
+
+    Raises:
+        IdempotencyConflictError: The key was used before with another content (rule Q5).
+        ForbiddenError, InvalidChangeError, ReductionNotAllowedError, PlanEndedError: As :func:`preview_amendment`.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+
+    def amend() -> dict[str, Any]:
+        return _execute(unit, _compute(unit, draft, unit.at), key=f"amendment:{key or new_id()}")
+
+    return _confirmation(once(unit, key, {"do": "amend_contract", **asdict(draft)}, amend))
+
+
+def _compute(unit: Unit, draft: AmendmentDraft, at: datetime) -> FeeQuote:
+    change = FeeChange(annual_fee=draft.annual_fee, tier=draft.tier, paid_users=draft.paid_users, at=at)
+    try:
+        return unit.billing.fixed_fee().quote(change)
+    except ReductionNotAllowedError as refusal:
+        zone = ZoneInfo(unit.organization().time_zone)
+        raise ReductionNotAllowedError(term_end=refusal.term_end.astimezone(zone), what=refusal.what) from refusal
+
+
+def _recomputed(unit: Unit, preview: Preview) -> FeeQuote:
+    """Compute a preview again at its pinned instant; refuse it when the answer is another one by now (rules Q2, Q3)."""
+    if unit.at >= preview.expires_at:
+        raise PreviewExpiredError(preview.expires_at)
+    shown = preview.request["shown"]
+    if _standing(unit) != shown["standing"]:
+        raise PreviewStaleError
+    quote = _compute(unit, AmendmentDraft(**preview.request["draft"]), preview.at)
+    if _shown(unit, quote) != shown:
+        raise PreviewStaleError
+    return quote
+
+
+def _standing(unit: Unit) -> list[Any]:
+    """Return what is agreed before the amendment, and the period, in JSON values."""
+    contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+    facts = unit.billing.fixed_fee().facts()
+    agreed = [facts.annual_fee, facts.tier, facts.paid_users]
+    return [contract.period_start.isoformat(), contract.status, contract.auto_renew, *agreed]
+
+
+def _shown(unit: Unit, quote: FeeQuote) -> dict[str, Any]:
+    """Return everything that a confirmation promises to be still so, in JSON values."""
+    bill = quote.bill
+    return {
+        "standing": _standing(unit),
+        "agreed": [quote.annual_fee, quote.tier, quote.paid_users],
+        "lines": [[line.kind, line.tier, line.quantity, line.amount] for line in bill.lines] if bill else [],
+        "total": bill.total if bill else 0,
+        "amount_due": bill.amount_due if bill else 0,
+    }
+
+
+def _execute(unit: Unit, quote: FeeQuote, *, key: str) -> dict[str, Any]:
+    """Charge a quote, write the contract, settle the review of the tier, and write all of it down."""
+    before = unit.billing.fixed_fee().facts()
+    invoice = unit.billing.fixed_fee().execute(quote, key=key)
+    record(
+        unit,
+        "contract.amended",
+        subject_kind="contract",
+        subject_id=unit.org_id,
+        reason="amendment",
+        body={
+            "from": [before.annual_fee, before.tier, before.paid_users],
+            "to": [quote.annual_fee, quote.tier, quote.paid_users],
+            "invoice": invoice.id if invoice else None,
+            "total": invoice.total if invoice else 0,
+        },
+    )
+    if invoice is not None:
+        queue_delivery(unit, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
+    settle_amended_tier(unit)
+    return {
+        "annual_fee": quote.annual_fee,
+        "tier": quote.tier,
+        "paid_users": quote.paid_users,
+        "invoice": asdict(invoice) if invoice else None,
+    }
+
+
+def _confirmation(result: Mapping[str, Any]) -> AmendmentConfirmation:
+    """Read an answer back, of now or of the first time."""
+    invoice = result["invoice"]
+    return AmendmentConfirmation(
+        annual_fee=result["annual_fee"],
+        tier=result["tier"],
+        paid_users=result["paid_users"],
+        invoice=InvoiceReference(**invoice) if invoice else None,
+    )
