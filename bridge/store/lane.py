@@ -24,9 +24,9 @@ Row = tuple[Any, ...]
 RowT = TypeVar("RowT")
 
 #: The connection broke, or the database goes down.
-_LOST = frozenset({None, "57P01", "57P02", "57P03", "08006", "08003"})
+_LOST: frozenset[str | None] = frozenset({None, "57P01", "57P02", "57P03", "08006", "08003"})
 #: The function is not the one that was prepared: the database is being upgraded.
-_REPLACED = frozenset({"0A000", "26000", "42883"})
+_REPLACED: frozenset[str | None] = frozenset({"0A000", "26000", "42883"})
 _DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
@@ -80,19 +80,7 @@ class Lane:
         Raises:
             psycopg.Error: The database refused the call.
         """
-        try:
-            fairy = self._engine.raw_connection()
-        except psycopg.OperationalError:
-            return []
-        try:
-            return _calls_of(fairy).call(function, parameters, row)
-        except psycopg.Error as error:
-            if error.sqlstate not in (_LOST if isinstance(error, psycopg.OperationalError) else _REPLACED):
-                raise
-            fairy.invalidate()
-            return []
-        finally:
-            fairy.close()
+        return self._call(function, parameters, row, forgives=_LOST | _REPLACED)
 
     def write(self, function: str, parameters: Sequence[Any]) -> Row | None:
         """Call a function that writes under an organization's lock; what it wrote is on disk when this returns.
@@ -109,13 +97,46 @@ class Lane:
             self._writers += 1
             early = self._writers > 1
         try:
-            row = self.ask(function, (*parameters, early))
-            if early and row is not None and self.ask("lane_flush", ()) is None:
-                raise psycopg.OperationalError("the database was lost before all was known to be on disk")
-            return row
+            # Lost on the way, it may have been written all the same: nobody must then do it once more.
+            rows = self._call(function, (*parameters, early), tuple, forgives=_REPLACED)
+            if early and rows:
+                self._call("lane_flush", (), tuple, forgives=frozenset())
+            return rows[0] if rows else None
         finally:
             with self._lock:
                 self._writers -= 1
+
+    def _call(
+        self,
+        function: str,
+        parameters: Sequence[Any],
+        row: Callable[[Sequence[Any]], RowT],
+        *,
+        forgives: frozenset[str | None],
+    ) -> list[RowT]:
+        """Call a function over one of the connections; no rows where what went wrong is forgiven.
+
+        Where a loss is not, it is looked first whether the connection broke while it was idle: nothing was sent then.
+        """
+        try:
+            fairy = self._engine.raw_connection()
+        except psycopg.OperationalError:
+            return []
+        try:
+            calls = _calls_of(fairy)
+            if None not in forgives and not calls.are_possible():
+                fairy.invalidate()
+                return []
+            return calls.call(function, parameters, row)
+        except psycopg.Error as error:
+            broken = error.sqlstate in (_LOST if isinstance(error, psycopg.OperationalError) else _REPLACED)
+            if broken:
+                fairy.invalidate()
+            if broken and error.sqlstate in forgives:
+                return []
+            raise
+        finally:
+            fairy.close()
 
     def close(self) -> None:
         """Give every connection back."""
@@ -134,6 +155,17 @@ class _Calls:
         self._dumper = Transformer(connection)
         self._prepared: set[str] = set()
         self._loaders: dict[str, abc.Transformer] = {}
+
+    def are_possible(self) -> bool:
+        """Tell whether the connection is still there, as far as the database has said by now."""
+        try:
+            # Its last words come first, and only behind them that it is gone.
+            self._pgconn.consume_input()
+            self._pgconn.is_busy()
+            self._pgconn.consume_input()
+        except psycopg.OperationalError:
+            return False
+        return self._pgconn.status == ConnStatus.OK
 
     def call(self, function: str, parameters: Sequence[Any], row: Callable[[Sequence[Any]], RowT]) -> list[RowT]:
         """Call a function and return the rows of its table, each made by ``row``.

@@ -29,7 +29,7 @@ _TEXTS: Mapping[str, tuple[str, ...]] = {
     },
 }
 #: One part of the entry of a type, as ``emails[type eq "work"].value``, and the parts that are plain texts.
-_LISTED = re.compile(r'(\w+)\[\s*type\s+eq\s+"([^"\\]{1,64})"\s*\]\.(\w+)', re.IGNORECASE)
+_LISTED = re.compile(r'(\w+)\[ *type +eq +"([^"\\]{1,64})" *\]\.(\w+)', re.IGNORECASE | re.ASCII)
 _LISTED_TEXTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     name.casefold(): (name, {part.casefold(): part for part in parts})
     for name, parts in (
@@ -86,7 +86,8 @@ def edit_of(operations: list[dict[str, Any]]) -> Edit | None:
             continue
         if not isinstance(value, str) or not value:
             return None
-        steps = _TEXTS.get(path.casefold())
+        # Letters beyond ASCII fold into those of some names, which they are not.
+        steps = _TEXTS.get(path.casefold()) if path.isascii() else None
         if steps is None:
             each = _listed(path, value) if operation["op"] == "replace" else None
             if each is None:

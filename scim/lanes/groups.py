@@ -27,7 +27,9 @@ MAX_TOUCHED = 100
 #: A longer body names more people: it is not read here first, to be read again there.
 _MOST_BYTES = 32_768
 
-_LOOK_UP = re.compile(r'\s*(displayName|externalId)\s+eq\s+"([^"\\\x00-\x1f\ud800-\udfff]{1,255})"\s*', re.IGNORECASE)
+_LOOK_UP = re.compile(
+    r' *(displayName|externalId) +eq +"([^"\\\x00-\x1f\ud800-\udfff]{1,255})" *', re.IGNORECASE | re.ASCII
+)
 _NAMES = {"displayname": "displayName", "externalid": "externalId"}
 
 
@@ -126,7 +128,7 @@ def look_up_terms(query: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def _leaves_members_out(query: Mapping[str, str]) -> bool:
-    return query["excludedAttributes"].casefold() == "members"
+    return query["excludedAttributes"].lower() == "members"
 
 
 def _stored(found: FoundGroup) -> StoredGroup:

@@ -21,7 +21,10 @@ from scim.resources import model_of, policy_for
 from scim.service import BridgeService
 from scim.translate import StoredPerson, digest_of_groups, person_draft, to_resource
 
-_LOOK_UP = re.compile(r'\s*(userName|externalId|id)\s+eq\s+"([^"\\\x00-\x1f\ud800-\udfff]{1,255})"\s*', re.IGNORECASE)
+# Letters beyond ASCII fold into some of these, and spaces beyond it are none for the filter's grammar.
+_LOOK_UP = re.compile(
+    r' *(userName|externalId|id) +eq +"([^"\\\x00-\x1f\ud800-\udfff]{1,255})" *', re.IGNORECASE | re.ASCII
+)
 _NAMES = {name.casefold(): name for name in ("userName", "externalId", "id")}
 
 

@@ -252,14 +252,14 @@ def test_writers_at_once_wait_for_the_disk_together_and_lose_nothing(
 ) -> None:
     lane = customer.runtime.lane
     early: list[bool] = []
-    ask = lane.ask
+    call = lane._call
 
-    def noted(statement: str, parameters: Sequence[Any]) -> Any:
-        if "lane_create_person" in statement:
+    def noted(function: str, parameters: Sequence[Any], *row: Any, **forgives: Any) -> Any:
+        if function == "lane_create_person":
             early.append(parameters[-1])
-        return ask(statement, parameters)
+        return call(function, parameters, *row, **forgives)
 
-    monkeypatch.setattr(lane, "ask", noted)
+    monkeypatch.setattr(lane, "_call", noted)
 
     def create(number: int) -> int:
         other = ScimClient(client.client.application, customer.slug, client.token)
@@ -352,3 +352,18 @@ def test_a_page_is_one_moment_of_the_directory(
         answer = page.result().get_json()
 
     assert answer["itemsPerPage"] == answer["totalResults"] - 2
+
+
+def test_a_write_that_may_have_happened_is_not_done_again(
+    customer: Customer, owner_connection: "psycopg.Connection[Any]"
+) -> None:
+    owner_connection.execute(
+        "CREATE FUNCTION breaks_off(early boolean) RETURNS TABLE (number integer) LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); END $$"
+    )
+
+    with pytest.raises(psycopg.OperationalError):
+        customer.runtime.lane.write("breaks_off", ())
+
+    assert customer.runtime.lane.ask("breaks_off", (False,)) is None
+    assert customer.runtime.lane.ask("sqrt", ("4",)) == (2.0,)

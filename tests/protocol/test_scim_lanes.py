@@ -368,3 +368,45 @@ def test_parts_of_listed_values_are_written_the_same_with_lanes_and_without(
 
     worlds.agree()
     assert ("PATCH", "Users") in taken
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        '/Users?filter=\u0130d eq "a"',
+        '/Users?filter=external\u0131d eq "a"',
+        '/Users?filter=u\u017ferName eq "rich@nordlys.example"',
+        '/Users?filter=userName\u00a0eq "rich@nordlys.example"',
+        '/Users?filter=\x1cuserName eq\u3000"rich@nordlys.example"',
+        '/Groups?filter=d\u0130splayName eq "a"',
+        '/Groups?filter=di\u017fplayName eq "a"',
+        "/Groups/{team}?excludedAttributes=member\u017f",
+    ],
+)
+def test_letters_and_spaces_beyond_ascii_are_no_others(worlds: Worlds, path: str) -> None:
+    worlds.send("POST", "/Users", person("rich"), name="rich")
+    worlds.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "Team"}, name="team")
+    strangers = [ScimClient(side.client.client.application, side.slug, "x") for side in worlds.sides]
+
+    worlds.send("GET", path)
+
+    assert {stranger.get(path.replace("{team}", "x")).status_code for stranger in strangers} == {401}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nic\u212aName",
+        "name.honori\ufb01cPrefix",
+        'addre\u017f\u017fe\u017f[type eq "work"].region',
+        'emails[type eq "work"].di\u017fplay',
+        'emails[type\u00a0eq "work"].value',
+        "ACT\u0130VE",
+    ],
+)
+def test_paths_with_letters_beyond_ascii_name_nothing(worlds: Worlds, path: str) -> None:
+    worlds.send("POST", "/Users", person("rich", addresses=[{"type": "work", "region": "Oslo"}]), name="rich")
+
+    worlds.send("PATCH", "/Users/{rich}", patch(("replace", path, "x@nordlys.example")))
+
+    worlds.agree()
