@@ -33,6 +33,7 @@ ADMINS = (
     ("GET", f"/console/people/{ID}"),
     ("POST", f"/console/people/{ID}/seat"),
     ("POST", f"/console/people/seat-previews/{ID}"),
+    ("POST", f"/console/people/{ID}/product-roles"),
     ("POST", f"/console/people/{ID}/off"),
     ("POST", f"/console/people/{ID}/on"),
     ("POST", f"/console/people/{ID}/sessions/end"),
