@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
+from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
 
 if TYPE_CHECKING:
     from bridge.ports import ContractDraft, FeeDraft, TierPrice
 
-_LICENCES = {"team_licence": "Team licence", "user_licence": "User licence"}
 _TIER = re.compile(r"(?P<key>[a-z][a-z0-9_-]*)=(?P<seats>\d{1,7})@(?P<price>\d+(\.\d+)?)")
 _INSTALMENT = re.compile(r"(?P<month>\d{1,2})=(?P<share>[0-9./]{1,20})")
 _FEE_OPTIONS = ("annual_fee", "contract_tier", "paid_users", "schedule", "term_years", "discount")
@@ -31,7 +31,7 @@ def org() -> None:
 @click.option("--name", required=True, help="What pages and invoices call the customer.")
 @click.option(
     "--kind",
-    type=click.Choice(["team", "enterprise", "contract", *_LICENCES]),
+    type=click.Choice(["team", "enterprise", "contract", *LICENCE_NAMES]),
     default="team",
     show_default=True,
     help="Sold by seats, for a fixed fee, or licensed by team or by person.",
@@ -121,7 +121,6 @@ def _contract(
     from zoneinfo import ZoneInfo
 
     from bridge.billing.rules.money import Currency
-    from bridge.domain.plan_kinds import FIXED_FEE
     from bridge.errors import InvalidInputError
     from bridge.ports import ContractDraft
     from bridge.usecases.organizations import check_time_zone
@@ -161,7 +160,6 @@ def _fee(currency: Any, kind: str, **options: Any) -> "FeeDraft | None":
         InvalidInputError: Naming the option.
     """
     from bridge.billing.rules.money import to_minor
-    from bridge.domain.plan_kinds import FIXED_FEE
     from bridge.errors import InvalidInputError
     from bridge.ports import FeeDraft
 
@@ -216,7 +214,7 @@ def _tiers(kind: str, tiers: tuple[str, ...], price: str | None, currency: Any) 
     from bridge.errors import InvalidInputError
     from bridge.ports import TierPrice
 
-    if kind not in _LICENCES:
+    if kind not in LICENCE_NAMES:
         if price is not None:
             raise InvalidInputError("price", f"is for licences: a {kind} plan has --tier KEY=SEATS@PRICE")
         if not tiers:
@@ -227,7 +225,7 @@ def _tiers(kind: str, tiers: tuple[str, ...], price: str | None, currency: Any) 
     if price is None:
         raise InvalidInputError("price", f"is missing: a {kind} plan has the price of one licence for a month, as 5.55")
     try:
-        return (TierPrice(kind, _LICENCES[kind], 1, to_minor(price, currency), 0),)
+        return (TierPrice(kind, LICENCE_NAMES[kind], 1, to_minor(price, currency), 0),)
     except ValueError as error:
         raise InvalidInputError("price", str(error)) from None
 
@@ -273,7 +271,6 @@ def show(org: str, *, as_json: bool) -> None:
     from bridge.cli.opening import open_organization
     from bridge.cli.seats import pool_table
     from bridge.cli.teams import licence_facts
-    from bridge.domain.plan_kinds import FIXED_FEE
     from bridge.usecases.licences import licences_if_any
     from bridge.usecases.organizations import show_organization
     from bridge.usecases.seats import contract_sentences, pool_views

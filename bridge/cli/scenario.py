@@ -9,7 +9,7 @@ from typing import Any
 from bridge.billing.rules.contracts import ContractKind
 from bridge.billing.rules.licences import LicenceKind
 from bridge.billing.rules.money import Currency, to_minor
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
 from bridge.domain.roles import Role
 from bridge.errors import InvalidInputError
 from bridge.ports import ContractDraft, FeeDraft, TierPrice
@@ -83,7 +83,6 @@ _FEE_PLAN = frozenset(
 #: Calendars are computed a period ahead.
 LAST_YEAR = 9000
 _RANKS = {"standard": 1, "premium": 2}
-LICENCE_NAMES: Mapping[LicenceKind, str] = {LicenceKind.TEAM: "Team licence", LicenceKind.USER: "User licence"}
 
 
 @dataclass(frozen=True, slots=True)

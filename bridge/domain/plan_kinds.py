@@ -1,6 +1,9 @@
 """The kinds of plans by the code that a contract carries (rule G1)."""
 
+from collections.abc import Mapping
 from typing import Final
 
 FIXED_FEE: Final = "contract"
 """A fixed annual fee, with users by role (rules U1 to U7)."""
+LICENCE_NAMES: Final[Mapping[str, str]] = {"team_licence": "Team licence", "user_licence": "User licence"}
+"""The kinds that are licensed (rules W1 and W3), with what people read for one licence of each."""

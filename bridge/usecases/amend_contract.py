@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,6 @@ from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
 from bridge.errors import (
     AcknowledgementMissingError,
-    NotFoundError,
     PreviewExpiredError,
     PreviewStaleError,
     ReductionNotAllowedError,
@@ -22,10 +21,10 @@ from bridge.store.models import Contract, Preview
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
 from bridge.usecases.idempotency import once
+from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.tier_review import settle_amended_tier
 
 PREVIEW_KIND = "amendment"
-PREVIEW_LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,7 @@ def confirm_amendment(
     unit.lock()
 
     def confirm() -> dict[str, Any]:
-        preview = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
-        if preview is None or preview.kind != PREVIEW_KIND:
-            raise NotFoundError("preview", str(preview_id))
+        preview = stored_preview(unit, preview_id, PREVIEW_KIND)
         if preview.result is not None:
             return preview.result
         if not acknowledged:

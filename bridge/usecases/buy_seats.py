@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,6 @@ from bridge.domain.roles import Permission
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidChangeError,
-    NotFoundError,
     PreviewExpiredError,
     PreviewStaleError,
     ReductionNotAllowedError,
@@ -25,12 +24,12 @@ from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.charges import execute_change
 from bridge.usecases.idempotency import once
+from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
 from mappings.preview import moves_under_pool
 
 PREVIEW_KIND = "seats"
-PREVIEW_LIFETIME = timedelta(minutes=15)
 #: More than anybody buys at once, and far from what a column holds.
 MAX_SEATS = 1_000_000
 
@@ -115,7 +114,7 @@ def open_seats_preview(unit: Unit, preview_id: uuid.UUID) -> SeatsPreview:
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
-    preview = _stored(unit, preview_id)
+    preview = stored_preview(unit, preview_id, PREVIEW_KIND)
     if preview.confirmed_at is not None:
         raise PreviewStaleError
     quote, promotions = _recomputed(unit, preview)
@@ -130,7 +129,7 @@ def confirmed_seats(unit: Unit, preview_id: uuid.UUID) -> SeatsConfirmation | No
         NotFoundError: There is no such preview of seats here.
     """
     unit.require(Permission.MANAGE_BILLING)
-    result = _stored(unit, preview_id).result
+    result = stored_preview(unit, preview_id, PREVIEW_KIND).result
     return None if result is None else _confirmation(result)
 
 
@@ -158,7 +157,7 @@ def confirm_seats(
     unit.lock()
 
     def confirm() -> dict[str, Any]:
-        preview = _stored(unit, preview_id)
+        preview = stored_preview(unit, preview_id, PREVIEW_KIND)
         if preview.result is not None:
             return preview.result
         if not acknowledged:
@@ -195,13 +194,6 @@ def change_seats(unit: Unit, changes: Mapping[str, int], key: str | None = None)
         return _execute(unit, quote, key=f"change:{key or new_id()}")
 
     return _confirmation(once(unit, key, {"do": "change_seats", "changes": wanted}, change))
-
-
-def _stored(unit: Unit, preview_id: uuid.UUID) -> Preview:
-    preview = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
-    if preview is None or preview.kind != PREVIEW_KIND:
-        raise NotFoundError("preview", str(preview_id))
-    return preview
 
 
 def _compute(unit: Unit, changes: Mapping[str, int], at: datetime) -> tuple[SeatQuote, tuple[Promotion, ...]]:

@@ -4,7 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Uuid, any_, literal, select
@@ -15,7 +15,6 @@ from bridge.domain.roles import Permission, Role
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidInputError,
-    NotFoundError,
     PreviewExpiredError,
     PreviewStaleError,
 )
@@ -29,6 +28,7 @@ from bridge.usecases.assign_seats import read_placement
 from bridge.usecases.charges import execute_change
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
+from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.settle_many import settle_many
 from mappings.allocation import Occasion
 from mappings.documents import MappingDocumentError, Problem, RuleChange, difference, from_document, to_document
@@ -38,7 +38,6 @@ from mappings.rules import MappingSet
 from mappings.tiers import TierLadder
 
 KIND = "mappings"
-LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
         request={"document": to_document(new)},
         seat_version=state.seat_version,
         at=unit.at,
-        expires_at=unit.at + LIFETIME,
+        expires_at=unit.at + PREVIEW_LIFETIME,
         actor=str(unit.actor),
         confirmed_at=None,
         result=None,
@@ -177,7 +176,7 @@ def applied_preview(unit: Unit, preview_id: uuid.UUID) -> MappingsApplied | None
         NotFoundError: There is no such preview here.
     """
     unit.require(Permission.EDIT_MAPPINGS)
-    result = _stored(unit, preview_id).result
+    result = stored_preview(unit, preview_id, KIND).result
     return None if result is None else _read_result(result)
 
 
@@ -209,7 +208,7 @@ def apply_mappings(
         if not acknowledged:
             raise AcknowledgementMissingError
     state = unit.lock()
-    stored = _stored(unit, preview_id)
+    stored = stored_preview(unit, preview_id, KIND)
     if stored.confirmed_at is not None and stored.result is not None:
         return _read_result(stored.result)
     preview = _compute(unit, _usable(unit, preview_id), named=False)
@@ -336,15 +335,8 @@ def _placed(moves: MovesPreview) -> dict[str, int]:
     return {count.tier: count.after - count.now for count in moves.seats if count.tier and count.after != count.now}
 
 
-def _stored(unit: Unit, preview_id: uuid.UUID) -> Preview:
-    stored = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
-    if stored is None or stored.kind != KIND:
-        raise NotFoundError("preview", str(preview_id))
-    return stored
-
-
 def _usable(unit: Unit, preview_id: uuid.UUID) -> Preview:
-    stored = _stored(unit, preview_id)
+    stored = stored_preview(unit, preview_id, KIND)
     if stored.seat_version != unit.state().seat_version or stored.confirmed_at is not None:
         raise PreviewStaleError
     if unit.at >= stored.expires_at:

@@ -3,14 +3,13 @@
 import uuid
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidInputError,
-    NotFoundError,
     OwnerProtectedError,
     PreviewExpiredError,
     PreviewStaleError,
@@ -23,13 +22,13 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
+from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
 from mappings.preview import moves_under_pool
 from mappings.tiers import UNASSIGNED, TierLadder
 
 KIND = "seat"
-LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
         request={"member": str(member.id), "tier": tier},
         seat_version=state.seat_version,
         at=unit.at,
-        expires_at=unit.at + LIFETIME,
+        expires_at=unit.at + PREVIEW_LIFETIME,
         actor=str(unit.actor),
         confirmed_at=None,
         result=None,
@@ -143,9 +142,7 @@ def confirm_seat(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool) -> Me
     """
     unit.require(Permission.ASSIGN_SEATS)
     state = unit.lock()
-    stored = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
-    if stored is None or stored.kind != KIND:
-        raise NotFoundError("preview", str(preview_id))
+    stored = stored_preview(unit, preview_id, KIND)
     member_id = MemberId(uuid.UUID(stored.request["member"]))
     if stored.confirmed_at is not None:
         return get_member(unit, member_id)

@@ -2,22 +2,22 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import OWNERS, Permission
-from bridge.errors import NotFoundError, PreviewExpiredError, PreviewStaleError
+from bridge.errors import PreviewExpiredError, PreviewStaleError
 from bridge.store.journal import record
 from bridge.store.models import Member, Preview
 from bridge.store.teams import in_active_team
 from bridge.store.unit import Unit
+from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.provision_member import remove_member
 from bridge.usecases.workspace_teams import require_licences
 
 KIND = "remove_inactive"
-LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def preview_remove_inactive(unit: Unit) -> InactivePreview:
         request={"members": [str(member.id) for member in found]},
         seat_version=state.seat_version,
         at=unit.at,
-        expires_at=unit.at + LIFETIME,
+        expires_at=unit.at + PREVIEW_LIFETIME,
         actor=str(unit.actor),
         confirmed_at=None,
         result=None,
@@ -86,9 +86,7 @@ def confirm_remove_inactive(unit: Unit, preview_id: uuid.UUID) -> tuple[MemberId
     """
     unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
-    stored = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
-    if stored is None or stored.kind != KIND:
-        raise NotFoundError("preview", str(preview_id))
+    stored = stored_preview(unit, preview_id, KIND)
     shown = tuple(MemberId(uuid.UUID(member_id)) for member_id in stored.request["members"])
     if stored.confirmed_at is not None:
         return shown

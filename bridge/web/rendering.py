@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bridge.billing.rules.money import Currency, format_money
 from bridge.domain.identifiers import new_id
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
 from bridge.domain.roles import Permission
 from bridge.usecases.seats import read_contract
 from bridge.web.session import Visit
@@ -31,9 +31,6 @@ class _Tiered(Protocol):
 
     @property
     def tier(self) -> str: ...
-
-
-_LICENCES = {"team_licence": "Team licence", "user_licence": "User licence"}
 
 
 def prepare_templates(app: Flask) -> None:
@@ -164,7 +161,7 @@ def tier_class(ladder: TierLadder, tier: str | None) -> str:
 
 def tier_name(ladder: TierLadder, tier: str | None) -> str:
     """Return what people read for a tier, for none, for "any", and for a licence, which is no tier."""
-    return "any tier" if tier == ANY else _LICENCES.get(tier or "") or ladder.name_of(tier)
+    return "any tier" if tier == ANY else LICENCE_NAMES.get(tier or "") or ladder.name_of(tier)
 
 
 def by_tier(lines: Iterable[_Tiered], ladder: TierLadder) -> list[_Tiered]:
@@ -176,7 +173,7 @@ def plan_word() -> str:
     """Name what the plan's own page is about: seats, licences, or the contract where there are neither."""
     visitor: Visit | None = g.get("visitor")
     kind = "" if visitor is None else read_contract(visitor.unit).kind
-    return "Contract" if kind == FIXED_FEE else "Licences" if kind in _LICENCES else "Seats"
+    return "Contract" if kind == FIXED_FEE else "Licences" if kind in LICENCE_NAMES else "Seats"
 
 
 def tax_share(subtotal: int, tax: int) -> str:
