@@ -113,7 +113,10 @@ class SeatChange:
 
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One line of an invoice or preview; ``amount`` and ``unit_price`` are minor units, the period is [start, end)."""
+    """One line of an invoice or preview; ``amount`` and ``unit_price`` are minor units, the period is [start, end).
+
+    ``share`` is the part of the whole period that is charged, as an exact fraction: "17/31".
+    """
 
     kind: str
     tier: str
@@ -125,6 +128,7 @@ class BillLine:
     formula: str
     exact: str
     explanation: str
+    share: str
 
 
 @dataclass(frozen=True, slots=True)

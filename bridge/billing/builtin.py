@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from bridge.billing.fixed_fee import FixedFeePlan
 from bridge.billing.ledger import (
+    Counts,
     balance_change,
     bill_for_callers,
     issue_invoice,
@@ -122,7 +123,7 @@ class BuiltinBilling:
         unit.session.flush()
         if bill is None:
             return None
-        invoice = issue_invoice(unit, bill_for_callers(bill), key="start", at=terms.term(0).start)
+        invoice = issue_invoice(unit, bill_for_callers(bill), key="start", at=terms.term(0).start, counts=Counts.SEATS)
         self._debit(terms, invoice)
         return reference_to(invoice)
 
@@ -167,7 +168,7 @@ class BuiltinBilling:
         if quote.bill is None:
             return None
         contract.credit_balance += balance_change(quote.bill)
-        invoice = issue_invoice(unit, quote.bill, key=key, at=unit.at)
+        invoice = issue_invoice(unit, quote.bill, key=key, at=unit.at, counts=Counts.SEATS)
         self._debit(state_of(unit, contract).terms, invoice)
         return reference_to(invoice)
 
@@ -201,7 +202,10 @@ class BuiltinBilling:
         if renewal.bill is None:
             return Renewal(at=boundary, invoice=None, seats=seats, ended=False)
         bill = bill_for_callers(renewal.bill)
-        invoice = issue_invoice(unit, bill, key=f"renewal:{boundary:%Y-%m-%dT%H:%M:%SZ}", at=boundary)
+        by_use = state.terms.renewal_basis is RenewalBasis.IN_USE
+        key = f"renewal:{boundary:%Y-%m-%dT%H:%M:%SZ}"
+        counts = Counts.PEOPLE if by_use else Counts.SEATS
+        invoice = issue_invoice(unit, bill, key=key, at=boundary, counts=counts)
         outcome = self._collect(state.terms, invoice)
         declined = outcome is not None and not outcome.approved
         return Renewal(at=boundary, invoice=reference_to(invoice), seats=seats, ended=False, payment_declined=declined)

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
 from bridge.billing.ledger import (
+    Counts,
     balance_change,
     bill_for_callers,
     issue_invoice,
@@ -60,7 +61,9 @@ class FixedFeePlan:
         unit.session.flush()
         if step.bill is None:
             return None
-        invoice = issue_invoice(unit, bill_for_callers(step.bill), key="start", at=terms.period(0).start)
+        invoice = issue_invoice(
+            unit, bill_for_callers(step.bill), key="start", at=terms.period(0).start, counts=Counts.FEE
+        )
         return reference_to(invoice)
 
     def renew(self) -> Renewal | None:
@@ -83,7 +86,9 @@ class FixedFeePlan:
         invoice = None
         if step.bill is not None:
             key = f"renewal:{boundary:%Y-%m-%dT%H:%M:%SZ}"
-            invoice = reference_to(issue_invoice(unit, bill_for_callers(step.bill), key=key, at=boundary))
+            invoice = reference_to(
+                issue_invoice(unit, bill_for_callers(step.bill), key=key, at=boundary, counts=Counts.FEE)
+            )
         return Renewal(at=boundary, invoice=invoice, seats={}, ended=False, reason="instalment", new_term=step.new_term)
 
     def next_renewal(self) -> Bill | None:
@@ -156,7 +161,7 @@ class FixedFeePlan:
         if quote.bill is None:
             return None
         contract.credit_balance += balance_change(quote.bill)
-        return reference_to(issue_invoice(unit, quote.bill, key=key, at=unit.at))
+        return reference_to(issue_invoice(unit, quote.bill, key=key, at=unit.at, counts=Counts.FEE))
 
     def _rows(self) -> tuple[Contract, FixedFee]:
         unit = self._unit

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from fractions import Fraction
 
 from sqlalchemy import func, select
@@ -111,6 +112,7 @@ def lines_for_callers(bill: bills.Bill) -> Iterable[BillLine]:
             formula=line.formula,
             exact=line.exact_text,
             explanation=line.share.sentence,
+            share=str(line.share.fraction),
         )
         for line in bill.lines
     )
@@ -152,7 +154,18 @@ def repeated_invoice(unit: Unit, key: str, bill: Bill | None) -> Invoice | None:
     return invoice
 
 
-def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime) -> Invoice:
+class Counts(StrEnum):
+    """What the quantities of an invoice count."""
+
+    SEATS = "seats"
+    PEOPLE = "people"
+    """Who held a seat or a licence, each once."""
+    TEAMS = "teams"
+    FEE = "fee"
+    """Nothing: a fee is one whatever is used."""
+
+
+def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime, counts: Counts) -> Invoice:
     """Write an invoice with its lines and the organization's next number, as "NORDLYS-000001".
 
     Args:
@@ -160,6 +173,7 @@ def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime) -> Invoice:
         bill: What it says.
         key: The business fact it bills.
         at: When it is issued: the boundary for a renewal, however late a worker comes to it.
+        counts: What its quantities count.
     """
     state = unit.lock()
     state.invoice_number += 1
@@ -170,6 +184,8 @@ def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime) -> Invoice:
         key=key,
         type=bill.type,
         reason=bill.reason,
+        counts=str(counts),
+        journal_seq=state.audit_seq,
         at=at,
         currency=bill.currency,
         subtotal=bill.subtotal,
@@ -195,6 +211,7 @@ def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime) -> Invoice:
             formula=line.formula,
             exact=line.exact,
             explanation=line.explanation,
+            share=line.share,
         )
         for position, line in enumerate(bill.lines, 1)
     )

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from sqlalchemy import insert
 
-from bridge.billing.ledger import bill_for_callers, issue_invoice, read_contract, reference_to
+from bridge.billing.ledger import Counts, bill_for_callers, issue_invoice, read_contract, reference_to
 from bridge.billing.refusing import check_rate
 from bridge.billing.rules.contracts import ContractStatus
 from bridge.billing.rules.licences import (
@@ -117,7 +117,9 @@ class WorkspaceLicences:
         invoice = None
         if bill is not None:
             contract.credit_balance += bill.balance_change
-            invoice = issue_invoice(unit, bill_for_callers(bill), key=f"month:{month.name}", at=boundary)
+            counts = Counts.TEAMS if terms.kind is LicenceKind.TEAM else Counts.PEOPLE
+            key = f"month:{month.name}"
+            invoice = issue_invoice(unit, bill_for_callers(bill), key=key, at=boundary, counts=counts)
             unit.session.execute(
                 insert(LicenceHolder),
                 [

@@ -99,7 +99,7 @@ def _invite(stage: "Stage", narrator: "Narrator") -> None:
         console.print(f"  {role.name:<18} [dim]{role.plan}[/]\n  {link}\n", soft_wrap=True)
     console.print(f"  [dim]Hire, regroup and sign people in as their identity provider:[/]\n  {stage.idp_url}/\n")
     console.print("  [dim]Ask at the command line, in another terminal:[/]")
-    console.print(f"  {_command_line(stage.config_file)} explain {_SOMEBODY}\n", soft_wrap=True)
+    console.print(f"  {_command_line(stage.config_file)} why {_SOMEBODY}\n", soft_wrap=True)
     console.print("Ctrl-C stops everything.", soft_wrap=True)
     if _has_display():
         import webbrowser

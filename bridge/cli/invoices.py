@@ -1,11 +1,15 @@
 """``seatbridge invoice ...``."""
 
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
 
 from bridge.cli.seats import line_table
-from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
+from bridge.cli.showing import harmless_line, json_option, org_argument, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from bridge.billing.why_invoice import WhyInvoice, WhyLine
 
 _FIELDS = (
     "id",
@@ -37,7 +41,7 @@ _LINE_FIELDS = (
 
 @click.group()
 def invoice() -> None:
-    """Invoices with their arithmetic: list, show."""
+    """Invoices with their arithmetic: list, show, why."""
 
 
 @invoice.command("list")
@@ -78,20 +82,14 @@ def list_(org: str, *, as_json: bool) -> None:
 @json_option
 def show(org: str, number: str, *, as_json: bool) -> None:
     """Show one invoice, each line with its formula."""
-    from sqlalchemy import select
-
     from bridge.billing.rules.money import Currency, format_money
+    from bridge.billing.why_invoice import find_invoice_by_number
     from bridge.cli.opening import open_organization
-    from bridge.errors import NotFoundError
-    from bridge.store.models import Invoice
     from bridge.usecases.seats import read_invoice
 
     with open_organization(org) as (_, unit):
-        wanted = select(Invoice.id).where(Invoice.org_id == unit.org_id, Invoice.number == number.upper())
-        invoice_id = unit.session.scalar(wanted)
-        if invoice_id is None:
-            raise NotFoundError("invoice", number)
-        view, zone = read_invoice(unit, invoice_id), ZoneInfo(unit.organization().time_zone)
+        view = read_invoice(unit, find_invoice_by_number(unit, number).id)
+        zone = ZoneInfo(unit.organization().time_zone)
     found, currency = view.invoice, Currency(view.invoice.currency)
     if as_json:
         lines = [{field: getattr(line, field) for field in _LINE_FIELDS} for line in view.lines]
@@ -110,3 +108,68 @@ def show(org: str, number: str, *, as_json: bool) -> None:
         ("Paid", view.paid),
     ):
         click.echo(f"{name}: {format_money(amount, currency)}")
+
+
+@invoice.command()
+@org_argument
+@click.argument("number")
+@click.argument("line", type=click.IntRange(1), required=False)
+@json_option
+def why(org: str, number: str, line: int | None, *, as_json: bool) -> None:
+    """Explain an invoice, or one LINE of it: the event behind it, the people, the arithmetic, and what is new."""
+    from bridge.billing.why_invoice import find_invoice_by_number, why_invoice
+    from bridge.cli.opening import open_organization
+    from bridge.errors import NotFoundError
+
+    with open_organization(org) as (_, unit):
+        found = why_invoice(unit, find_invoice_by_number(unit, number).id)
+    lines = [one for one in found.lines if line in {None, one.line.position}]
+    if not lines:
+        raise NotFoundError("line", f"{line} of {number}")
+    if as_json:
+        print_json(_why_as_json(found, lines))
+        return
+    view = found.view.invoice
+    cause = found.cause
+    print_facts(
+        {"invoice": view.number, "because": cause.text, "by": cause.actor, "at": cause.at, "request": cause.request_id}
+    )
+    for one in lines:
+        _print_line(one, found.before)
+
+
+def _print_line(found: "WhyLine", before: str | None) -> None:
+    click.echo(f"\nLine {found.line.position}: {harmless_line(found.name)}")
+    click.echo(f"  {harmless_line(found.sentence)}")
+    for step in found.steps:
+        click.echo(f"  - {step}")
+    if found.people:
+        title = {"people": "Counted", "teams": "Counted"}.get(found.counts, "Held by")
+        click.echo(f"  {title}:")
+        for one in found.people:
+            click.echo(f"    {harmless_line(f'{one.name}: {one.detail}')}")
+    if found.changes:
+        click.echo(f"  Since {before}:")
+        for change in found.changes:
+            click.echo(f"  - {harmless_line(change)}")
+
+
+def _why_as_json(found: "WhyInvoice", lines: "list[WhyLine]") -> dict[str, object]:
+    return {
+        "number": found.view.invoice.number,
+        "cause": found.cause,
+        "compared_with": found.before,
+        "lines": [
+            {field: getattr(one.line, field) for field in (*_LINE_FIELDS, "share")}
+            | {
+                "name": one.name,
+                "sentence": one.sentence,
+                "steps": one.steps,
+                "counts": one.counts,
+                "people": one.people,
+                "unheld": one.unheld,
+                "changes": one.changes,
+            }
+            for one in lines
+        ],
+    }

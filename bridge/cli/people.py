@@ -1,12 +1,15 @@
-"""``seatbridge explain`` and ``seatbridge admin ...``."""
+"""``seatbridge why`` and ``seatbridge admin ...``."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
+from bridge.cli.showing import harmless_line, json_option, org_argument, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.billing.why_person import PersonCharge, Step, WhyPerson
     from bridge.store.models import Member
     from bridge.store.unit import Unit
 
@@ -14,34 +17,85 @@ if TYPE_CHECKING:
 @click.command()
 @org_argument
 @click.argument("person")
+@click.option("--history", is_flag=True, help="Show every decision and every charge too, with who caused it.")
 @json_option
-def explain(org: str, person: str, *, as_json: bool) -> None:
-    """Say why PERSON (userName, mail address or id) has the seat they have, and how it came to that."""
+def why(org: str, person: str, *, history: bool, as_json: bool) -> None:
+    """Say why PERSON (userName, mail address or id) has what they have, step by step, and what would change it."""
+    from bridge.billing.why_person import why_person
     from bridge.cli.opening import open_organization
-    from bridge.usecases.explain import explain_member
 
     with open_organization(org) as (_, unit):
-        found = explain_member(unit, find_person(unit, person).id)
+        found = why_person(unit, find_person(unit, person).id)
     if as_json:
-        print_json(
-            {
-                "member_id": found.member.id,
-                "user_name": found.member.user_name,
-                "sentence": found.sentence,
-                "groups": [group.display_name for group in found.groups],
-                "place_in_line": found.place,
-                "decisions": found.decisions,
-            }
-        )
+        print_json(_as_json(found))
         return
-    click.echo(found.sentence)
-    if found.groups:
-        click.echo(f"Groups: {', '.join(group.display_name for group in found.groups)}")
+    click.echo(harmless_line(found.sentence))
+    explanation = found.explanation
+    if explanation.groups:
+        click.echo(harmless_line(f"Groups: {', '.join(group.display_name for group in explanation.groups)}"))
+    _print_list("How it came to that", [_step_text(step) for step in found.steps])
+    _print_list("What would change it", found.would_change)
+    if not history:
+        return
     click.echo()
     print_table(
-        ("when", "from", "to", "because", "by", "request"),
-        [(one.at, one.from_name, one.to_name, one.because, one.actor, one.request_id) for one in found.decisions],
+        ("when", "from", "to", "because", "by", "request", "in the log"),
+        [
+            (one.at, one.from_name, one.to_name, one.because, one.actor, one.request_id, one.request_id in found.logged)
+            for one in found.history
+        ],
         empty="No decision yet",
+    )
+    click.echo()
+    _print_charges(found.charges)
+
+
+def _as_json(found: "WhyPerson") -> dict[str, object]:
+    explanation = found.explanation
+    return {
+        "member_id": explanation.member.id,
+        "user_name": explanation.member.user_name,
+        "sentence": found.sentence,
+        "steps": found.steps,
+        "would_change": found.would_change,
+        "groups": [group.display_name for group in explanation.groups],
+        "teams": explanation.teams,
+        "place_in_line": explanation.place,
+        "decisions": found.history,
+        "logged_requests": sorted(found.logged),
+        "charges": found.charges,
+    }
+
+
+def _step_text(step: "Step") -> str:
+    return f"{step.text}. {step.detail}." if step.detail else f"{step.text}."
+
+
+def _print_list(title: str, lines: "Sequence[str]") -> None:
+    if not lines:
+        return
+    click.echo(f"\n{title}:")
+    for line in lines:
+        click.echo(f"- {harmless_line(line)}")
+
+
+def _print_charges(charges: "Sequence[PersonCharge]") -> None:
+    from bridge.billing.rules.money import Currency, format_money
+
+    print_table(
+        ("when", "invoice", "line", "what", "amount", "formula of the line"),
+        [
+            (
+                one.at,
+                one.invoice_number,
+                one.position,
+                one.text,
+                format_money(one.amount, Currency(one.currency)),
+                one.formula,
+            )
+            for one in charges
+        ],
+        empty="No invoice counts or serves this person",
     )
 
 

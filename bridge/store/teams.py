@@ -206,8 +206,9 @@ def spells_within(unit: Unit, start: datetime, end: datetime) -> list[TeamSpell]
     )
 
 
-def stays_within(unit: Unit, start: datetime, end: datetime) -> Sequence[StayRow]:
-    """Return people's times in teams that have something in common with ``[start, end)``."""
+def stays_within(unit: Unit, start: datetime, end: datetime, member_id: MemberId | None = None) -> Sequence[StayRow]:
+    """Return people's times in teams, or one person's, that have something in common with ``[start, end)``."""
+    whose = () if member_id is None else (TeamStay.member_id == member_id,)
     rows = unit.session.execute(
         select(
             TeamStay.member_id,
@@ -216,7 +217,7 @@ def stays_within(unit: Unit, start: datetime, end: datetime) -> Sequence[StayRow
             TeamStay.until,
             TeamStay.user_name,
             TeamStay.display_name,
-        ).where(*_stayed(unit, start, end))
+        ).where(*_stayed(unit, start, end), *whose)
     )
     return [StayRow(*row) for row in rows]
 

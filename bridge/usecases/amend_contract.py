@@ -22,7 +22,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
 from bridge.usecases.idempotency import once
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
-from bridge.usecases.tier_review import settle_amended_tier
+from bridge.usecases.tier_review import settle_amended_tier, users_body
 
 PREVIEW_KIND = "amendment"
 
@@ -212,6 +212,7 @@ def _execute(unit: Unit, quote: FeeQuote, *, key: str) -> dict[str, Any]:
             "to": [quote.annual_fee, quote.tier, quote.paid_users],
             "invoice": invoice.id if invoice else None,
             "total": invoice.total if invoice else 0,
+            **users_body(unit),
         },
     )
     if invoice is not None:

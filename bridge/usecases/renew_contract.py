@@ -16,7 +16,7 @@ from bridge.store.teams import find_licence_plan
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_seat_alerts
 from bridge.usecases.assign_seats import promote_waiting
-from bridge.usecases.tier_review import settle_tier_review
+from bridge.usecases.tier_review import settle_tier_review, users_body
 from mappings.reasons import SeatReason
 
 #: More than anybody grants, and far from what the column holds.
@@ -70,6 +70,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
             "seats": {tier: count.next for tier, count in renewal.seats.items()},
             "invoice": invoice.id if invoice else None,
             "total": invoice.total if invoice else 0,
+            **users_body(system),
         },
     )
     if renewal.payment_declined:

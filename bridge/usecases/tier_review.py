@@ -38,6 +38,14 @@ def count_users(unit: Unit) -> UserCounts:
     return UserCounts(paid=paid, free=users - paid)
 
 
+def users_body(unit: Unit) -> dict[str, dict[str, int]]:
+    """Return what an audit entry about a fixed fee keeps of the users of that moment; nothing for another plan."""
+    if _active_tier(unit) is None:
+        return {}
+    counts = count_users(unit)
+    return {"users": {"paid": counts.paid, "free": counts.free}}
+
+
 def review_tier(unit: Unit) -> None:
     """Raise the alert when there are more paid users than the tier is meant for; nothing is blocked or charged.
 

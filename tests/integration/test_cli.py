@@ -130,7 +130,7 @@ class TestShape:
                     assert parameter.help, (path, parameter.name)
 
     def test_what_shows_something_takes_json(self) -> None:
-        showing = {"list", "show", "check", "doctor", "explain", "export", "diff", "apply", "verify", "create", "add"}
+        showing = {"list", "show", "check", "doctor", "why", "export", "diff", "apply", "verify", "create", "add"}
         without = [
             path
             for path, command in commands(main)
@@ -502,13 +502,32 @@ class TestPeople:
     def test_a_seat_is_explained_by_user_name(self, run: Run, nordlys: Customer) -> None:
         nordlys.push("Ada@Nordlys.test", displayName="Ada")
 
-        done = run("explain", "nordlys", "ada@nordlys.TEST")
-        as_json = json.loads(run("explain", "nordlys", "ada@nordlys.test", "--json").stdout)
+        done = run("why", "nordlys", "ada@nordlys.TEST")
+        as_json = json.loads(run("why", "nordlys", "ada@nordlys.test", "--json").stdout)
 
         assert done.stdout.startswith("Ada has Premium because ")
         assert as_json["sentence"] == done.stdout.splitlines()[0]
         assert len(as_json["decisions"]) == 1
-        assert run("explain", "nordlys", "nobody@nordlys.test").exit_code == 1
+        assert run("why", "nordlys", "nobody@nordlys.test").exit_code == 1
+
+    def test_the_history_lists_decisions_and_charges(self, run: Run, nordlys: Customer) -> None:
+        nordlys.push("ada@nordlys.test", displayName="Ada")
+
+        done = run("why", "nordlys", "ada@nordlys.test", "--history")
+
+        assert "How it came to that:" in done.stdout
+        assert "No invoice counts or serves this person" in done.stdout
+        assert "no mapping applies" in done.stdout
+
+    def test_a_line_of_an_invoice_is_explained(self, run: Run, nordlys: Customer) -> None:
+        done = run("invoice", "why", "nordlys", "nordlys-000001", "1")
+        as_json = json.loads(run("invoice", "why", "nordlys", "nordlys-000001", "--json").stdout)
+
+        assert "because  the plan began" in done.stdout
+        assert "nothing is rounded." in done.stdout
+        assert as_json["cause"]["action"] == "organization.created"
+        assert [one["counts"] for one in as_json["lines"]] == ["seats"] * len(as_json["lines"])
+        assert run("invoice", "why", "nordlys", "nordlys-000001", "9").exit_code == 1
 
     def test_an_owner_is_let_back_in_and_nobody_else(self, run: Run, nordlys: Customer) -> None:
         nordlys.push("ada@nordlys.test", emails=[{"value": "ada@nordlys.test"}])

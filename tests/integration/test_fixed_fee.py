@@ -457,7 +457,7 @@ class TestConsole:
         assert "Team member" in people
         assert "No seat" not in people
         assert "Seats &amp; billing" not in overview
-        assert "Ana uses the product as Team member: a paid user." in person
+        assert "Ana is a paid user because of Team member; held: Team member." in person
         assert "The fee cannot be lowered before the term ends." in seats
         assert "Contract amended" in seats
         assert "growth, annual fee" in " ".join(first.split())
@@ -470,7 +470,7 @@ class TestConsole:
 
         saved = browser.post(f"{added.location}/product-roles", {"product_role": ["team_member", "view_only"]})
 
-        assert "Tove Aalto uses the product as Client: a free user." in before
+        assert "Tove Aalto is a free user because every role held is free: Client." in before
         assert saved.status == 303
         after = browser.get(added.location).text
         assert "Tove Aalto uses the product as Team member, View only: a paid user." in after

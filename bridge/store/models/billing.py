@@ -96,6 +96,10 @@ class Invoice(Base):
     key: Mapped[str] = mapped_column(doc="The business fact it bills; a second invoice of one fact is impossible.")
     type: Mapped[str] = mapped_column(doc="invoice or credit_note.")
     reason: Mapped[str] = mapped_column(doc="start, renewal, seat_change, instalment, amendment or month.")
+    counts: Mapped[str] = mapped_column(doc="What its quantities count: seats, people, teams, or fee: nothing.")
+    journal_seq: Mapped[int] = mapped_column(
+        doc="Number of the newest audit entry when it was written: what it follows from came before."
+    )
     at: Mapped[datetime]
     currency: Mapped[str]
     subtotal: Mapped[int]
@@ -126,6 +130,9 @@ class InvoiceLine(Base):
     formula: Mapped[str]
     exact: Mapped[str] = mapped_column(doc="The amount before it was rounded.")
     explanation: Mapped[str] = mapped_column(doc="The share of the period in words.")
+    share: Mapped[str | None] = mapped_column(
+        doc='The same as an exact fraction, "17/31"; NULL for lines of before it was kept.'
+    )
 
 
 class Payment(Base):

@@ -2,12 +2,12 @@
 
 from flask import Blueprint, Response, flash, request, url_for
 
+from bridge.billing.why_person import why_person
 from bridge.domain.identifiers import MemberId
 from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import InvalidInputError, UniquenessError
 from bridge.usecases.change_role import change_role
-from bridge.usecases.explain import explain_member
 from bridge.usecases.held_roles import roles_of
 from bridge.usecases.people import PeopleFilter, PersonState, list_people
 from bridge.usecases.people_by_hand import (
@@ -70,11 +70,13 @@ def add(visit: Visit) -> Response:
 @signed_in(Permission.SEE_CONSOLE)
 def show(visit: Visit, member_id: str) -> Response:
     """Show one person: why the seat, what happened, what can be done."""
-    why = explain_member(visit.unit, _member_id(member_id))
+    found = why_person(visit.unit, _member_id(member_id))
+    why = found.explanation
     idle = current_runtime().settings.session.idle_seconds
     by_role = read_contract(visit.unit).kind == FIXED_FEE
     return render(
         "person.html",
+        found=found,
         why=why,
         sessions=live_sessions(visit.unit, why.member.id, idle),
         roles=roles_of(visit.unit, why.member.id) if by_role else (),

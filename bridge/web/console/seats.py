@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, flash, request, url_for
 
+from bridge.billing.why_invoice import why_invoice
 from bridge.domain.roles import Permission
 from bridge.errors import (
     BelowMinimumError,
@@ -103,6 +104,14 @@ def invoice(visit: Visit, invoice_id: str) -> Response:
     """Show an invoice with its arithmetic, ready to print."""
     view = read_invoice(visit.unit, identifier("invoice", invoice_id))
     return render("invoice.html", view=view, ladder=read_ladder(visit.unit))
+
+
+@pages.get("/invoices/<invoice_id>/why")
+@signed_in(Permission.SEE_BILLING)
+def why(visit: Visit, invoice_id: str) -> Response:
+    """Explain every line of an invoice: the event, the people, the arithmetic, and what is new."""
+    found = why_invoice(visit.unit, identifier("invoice", invoice_id))
+    return render("invoice_why.html", found=found)
 
 
 def _change_form(visit: Visit, wanted: Mapping[str, str], mistake: BridgeError | None = None) -> Response:

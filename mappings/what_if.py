@@ -1,0 +1,204 @@
+"""What would change somebody's seat: other groups, a seat that frees, a look as if newly added.
+
+Every answer is computed by the rules that would decide, over the seats and the line as they are now; nothing is
+guessed from their wording.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from mappings.allocation import NOTHING, Holding, Occasion, SeatDecision, decide, wish
+from mappings.people import Person, Pool
+from mappings.preview import moves_under_pool
+from mappings.resolution import resolve
+from mappings.rules import GroupCondition, MappingSet, PersonFacts, comparison_key
+from mappings.tiers import ANY, TierLadder
+
+MOST_JOINED: Final = 5
+"""So many groups that somebody could join are told of, those of the first rules first."""
+
+
+class Change(StrEnum):
+    """What could happen."""
+
+    LEAVE_GROUP = "leave_group"
+    JOIN_GROUP = "join_group"
+    SEATS_FREED = "seats_freed"
+    """So many seats of the tier become free, or are bought."""
+    LOOKED_AT_ANEW = "looked_at_anew"
+    """Access is turned on, or off and on again (rule K2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Something that would change what a person has, and what they would have then.
+
+    Attributes:
+        change: What happens.
+        subject: The group, or the tier whose seats become free.
+        seats: How many seats have to become free, the fewest that do; 0 for another change.
+        before: What the person has.
+        after: What the person would have.
+    """
+
+    change: Change
+    subject: str | None
+    seats: int
+    before: Holding
+    after: Holding
+
+    def sentence(self, name: str, ladder: TierLadder) -> str:
+        """Say it in English, with a full stop: "Leaving the group Engineering would move Alice to Standard."."""
+        if self.change is Change.SEATS_FREED:
+            return self._seats_sentence(name, ladder)
+        if self.change is Change.LOOKED_AT_ANEW:
+            how = "Turning access off and on again" if self.before.pinned else "Turning access on"
+        else:
+            how = f"{'Leaving' if self.change is Change.LEAVE_GROUP else 'Joining'} the group {self.subject}"
+        return f"{how} would {_effect(self.before, self.after, name, ladder)}."
+
+    def _seats_sentence(self, name: str, ladder: TierLadder) -> str:
+        tier = "" if self.subject == ANY else f"{ladder.name_of(self.subject)} "
+        given = ladder.name_of(self.after.tier)
+        if self.seats == 1:
+            return f"The next free {tier}seat goes to {name}."
+        served = "1 person is" if self.seats == 2 else f"{self.seats - 1:,} people are"  # noqa: PLR2004  # one served before
+        return f"{self.seats:,} free {tier}seats would give {name} {given}: {served} served first."
+
+
+def alternatives(
+    person: Person,
+    mapping_set: MappingSet,
+    ladder: TierLadder,
+    pools: Mapping[str, Pool],
+    line: Sequence[Person],
+    *,
+    active: bool = True,
+) -> tuple[Alternative, ...]:
+    """Find what would change a person's seat or place in line, each thing by itself.
+
+    Args:
+        person: Whom, with the facts and the holding of now.
+        mapping_set: The rules in force.
+        ladder: The organization's tiers; without any, nobody needs a seat and nothing is found.
+        pools: Seats by tier key.
+        line: Everybody who waits, the person included if they do.
+        active: Whether the person has access; without it only a new look can give a seat.
+
+    Source: rules A1 to A6, K1 and K2.
+    """
+    if not len(ladder):
+        return ()
+    free = {tier: pool.free for tier, pool in pools.items()}
+    found = []
+    if active:
+        found += _other_groups(person, mapping_set, ladder, free)
+        found += _freed_seats(person, mapping_set, ladder, pools, line)
+    if not active or person.holding.pinned:
+        found += _looked_at_anew(person, mapping_set, ladder, pools, line)
+    return tuple(found)
+
+
+def _other_groups(
+    person: Person, mapping_set: MappingSet, ladder: TierLadder, free: Mapping[str, int]
+) -> list[Alternative]:
+    mine = {comparison_key(group): group for group in person.facts.groups}
+    named = {
+        rule.condition.key: rule.condition.group
+        for rule in mapping_set.rules
+        if isinstance(rule.condition, GroupCondition) and rule.tier is not None
+    }
+
+    def with_groups(groups: frozenset[str]) -> SeatDecision:
+        facts = PersonFacts(groups=groups, attributes=person.facts.attributes)
+        entitlement = resolve(facts, mapping_set, ladder)
+        asked = wish(entitlement, person.holding, Occasion.REGROUPED, ladder, mapping_set.on_exhausted)
+        return decide(asked, asked.first_free(free), person.holding)
+
+    left = [
+        _alternative(Change.LEAVE_GROUP, mine[key], person, with_groups(person.facts.groups - {mine[key]}))
+        for key in named
+        if key in mine
+    ]
+    joined = [
+        _alternative(Change.JOIN_GROUP, group, person, with_groups(person.facts.groups | {group}))
+        for key, group in named.items()
+        if key not in mine
+    ]
+    return [one for one in left if _differs(one)] + [one for one in joined if _differs(one)][:MOST_JOINED]
+
+
+def _freed_seats(
+    person: Person, mapping_set: MappingSet, ladder: TierLadder, pools: Mapping[str, Pool], line: Sequence[Person]
+) -> list[Alternative]:
+    """Find the fewest seats that would serve somebody in line; of any tier, of the lowest one."""
+    wanted = person.holding.waiting_for
+    if wanted is None:
+        return []
+    tier = ladder.keys[-1] if wanted == ANY else wanted
+
+    def served(seats: int) -> str | None:
+        moves = moves_under_pool(line, mapping_set, ladder, pools, {tier: seats}).moves
+        return next((move.to_tier for move in moves if move.member_id == person.member_id), None)
+
+    low, high = 1, max(len(line), 1)
+    if tier not in ladder or served(high) is None:
+        return []
+    while low < high:
+        middle = (low + high) // 2
+        if served(middle) is None:
+            low = middle + 1
+        else:
+            high = middle
+    after = Holding(tier=served(low), granted_by=person.holding.granted_by, pinned=person.holding.pinned)
+    return [Alternative(Change.SEATS_FREED, wanted, low, person.holding, after)]
+
+
+def _looked_at_anew(
+    person: Person, mapping_set: MappingSet, ladder: TierLadder, pools: Mapping[str, Pool], line: Sequence[Person]
+) -> list[Alternative]:
+    """Place somebody as if newly added, once the line has taken the seat that they give up meanwhile (rule K2)."""
+    held = person.holding.tier
+    given_up = {
+        tier: Pool(pool.seats, pool.used - 1) if tier == held and pool.used else pool for tier, pool in pools.items()
+    }
+    others = [one for one in line if one.member_id != person.member_id]
+    free = {tier: pool.free for tier, pool in given_up.items()}
+    for move in moves_under_pool(others, mapping_set, ladder, given_up, {}).moves:
+        if move.from_tier is not None:
+            free[move.from_tier] = free.get(move.from_tier, 0) + 1
+        if move.to_tier is not None:
+            free[move.to_tier] = free.get(move.to_tier, 0) - 1
+    asked = wish(
+        resolve(person.facts, mapping_set, ladder), NOTHING, Occasion.ARRIVED, ladder, mapping_set.on_exhausted
+    )
+    found = _alternative(Change.LOOKED_AT_ANEW, None, person, decide(asked, asked.first_free(free), NOTHING))
+    return [found] if _differs(found) else []
+
+
+def _alternative(change: Change, subject: str | None, person: Person, decision: SeatDecision) -> Alternative:
+    return Alternative(change, subject, 0, person.holding, decision.holding)
+
+
+def _differs(found: Alternative) -> bool:
+    return (found.before.tier, found.before.waiting_for) != (found.after.tier, found.after.waiting_for)
+
+
+def _effect(before: Holding, after: Holding, name: str, ladder: TierLadder) -> str:
+    tier = ladder.name_of(after.tier)
+    line = "" if after.waiting_for is None else f"in line for {_wanted(after.waiting_for, ladder)}"
+    if after.tier is None and before.tier is not None:
+        effect = f"take the {ladder.name_of(before.tier)} seat from {name}"
+        return f"{effect} and put them {line}" if line else effect
+    if after.tier != before.tier:
+        effect = f"move {name} to {tier}" if before.tier else f"give {name} {tier}"
+        return f"{effect} and put them {line}" if line and after.waiting_for != before.waiting_for else effect
+    if line:
+        return f"put {name} {line}"
+    return f"take {name} out of the line for {_wanted(before.waiting_for, ladder)}"
+
+
+def _wanted(tier: str | None, ladder: TierLadder) -> str:
+    return "any seat" if tier == ANY else ladder.name_of(tier)
