@@ -473,7 +473,7 @@ class TestConsole:
         assert "Tove Aalto is a free user because every role held is free: Client." in before
         assert saved.status == 303
         after = browser.get(added.location).text
-        assert "Tove Aalto uses the product as Team member, View only: a paid user." in after
+        assert "Tove Aalto is a paid user because of Team member; held: Team member, View only." in after
 
     def test_an_ended_contract_still_shows(self, customer: Customer, browser: Browser, clock: SettableClock) -> None:
         with customer.unit(SYSTEM, at=datetime(2027, 1, 1, tzinfo=UTC)) as unit:
