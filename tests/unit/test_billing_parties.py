@@ -27,7 +27,7 @@ def test_what_is_set_is_trimmed_and_written_the_usual_way() -> None:
             "legal_name": " Nordlys AS ",
             "country": "no",
             "vat_id": "no 999.888.777 mva",
-            "lines": ["", "Karl Johans gate 1"],
+            "lines": ["", "Havn 1"],
         },
     )
 
