@@ -170,12 +170,14 @@ class FeeChange:
     """A wished amendment of a fixed-fee contract; None leaves as it is.
 
     ``annual_fee`` is minor units before the discount; ``at`` is the instant the proration counts from (rule Q2).
+    ``ahead``: it counts from the next term on, and nothing is charged for it before.
     """
 
     annual_fee: int | None
     tier: str | None
     paid_users: int | None
     at: datetime
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,8 @@ class FeeQuote:
     """An amendment with its billing effect: what a preview shows and a confirmation charges (rules Q1, Q2, U7).
 
     ``bill`` is None when nothing is charged. ``fee_before`` and ``fee_after`` are minor units of a contract year with
-    the discount, without and with the amendment; ``annual_fee``, ``tier`` and ``paid_users`` are what is agreed then.
+    the discount, without and with the amendment; ``annual_fee``, ``tier`` and ``paid_users`` are what is agreed then,
+    from ``effective_at`` on.
     """
 
     change: FeeChange
@@ -192,6 +195,7 @@ class FeeQuote:
     tier: str
     paid_users: int
     currency: str
+    effective_at: datetime
     fee_before: int
     fee_after: int
     sentences: tuple[str, ...]
@@ -215,7 +219,8 @@ class Renewal:
     A plan that bills what was in use has a last invoice when it ends.
 
     ``payment_declined`` says that the invoice of a plan that is debited at once is still to be paid. ``reason`` is that
-    of the invoice; ``new_term`` says that an agreed term began anew, not just a period within one.
+    of the invoice; ``new_term`` says that an agreed term began anew, not just a period within one. ``applied`` is the
+    id of the agreed change that took effect.
     """
 
     at: datetime
@@ -225,6 +230,7 @@ class Renewal:
     payment_declined: bool = False
     reason: str = "renewal"
     new_term: bool = False
+    applied: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from bridge.billing.ledger import (
     repeated_invoice,
 )
 from bridge.billing.refusing import check_rate, refuse
-from bridge.billing.rules import fees
+from bridge.billing.rules import amendments, fee_terms, instalments
 from bridge.billing.rules.contracts import ContractStatus
-from bridge.billing.rules.fees import FeeDeal, FeeState, FeeTerms
+from bridge.billing.rules.fee_terms import FeeDeal, FeeState, FeeTerms
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.proration import ProrationMethod
 from bridge.billing.rules.refusals import RuleRefusal
@@ -25,6 +25,7 @@ from bridge.billing.rules.terms import Cycle
 from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.errors import InvalidInputError, PreviewStaleError
 from bridge.ports import Bill, ContractDraft, FeeChange, FeeDraft, FeeFacts, FeeQuote, InvoiceReference, Renewal
+from bridge.store.agreed import AgreedKind, AgreedState, agree, agreed_change, settle_agreed
 from bridge.store.models import Contract, FixedFee
 from bridge.store.unit import Unit
 
@@ -41,7 +42,7 @@ class FixedFeePlan:
         """Open the contract and bill the first instalment, if one is due at once."""
         unit = self._unit
         terms, deal, fee = _agreed(contract)
-        step = fees.start(terms, deal)
+        step = instalments.start(terms, deal)
         unit.session.add(_contract_row(unit, terms, contract.tax_rate))
         unit.session.flush()
         unit.session.add(
@@ -71,15 +72,18 @@ class FixedFeePlan:
         unit = self._unit
         contract, row = self._rows()
         boundary = contract.period_end
-        step = fees.renew(_state(contract, row))
+        step = instalments.renew(self._state(contract, row))
         state = step.next_state
         if step.ended:
             contract.status = str(state.status)
+            settle_agreed(unit, AgreedState.LAPSED)
             unit.session.flush()
             return Renewal(at=boundary, invoice=None, seats={}, ended=True)
         contract.period_index = state.index
         contract.period_start, contract.period_end = state.period.start, state.period.end
         contract.credit_balance = state.credit_balance
+        applied = settle_agreed(unit, AgreedState.APPLIED) if step.new_term else None
+        row.annual_fee, row.tier, row.paid_users = state.deal.annual_fee, state.deal.tier, state.deal.paid_users
         deal = state.year_deal
         row.year_annual_fee, row.year_tier, row.year_paid_users = deal.annual_fee, deal.tier, deal.paid_users
         unit.session.flush()
@@ -89,20 +93,28 @@ class FixedFeePlan:
             invoice = reference_to(
                 issue_invoice(unit, bill_for_callers(step.bill), key=key, at=boundary, counts=Counts.FEE)
             )
-        return Renewal(at=boundary, invoice=invoice, seats={}, ended=False, reason="instalment", new_term=step.new_term)
+        return Renewal(
+            at=boundary,
+            invoice=invoice,
+            seats={},
+            ended=False,
+            reason="instalment",
+            new_term=step.new_term,
+            applied=applied,
+        )
 
     def next_renewal(self) -> Bill | None:
         """Forecast the next instalment; None when no other follows."""
-        step = fees.forecast(_state(*self._rows()))
+        step = instalments.forecast(self._state(*self._rows()))
         return bill_for_callers(step.bill) if step is not None and step.bill is not None else None
 
     def facts(self) -> FeeFacts:
         """Say what is agreed and where the contract stands."""
         contract, row = self._rows()
-        state = _state(contract, row)
+        state = self._state(contract, row)
         terms = state.terms
         term, year = terms.whole_term(state.index), terms.year(terms.year_of(state.index))
-        step = fees.forecast(state)
+        step = instalments.forecast(state)
         return FeeFacts(
             annual_fee=row.annual_fee,
             fee=state.deal.fee(terms),
@@ -125,15 +137,15 @@ class FixedFeePlan:
         if contract.period_end <= self._unit.at and contract.status != ContractStatus.ENDED:
             self._unit.lock()  # which passes the boundary first (rule R6)
             contract, row = self._rows()
-        state = _state(contract, row)
+        state = self._state(contract, row)
         # A unit that waited for its turn while another one passed the boundary counts from there (rule R6).
         at = max(change.at, state.period.start)
-        wanted = fees.Amendment(annual_fee=change.annual_fee, tier=change.tier, paid_users=change.paid_users)
+        wanted = amendments.Amendment(annual_fee=change.annual_fee, tier=change.tier, paid_users=change.paid_users)
         try:
-            quote = fees.amend(state, wanted, at)
+            quote = (amendments.agree_ahead if change.ahead else amendments.amend)(state, wanted, at)
         except RuleRefusal as refusal:
             refuse(refusal)
-        deal = quote.next_state.deal
+        deal = (quote.next_state.next_deal if change.ahead else None) or quote.next_state.deal
         return FeeQuote(
             change=change,
             bill=bill_for_callers(quote.bill) if quote.bill else None,
@@ -141,6 +153,7 @@ class FixedFeePlan:
             tier=deal.tier,
             paid_users=deal.paid_users,
             currency=contract.currency,
+            effective_at=quote.effective,
             fee_before=quote.fee_before,
             fee_after=quote.fee_after,
             sentences=quote.sentences,
@@ -155,6 +168,10 @@ class FixedFeePlan:
             return reference_to(repeated)
         if self.quote(quote.change) != quote:
             raise PreviewStaleError
+        if quote.change.ahead:
+            terms = {"annual_fee": quote.annual_fee, "tier": quote.tier, "paid_users": quote.paid_users}
+            agree(unit, AgreedKind.FEE, terms, effective_at=quote.effective_at)
+            return None
         contract, row = self._rows()
         row.annual_fee, row.tier, row.paid_users = quote.annual_fee, quote.tier, quote.paid_users
         unit.session.flush()
@@ -167,27 +184,28 @@ class FixedFeePlan:
         unit = self._unit
         return read_contract(unit), unit.session.get_one(FixedFee, unit.org_id, populate_existing=True)
 
-
-def _state(contract: Contract, row: FixedFee) -> FeeState:
-    """Return where the contract stands, as the rules take it."""
-    terms = FeeTerms(
-        anchor=contract.anchor,
-        currency=Currency(contract.currency),
-        time_zone=contract.time_zone,
-        tax_rate=Fraction(contract.tax_rate),
-        schedule=fees.custom_schedule((one["month"], Fraction(one["share"])) for one in row.schedule),
-        term_years=row.term_years,
-        auto_renew=contract.auto_renew,
-        discount=Fraction(row.discount),
-    )
-    return FeeState(
-        terms=terms,
-        index=contract.period_index,
-        status=ContractStatus(contract.status),
-        deal=FeeDeal(row.annual_fee, row.tier, row.paid_users),
-        year_deal=FeeDeal(row.year_annual_fee, row.year_tier, row.year_paid_users),
-        credit_balance=contract.credit_balance,
-    )
+    def _state(self, contract: Contract, row: FixedFee) -> FeeState:
+        """Return where the contract stands, as the rules take it."""
+        ahead = agreed_change(self._unit, AgreedKind.FEE)
+        terms = FeeTerms(
+            anchor=contract.anchor,
+            currency=Currency(contract.currency),
+            time_zone=contract.time_zone,
+            tax_rate=Fraction(contract.tax_rate),
+            schedule=fee_terms.custom_schedule((one["month"], Fraction(one["share"])) for one in row.schedule),
+            term_years=row.term_years,
+            auto_renew=contract.auto_renew,
+            discount=Fraction(row.discount),
+        )
+        return FeeState(
+            terms=terms,
+            index=contract.period_index,
+            status=ContractStatus(contract.status),
+            deal=FeeDeal(row.annual_fee, row.tier, row.paid_users),
+            year_deal=FeeDeal(row.year_annual_fee, row.year_tier, row.year_paid_users),
+            credit_balance=contract.credit_balance,
+            next_deal=None if ahead is None else FeeDeal(**ahead.terms),
+        )
 
 
 def _agreed(draft: ContractDraft) -> tuple[FeeTerms, FeeDeal, FeeDraft]:
@@ -222,12 +240,14 @@ def _agreed(draft: ContractDraft) -> tuple[FeeTerms, FeeDeal, FeeDraft]:
     return terms, deal, fee
 
 
-def _schedule(wanted: str | tuple[tuple[int, str], ...]) -> tuple[fees.Instalment, ...]:
+def _schedule(wanted: str | tuple[tuple[int, str], ...]) -> tuple[fee_terms.Instalment, ...]:
     if not isinstance(wanted, str):
-        return fees.custom_schedule((month, _fraction(part)) for month, part in wanted)
-    if wanted not in fees.SCHEDULES:
-        raise ValueError(f"{wanted!r} is not one of {', '.join(fees.SCHEDULES)}, and no list of months with shares")
-    return fees.SCHEDULES[wanted]
+        return fee_terms.custom_schedule((month, _fraction(part)) for month, part in wanted)
+    if wanted not in fee_terms.SCHEDULES:
+        raise ValueError(
+            f"{wanted!r} is not one of {', '.join(fee_terms.SCHEDULES)}, and no list of months with shares"
+        )
+    return fee_terms.SCHEDULES[wanted]
 
 
 def _fraction(text: str) -> Fraction:

@@ -68,6 +68,7 @@ def fee_facts(unit: "Unit") -> dict[str, Any]:
 @click.option("--annual-fee", help="The new fee of a contract year, as 18000.00, before the agreed discount.")
 @click.option("--tier", help="Name of the new tier.")
 @click.option("--paid-users", type=click.IntRange(0), help="So many paid users the tier is meant for.")
+@click.option("--next-term", "ahead", is_flag=True, help="Agree it for the next term, at no cost: so a fee is lowered.")
 @click.option("--preview", "only_preview", is_flag=True, help="Show the cost and stop.")
 @click.option("--yes", is_flag=True, help="Accept the cost without being asked.")
 @click.option("--key", help="Idempotency key: a repeat with the same key charges nothing and answers the same.")
@@ -75,8 +76,8 @@ def fee_facts(unit: "Unit") -> dict[str, Any]:
 def amend(org: str, *, only_preview: bool, yes: bool, key: str | None, as_json: bool, **wanted: Any) -> None:
     """Amend the contract: first the cost with its formula, then the confirmation.
 
-    A higher fee costs the difference for the rest of the contract year; a lower one waits for the renewal. What is
-    confirmed is charged exactly as it was shown, or not at all.
+    A higher fee costs the difference for the rest of the contract year; a lower one is agreed for the next term, with
+    --next-term. What is confirmed is charged exactly as it was shown, or not at all.
     """
     from bridge.billing.rules.money import Currency, format_money
     from bridge.cli.opening import find_organization, open_runtime
@@ -115,7 +116,50 @@ def amend(org: str, *, only_preview: bool, yes: bool, key: str | None, as_json: 
     click.echo(f"Done.{cost}")
 
 
-def _draft(unit: "Unit", *, annual_fee: str | None, tier: str | None, paid_users: int | None) -> "AmendmentDraft":
+@contract.command()
+@org_argument
+@json_option
+def agreed(org: str, *, as_json: bool) -> None:
+    """Show what is agreed ahead and waits for the next term or period."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.agreed_changes import read_agreed_change
+
+    with open_organization(org) as (_, unit):
+        change = read_agreed_change(unit)
+    if as_json:
+        print_json(change)
+    elif change is None:
+        click.echo("Nothing is agreed ahead")
+    else:
+        print_facts(
+            {
+                "from": change.effective_at,
+                "agreed": change.agreed_at,
+                "by": change.agreed_by,
+                **{name.replace("_", " "): value for name, value in change.terms.items()},
+            }
+        )
+
+
+@contract.command()
+@org_argument
+@json_option
+def cancel(org: str, *, as_json: bool) -> None:
+    """Cancel what is agreed ahead: the contract goes on as it is."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.agreed_changes import cancel_agreed_change
+
+    with open_organization(org) as (_, unit):
+        change = cancel_agreed_change(unit)
+    if as_json:
+        print_json(change)
+    else:
+        click.echo("Cancelled: the contract goes on as it is.")
+
+
+def _draft(
+    unit: "Unit", *, annual_fee: str | None, tier: str | None, paid_users: int | None, ahead: bool
+) -> "AmendmentDraft":
     from bridge.billing.rules.money import Currency, to_minor
     from bridge.errors import InvalidInputError
     from bridge.usecases.amend_contract import AmendmentDraft
@@ -127,7 +171,7 @@ def _draft(unit: "Unit", *, annual_fee: str | None, tier: str | None, paid_users
             fee = to_minor(annual_fee, Currency(read_contract(unit).currency))
         except ValueError as error:
             raise InvalidInputError("annual_fee", str(error)) from None
-    return AmendmentDraft(annual_fee=fee, tier=tier, paid_users=paid_users)
+    return AmendmentDraft(annual_fee=fee, tier=tier, paid_users=paid_users, ahead=ahead)
 
 
 def _show_preview(preview: "AmendmentPreview") -> None:

@@ -11,11 +11,13 @@ from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
 from bridge.errors import (
     AcknowledgementMissingError,
+    InvalidChangeError,
     PreviewExpiredError,
     PreviewStaleError,
     ReductionNotAllowedError,
 )
 from bridge.ports import FeeChange, FeeFacts, FeeQuote, InvoiceReference
+from bridge.store.agreed import agreed_change
 from bridge.store.journal import record
 from bridge.store.models import Contract, Preview
 from bridge.store.unit import Unit
@@ -29,11 +31,15 @@ PREVIEW_KIND = "amendment"
 
 @dataclass(frozen=True, slots=True)
 class AmendmentDraft:
-    """What is to change; None leaves as it is. ``annual_fee`` is minor units before the agreed discount."""
+    """What is to change; None leaves as it is. ``annual_fee`` is minor units before the agreed discount.
+
+    ``ahead``: it counts from the next term on, which is how a fee is lowered (rule U7).
+    """
 
     annual_fee: int | None = None
     tier: str | None = None
     paid_users: int | None = None
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,15 @@ class AmendmentPreview:
 
 @dataclass(frozen=True, slots=True)
 class AmendmentConfirmation:
-    """What a confirmed amendment did; a repeat answers the same. ``invoice`` is None when nothing was charged."""
+    """What a confirmed amendment did; a repeat answers the same.
+
+    ``invoice`` is None when nothing was charged; ``effective_at`` is when it counts from.
+    """
 
     annual_fee: int
     tier: str
     paid_users: int
+    effective_at: datetime
     invoice: InvoiceReference | None
 
 
@@ -75,7 +85,7 @@ def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
     Raises:
         ForbiddenError: The actor may not change the contract (rule Z1).
         InvalidChangeError: Nothing changes, a value is not possible, or the plan is of another kind.
-        ReductionNotAllowedError: A lower fee, during the term.
+        ReductionNotAllowedError: A lower fee at once, during the term: agree it ahead.
         PlanEndedError: The plan has ended (rule R5).
     """
     unit.require(Permission.MANAGE_BILLING)
@@ -95,6 +105,24 @@ def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
     )
     unit.session.add(preview)
     unit.session.flush()
+    return AmendmentPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
+
+
+def open_amendment_preview(unit: Unit, preview_id: uuid.UUID) -> AmendmentPreview:
+    """Return a preview that can still be confirmed, to show it again.
+
+    Raises:
+        ForbiddenError: The actor may not change the contract.
+        NotFoundError: There is no such preview here.
+        PreviewExpiredError: Its 15 minutes are over.
+        PreviewStaleError: What it shows is no longer so, or it was confirmed.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+    preview = stored_preview(unit, preview_id, PREVIEW_KIND)
+    if preview.confirmed_at is not None:
+        raise PreviewStaleError
+    quote = _recomputed(unit, preview)
     return AmendmentPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
 
 
@@ -156,7 +184,9 @@ def amend_contract(unit: Unit, draft: AmendmentDraft, key: str | None = None) ->
 
 
 def _compute(unit: Unit, draft: AmendmentDraft, at: datetime) -> FeeQuote:
-    change = FeeChange(annual_fee=draft.annual_fee, tier=draft.tier, paid_users=draft.paid_users, at=at)
+    if draft.ahead and agreed_change(unit) is not None:
+        raise InvalidChangeError("another change is agreed already: cancel it first")
+    change = FeeChange(draft.annual_fee, draft.tier, draft.paid_users, at=at, ahead=draft.ahead)
     try:
         return unit.billing.fixed_fee().quote(change)
     except ReductionNotAllowedError as refusal:
@@ -181,7 +211,8 @@ def _standing(unit: Unit) -> list[Any]:
     """Return what is agreed before the amendment, and the period, in JSON values."""
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
     facts = unit.billing.fixed_fee().facts()
-    agreed = [facts.annual_fee, facts.tier, facts.paid_users]
+    ahead = agreed_change(unit)
+    agreed = [facts.annual_fee, facts.tier, facts.paid_users, None if ahead is None else str(ahead.id)]
     return [contract.period_start.isoformat(), contract.status, contract.auto_renew, *agreed]
 
 
@@ -190,7 +221,7 @@ def _shown(unit: Unit, quote: FeeQuote) -> dict[str, Any]:
     bill = quote.bill
     return {
         "standing": _standing(unit),
-        "agreed": [quote.annual_fee, quote.tier, quote.paid_users],
+        "agreed": [quote.annual_fee, quote.tier, quote.paid_users, quote.effective_at.isoformat()],
         "lines": [[line.kind, line.tier, line.quantity, line.amount] for line in bill.lines] if bill else [],
         "total": bill.total if bill else 0,
         "amount_due": bill.amount_due if bill else 0,
@@ -201,13 +232,15 @@ def _execute(unit: Unit, quote: FeeQuote, *, key: str) -> dict[str, Any]:
     """Charge a quote, write the contract, settle the review of the tier, and write all of it down."""
     before = unit.billing.fixed_fee().facts()
     invoice = unit.billing.fixed_fee().execute(quote, key=key)
+    ahead = quote.change.ahead
     record(
         unit,
-        "contract.amended",
+        "contract.change_agreed" if ahead else "contract.amended",
         subject_kind="contract",
         subject_id=unit.org_id,
         reason="amendment",
         body={
+            "effective_at": quote.effective_at.isoformat(),
             "from": [before.annual_fee, before.tier, before.paid_users],
             "to": [quote.annual_fee, quote.tier, quote.paid_users],
             "invoice": invoice.id if invoice else None,
@@ -217,8 +250,10 @@ def _execute(unit: Unit, quote: FeeQuote, *, key: str) -> dict[str, Any]:
     )
     if invoice is not None:
         queue_delivery(unit, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
-    settle_amended_tier(unit)
+    if not ahead:
+        settle_amended_tier(unit)
     return {
+        "effective_at": quote.effective_at.isoformat(),
         "annual_fee": quote.annual_fee,
         "tier": quote.tier,
         "paid_users": quote.paid_users,
@@ -233,5 +268,6 @@ def _confirmation(result: Mapping[str, Any]) -> AmendmentConfirmation:
         annual_fee=result["annual_fee"],
         tier=result["tier"],
         paid_users=result["paid_users"],
+        effective_at=datetime.fromisoformat(result["effective_at"]),
         invoice=InvoiceReference(**invoice) if invoice else None,
     )

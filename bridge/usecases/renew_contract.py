@@ -70,6 +70,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
             "seats": {tier: count.next for tier, count in renewal.seats.items()},
             "invoice": invoice.id if invoice else None,
             "total": invoice.total if invoice else 0,
+            **({"change": renewal.applied} if renewal.applied else {}),
             **users_body(system),
         },
     )

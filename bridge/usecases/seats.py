@@ -13,6 +13,7 @@ from bridge.ports import Bill, FeeFacts
 from bridge.store.models import Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.agreed_changes import AgreedView, read_agreed_change
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.lines import waiting_counts
 from bridge.usecases.tier_review import UserCounts, count_users
@@ -38,6 +39,10 @@ _LICENCE_SENTENCES = {
     ),
 }
 NO_LOWER_FEE = "The fee cannot be lowered before the term ends."
+_LOWER_FEE_AHEAD = (
+    "Agree a lower fee for the next term on any day before, and cancel that until then.",
+    "Renews by itself for another term.",
+)
 NO_NEXT_TERM = "Ends by itself with the term; nothing is deleted."
 _FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL, NO_LOWER_FEE, NO_NEXT_TERM)
 
@@ -104,6 +109,7 @@ class SeatsView:
     invoices: tuple[InvoiceView, ...]
     fee: FeeView | None = None
     licences: LicencesNow | None = None
+    agreed: AgreedView | None = None
 
 
 def read_seats(unit: Unit) -> SeatsView:
@@ -130,6 +136,7 @@ def read_seats(unit: Unit) -> SeatsView:
         invoices=tuple(list_invoices(unit)) if sees_money else (),
         licences=licences_if_any(unit),
         fee=read_fee_view(unit, contract),
+        agreed=read_agreed_change(unit) if sees_money else None,
     )
 
 
@@ -209,7 +216,7 @@ def _fee_sentences(contract: Contract) -> tuple[str, ...]:
         "More paid users than the tier is meant for are let in, uncharged: a matter for the next review.",
         "Raise the fee on any day; you pay the difference for the rest of the contract year only.",
         NO_LOWER_FEE,
-        "Renews by itself for another term." if contract.auto_renew else NO_NEXT_TERM,
+        *(_LOWER_FEE_AHEAD if contract.auto_renew else (NO_NEXT_TERM,)),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -36,6 +37,7 @@ from bridge.store.directory import get_member
 from bridge.store.gate import due_renewals
 from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, Contract, Decision, Delivery, Invoice, Member, ProductRoleHolder
+from bridge.usecases.agreed_changes import cancel_agreed_change, read_agreed_change
 from bridge.usecases.amend_contract import (
     AmendmentDraft,
     amend_contract,
@@ -188,6 +190,48 @@ class TestAmendments:
             customer.unit(customer.owner) as unit,
         ):
             preview_amendment(unit, AmendmentDraft(annual_fee=1))
+
+    def test_u7_a_lower_fee_agreed_ahead_is_in_the_forecast_and_counts_from_the_next_term(
+        self, customer: Customer
+    ) -> None:
+        with customer.unit(customer.owner) as unit:
+            set_auto_renew(unit, value=True)
+            done = amend_contract(unit, AmendmentDraft(annual_fee=900_000, tier="starter", ahead=True), "k")
+        with customer.unit(customer.owner) as unit:
+            again = amend_contract(unit, AmendmentDraft(annual_fee=900_000, tier="starter", ahead=True), "k")
+        before_the_end = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
+        with customer.unit(customer.owner, at=before_the_end) as unit:
+            unit.lock()
+            forecast = unit.billing.next_renewal()
+        with customer.unit(customer.owner, at=datetime(2027, 1, 1, tzinfo=UTC)) as unit:
+            unit.lock()
+            fee, waiting = read_fee(unit), read_agreed_change(unit)
+
+        assert again == done
+        assert (done.invoice, done.effective_at) == (None, datetime(2027, 1, 1, tzinfo=UTC))
+        # A quarter of 9,000.00, as forecast and as billed.
+        assert forecast is not None
+        assert (forecast.total, invoices(customer)[-1]) == (225_000, ("instalment", 225_000))
+        assert (fee.annual_fee, fee.tier, waiting) == (900_000, "starter", None)
+
+    def test_u7_only_one_change_is_agreed_at_a_time_and_a_cancelled_one_never_counts(self, customer: Customer) -> None:
+        lower = AmendmentDraft(annual_fee=900_000, ahead=True)
+        with customer.unit(customer.owner) as unit:
+            set_auto_renew(unit, value=True)
+            amend_contract(unit, lower)
+        with pytest.raises(InvalidChangeError, match="agreed already"), customer.unit(customer.owner) as unit:
+            amend_contract(unit, AmendmentDraft(annual_fee=800_000, ahead=True))
+        with customer.unit(customer.owner) as unit:
+            cancel_agreed_change(unit)
+        with customer.unit(customer.owner, at=datetime(2027, 1, 1, tzinfo=UTC)) as unit:
+            unit.lock()
+
+        assert invoices(customer)[-1] == ("instalment", 300_000)
+        with customer.unit() as unit:
+            actions = unit.session.scalars(
+                select(AuditEntry.action).where(AuditEntry.action.like("contract.change_%")).order_by(AuditEntry.seq)
+            ).all()
+        assert list(actions) == ["contract.change_agreed", "contract.change_cancelled"]
 
     def test_z1_an_admin_neither_sees_nor_amends(self, customer: Customer) -> None:
         admin = Actor(ActorKind.MEMBER, role=Role.ADMIN)
@@ -474,6 +518,46 @@ class TestConsole:
         assert saved.status == 303
         after = browser.get(added.location).text
         assert "Tove Aalto is a paid user because of Team member; held: Team member, View only." in after
+
+    def test_no_page_speaks_of_seats(self, customer: Customer, browser: Browser) -> None:
+        add(customer, "ana", "team_member")
+
+        for path in ("/console", "/console/mappings", "/console/seats"):
+            text = re.sub(r"<[^>]*>", "", browser.get(path).text.partition("<main")[2])
+            spoken = re.findall(r"[^.]*\bseats?\b[^.]*", text, re.IGNORECASE)
+            assert spoken == [], (path, spoken)
+
+    def test_u7_an_owner_raises_the_fee_on_the_page_and_pays_what_was_shown(
+        self, customer: Customer, browser: Browser
+    ) -> None:
+        wanted = {"annual_fee": "18000.00", "tier": "growth", "paid_users": "2", "when": "now"}
+
+        shown = browser.post("/console/contract/previews", wanted)
+        page = browser.get(shown.location)
+        done = browser.post(f"{shown.location}/confirm", {"acknowledged": "yes"})
+
+        due = re.search(r'is invoiced <b class="money">([^<]+)</b>', page.text)
+        assert due is not None
+        assert (done.status, "invoices" in done.location) == (303, True)
+        assert due.group(1) in browser.get(done.location).text
+
+    def test_u7_an_owner_agrees_a_lower_fee_for_the_next_term_and_cancels_it(
+        self, customer: Customer, browser: Browser
+    ) -> None:
+        with customer.unit(customer.owner) as unit:
+            set_auto_renew(unit, value=True)
+        wanted = {"annual_fee": "9000.00", "tier": "growth", "paid_users": "2"}
+
+        refused = browser.post("/console/contract/previews", wanted | {"when": "now"})
+        shown = browser.post("/console/contract/previews", wanted | {"when": "next_term"})
+        browser.get(shown.location)
+        browser.post(f"{shown.location}/confirm", {"acknowledged": "yes"})
+        agreed = browser.get("/console/seats").text
+        browser.post("/console/contract/agreed/cancel")
+
+        assert (refused.status, "cannot be lowered" in refused.text) == (409, True)
+        assert "an annual fee of €9,000.00, tier growth" in agreed
+        assert "Agreed ahead" not in browser.get("/console/seats").text
 
     def test_an_ended_contract_still_shows(self, customer: Customer, browser: Browser, clock: SettableClock) -> None:
         with customer.unit(SYSTEM, at=datetime(2027, 1, 1, tzinfo=UTC)) as unit:

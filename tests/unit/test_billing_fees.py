@@ -8,22 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.billing.rules.amendments import Amendment, agree_ahead, amend
 from bridge.billing.rules.bills import Bill, BillReason, LineKind
 from bridge.billing.rules.contracts import ContractStatus
-from bridge.billing.rules.fees import (
-    SCHEDULES,
-    Amendment,
-    FeeDeal,
-    FeeState,
-    FeeTerms,
-    Instalment,
-    amend,
-    custom_schedule,
-    forecast,
-    renew,
-    split_fee,
-    start,
-)
+from bridge.billing.rules.fee_terms import SCHEDULES, FeeDeal, FeeState, FeeTerms, Instalment, custom_schedule
+from bridge.billing.rules.instalments import forecast, renew, split_fee, start
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.refusals import RefusalCode, RuleRefusal
 
@@ -389,3 +378,37 @@ def test_u4_to_u7_every_year_bills_its_own_fee_and_an_amendment_never_more_than_
 
     assert by_year == {0: old, **dict.fromkeys(range(1, years), new)}
     assert 0 <= charged <= new - old
+
+
+def test_u7_a_lower_fee_agreed_ahead_counts_from_the_next_term_and_not_from_the_next_year() -> None:
+    """Two years at 12,000.00 each, then 9,000.00: nothing is charged or given back before."""
+    state = begin(term_years=2, auto_renew=True)
+
+    quote = agree_ahead(state, Amendment(annual_fee=900_000), START)
+
+    assert (quote.bill, quote.effective) == (None, datetime(2028, 1, 1, tzinfo=UTC))
+    assert bills_of(quote.next_state, 3) == [
+        (datetime(2027, 1, 1, tzinfo=UTC), 1_200_000),
+        (datetime(2028, 1, 1, tzinfo=UTC), 900_000),
+        (datetime(2029, 1, 1, tzinfo=UTC), 900_000),
+    ]
+
+
+def test_u7_no_fee_is_agreed_for_a_term_that_does_not_follow() -> None:
+    with pytest.raises(RuleRefusal) as refusal:
+        agree_ahead(begin(), Amendment(annual_fee=900_000), START)
+
+    assert refusal.value.code is RefusalCode.INVALID_CHANGE
+
+
+def test_u7_the_forecast_shows_what_was_agreed_ahead() -> None:
+    state = agree_ahead(begin(auto_renew=True), Amendment(annual_fee=900_000, tier="starter"), START).next_state
+
+    step = forecast(state)
+
+    assert step is not None
+    assert (only_bill(step.bill).total, step.next_state.deal.tier, step.next_state.next_deal) == (
+        900_000,
+        "starter",
+        None,
+    )

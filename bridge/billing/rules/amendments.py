@@ -30,6 +30,7 @@ class AmendmentQuote:
 
     Attributes:
         at: Instant it is prorated from, aware UTC, whole seconds; confirm with the same one (rule Q2).
+        effective: When what is agreed counts: at once, or from the next term's beginning.
         bill: None when nothing is charged.
         next_state: The contract once the amendment is confirmed.
         fee_before: Minor units of a contract year, discount included, without it.
@@ -38,6 +39,7 @@ class AmendmentQuote:
     """
 
     at: datetime
+    effective: datetime
     bill: Bill | None
     next_state: FeeState
     fee_before: int
@@ -79,11 +81,55 @@ def amend(state: FeeState, wanted: Amendment, at: datetime) -> AmendmentQuote:
     balance = state.credit_balance + (bill.balance_change if bill else 0)
     return AmendmentQuote(
         at=at,
+        effective=at,
         bill=bill,
         next_state=replace(state, deal=deal, credit_balance=balance),
         fee_before=before,
         fee_after=after,
         sentences=tuple(_amendment_sentences(state, deal, line)),
+    )
+
+
+def agree_ahead(state: FeeState, wanted: Amendment, at: datetime) -> AmendmentQuote:
+    """Agree what counts from the next term on, a lower fee above all: nothing is charged before, or given back.
+
+    Args:
+        state: The contract in the period that holds ``at``; what was agreed ahead before is replaced.
+        wanted: What is to change then.
+        at: Aware instant of the agreement.
+
+    Raises:
+        RuleRefusal: ``plan_ended``; ``invalid_change`` when nothing changes, a value is not possible, or no term
+            follows.
+
+    Source: rule U7.
+    """
+    if state.status is ContractStatus.ENDED:
+        raise RuleRefusal(RefusalCode.PLAN_ENDED)
+    terms = state.terms
+    begins = terms.whole_term(state.index).end
+    day = local_day(begins, terms.time_zone)
+    if not terms.auto_renew:
+        problem = f"the contract ends on {day} and does not renew by itself: no term follows that it could count for"
+        raise RuleRefusal(RefusalCode.INVALID_CHANGE, problem=problem)
+    deal = _amended(state.deal, wanted)
+    before, after = state.deal.fee(terms), deal.fee(terms)
+    told = [f"Nothing is charged now. From the term that begins on {day} this counts:"]
+    if after != before:
+        money = (format_money(fee, terms.currency) for fee in (after, before))
+        told.append("The fee is {} a contract year instead of {}.".format(*money))
+    if (deal.tier, deal.paid_users) != (state.deal.tier, state.deal.paid_users):
+        was = f"instead of {state.deal.tier} with {state.deal.paid_users:,}"
+        told.append(f"The tier is {deal.tier} with {counted(deal.paid_users, 'paid user')}, {was}.")
+    told.append(f"It can be cancelled until {day}.")
+    return AmendmentQuote(
+        at=whole_second_utc(at),
+        effective=begins,
+        bill=None,
+        next_state=replace(state, next_deal=deal),
+        fee_before=before,
+        fee_after=after,
+        sentences=tuple(told),
     )
 
 
@@ -138,7 +184,11 @@ def _amendment_sentences(state: FeeState, deal: FeeDeal, line: Line | None) -> I
         )
     year_end = terms.year(terms.year_of(state.index)).end
     day = local_day(year_end, terms.time_zone)
-    if terms.begins_term((terms.year_of(state.index) + 1) * len(terms.cuts)) and not terms.auto_renew:
+    following = (terms.year_of(state.index) + 1) * len(terms.cuts)
+    if terms.begins_term(following) and not terms.auto_renew:
         yield f"The contract ends on {day}: it does not renew by itself."
+    elif terms.begins_term(following) and state.next_deal is not None:
+        ahead = format_money(state.next_deal.fee(terms), terms.currency)
+        yield f"The contract year that begins on {day} costs {ahead} before tax, as agreed ahead."
     else:
         yield f"The contract year that begins on {day} costs {fee} before tax."

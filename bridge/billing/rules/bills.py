@@ -52,7 +52,7 @@ class BillReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a bill; :func:`seat_line` does its arithmetic, :mod:`~bridge.billing.rules.fees` that of fees.
+    """One line of a bill; :func:`seat_line` does its arithmetic, :mod:`~bridge.billing.rules.instalments` that of fees.
 
     Attributes:
         kind: What is charged.

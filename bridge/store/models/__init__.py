@@ -1,6 +1,7 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
 from bridge.store.models.billing import (
+    AgreedChange,
     Contract,
     FixedFee,
     Invoice,
@@ -45,6 +46,7 @@ from bridge.store.models.sessions import (
 from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
 
 __all__ = [
+    "AgreedChange",
     "Alert",
     "AuditEntry",
     "Connection",

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bridge.domain.identifiers import OrgId
@@ -58,6 +58,25 @@ class FixedFee(Base):
     discount: Mapped[str] = mapped_column(doc='Decimal string, "0.1" for 10 % (rule U6).')
     term_years: Mapped[int]
     schedule: Mapped[list[Any]] = mapped_column(doc='[{"month": 1, "share": "1/4"}, ...] (rule U4).')
+
+
+class AgreedChange(Base):
+    """A change of the contract that is agreed and waits for a boundary; afterwards what became of it."""
+
+    __tablename__ = "agreed_change"
+    __table_args__ = (
+        Index("uq_agreed_change_waiting", "org_id", unique=True, postgresql_where=text("state = 'agreed'")),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("contract.org_id"), primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(doc="fee or plan.")
+    terms: Mapped[dict[str, Any]] = mapped_column(doc="What counts then, whole.")
+    agreed_at: Mapped[datetime]
+    agreed_by: Mapped[str]
+    effective_at: Mapped[datetime] = mapped_column(doc="The boundary it waits for.")
+    state: Mapped[str] = mapped_column(doc="agreed, applied, cancelled or lapsed.")
+    settled_at: Mapped[datetime | None]
 
 
 class SeatPool(Base):
