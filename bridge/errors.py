@@ -201,12 +201,12 @@ class ReductionNotAllowedError(BridgeError):
 
 
 class PlanEndedError(BridgeError):
-    """A purchase on a plan that has ended or was cancelled (rule R5)."""
+    """Something that needs a plan in force, on one that has ended (rule R5)."""
 
     code = "plan_ended"
 
     def __init__(self) -> None:
-        super().__init__("The plan has ended: renew it before buying seats")
+        super().__init__("The plan has ended: nothing is bought, amended or opened until another one is in force")
 
 
 class PaymentFailedError(BridgeError):

@@ -240,6 +240,7 @@ class FeeFacts:
     Args:
         annual_fee: Minor units for a contract year, before the discount.
         fee: The same with the discount (rule U6).
+        year_fee: That of the present contract year's instalments, agreed when the year began (rule U7).
         tier: Name of the contracted tier.
         paid_users: So many it is meant for.
         discount: A decimal string, "0.1" for 10 %.
@@ -251,6 +252,7 @@ class FeeFacts:
 
     annual_fee: int
     fee: int
+    year_fee: int
     currency: str
     tier: str
     paid_users: int

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Final, Protocol
-from zoneinfo import ZoneInfoNotFoundError
 
 from sqlalchemy import update
 
@@ -20,7 +19,7 @@ from bridge.billing.ledger import (
     seats_in_use,
     state_of,
 )
-from bridge.billing.refusing import check_rate, refuse
+from bridge.billing.refusing import check_rate, check_time_zone, read_choice, read_currency, refuse
 from bridge.billing.rules import charges, periods
 from bridge.billing.rules.contracts import (
     ContractKind,
@@ -34,7 +33,6 @@ from bridge.billing.rules.contracts import (
 )
 from bridge.billing.rules.contracts import SeatCount as RuleSeatCount
 from bridge.billing.rules.licences import LicenceKind
-from bridge.billing.rules.money import Currency
 from bridge.billing.rules.proration import ProrationMethod
 from bridge.billing.rules.refusals import RuleRefusal
 from bridge.billing.rules.terms import Cycle
@@ -272,24 +270,34 @@ def agreed_terms(draft: ContractDraft) -> ContractTerms:
         TierLadder(SeatTier(tier.key, tier.name, tier.rank) for tier in draft.tiers)
     except ValueError as problem:
         raise InvalidInputError("tiers", str(problem)) from problem
+    for field, seats in {"minimum_seats": draft.minimum_seats, **draft.contract_minimum}.items():
+        if seats > charges.MAX_SEATS:
+            raise InvalidInputError(field, f"a plan has at most {charges.MAX_SEATS:,} seats of a tier")
+    check_time_zone(draft.time_zone)
+    kind = read_choice("kind", ContractKind, draft.kind)
+    cycle = read_choice("cycle", Cycle, draft.cycle)
+    proration = read_choice("proration", ProrationMethod, draft.proration) if draft.proration else None
+    reduction = read_choice("reduction", Reduction, draft.reduction)
+    basis = read_choice("renewal_basis", RenewalBasis, draft.renewal_basis) if draft.renewal_basis else None
+    currency = read_currency(draft.currency)
     try:
         return contract_terms(
-            ContractKind(draft.kind),
+            kind,
             anchor=draft.anchor,
-            currency=Currency(draft.currency),
-            cycle=Cycle(draft.cycle),
+            currency=currency,
+            cycle=cycle,
             time_zone=draft.time_zone,
             tax_rate=Fraction(draft.tax_rate),
-            proration=ProrationMethod(draft.proration) if draft.proration else None,
-            reduction=Reduction(draft.reduction),
+            proration=proration,
+            reduction=reduction,
             minimum_seats=draft.minimum_seats,
             auto_renew=draft.auto_renew,
-            renewal_basis=RenewalBasis(draft.renewal_basis) if draft.renewal_basis else None,
+            renewal_basis=basis,
             contract_minimum=draft.contract_minimum,
             tiers=tuple(Tier(tier.key, tier.name) for tier in sorted(draft.tiers, key=lambda tier: tier.rank)),
         )
-    except (ValueError, ZoneInfoNotFoundError) as problem:
-        raise InvalidInputError("contract", str(problem).strip("'")) from problem
+    except ValueError as problem:
+        raise InvalidInputError("contract", str(problem)) from problem
 
 
 def _contract_row(unit: Unit, terms: ContractTerms, draft: ContractDraft) -> Contract:

@@ -3,7 +3,6 @@
 import re
 from fractions import Fraction
 from typing import Any
-from zoneinfo import ZoneInfoNotFoundError
 
 from bridge.billing.ledger import (
     Counts,
@@ -14,7 +13,7 @@ from bridge.billing.ledger import (
     reference_to,
     repeated_invoice,
 )
-from bridge.billing.refusing import check_rate, refuse
+from bridge.billing.refusing import check_rate, check_time_zone, read_currency, refuse
 from bridge.billing.rules import amendments, fee_terms, instalments
 from bridge.billing.rules.contracts import ContractStatus
 from bridge.billing.rules.fee_terms import FeeDeal, FeeState, FeeTerms
@@ -118,6 +117,7 @@ class FixedFeePlan:
         return FeeFacts(
             annual_fee=row.annual_fee,
             fee=state.deal.fee(terms),
+            year_fee=state.year_deal.fee(terms),
             currency=contract.currency,
             tier=row.tier,
             paid_users=row.paid_users,
@@ -223,10 +223,12 @@ def _agreed(draft: ContractDraft) -> tuple[FeeTerms, FeeDeal, FeeDraft]:
         schedule = _schedule(fee.schedule)
     except ValueError as problem:
         raise InvalidInputError("schedule", str(problem)) from problem
+    check_time_zone(draft.time_zone)
+    currency = read_currency(draft.currency)
     try:
         terms = FeeTerms(
             anchor=draft.anchor,
-            currency=Currency(draft.currency),
+            currency=currency,
             time_zone=draft.time_zone,
             tax_rate=Fraction(draft.tax_rate),
             schedule=schedule,
@@ -235,8 +237,8 @@ def _agreed(draft: ContractDraft) -> tuple[FeeTerms, FeeDeal, FeeDraft]:
             discount=Fraction(fee.discount),
         )
         deal = FeeDeal(fee.annual_fee, fee.tier, fee.paid_users)
-    except (ValueError, ZoneInfoNotFoundError) as problem:
-        raise InvalidInputError("contract", str(problem).strip("'")) from problem
+    except ValueError as problem:
+        raise InvalidInputError("contract", str(problem)) from problem
     return terms, deal, fee
 
 

@@ -3,12 +3,11 @@
 import uuid
 from dataclasses import dataclass
 from fractions import Fraction
-from zoneinfo import ZoneInfoNotFoundError
 
 from sqlalchemy import insert
 
 from bridge.billing.ledger import Counts, bill_for_callers, issue_invoice, read_contract, reference_to
-from bridge.billing.refusing import check_rate
+from bridge.billing.refusing import check_rate, check_time_zone, read_currency
 from bridge.billing.rules.contracts import ContractStatus
 from bridge.billing.rules.licences import (
     LicenceKind,
@@ -21,6 +20,7 @@ from bridge.billing.rules.licences import (
 )
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.terms import Term
+from bridge.domain.documents import comparison_key
 from bridge.errors import InvalidInputError
 from bridge.ports import Bill, ContractDraft, InvoiceReference, Renewal
 from bridge.store.models import Contract, LicenceHolder, LicencePlan
@@ -172,8 +172,12 @@ class WorkspaceLicences:
         names = {row.member_id: (row.user_name, row.display_name or "") for row in rows if row.user_name}
         names |= names_of_stayers(unit, term.start, term.end)
         # Who has left no name is listed by id: a bill never waits for one.
-        holders = (_Holder(person, *names.get(person, (str(person), ""))) for person in people)
-        return sorted(holders, key=lambda holder: (holder.name, holder.id))
+        holders = sorted(
+            (_Holder(person, *names.get(person, (str(person), ""))) for person in people),
+            key=lambda holder: (holder.name, holder.id),
+        )
+        # Who was removed and came back is another member with the same userName, and licensed once (rule W3).
+        return list({comparison_key(holder.name): holder for holder in holders}.values())
 
 
 def agreed_licence_terms(draft: ContractDraft) -> LicenceTerms:
@@ -202,17 +206,19 @@ def agreed_licence_terms(draft: ContractDraft) -> LicenceTerms:
     for field, is_chosen in chosen.items():
         if is_chosen:
             raise InvalidInputError(field, "is for plans sold by seats: licences are counted, whole, for each month")
+    check_time_zone(draft.time_zone)
+    currency = read_currency(draft.currency)
     try:
         return LicenceTerms(
             kind=LicenceKind(draft.kind),
             anchor=draft.anchor,
-            currency=Currency(draft.currency),
+            currency=currency,
             time_zone=draft.time_zone,
             tax_rate=Fraction(draft.tax_rate),
             auto_renew=draft.auto_renew,
         )
-    except (ValueError, ZoneInfoNotFoundError) as problem:
-        raise InvalidInputError("contract", str(problem).strip("'")) from problem
+    except ValueError as problem:
+        raise InvalidInputError("contract", str(problem)) from problem
 
 
 def _terms_of(contract: Contract) -> LicenceTerms:

@@ -23,7 +23,7 @@ COMMANDS = {
     "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy, swap; who waits for one."),
     "team": Entry("bridge.cli.teams:team", "Teams of a workspace billed by team or by person."),
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: in use now, or billed."),
-    "people": Entry("bridge.cli.teams:people", "People, many at once: remove who is in no active team."),
+    "people": Entry("bridge.cli.people:people", "People: add one, remove who is in no active team."),
     "contract": Entry("bridge.cli.contracts:contract", "Fixed-fee contracts: show, amend, renew by itself or not."),
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),

@@ -1,5 +1,6 @@
 """``seatbridge contract ...``: contracts for a fixed fee."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,14 +23,25 @@ def contract() -> None:
 def show(org: str, *, as_json: bool) -> None:
     """Show fee, tier, term, the next instalment, and how many users there are."""
     from bridge.cli.opening import open_organization
+    from bridge.usecases.amend_contract import read_fee
     from bridge.usecases.seats import contract_sentences, read_contract
+    from bridge.usecases.tier_review import count_users
 
     with open_organization(org) as (_, unit):
+        fee, contract = read_fee(unit), read_contract(unit)
+        if as_json:
+            print_json(
+                {
+                    "status": contract.status,
+                    "auto_renew": contract.auto_renew,
+                    **{name: getattr(fee, name) for name in fee.__slots__},
+                    "users": count_users(unit),
+                    "next_invoice": unit.billing.next_renewal(),
+                }
+            )
+            return
         facts = fee_facts(unit)
-        sentences = contract_sentences(read_contract(unit))
-    if as_json:
-        print_json(facts)
-        return
+        sentences = contract_sentences(contract)
     print_facts(facts)
     click.echo()
     for sentence in sentences:
@@ -40,15 +52,18 @@ def fee_facts(unit: "Unit") -> dict[str, Any]:
     """Return what a fixed-fee contract says, by name; money as people read it."""
     from bridge.billing.rules.money import Currency, format_money
     from bridge.usecases.amend_contract import read_fee
+    from bridge.usecases.seats import read_contract
     from bridge.usecases.tier_review import count_users
 
     fee, counts = read_fee(unit), count_users(unit)
     upcoming = unit.billing.next_renewal()
     currency = Currency(fee.currency)
     return {
+        "status": read_contract(unit).status,
         "annual fee": format_money(fee.annual_fee, currency),
-        "discount": fee.discount,
+        "discount": f"{Decimal(fee.discount).normalize() * 100:f} %",
         "fee of a contract year": format_money(fee.fee, currency),
+        "fee of this year's instalments": format_money(fee.year_fee, currency) if fee.year_fee != fee.fee else None,
         "schedule": ", ".join(f"{share} in month {month}" for month, share in fee.schedule),
         "tier": fee.tier,
         "paid users of the tier": fee.paid_users,

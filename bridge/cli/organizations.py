@@ -290,11 +290,12 @@ def show(org: str, *, as_json: bool) -> None:
         licences = licences_if_any(unit)
         fee = fee_facts(unit) if summary.contract.kind == FIXED_FEE else None
     organization, contract = summary.organization, summary.contract
+    by_cycle = "" if contract.kind == FIXED_FEE else f", by the {contract.cycle}"
     facts = {
         "organization": organization.slug,
         "name": organization.name,
         "id": organization.id,
-        "plan": f"{contract.kind.replace('_', ' ')}, by the {contract.cycle}, {contract.status}",
+        "plan": f"{contract.kind.replace('_', ' ')}{by_cycle}, {contract.status}",
         "period start": contract.period_start,
         "period end": contract.period_end,
         "time zone": organization.time_zone,

@@ -1,4 +1,4 @@
-"""``seatbridge why`` and ``seatbridge admin ...``."""
+"""``seatbridge why``, ``seatbridge people ...`` and ``seatbridge admin ...``."""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bridge.billing.why_person import PersonCharge, Step, WhyPerson
     from bridge.store.models import Member
     from bridge.store.unit import Unit
+    from bridge.usecases.provision_member import PersonDraft
 
 
 @click.command()
@@ -100,6 +101,75 @@ def _print_charges(charges: "Sequence[PersonCharge]") -> None:
 
 
 @click.group()
+def people() -> None:
+    """People of an organization: add one by hand, remove who is in no active team."""
+
+
+@people.command()
+@org_argument
+@click.argument("user_name", metavar="USERNAME")
+@click.option("--name", help="What pages call the person. Default: the userName.")
+@click.option("--tier", help="The seat they get; without it they have none, or none is needed.")
+@json_option
+def add(org: str, user_name: str, *, name: str | None, tier: str | None, as_json: bool) -> None:
+    """Add a person by hand.
+
+    USERNAME is a mail address as a rule, and then where they get mail. A directory with the same address links the
+    person later instead of making another.
+    """
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.provision_member import add_member
+
+    with open_organization(org) as (_, unit):
+        member = add_member(unit, draft_of(user_name, name), tier=tier)
+        facts = {"member_id": member.id, "user_name": member.user_name, "tier": member.tier}
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts({"added": member.user_name, "id": member.id, "seat": member.tier})
+
+
+@people.command("remove-inactive")
+@org_argument
+@click.option("--preview", "only_preview", is_flag=True, help="Show who would be removed and stop.")
+@click.option("--yes", is_flag=True, help="Remove them without being asked.")
+@json_option
+def remove_inactive(org: str, *, only_preview: bool, yes: bool, as_json: bool) -> None:
+    """Remove everybody who is in no team that counts: first their names, then the confirmation.
+
+    They lose access at once, and their sessions and tokens end. Owners stay.
+    """
+    from bridge.cli.opening import find_organization, open_runtime
+    from bridge.domain.actors import OPERATOR
+    from bridge.usecases.remove_inactive import confirm_remove_inactive, preview_remove_inactive
+
+    if as_json and not (yes or only_preview):
+        raise click.UsageError("--json asks nothing: add --yes to remove people, or --preview to see whom")
+    with open_runtime() as runtime:
+        org_id = find_organization(runtime, org)
+        with runtime.unit(org_id, OPERATOR) as unit:
+            preview = preview_remove_inactive(unit)
+        if not as_json:
+            print_table(
+                ("userName", "name", "id"),
+                [(one.user_name, one.display_name, one.id) for one in preview.members],
+                empty="Everybody is an owner or in a team that counts",
+            )
+        if only_preview and as_json:
+            print_json(preview)
+        if only_preview or not (preview.members or as_json):
+            return
+        if not yes:
+            click.confirm(f"Remove {len(preview.members)} from {org}, for good?", abort=True)
+        with runtime.unit(org_id, OPERATOR) as unit:
+            removed = confirm_remove_inactive(unit, preview.id)
+    if as_json:
+        print_json({"removed": removed})
+    else:
+        click.echo(f"Done. Removed: {len(removed)}")
+
+
+@click.group()
 def admin() -> None:
     """Let an owner back in."""
 
@@ -156,3 +226,13 @@ def find_person(unit: "Unit", wanted: str) -> "Member":
         ids = ", ".join(str(member.id) for member in found)
         raise InvalidInputError("person", f"{len(found)} people are called {wanted!r}: name one by id ({ids})")
     return found[0]
+
+
+def draft_of(user_name: str, name: str | None) -> "PersonDraft":
+    """Return what is known of somebody whom a command names; a userName that is a mail address is theirs."""
+    from bridge.usecases.provision_member import PersonDraft
+
+    document: dict[str, object] = {"displayName": name or user_name}
+    if "@" in user_name:
+        document["emails"] = [{"value": user_name, "primary": True}]
+    return PersonDraft(user_name, document=document)

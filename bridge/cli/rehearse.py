@@ -1,7 +1,7 @@
 """``seatbridge rehearse``: play a scenario of seats and money through the real use cases, and leave no trace."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,28 @@ def _rehearse_file(runtime: Runtime, file: Path, *, check: bool) -> bool:
             raise InvalidInputError(str(file), f"scenario {number} has no fields such as plan, prices and events")
         outcome = rehearse(runtime, scenario)
         name = str(scenario.get("case", number))
-        if check and outcome != scenario.get("expected", outcome):
+        differences = list(_differences(outcome, scenario.get("expected", {}))) if check else []
+        if differences:
             differs = True
             click.echo(f"{file}: {name} comes out otherwise than expected", err=True)
+            for place, expected, got in differences:
+                click.echo(f"  {place}: expected {json.dumps(expected)}, got {json.dumps(got)}", err=True)
         outcomes.append({"case": name, **outcome} if isinstance(document, list) else outcome)
     click.echo(json.dumps(outcomes if isinstance(document, list) else outcomes[0], indent=2, ensure_ascii=False))
     return differs
+
+
+def _differences(got: object, expected: object, place: str = "") -> Iterator[tuple[str, object, object]]:
+    """Yield where an outcome is another one than expected; parts of the outcome that nobody expects do not count."""
+    if isinstance(got, Mapping) and isinstance(expected, Mapping):
+        for name in expected:
+            inner = f"{place}.{name}" if place else str(name)
+            yield from _differences(got.get(name), expected[name], inner)
+        if place:
+            for name in sorted(map(str, {*got} - {*expected})):
+                yield f"{place}.{name}", None, got[name]
+    elif isinstance(got, list) and isinstance(expected, list) and len(got) == len(expected):
+        for number, (one, other) in enumerate(zip(got, expected, strict=True)):
+            yield from _differences(one, other, f"{place}.{number}")
+    elif got != expected:
+        yield place, expected, got

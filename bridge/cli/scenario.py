@@ -1,6 +1,6 @@
 """Scenarios: a plan, prices and dated events, as a rehearsal reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -74,6 +74,23 @@ EVENTS_OF_KIND: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     FIXED_FEE: FEE_EVENTS,
     **{str(kind): LICENCE_EVENTS for kind in LicenceKind},
 }
+#: What events may have besides, by what they do; what only some kinds know is refused there.
+_OPTIONAL: Mapping[str, tuple[str, ...]] = {
+    "add_member": ("tier", "groups", "buy_if_needed"),
+    "assign": ("buy_if_needed",),
+    "amend_contract": ("annual_fee", "tier", "tier_paid_users"),
+    "define_role": ("name", "permissions"),
+}
+_OPTIONAL_OF_LICENCES: Mapping[str, tuple[str, ...]] = {"add_member": ("via", "groups", "teams")}
+#: What every event may have.
+_COMMON = ("at", "do", "as", "key", "payment")
+_TOP = frozenset({"case", "rules", "plan", "prices", "events", "until", "expected"})
+_SEAT_PLAN = frozenset(
+    {
+        *("kind", "start", "currency", "timezone", "tax_rate", "auto_renew", "cycle", "seats", "proration"),
+        *("reduction", "minimum_seats", "renewal_basis", "contract_minimum", "mappings", "on_exhausted"),
+    }
+)
 _FEE_PLAN = frozenset(
     {
         *("kind", "start", "currency", "timezone", "tax_rate", "auto_renew"),
@@ -135,6 +152,7 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
     Raises:
         InvalidInputError: Naming the field and what would be right.
     """
+    _refuse_unknown("", document, _TOP, "a scenario")
     plan = _mapping("plan", document.get("plan"))
     currency = _currency(plan.get("currency", "EUR"))
     read_plan = _PLANS.get(str(plan.get("kind")), _contract)
@@ -169,6 +187,7 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
     if kind not in list(ContractKind):
         kinds = ", ".join([*ContractKind, *_PLANS, *LicenceKind])
         raise InvalidInputError("plan.kind", f"{kind!r} plans cannot be rehearsed; these kinds can: {kinds}")
+    _refuse_unknown("plan.", plan, _SEAT_PLAN, f"plans of kind {kind}")
     seats = _counts("plan.seats", plan.get("seats", {}))
     unpriced = sorted(set(seats) - set(prices))
     if unpriced:
@@ -179,7 +198,7 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
         cycle=plan.get("cycle", "month" if kind == ContractKind.TEAM else "year"),
         anchor=_instant("plan.start", plan.get("start")),
         currency=currency.code,
-        time_zone=plan.get("timezone", "UTC"),
+        time_zone=_text("plan.timezone", plan.get("timezone", "UTC")),
         tiers=tuple(
             TierPrice(
                 key=tier,
@@ -204,6 +223,7 @@ def _licence_contract(
     kind: LicenceKind, plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Currency
 ) -> ContractDraft:
     """Read the terms of licences: a price, and nothing that belongs to seats."""
+    _refuse_unknown("plan.", plan, _SEAT_PLAN, f"plans of kind {kind}")
     for field, only in _NOT_FOR_LICENCES.items():
         if plan.get(field, only) != only:
             raise InvalidInputError(f"plan.{field}", f"is for plans sold by seats; {kind} plans count what was in use")
@@ -218,7 +238,7 @@ def _licence_contract(
         cycle="month",
         anchor=_instant("plan.start", plan.get("start")),
         currency=currency.code,
-        time_zone=plan.get("timezone", "UTC"),
+        time_zone=_text("plan.timezone", plan.get("timezone", "UTC")),
         tiers=(TierPrice(key=str(kind), name=LICENCE_NAMES[kind], rank=1, price=price, seats=0),),
         tax_rate=str(plan.get("tax_rate", "0")),
         auto_renew=_yes_or_no("plan.auto_renew", plan.get("auto_renew", True)),
@@ -227,10 +247,8 @@ def _licence_contract(
 
 def _fixed_fee(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Currency) -> ContractDraft:
     """Read a contract with a fixed fee (rules U3 to U6)."""
-    for field in sorted({*plan} - _FEE_PLAN):
-        raise InvalidInputError(f"plan.{field}", f"means nothing to a contract: {', '.join(sorted(_FEE_PLAN))} do")
-    for field in sorted({*prices} - {"annual_fee"}):
-        raise InvalidInputError(f"prices.{field}", "means nothing to a contract: annual_fee does")
+    _refuse_unknown("plan.", plan, _FEE_PLAN, "a contract")
+    _refuse_unknown("prices.", prices, {"annual_fee"}, "a contract")
     if "annual_fee" not in prices:
         raise InvalidInputError("prices.annual_fee", "is missing: a contract has a fixed fee")
     for field in ("tier", "tier_paid_users"):
@@ -279,13 +297,18 @@ def _event(number: int, document: Mapping[str, Any], known: Mapping[str, tuple[s
     for name in known[do]:
         if name not in document:
             raise InvalidInputError(f"{place}.{name}", f"is missing: {do} needs it")
-    _check_shapes(place, document)
     if known is LICENCE_EVENTS and do == "add_member":
         _check_licence_member(place, document)
+    optional = (_OPTIONAL_OF_LICENCES if known is LICENCE_EVENTS else _OPTIONAL).get(do, ())
+    _refuse_unknown(f"{place}.", document, {*_COMMON, *known[do], *optional}, do)
+    _check_shapes(place, document)
+    if do == "add_member" and document.get("via") in {"jit", "scim"} and "tier" in document:
+        raise InvalidInputError(f"{place}.tier", "is for people who are added by hand: the rules place who arrives")
     role = document.get("as", "owner")
     if role not in list(Role):
         raise InvalidInputError(f"{place}.as", f"{role!r} is not one of {', '.join(Role)}")
-    common = {"at", "do", "as", "key", "payment"}
+    if document.get("payment", "declined") != "declined":
+        raise InvalidInputError(f"{place}.payment", f"{document['payment']!r} is not declined; leave it out otherwise")
     return Event(
         number=number,
         at=_instant(f"{place}.at", document.get("at")),
@@ -293,7 +316,7 @@ def _event(number: int, document: Mapping[str, Any], known: Mapping[str, tuple[s
         role=Role(role),
         key=document.get("key"),
         declined=document.get("payment") == "declined",
-        fields={name: value for name, value in document.items() if name not in common},
+        fields={name: value for name, value in document.items() if name not in _COMMON},
     )
 
 
@@ -304,6 +327,7 @@ def _check_shapes(place: str, document: Mapping[str, Any]) -> None:
     for name in ("user", "team", "tier", "key", "via", "at", "role", "name"):
         if not isinstance(document.get(name, ""), str):
             raise InvalidInputError(f"{place}.{name}", f"{document[name]!r} is not text")
+        _printable(f"{place}.{name}", document.get(name, ""))
     if "buy_if_needed" in document:
         _yes_or_no(f"{place}.buy_if_needed", document["buy_if_needed"])
     _check_names(place, document)
@@ -316,6 +340,8 @@ def _check_shapes(place: str, document: Mapping[str, Any]) -> None:
     mappings = document.get("mappings", {})
     if not isinstance(mappings, Mapping) or not all(isinstance(tier, str) for tier in mappings.values()):
         raise InvalidInputError(f"{place}.mappings", "must name a tier for each group")
+    for group in mappings:
+        _printable(f"{place}.mappings", group)
 
 
 def _check_names(place: str, document: Mapping[str, Any]) -> None:
@@ -323,6 +349,8 @@ def _check_names(place: str, document: Mapping[str, Any]) -> None:
         listed = document.get(name, [])
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
             raise InvalidInputError(f"{place}.{name}", "must be a list of names")
+        for number, one in enumerate(listed):
+            _printable(f"{place}.{name}.{number}", one)
 
 
 def _check_licence_member(place: str, document: Mapping[str, Any]) -> None:
@@ -332,6 +360,17 @@ def _check_licence_member(place: str, document: Mapping[str, Any]) -> None:
             raise InvalidInputError(f"{place}.{field}", "is for plans sold by seats: people join teams here")
     if document.get("via", "manual") not in {"manual", "jit", "scim"}:
         raise InvalidInputError(f"{place}.via", f"{document['via']!r} is not one of manual, jit, scim")
+
+
+def _refuse_unknown(place: str, document: Mapping[str, Any], known: Collection[str], what: str) -> None:
+    """Refuse a field that nobody would read: a slip of the pen must not become another bill."""
+    for field in sorted(map(str, {*document} - {*known})):
+        raise InvalidInputError(f"{place}{field}", f"means nothing to {what}; known are {', '.join(sorted(known))}")
+
+
+def _printable(place: str, text: str) -> None:
+    if not text.isprintable():
+        raise InvalidInputError(place, f"{text!r} has characters that cannot be printed")
 
 
 def _yes_or_no(place: str, value: object) -> bool:

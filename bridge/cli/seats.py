@@ -101,14 +101,14 @@ def pool_table(pools: "Sequence[PoolView]") -> None:
     print_table(
         ("tier", "bought", "used", "free", "waiting", "ending with the period"),
         [(pool.name, pool.bought, pool.used, pool.free, pool.waiting, pool.lapsing) for pool in pools],
-        empty="This plan has no tier",
+        empty="This plan is not sold by seats",
     )
 
 
 def line_table(lines: "Sequence[BillLine | InvoiceLine]", currency: str) -> None:
     """Print the lines of a bill, each with its formula."""
     print_table(
-        ("tier", "seats", "amount", "formula"),
+        ("what", "quantity", "amount", "formula"),
         [(line.tier, line.quantity, _money(line.amount, currency), line.formula) for line in lines],
         empty="Nothing is charged",
     )

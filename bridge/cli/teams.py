@@ -1,4 +1,4 @@
-"""``seatbridge team ...``, ``seatbridge licences`` and ``seatbridge people ...``."""
+"""``seatbridge team ...`` and ``seatbridge licences``."""
 
 from typing import TYPE_CHECKING
 
@@ -155,58 +155,15 @@ def licences(org: str, month: str | None, *, as_csv: bool, as_json: bool) -> Non
 
 def licence_facts(now: "LicencesNow") -> dict[str, object]:
     """Return what people read of the licences in use."""
+    is_active = now.status == "active"
     return {
-        "month": now.month,
+        "plan": now.status,
+        "month" if is_active else "last month": now.month,
         "members": now.members,
         "teams": f"{now.active_teams}, and {now.archived_teams} archived",
         "licence holders now": f"{now.licensed} ({'teams' if now.kind == 'team_licence' else 'people'})",
-        "counted this month": now.counted,
+        "counted this month": now.counted if is_active else None,
     }
-
-
-@click.group()
-def people() -> None:
-    """People of an organization, many at once: remove-inactive."""
-
-
-@people.command("remove-inactive")
-@org_argument
-@click.option("--preview", "only_preview", is_flag=True, help="Show who would be removed and stop.")
-@click.option("--yes", is_flag=True, help="Remove them without being asked.")
-@json_option
-def remove_inactive(org: str, *, only_preview: bool, yes: bool, as_json: bool) -> None:
-    """Remove everybody who is in no team that counts: first their names, then the confirmation.
-
-    They lose access at once, and their sessions and tokens end. Owners stay.
-    """
-    from bridge.cli.opening import find_organization, open_runtime
-    from bridge.domain.actors import OPERATOR
-    from bridge.usecases.remove_inactive import confirm_remove_inactive, preview_remove_inactive
-
-    if as_json and not (yes or only_preview):
-        raise click.UsageError("--json asks nothing: add --yes to remove people, or --preview to see whom")
-    with open_runtime() as runtime:
-        org_id = find_organization(runtime, org)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            preview = preview_remove_inactive(unit)
-        if not as_json:
-            print_table(
-                ("userName", "name", "id"),
-                [(one.user_name, one.display_name, one.id) for one in preview.members],
-                empty="Everybody is an owner or in a team that counts",
-            )
-        if only_preview and as_json:
-            print_json(preview)
-        if only_preview or not (preview.members or as_json):
-            return
-        if not yes:
-            click.confirm(f"Remove {len(preview.members)} from {org}, for good?", abort=True)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            removed = confirm_remove_inactive(unit, preview.id)
-    if as_json:
-        print_json({"removed": removed})
-    else:
-        click.echo(f"Done. Removed: {len(removed)}")
 
 
 def _tell(team: "Team", what: str, *, as_json: bool) -> None:

@@ -36,21 +36,23 @@ def list_(org: str, *, as_json: bool) -> None:
 
 @users.command()
 @org_argument
-@click.argument("email")
-@click.option("--name", help="What pages call the person. Default: the address.")
+@click.argument("user_name", metavar="USERNAME")
+@click.option("--name", help="What pages call the person. Default: the userName.")
 @_role_option
 @json_option
-def add(org: str, email: str, *, name: str | None, roles: tuple[str, ...], as_json: bool) -> None:
-    """Let a person in with at least one role; it costs nothing. Who was removed is let in again."""
-    from bridge.cli.opening import open_organization
-    from bridge.usecases.product_roles import add_user
-    from bridge.usecases.provision_member import PersonDraft
+def add(org: str, user_name: str, *, name: str | None, roles: tuple[str, ...], as_json: bool) -> None:
+    """Let a person in with at least one role; it costs nothing. Who was removed is let in again.
 
-    document = {"displayName": name or email, "emails": [{"value": email, "primary": True}]}
+    USERNAME is a mail address as a rule, and then where they get mail.
+    """
+    from bridge.cli.opening import open_organization
+    from bridge.cli.people import draft_of
+    from bridge.usecases.product_roles import add_user
+
     with open_organization(org) as (_, unit):
-        member = add_user(unit, PersonDraft(email, document=document), roles)
+        member = add_user(unit, draft_of(user_name, name), roles)
         facts = {"member_id": member.id, "user_name": member.user_name, "roles": roles}
-    _done(facts, f"{email} is in: {', '.join(roles)}.", as_json=as_json)
+    _done(facts, f"{user_name} is in: {', '.join(roles)}.", as_json=as_json)
 
 
 @users.command("set-roles")

@@ -27,6 +27,7 @@ class LicencesNow:
 
     Attributes:
         kind: ``team_licence`` or ``user_licence``.
+        status: ``active`` or ``ended``.
         month: The present month, as "2026-01".
         members: People who have access.
         active_teams: Teams that are not archived.
@@ -36,6 +37,7 @@ class LicencesNow:
     """
 
     kind: str
+    status: str
     month: str
     members: int
     active_teams: int
@@ -157,6 +159,7 @@ def _count(unit: Unit, plan: LicencePlan) -> LicencesNow:
         counted = sum(line.quantity for line in bill.lines) if bill else 0
     return LicencesNow(
         kind=plan.kind,
+        status=contract.status,
         month=_month_of(contract),
         members=members,
         active_teams=active_teams,

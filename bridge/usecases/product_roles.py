@@ -164,9 +164,11 @@ def list_users(unit: Unit) -> list[User]:
 
     Raises:
         ForbiddenError: The actor may not open the console.
+        InvalidChangeError: The plan is sold in another way.
     """
     unit.require(Permission.SEE_CONSOLE)
     unit.session.flush()
+    _require_fixed_fee(unit)
     known = known_roles(unit)
     order = {key: place for place, key in enumerate(known)}
     paid = {key for key, role in known.items() if role.paid}

@@ -19,6 +19,7 @@ from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.tier_review import settle_tier_review, users_body
 from mappings.reasons import SeatReason
 
+_NO_SEATS_ENDED = "The plan has ended without a renewal: nothing counts or is charged any more, all data stays"
 #: More than anybody grants, and far from what the column holds.
 MAX_MINOR_UNITS = 10**15
 
@@ -137,7 +138,7 @@ def _end_plan(unit: Unit, renewal: Renewal) -> None:
     # People whom the caller has read before hold a seat no more.
     unit.session.expire_all()
     resolve_seat_alerts(unit)
-    raise_alert(unit, "plan_ended")
+    raise_alert(unit, "plan_ended", detail=None if snapshot else _NO_SEATS_ENDED)
     unit.session.flush()
 
 

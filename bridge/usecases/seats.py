@@ -38,13 +38,14 @@ _LICENCE_SENTENCES = {
         _BILLED_AFTERWARDS,
     ),
 }
+_ENDED = "The plan has ended: nothing is charged any more, and nothing is deleted."
 NO_LOWER_FEE = "The fee cannot be lowered before the term ends."
 _LOWER_FEE_AHEAD = (
     "Agree a lower fee for the next term on any day before, and cancel that until then.",
     "Renews by itself for another term.",
 )
 NO_NEXT_TERM = "Ends by itself with the term; nothing is deleted."
-_FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL, NO_LOWER_FEE, NO_NEXT_TERM)
+_FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL, NO_LOWER_FEE, NO_NEXT_TERM, _ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,8 @@ def read_ladder(unit: Unit) -> TierLadder:
 
 def contract_sentences(contract: Contract) -> tuple[str, ...]:
     """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7, U2 to U7, W1 to W7)."""
+    if contract.status != "active":
+        return (_ENDED,)
     if contract.kind in _LICENCE_SENTENCES:
         return (*_LICENCE_SENTENCES[contract.kind], *([] if contract.auto_renew else [NO_LICENCE_RENEWAL]))
     if contract.kind == FIXED_FEE:
@@ -215,6 +218,7 @@ def _fee_sentences(contract: Contract) -> tuple[str, ...]:
         "Add, remove or move people on any day: it costs nothing.",
         "More paid users than the tier is meant for are let in, uncharged: a matter for the next review.",
         "Raise the fee on any day; you pay the difference for the rest of the contract year only.",
+        "Instalments of a contract year keep the fee that it began with.",
         NO_LOWER_FEE,
         *(_LOWER_FEE_AHEAD if contract.auto_renew else (NO_NEXT_TERM,)),
     )

@@ -57,7 +57,7 @@ def create_team(unit: Unit, name: str) -> Team:
         raise InvalidInputError("team", f"a name is 1 to {MAX_TEAM_NAME} printable characters")
     present = find_team(unit, name)
     if present is not None:
-        raise UniquenessError(attribute="team", value=name, taken_by=str(present.id))
+        raise UniquenessError(attribute="team", value=name, taken_by=present.name)
     team = Team(
         org_id=unit.org_id,
         id=new_id(),

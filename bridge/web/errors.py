@@ -81,7 +81,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.ReductionNotAllowedError: Answer(
             HTTPStatus.CONFLICT, "Contracted seats stay until renewal", "They end by themselves if unused at renewal."
         ),
-        errors.PlanEndedError: Answer(HTTPStatus.CONFLICT, "The plan has ended", "Renew the plan, then buy seats."),
+        errors.PlanEndedError: Answer(
+            HTTPStatus.CONFLICT,
+            "The plan has ended",
+            "Agree another one first; all data is still here.",
+        ),
         errors.PaymentFailedError: Answer(
             HTTPStatus.PAYMENT_REQUIRED, "The payment failed", "Check the payment method, then confirm a new preview."
         ),

@@ -136,6 +136,26 @@ def test_w7_the_month_is_billed_by_whoever_comes_next(workspace: Customer, clock
         )
 
 
+def test_w3_who_is_removed_and_comes_back_within_the_month_is_counted_once(
+    workspace: Customer, clock: SettableClock
+) -> None:
+    for number in (3, 5, 7):
+        clock.at = day(number)
+        member_id = in_team(workspace, "red", user_name="Ann@nordlys.test" if number == 5 else "ann@nordlys.test")
+        clock.at = day(number + 1)
+        with workspace.unit() as unit:
+            remove_member(unit, get_member(unit, member_id), reason="by_hand")
+
+    clock.at = day(1, month=4)
+
+    with workspace.unit() as unit:
+        unit.lock()
+        holders = [one.name for one in list_holders(unit, "2026-03")]
+    # 1 person × €5.00, however many members Ann has been.
+    assert billed(workspace) == [("2026-04-01", 1, 500)]
+    assert [name.casefold() for name in holders] == ["ann@nordlys.test"]
+
+
 def test_w5_the_holders_of_a_billed_month_never_change(workspace: Customer, clock: SettableClock) -> None:
     alice = in_team(workspace, "red")
     bob = in_team(workspace, "red", user_name="bob@nordlys.test")
@@ -581,7 +601,7 @@ def test_a_price_that_makes_no_plan_is_refused_by_field(runtime: Runtime, price:
         ({"contract_minimum": {"user_licence": 3}}, "contract_minimum"),
         ({"reduction": "immediate_credit"}, "reduction"),
         ({"tax_rate": "a quarter"}, "tax_rate"),
-        ({"currency": "XXX"}, "contract"),
+        ({"currency": "XXX"}, "currency"),
         ({"tiers": (TierPrice("standard", "Standard", 1, 500, 0),)}, "tiers"),
         ({"tiers": (TierPrice("user_licence", "User licence", 1, 500, 3),)}, "tiers.user_licence"),
     ],

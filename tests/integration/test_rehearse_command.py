@@ -53,6 +53,7 @@ def test_checking_fails_and_names_the_scenario_that_comes_out_otherwise(installa
 
     assert result.exit_code == 1
     assert f"{case['case']} comes out otherwise than expected" in result.stderr
+    assert "  invoices: expected [], got [{" in result.stderr
 
 
 @pytest.mark.parametrize(

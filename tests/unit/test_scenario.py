@@ -26,6 +26,20 @@ ASSIGN = {"at": "2026-01-02T00:00:00Z", "do": "assign", "user": "a", "tier": "st
         ({"plan": {**SCENARIO["plan"], "auto_renew": "false"}}, "plan.auto_renew"),
         ({"events": [ASSIGN], "until": "2026-01-01T12:00:00Z"}, "until"),
         ({"until": "9999-01-01T00:00:00Z"}, "until"),
+        ({"prize": {}}, "prize"),
+        ({"plan": {**SCENARIO["plan"], "minimum_seat": 3}}, "plan.minimum_seat"),
+        ({"plan": {**SCENARIO["plan"], "timezone": 5}}, "plan.timezone"),
+        ({"events": [{**ASSIGN, "seat": "x"}]}, "events.0.seat"),
+        ({"events": [{**ASSIGN, "payment": "maybe"}]}, "events.0.payment"),
+        ({"events": [{**ASSIGN, "user": "a\u0000"}]}, "events.0.user"),
+        (
+            {"events": [{"at": ASSIGN["at"], "do": "set_groups", "user": "a", "groups": ["\u0000"]}]},
+            "events.0.groups.0",
+        ),
+        (
+            {"events": [{"at": ASSIGN["at"], "do": "add_member", "user": "a", "via": "scim", "tier": "standard"}]},
+            "events.0.tier",
+        ),
     ],
 )
 def test_a_field_of_the_wrong_shape_is_named(change: dict[str, Any], field: str) -> None:

@@ -73,7 +73,7 @@ def amend(state: FeeState, wanted: Amendment, at: datetime) -> AmendmentQuote:
         raise ValueError(f"{at} is not in the period from {state.period.start} to {state.period.end}")
     deal = _amended(state.deal, wanted)
     before, after = state.deal.fee(terms), deal.fee(terms)
-    if after < before:
+    if after < before or deal.annual_fee < state.deal.annual_fee:
         end = terms.whole_term(state.index).end
         raise RuleRefusal(RefusalCode.REDUCTION_NOT_ALLOWED, term_end=end, what="The fee cannot be lowered")
     line = _amendment_line(state, deal, at) if after > before else None

@@ -115,7 +115,11 @@ def why(visit: Visit, invoice_id: str) -> Response:
 
 
 def _change_form(visit: Visit, wanted: Mapping[str, str], mistake: BridgeError | None = None) -> Response:
+    seats = read_seats(visit.unit)
+    if not seats.pools:
+        flash("The plan is not sold by seats: there is nothing to buy.", "err")
+        return see_other(url_for("seats.index"))
     status, problem = 200, ""
     if mistake is not None:
         status, problem = answer_for(mistake).status, sentence_of(mistake)
-    return render("seats_change.html", status=status, seats=read_seats(visit.unit), wanted=wanted, problem=problem)
+    return render("seats_change.html", status=status, seats=seats, wanted=wanted, problem=problem)
