@@ -1,6 +1,7 @@
 import pytest
 
-from mappings.documents import ChangeKind, MappingDocumentError, difference, from_document, to_document
+from mappings.differences import ChangeKind, difference
+from mappings.documents import MappingDocumentError, from_document, to_document
 from mappings.rules import AttributeCondition, GroupCondition, MappingRule, MappingSet, OnExhausted
 from mappings.tiers import SeatTier, TierLadder
 
