@@ -81,6 +81,7 @@ class Reader:
     def __init__(self, directory: Directory | None) -> None:
         self.directory = directory
         self.problems: list[Problem] = []
+        self.conditions = 0
 
     def problem(self, path: str, message: str) -> None:
         """Note what is wrong."""
@@ -145,6 +146,7 @@ class Reader:
 
     def _nested(self, path: str, item: object, scope: ConnectionReference | None, depth: int) -> Condition | None:
         self._counted += 1
+        self.conditions += 1
         if not isinstance(item, Mapping):
             self.problem(path, "must be a condition: a group, an attribute, all, any or not")
             return None
@@ -248,7 +250,8 @@ class Reader:
         said = [operator for operator in Operator if operator.value in item]
         if len(said) != 1:
             words = ", ".join(operator.value for operator in Operator)
-            self.problem(path, f"compares an attribute in {len(said) or 'no'} ways; say one of {words}")
+            how = f"in {len(said)} ways" if said else "with nothing"
+            self.problem(path, f"compares an attribute {how}; say one of {words}")
             return None
         value = self._operand(f"{path}.{said[0]}", said[0], item[said[0].value])
         return None if attribute is None or value is None else AttributeCondition(attribute, value, said[0])

@@ -11,6 +11,8 @@ MAX_DEPTH: Final = 8
 """Levels of conditions inside conditions."""
 MAX_CONDITIONS: Final = 50
 """Conditions that one rule may have, those inside others included."""
+MAX_ALL: Final = 5000
+"""Conditions that all rules together may have."""
 MAX_VALUES: Final = 200
 """Values that one ``in`` may list."""
 

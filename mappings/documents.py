@@ -15,6 +15,7 @@ from mappings.condition_documents import (
     is_list,
 )
 from mappings.conditions import (
+    MAX_ALL,
     AttributeCondition,
     Condition,
     ConnectionReference,
@@ -177,6 +178,8 @@ class _Reader(Reader):
             rule = _with_own_key(rule, item, keys)
             self._once(f"rules.{index}.key", keys, rule.key, index, "has the same key")
             rules.append(rule)
+        if self.conditions > MAX_ALL:
+            self.problem("rules", f"{self.conditions} conditions; at most {MAX_ALL} are allowed")
         return tuple(rules) if not self.problems else ()
 
     def _once(self, path: str, seen: dict[Any, int], key: object, index: int, what: str) -> None:

@@ -129,6 +129,26 @@ def relabelled(mapping_set: MappingSet, directory: Directory) -> MappingSet:
     return replace(mapping_set, rules=tuple(renamed))
 
 
+def refreshed(mapping_set: MappingSet, directory: Directory) -> MappingSet:
+    """Return rules of an older version as they can hold now: a group that is gone is expected, one that came is meant.
+
+    A name alone means a group only where exactly one has it.
+    """
+
+    def meet(leaf: Condition) -> Condition:
+        if isinstance(leaf, GroupCondition) and leaf.group in directory.by_id:
+            return directory.condition_for(directory.by_id[leaf.group])
+        if isinstance(leaf, GroupCondition):
+            leaf = ExpectedGroup(leaf.label, directory.connection(leaf.connection))
+        if isinstance(leaf, ExpectedGroup):
+            found = directory.named(leaf.name, leaf.connection)
+            return directory.condition_for(found[0]) if len(found) == 1 else leaf
+        return leaf
+
+    rules = tuple(replace(rule, condition=_mapped(rule.condition, meet)) for rule in mapping_set.rules)
+    return relabelled(replace(mapping_set, rules=rules), directory)
+
+
 def _changed(mapping_set: MappingSet, change: Callable[[Condition], Condition]) -> MappingSet | None:
     rules = tuple(replace(rule, condition=_mapped(rule.condition, change)) for rule in mapping_set.rules)
     return None if rules == mapping_set.rules else replace(mapping_set, rules=rules)

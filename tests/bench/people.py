@@ -98,7 +98,7 @@ def mapping_document(*, movers: bool = False) -> dict[str, Any]:
     Args:
         movers: Whether the movers get Premium, which moves those of them who have Standard.
     """
-    rules: list[dict[str, str]] = [
+    rules: list[dict[str, Any]] = [
         {"attribute": "department", "equals": ENGINEERING, "tier": STANDARD},
         {"attribute": "department", "equals": DESIGN, "tier": PREMIUM},
         {"group": BULK, "expected": True, "tier": STANDARD},

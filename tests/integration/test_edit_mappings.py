@@ -318,7 +318,8 @@ def test_applying_twice_does_it_once_and_answers_the_same(customer: Customer) ->
     with customer.unit() as unit:
         # One for the first period, one for the seat.
         assert unit.session.scalar(select(func.count()).select_from(Invoice)) == 2
-        assert unit.state().mapping_version == 2
+        # The rules as given, the group they expected, the rules as changed.
+        assert unit.state().mapping_version == 3
 
 
 def test_people_placed_by_hand_stay(customer: Customer) -> None:

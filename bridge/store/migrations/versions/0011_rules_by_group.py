@@ -28,7 +28,7 @@ def upgrade() -> None:
     op.add_column("mapping_version", sa.Column("reason", sa.Text(), nullable=False, server_default="edited"))
     op.alter_column("mapping_version", "reason", server_default=None)
     op.add_column("mapping_version", sa.Column("restores", sa.BigInteger(), nullable=True))
-    op.execute("DROP FUNCTION lane_names_upwards")
+    op.execute("DROP FUNCTION IF EXISTS lane_names_upwards")
     recreate_functions("memberships")
     # Whoever owns the tables sees every organization for as long as this transaction lasts.
     for table in _READ:
