@@ -439,12 +439,13 @@ def draft(*rules: tuple[str, str]) -> dict[str, object]:
     blank = [""] * len(rules)
     return {
         "rule.key": blank,
-        "rule.about": ["group"] * len(rules),
+        "rule.about": ["expected"] * len(rules),
         "rule.value": [group for group, _ in rules],
         "rule.tier": [tier for _, tier in rules],
         "rule.on_exhausted": blank,
         "rule.role": blank,
         "rule.teams": blank,
+        "rule.kept": blank,
         "on_exhausted": "unassigned",
         "default": "unassigned",
     }
