@@ -29,7 +29,7 @@ from mappings.tiers import SeatTier, TierLadder
 from tests.factories import Customer
 from tests.postgres import drop_database
 
-BINDS_RULES = "0011"
+BINDS_RULES = "0013"
 LADDER = TierLadder([SeatTier("premium", "Premium", 2), SeatTier("standard", "Standard", 1)])
 
 

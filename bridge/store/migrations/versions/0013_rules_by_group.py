@@ -15,8 +15,8 @@ from alembic import op
 
 from bridge.store.functions import recreate_functions
 
-revision = "0011"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
