@@ -123,7 +123,7 @@ def test_an_expected_group_is_bound_when_it_comes_and_expected_again_when_it_goe
 def test_a_group_that_gets_the_expected_name_is_bound_with_everybody_in_it(customer: Customer) -> None:
     apply(customer, {"group": "Board", "expected": True, "tier": "premium"})
     ann = customer.push("ann@nordlys.test")
-    group_id = push_group(customer, "Bord", [ann])
+    group_id = push_group(customer, "Boardroom", [ann])
 
     with customer.unit(customer.directory) as unit:
         update_group(unit, unit.session.get_one(Group, (unit.org_id, group_id)), GroupDraft("Board"))

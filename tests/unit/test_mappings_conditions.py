@@ -176,8 +176,8 @@ def test_two_groups_of_one_name_may_each_have_a_rule() -> None:
             "rules.0.when: has any and not; a condition has one of group, attribute, all, any and not",
         ),
         (
-            {"when": {"attribute": "department", "equals": "x", "grup": 1}},
-            f"rules.0.when.grup: not permitted (known: attribute, {OPERATORS})",
+            {"when": {"attribute": "department", "equals": "x", "groups": 1}},
+            f"rules.0.when.groups: not permitted (known: attribute, {OPERATORS})",
         ),
         (
             {"group": "Engineering", "when": {"group": "Engineering"}},
