@@ -41,7 +41,7 @@ def explained(customer: Customer, number: int) -> WhyInvoice:
 
 
 def group_rule(customer: Customer, group: str, tier: str) -> None:
-    document = {"schema": 1, "rules": [{"group": group, "tier": tier}]}
+    document = {"schema": 1, "rules": [{"group": group, "expected": True, "tier": tier}]}
     with customer.unit(customer.owner) as unit:
         apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
 
