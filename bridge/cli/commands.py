@@ -31,6 +31,7 @@ COMMANDS = {
     "billing-details": Entry(
         "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
     ),
+    "usage": Entry("bridge.cli.usage:usage", "A quarter summed up: seats, who is idle, moves, cost."),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings as a file: export, diff, apply."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
     "why": Entry("bridge.cli.people:why", "Say why somebody has what they have, and what would change it."),

@@ -242,6 +242,9 @@ class JobSettings(_Section):
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
     """Seconds between two looks at the queue when the database's notification does not arrive."""
 
+    usage_mail_days: Annotated[int, Field(ge=0, le=365)] = 30
+    """Days before a yearly renewal at which owners are mailed the usage of the period. 0: never."""
+
 
 class MailSettings(_Section):
     """Outgoing mail. Without a server nothing is sent: alerts and invoices stand in the console only."""

@@ -17,6 +17,7 @@ from bridge.store.request_log import remove_requests_before
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.reconcile import reconcile_pools
+from bridge.usecases.remind import queue_usage_mail
 from bridge.usecases.renew_contract import renew_contract
 
 log = structlog.get_logger()
@@ -133,6 +134,18 @@ def forget_requests(runtime: Runtime, stopping: Stopping = never) -> int:
                 if gone < FORGOTTEN_AT_ONCE:
                     break
     return removed
+
+
+def remind_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Mail the owners of every organization what the renewal ahead should be decided by; return how many."""
+    days = runtime.settings.jobs.usage_mail_days
+    queued = 0
+    for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
+        if stopping() or not days:
+            break
+        with _contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            queued += queue_usage_mail(unit, timedelta(days=days))
+    return queued
 
 
 def check_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:

@@ -10,7 +10,14 @@ import structlog
 from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
-from bridge.jobs.work import Task, check_everywhere, expire_everywhere, forget_requests, work_through_due
+from bridge.jobs.work import (
+    Task,
+    check_everywhere,
+    expire_everywhere,
+    forget_requests,
+    remind_everywhere,
+    work_through_due,
+)
 from bridge.runtime import Runtime
 from bridge.store.queue import QUEUE, WAKE_TASK
 
@@ -19,6 +26,7 @@ log = structlog.get_logger()
 EXPIRE_TASK = "seatbridge.expire"
 CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
+REMIND_TASK = "seatbridge.remind"
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 10.0
@@ -65,6 +73,12 @@ class Worker:
         async def forget(timestamp: int) -> None:
             del timestamp
             await self._work("worker.forgot_requests", forget_requests)
+
+        @queue.periodic(cron="11 6 * * *")
+        @queue.task(name=REMIND_TASK, queue=QUEUE)
+        async def remind(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.reminded", remind_everywhere)
 
         @queue.periodic(cron="23 3 * * *")
         @queue.task(name=CHECK_TASK, queue=QUEUE)

@@ -138,7 +138,7 @@ class Delivery(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="invoice_mail or alert_mail.")
+    kind: Mapped[str] = mapped_column(doc="invoice_mail, alert_mail or usage_mail.")
     key: Mapped[str]
     subject_id: Mapped[str] = mapped_column(doc="The invoice or alert it tells of.")
     state: Mapped[str] = mapped_column(doc="pending, done or dead.")
