@@ -166,6 +166,35 @@ class SeatQuote:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanChange:
+    """Another plan sold by seats, from the next period on (rule B1).
+
+    ``prices`` are minor units for one seat and period, ``seats`` what it begins with; a tier that is missing keeps what
+    it has.
+    """
+
+    kind: str
+    cycle: str
+    prices: Mapping[str, int]
+    seats: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanQuote:
+    """A change of the plan: the next renewal without it and with it, from ``effective_at`` on.
+
+    ``change`` names price and seats of every tier. A bill is None where nothing would be billed.
+    """
+
+    change: PlanChange
+    effective_at: datetime
+    before: Bill | None
+    after: Bill | None
+    currency: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FeeChange:
     """A wished amendment of a fixed-fee contract; None leaves as it is.
 
@@ -333,6 +362,15 @@ class BillingCore(Protocol):
 
     def next_renewal(self) -> Bill | None:
         """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
+
+    def quote_plan(self, change: PlanChange) -> PlanQuote:
+        """Compute what another plan would bill at the next boundary, without writing anything.
+
+        Raises:
+            InvalidChangeError: Nothing changes, the plan is not sold by seats, or no period follows.
+            InvalidInputError: Terms that make no contract.
+            PlanEndedError: The plan has ended (rule R5).
+        """
 
     def fixed_fee(self) -> FixedFee:
         """Return what only contracts for a fixed fee can do.

@@ -24,7 +24,7 @@ COMMANDS = {
     "team": Entry("bridge.cli.teams:team", "Teams of a workspace billed by team or by person."),
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: in use now, or billed."),
     "people": Entry("bridge.cli.teams:people", "People, many at once: remove who is in no active team."),
-    "contract": Entry("bridge.cli.contracts:contract", "Fixed-fee contracts: show, amend, renew by itself or not."),
+    "contract": Entry("bridge.cli.contracts:contract", "Contracts: fixed fees, another plan, renewal."),
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, why."),

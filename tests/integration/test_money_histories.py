@@ -30,9 +30,11 @@ from bridge.store.journal import verify
 from bridge.store.models import AuditEntry, Connection, Contract, Invoice, InvoiceLine, Member, Payment
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.amend_contract import AmendmentDraft, confirm_amendment, preview_amendment
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.buy_seats import confirm_seats, preview_seats
+from bridge.usecases.change_plan import PlanDraft, confirm_plan_change, preview_plan_change
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.product_roles import change_roles
@@ -105,7 +107,7 @@ class World:
         """Do something; what is refused changes nothing."""
         acts = [self._arrive, self._leave, self._credit, self._renewal]
         if self.kind in {"team month", "team year", "enterprise"}:
-            acts += [self._buy, self._buy, self._place, self._price]
+            acts += [self._buy, self._buy, self._place, self._price, self._plan]
         elif self.kind == "contract":
             acts += [self._amend, self._amend, self._roles]
         else:
@@ -178,6 +180,20 @@ class World:
         tier = self.kind if self.kind.endswith("licence") else self.draw(st.sampled_from(["premium", "standard"]))
         with self.customer.unit(OPERATOR) as unit:
             set_price(unit, tier, self.draw(st.integers(0, 100_000)))
+
+    def _plan(self) -> None:
+        if self.draw(st.integers(0, 3)) == 0:
+            with self.customer.unit(self.customer.owner) as unit:
+                cancel_agreed_change(unit)
+            return
+        kind, cycle = self.draw(st.sampled_from([("team", "month"), ("team", "year"), ("enterprise", "year")]))
+        draft = PlanDraft(kind, cycle, {"premium": self.draw(st.integers(0, 90_000))}, {"standard": 3})
+        with self.customer.unit(OPERATOR) as unit:
+            preview = preview_plan_change(unit, draft)
+        with self.customer.unit(OPERATOR) as unit:
+            confirm_plan_change(unit, preview.id, acknowledged=True)
+            # What was shown is what the forecast says from now on.
+            assert unit.billing.next_renewal() == preview.quote.after
 
     def _amend(self) -> None:
         draft = AmendmentDraft(
@@ -331,12 +347,26 @@ def check_books(world: World) -> None:
                     Payment.org_id == unit.org_id, Payment.invoice_id == invoice.id
                 )
             ).one()
-            assert paid == (invoice.amount_due if contract.kind == "team" else 0)
+            assert paid == (invoice.amount_due if debited(unit, invoice) else 0)
         assert contract.credit_balance == balance >= 0
         if contract.status == "active":
             check_pools(unit, contract, invoices)
         assert reconcile_pools(unit) == []
         assert verify(unit) is None
+
+
+def debited(unit: Unit, invoice: Invoice) -> bool:
+    """Tell whether the plan of that moment is one that is debited at once, by what the journal says of changes."""
+    entries = unit.session.scalars(
+        select(AuditEntry).where(AuditEntry.org_id == unit.org_id).order_by(AuditEntry.seq)
+    ).all()
+    kind = next(str(entry.body["kind"]) for entry in entries if entry.action == "organization.created")
+    agreed = {entry.body["change"]: str(entry.body["kind"]) for entry in entries if entry.reason == "plan_change"}
+    for entry in entries:
+        # The renewal that begins the new plan bills it already: its entry comes right after its invoice.
+        if entry.action == "contract.renewed" and entry.seq <= invoice.journal_seq + 1:
+            kind = agreed.get(entry.body.get("change"), kind)
+    return kind == "team"
 
 
 def granted(unit: Unit) -> int:
