@@ -468,7 +468,7 @@ class TestMappings:
         file.write_text(yaml.safe_dump(document))
 
         different = run("mappings", "diff", "nordlys", str(file))
-        looked = run("mappings", "apply", "nordlys", str(file), "--dry-run")
+        looked = run("mappings", "apply", "nordlys", str(file), "--check")
         unchanged = run("mappings", "diff", "nordlys", str(file))
         applied = run("mappings", "apply", "nordlys", str(file), "--yes")
         again = run("mappings", "apply", "nordlys", "-", "--yes", typed=file.read_text())
