@@ -152,6 +152,7 @@ class BuiltinBilling:
             bill=bill_for_callers(quote.bill) if quote.bill else None,
             seats=_counts(quote.next_state.seats),
             currency=state.terms.currency.code,
+            digits=state.terms.currency.digits,
             renewal_at=state.term.end,
             renewal_before=before.subtotal if before else 0,
             renewal_after=after.subtotal if after else 0,

@@ -32,7 +32,7 @@ COMMANDS = {
         "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
     ),
     "usage": Entry("bridge.cli.usage:usage", "A quarter summed up: seats, who is idle, moves, cost."),
-    "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings as a file: export, diff, apply."),
+    "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings: show, preview, apply, roll back."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
     "why": Entry("bridge.cli.people:why", "Say why somebody has what they have, and what would change it."),
     "admin": Entry("bridge.cli.people:admin", "Let an owner back in."),
