@@ -44,7 +44,7 @@ CASES: dict[str, dict[str, Any]] = {
     "debited": {"debited": True},
     "a rate with decimals": {"rate": "0.055"},
     "yen": {"currency": "JPY"},
-    "dinars of tens of fils": {
+    "dinars without thousandths": {
         "rate": "0",
         "currency": "KWD",
         "lines": (line(12500), line(10, 2, quantity=1, unit_price=5)),
