@@ -150,6 +150,15 @@ class InvoiceDocument:
         return f"To be paid by {day_text(self.facts.due_on)}{within}."
 
     @property
+    def transfer_to(self) -> str:
+        """The account to transfer to, as people read it; empty where nothing has to be transferred."""
+        seller = self.facts.seller
+        if self.is_credit_note or not self.amount_due or self.facts.debited or seller is None or not seller.iban:
+            return ""
+        account = " ".join(seller.iban[at : at + 4] for at in range(0, len(seller.iban), 4))
+        return f"{account}, BIC {seller.bic}" if seller.bic else account
+
+    @property
     def period(self) -> tuple[date, date]:
         """The first and the last day that any line charges."""
         return min(line.start for line in self.lines), max(line.end for line in self.lines)

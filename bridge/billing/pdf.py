@@ -4,7 +4,7 @@ Nothing is fetched: not a font, not an image. The same document gives the same b
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from functools import cache
 from typing import Any, Final
 
@@ -64,8 +64,6 @@ def to_pdf(document: InvoiceDocument) -> bytes:
 
 def to_html(document: InvoiceDocument) -> str:
     """Write a document as the page that the PDF is drawn from; every value is escaped."""
-    seller = document.facts.seller
-    owed = bool(document.amount_due) and not document.is_credit_note
     return (
         _templates()
         .get_template("invoice.html")
@@ -73,7 +71,6 @@ def to_html(document: InvoiceDocument) -> str:
             document=document,
             facts=document.facts,
             issued_at=f"{document.facts.issued_on:%Y-%m-%d}T00:00:00Z",
-            transfer=owed and not document.facts.debited and seller is not None and bool(seller.iban),
             style=Markup(_templates().get_template("invoice.css").render()),  # noqa: S704 (our own stylesheet)
         )
     )
@@ -98,17 +95,8 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(day=_day, in_fours=_in_fours)
+    environment.filters.update(day=day_text)
     return environment
-
-
-def _day(day: date) -> str:
-    return day_text(day)
-
-
-def _in_fours(text: str) -> str:
-    """Write an IBAN as people read it: in groups of four."""
-    return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 def _load() -> Any:

@@ -45,7 +45,7 @@ _LINE_FIELDS = (
 
 @click.group()
 def invoice() -> None:
-    """Invoices with their arithmetic: list, show, export."""
+    """Invoices with their arithmetic: list, show, export, send."""
 
 
 @invoice.command("list")
@@ -147,6 +147,24 @@ def export(org: str, numbers: tuple[str, ...], form: str, output: Path, *, as_js
         print_json(made)
     elif not to_stdout:
         print_table(("file", "bytes"), [tuple(one.values()) for one in made], empty="No invoice yet")
+
+
+@invoice.command()
+@org_argument
+@click.argument("number")
+@json_option
+def send(org: str, number: str, *, as_json: bool) -> None:
+    """Send an invoice once more, as PDF, to the mailboxes of the billing details."""
+    from bridge.billing.documents import find_by_number
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.send_invoice import send_invoice
+
+    with open_organization(org) as (_, unit):
+        mailboxes = send_invoice(unit, find_by_number(unit, number))
+    if as_json:
+        print_json({"invoice": number.upper(), "to": mailboxes})
+    else:
+        click.echo(f"{number.upper()} is on its way to {', '.join(mailboxes)}: `seatbridge delivery list {org}`")
 
 
 def _files(unit: "Unit", numbers: tuple[str, ...], form: str) -> "Iterator[tuple[str, bytes]]":
