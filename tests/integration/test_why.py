@@ -7,7 +7,8 @@ from html import unescape
 import pytest
 from sqlalchemy import func, select
 
-from bridge.billing.why_invoice import WhyInvoice, find_invoice_by_number, why_invoice
+from bridge.billing.documents import find_by_number
+from bridge.billing.why_invoice import WhyInvoice, why_invoice
 from bridge.billing.why_person import why_person
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId
@@ -37,7 +38,7 @@ Make = Callable[..., Customer]
 
 def explained(customer: Customer, number: int) -> WhyInvoice:
     with customer.unit(customer.owner) as unit:
-        return why_invoice(unit, find_invoice_by_number(unit, f"{customer.slug.upper()}-{number:06}").id)
+        return why_invoice(unit, find_by_number(unit, f"{customer.slug.upper()}-{number:06}"))
 
 
 def group_rule(customer: Customer, group: str, tier: str) -> None:
@@ -171,7 +172,7 @@ class TestPages:
         customer = make_customer(premium=1, standard=2)
         browser = sign_in(create_web_app(runtime, console_blueprints()), customer)
         with customer.unit(customer.owner) as unit:
-            invoice_id = find_invoice_by_number(unit, "NORDLYS-000001").id
+            invoice_id = find_by_number(unit, "NORDLYS-000001")
             why = why_invoice(unit, invoice_id)
 
         invoice = browser.get(f"/console/seats/invoices/{invoice_id}")
@@ -286,7 +287,7 @@ class TestInvoices:
     def test_money_is_for_owners_and_an_unknown_number_is_not_found(self, make_customer: Make) -> None:
         customer = make_customer()
         with customer.unit() as unit:
-            invoice_id = find_invoice_by_number(unit, "nordlys-000001").id
+            invoice_id = find_by_number(unit, "nordlys-000001")
 
         with (
             pytest.raises(ForbiddenError),
@@ -294,4 +295,4 @@ class TestInvoices:
         ):
             why_invoice(unit, invoice_id)
         with pytest.raises(NotFoundError), customer.unit() as unit:
-            find_invoice_by_number(unit, "NORDLYS-000099")
+            find_by_number(unit, "NORDLYS-000099")
