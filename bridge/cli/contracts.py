@@ -219,9 +219,10 @@ def agreed(org: str, *, as_json: bool) -> None:
     """Show what is agreed ahead and waits for the next term or period."""
     from bridge.cli.opening import open_organization
     from bridge.usecases.agreed_changes import read_agreed_change
+    from bridge.usecases.seats import read_contract
 
     with open_organization(org) as (_, unit):
-        change = read_agreed_change(unit)
+        change, currency = read_agreed_change(unit), read_contract(unit).currency
     if as_json:
         print_json(change)
     elif change is None:
@@ -232,16 +233,21 @@ def agreed(org: str, *, as_json: bool) -> None:
                 "from": change.effective_at,
                 "agreed": change.agreed_at,
                 "by": change.agreed_by,
-                **{name.replace("_", " "): _readable(value) for name, value in change.terms.items()},
+                **{name.replace("_", " "): _readable(name, value, currency) for name, value in change.terms.items()},
             }
         )
 
 
-def _readable(value: object) -> object:
-    """Write what is agreed for each tier in one line."""
+def _readable(name: str, value: object, currency: str) -> object:
+    """Write what is agreed for people: money as money, what counts for each tier in one line."""
+    from bridge.billing.rules.money import Currency, format_money
+
+    def written(one: Any) -> object:
+        return format_money(one, Currency(currency)) if name in {"prices", "annual_fee"} else one
+
     if isinstance(value, Mapping):
-        return ", ".join(f"{tier} {number}" for tier, number in sorted(value.items()))
-    return value
+        return ", ".join(f"{tier} {written(one)}" for tier, one in sorted(value.items()))
+    return written(value)
 
 
 @contract.command()

@@ -22,6 +22,7 @@ from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.manage_access import deactivate_member
+from bridge.usecases.person_history import read_person_history
 from bridge.usecases.product_roles import change_roles
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member
 from bridge.usecases.renew_contract import set_price
@@ -150,6 +151,34 @@ class TestPeople:
 
         with pytest.raises(ForbiddenError), customer.unit(Actor(ActorKind.MEMBER, bob.id, Role.MEMBER)) as unit:
             why_person(unit, ada.id)
+
+
+class TestHistory:
+    def test_b4_every_change_of_a_person_is_in_the_chain_even_after_they_are_gone(self, make_customer: Make) -> None:
+        customer = make_customer(premium=1, standard=1)
+        ada = customer.push("ada@nordlys.test", displayName="Ada")
+        with customer.unit(customer.owner) as unit:
+            assign_tier(unit, ada.id, "standard")
+            remove_member(unit, unit.session.get_one(Member, (unit.org_id, ada.id)), reason="by_hand")
+
+        with customer.unit(customer.owner) as unit:
+            changes = read_person_history(unit, ada.id)
+
+        assert [one.action for one in changes] == [
+            "member.created",
+            "seat.assigned",
+            "seat.assigned",
+            "seat.released",
+            "member.removed",
+        ]
+        assert [one.actor for one in changes][:3] == ["Okta", "Okta", "Olga Owner"]
+
+    def test_b4_members_do_not_read_the_chain(self, make_customer: Make) -> None:
+        customer = make_customer()
+        ada = customer.push("ada@nordlys.test")
+
+        with pytest.raises(ForbiddenError), customer.unit(Actor(ActorKind.MEMBER, ada.id, Role.MEMBER)) as unit:
+            read_person_history(unit, ada.id)
 
 
 class TestPages:
