@@ -335,6 +335,7 @@ def difference(old: MappingSet, new: MappingSet, ladder: TierLadder | None = Non
 _POLICIES: Final[Mapping[OnExhausted, str]] = {
     OnExhausted.UNASSIGNED: "wait",
     OnExhausted.NEXT_LOWER: "next tier down",
+    OnExhausted.BUY_UP_TO: "buy within the budget",
     OnExhausted.REJECT: "refuse new people",
 }
 

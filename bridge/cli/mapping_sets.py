@@ -123,12 +123,14 @@ def _preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any
             }
             for move in effect.moves
         ],
+        "bought_within_budgets": preview.budget_uses,
         "shortage": preview.shortage,
         "bill": preview.quote.bill if preview.quote else None,
     }
 
 
 def _show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
+    from bridge.cli.seat_budgets import show_uses
     from bridge.cli.seats import line_table
 
     for change in preview.changes:
@@ -140,6 +142,7 @@ def _show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
         click.echo(f"{names.get(str(move.member_id), move.member_id)}: {before} → {after}")
     if not effect.moves:
         click.echo("Nobody's seat changes")
+    show_uses(preview.budget_uses, {tier.key: tier.name for tier in preview.ladder})
     if preview.shortage:
         missing = ", ".join(f"{number} {preview.ladder.name_of(tier)}" for tier, number in preview.shortage.items())
         click.echo(f"Seats missing: {missing}" + ("" if buy else " (those people wait; --buy buys them)"))

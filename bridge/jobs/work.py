@@ -14,6 +14,7 @@ from bridge.ports import Message
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.request_log import remove_requests_before
+from bridge.usecases.buy_for_line import buy_for_line, is_worth_buying
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.reconcile import reconcile_pools
@@ -34,8 +35,12 @@ def never() -> bool:
 
 
 def work_through_due(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Pass every contract boundary that is due and bring every due delivery out; return how many of both."""
-    return renew_due(runtime, stopping) + deliver_due(runtime, stopping)
+    """Pass every due contract boundary, buy seats that budgets allow again, bring every due delivery out.
+
+    Returns:
+        How many of all three.
+    """
+    return renew_due(runtime, stopping) + buy_due(runtime, stopping) + deliver_due(runtime, stopping)
 
 
 def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -51,6 +56,18 @@ def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
 def _renew_once(runtime: Runtime, org_id: OrgId) -> bool:
     with runtime.unit(org_id, SYSTEM) as unit:
         return renew_contract(unit) is not None
+
+
+def buy_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Buy seats for who waits where a budget has something left again: a new period, or a payment worth another try."""
+    bought = 0
+    for org_id in runtime.ask_gate(gate.budgeted_organizations):
+        if stopping():
+            break
+        with _contained("budget.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            if is_worth_buying(unit):
+                bought += len(buy_for_line(unit))
+    return bought
 
 
 def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:

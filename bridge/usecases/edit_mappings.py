@@ -11,7 +11,7 @@ from sqlalchemy import Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.identifiers import MemberId, new_id
-from bridge.domain.roles import Permission, Role
+from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidInputError,
@@ -29,6 +29,7 @@ from bridge.usecases.charges import execute_change
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.purses import BudgetUse, open_purse
 from bridge.usecases.settle_many import settle_many
 from mappings.allocation import Occasion
 from mappings.documents import MappingDocumentError, Problem, RuleChange, difference, from_document, to_document
@@ -63,10 +64,13 @@ class MappingsPreview:
         id: Names the preview for :func:`apply_mappings`.
         expires_at: Until when it may be applied, unless something changes before (rule Q3).
         changes: What differs from the rules in force, in words.
-        moves: What happens without buying.
+        moves: What happens when no shortage is bought; what budgets pay for is in it.
+        budget_uses: What is bought within budgets, at what price, and what is left of them then; the amounts are for
+            who :attr:`sees_money`.
         shortage: Seats missing by tier, so that nobody the change touches has to wait.
         quote: What those seats cost; None without a shortage, or for who may not see prices.
         moves_if_bought: What happens when they are bought; None without a quote.
+        settled: What applying settles before it buys within budgets, and the same when the shortage is bought.
         role_changes: Everybody whose role really changes: an owner's never does (T10, T11).
         names: What pages call everybody who is named in the moves.
     """
@@ -84,6 +88,9 @@ class MappingsPreview:
     moves_if_bought: MovesPreview | None
     role_changes: tuple[RoleChange, ...]
     names: Mapping[MemberId, str]
+    settled: tuple[MovesPreview, MovesPreview | None]
+    budget_uses: tuple[BudgetUse, ...] = ()
+    sees_money: bool = False
 
     @property
     def roles(self) -> Mapping[str, int]:
@@ -233,9 +240,14 @@ def apply_mappings(
         reason="edited",
         body={"rules": len(preview.new.rules), "invoice": invoice.id if invoice else None},
     )
-    effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
+    with_purchase = buy and preview.moves_if_bought is not None
+    effect = preview.settled[with_purchase]
+    assert effect is not None, "what happens with a purchase is known wherever one is possible"
     settle_many(unit, effect, read_placement(unit), Occasion.REMAPPED)
-    applied = MappingsApplied(version, len(effect.moves), invoice, preview.roles, len(preview.team_changes))
+    # Whom the rules let buy is served at the unit's end, whether they have begun to wait now or long ago.
+    unit.line_grew = True
+    shown = preview.moves_if_bought if with_purchase and preview.moves_if_bought else preview.moves
+    applied = MappingsApplied(version, len(shown.moves), invoice, preview.roles, len(preview.team_changes))
     stored.confirmed_at = unit.at
     stored.result = _write_result(applied)
     return applied
@@ -277,13 +289,17 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     new = from_document(stored.request["document"], ladder, version=old.version + 1)
     people = person_classes(unit, (old, new))
     counts = {pool.tier: Pool(pool.total, pool.used) for pool in pools}
-    moves = moves_under(people, old, new, ladder, counts)
+    purse = open_purse(unit)
+    settled = moves_under(people, old, new, ladder, counts)
+    moves = moves_under(people, old, new, ladder, counts, purse=purse) if purse.budgets else settled
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
-    quote, bought = None, None
+    quote, bought, settled_if_bought = None, None, None
     if shortage and unit.actor.role.is_owner:
         grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
-        bought = moves_under(people, old, new, ladder, grown)
+        bought = settled_if_bought = moves_under(people, old, new, ladder, grown)
+        if purse.budgets:
+            bought = moves_under(people, old, new, ladder, grown, purse=open_purse(unit))
         quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))
         touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
     touched |= {change.member_id for change in moves.access_changes}
@@ -301,6 +317,9 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         moves_if_bought=bought,
         role_changes=_role_changes(unit, moves.access_changes),
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
+        settled=(settled, settled_if_bought),
+        budget_uses=purse.uses(),
+        sees_money=may(unit.actor.role, Permission.SEE_BILLING),
     )
 
 

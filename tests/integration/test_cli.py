@@ -671,3 +671,32 @@ class TestWaitingLine:
         assert re.search(r"p8@nordlys.test +no seat, waits for any tier +Premium", swapped.output)
         assert (again.exit_code, "same_tier" in again.output) == (1, True)
         assert json.loads(empty.output) == {"waiting": []}
+
+
+class TestBudgets:
+    def test_a_budget_is_set_shown_used_and_removed(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
+        rules = tmp_path / "rules.yaml"
+        rules.write_text("schema: 1\non_exhausted: buy_up_to\ndefault: premium\nrules: []\n")
+        people = tmp_path / "people.csv"
+        people.write_text("userName\n" + "".join(f"p{number}@nordlys.test\n" for number in range(6)))
+
+        created = run("seats", "budget", "set", "nordlys", "premium", "--seats", "3", "--amount", "900")
+        centre = run("seats", "budget", "set", "nordlys", "premium", "--seats", "1", "--cost-centre", "Lab 7", "--json")
+        applied = run("mappings", "apply", "nordlys", str(rules), "--yes")
+        preview = run("import", "nordlys", str(people), "--preview")
+        imported = run("import", "nordlys", str(people), "--json")
+        shown = run("seats", "budget", "show", "nordlys")
+        why = run("explain", "nordlys", "p4@nordlys.test")
+        removed = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
+        again = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
+        bad = run("seats", "budget", "set", "nordlys", "premium", "--amount", "9.999")
+
+        assert created.output == "The budget for Premium seats is set: 3 seats and €900.00 in a month.\n"
+        assert json.loads(centre.output)["cost_centre"] == "Lab 7"
+        assert applied.exit_code == 0
+        assert re.search(r"Bought within the budget: 3 Premium, 3 × €150.00.*; left: 0 seats and €\d+", preview.output)
+        assert json.loads(imported.output)["bought"] == 3
+        assert re.search(r"Premium +all others +3 seats and €900.00 +month +0 seats and", shown.output)
+        assert "every Premium seat was taken, so one was bought within the budget (3 × €150.00" in why.output
+        assert (removed.exit_code, again.exit_code, bad.exit_code) == (0, 1, 1)
+        assert "amount" in bad.output + bad.stderr

@@ -103,6 +103,12 @@ DUE_DELIVERIES = (
     """,
 )
 
+BUDGETED_ORGANIZATIONS = (
+    "budgeted_organizations()",
+    "TABLE (org_id uuid)",
+    "BEGIN RETURN QUERY SELECT DISTINCT b.org_id FROM seat_budget b ORDER BY b.org_id; END",
+)
+
 GATE_FUNCTIONS = (
     ENTER_SCIM,
     ENTER_SESSION,
