@@ -39,7 +39,7 @@ def buy_when_full(customer: Customer, **rules: str) -> None:
     document = {
         "schema": 1,
         "on_exhausted": "buy_up_to",
-        "rules": [{"group": group, "tier": tier} for group, tier in rules.items()],
+        "rules": [{"group": group, "tier": tier, "expected": True} for group, tier in rules.items()],
     }
     with customer.unit(customer.owner) as unit:
         apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
