@@ -309,10 +309,10 @@ def test_the_preview_of_mappings_shows_what_is_bought_and_does_exactly_that(
 
     (use,) = preview.budget_uses
     assert (use.tier, use.cost_centre, use.seats, use.amount, use.seats_left) == ("premium", "", 2, 20000, 0)
-    assert [(move.member_id, move.to_tier, str(move.reason)) for move in preview.moves.moves] == [
+    assert {(move.member_id, move.to_tier, str(move.reason)) for move in preview.moves.moves} == {
         (people[0], "premium", "bought"),
         (people[1], "premium", "bought"),
-    ]
+    }
     assert (preview.shortage, applied.moved) == ({"premium": 1}, 2)
     assert tiers(customer, people) == ["premium", "premium", None]
     assert purchases(customer) == [("premium", "", 2, 20000)]
