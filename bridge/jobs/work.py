@@ -19,6 +19,8 @@ from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, post
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import renew_contract
+from bridge.usecases.watch_tiers import DEFAULT as DEFAULT_THRESHOLDS
+from bridge.usecases.watch_tiers import watch_tiers
 
 log = structlog.get_logger()
 
@@ -35,12 +37,12 @@ def never() -> bool:
 
 
 def work_through_due(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Pass every due contract boundary, buy seats that budgets allow again, bring every due delivery out.
+    """Pass every due contract boundary, buy what budgets allow again, look at thresholds, bring due deliveries out.
 
     Returns:
-        How many of all three.
+        How many of all of them.
     """
-    return renew_due(runtime, stopping) + buy_due(runtime, stopping) + deliver_due(runtime, stopping)
+    return sum(task(runtime, stopping) for task in (renew_due, buy_due, watch_due, deliver_due))
 
 
 def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -68,6 +70,17 @@ def buy_due(runtime: Runtime, stopping: Stopping = never) -> int:
             if is_worth_buying(unit):
                 bought += len(buy_for_line(unit))
     return bought
+
+
+def watch_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Tell owners of tiers that passed a threshold; return how many alerts were raised or settled."""
+    changed = 0
+    for org_id in runtime.ask_gate(lambda session: gate.organizations_past_threshold(session, DEFAULT_THRESHOLDS)):
+        if stopping():
+            break
+        with _contained("thresholds.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            changed += watch_tiers(unit)
+    return changed
 
 
 def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:

@@ -700,3 +700,22 @@ class TestBudgets:
         assert "every Premium seat was taken, so one was bought within the budget (3 × €150.00" in why.output
         assert (removed.exit_code, again.exit_code, bad.exit_code) == (0, 1, 1)
         assert "amount" in bad.output + bad.stderr
+
+
+class TestOutlook:
+    def test_thresholds_and_the_forecast_are_shown(self, run: Run, nordlys: Customer) -> None:
+        nordlys.push("ann@nordlys.test")
+
+        usual = run("seats", "thresholds", "show", "nordlys")
+        changed = run("seats", "thresholds", "set", "nordlys", "50", "100", "--json")
+        none = run("seats", "thresholds", "set", "nordlys")
+        shown = run("seats", "forecast", "nordlys")
+        told = json.loads(run("seats", "forecast", "nordlys", "--json").output)
+
+        assert usual.output == "The owners hear of a tier at: 80 %, 95 %, full\n"
+        assert json.loads(changed.output)["percents"] == [50, 100]
+        assert none.output == "The owners hear of no tier that fills up, only of people who wait\n"
+        assert re.search(r"Premium +2 +1 +0 +– +not in sight +not in sight +1 +0", shown.output)
+        assert "No trend yet" in shown.output
+        assert [tier["needed_at_renewal"] for tier in told["tiers"]] == [1, 0]
+        assert len(told["months"]) == 12

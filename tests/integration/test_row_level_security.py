@@ -260,6 +260,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "find_organization",
         "find_sign_in_link",
         "list_organizations",
+        "organizations_past_threshold",
         "trace_scim_token",
     }
     for name, result, _, owner, settings, is_public in functions:

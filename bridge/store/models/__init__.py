@@ -9,7 +9,7 @@ from bridge.store.models.billing import (
     SeatPool,
     StoredBillingDetails,
 )
-from bridge.store.models.budgets import BudgetPurchase, SeatBudget
+from bridge.store.models.budgets import BudgetPurchase, SeatBudget, SeatWatch
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -85,6 +85,7 @@ __all__ = [
     "ScimToken",
     "SeatBudget",
     "SeatPool",
+    "SeatWatch",
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",

@@ -1,9 +1,10 @@
-"""Budgets that owners set for seats bought by provisioning, and what was bought within them."""
+"""What an organization says about seats that run out: budgets to buy within, what was bought, when to be told."""
 
 import uuid
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bridge.domain.identifiers import OrgId
@@ -52,3 +53,14 @@ class BudgetPurchase(Base):
     seats: Mapped[int]
     amount: Mapped[int] = mapped_column(doc="Minor units before tax.")
     invoice_id: Mapped[uuid.UUID | None] = mapped_column(doc="NULL where nothing had to be paid (rule D4).")
+
+
+class SeatWatch(Base):
+    """At how many percent of a tier's seats in use the owners are told; without a row, as the default says."""
+
+    __tablename__ = "seat_watch"
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    percents: Mapped[list[Any]] = mapped_column(doc="Ascending, from 1 to 100.")
+    set_at: Mapped[datetime]
+    set_by: Mapped[str] = mapped_column(doc="The actor.")
