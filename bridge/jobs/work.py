@@ -166,14 +166,14 @@ def forget_requests(runtime: Runtime, stopping: Stopping = never) -> int:
     return removed
 
 
-def remind_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+def mail_usage_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     """Mail the owners of every organization what the renewal ahead should be decided by; return how many."""
     days = runtime.settings.jobs.usage_mail_days
     queued = 0
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping() or not days:
             break
-        with _contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with _contained("usage_mail.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             queued += queue_usage_mail(unit, timedelta(days=days))
     return queued
 

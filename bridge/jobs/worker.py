@@ -15,7 +15,7 @@ from bridge.jobs.work import (
     check_everywhere,
     expire_everywhere,
     forget_requests,
-    remind_everywhere,
+    mail_usage_everywhere,
     work_through_due,
 )
 from bridge.runtime import Runtime
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 EXPIRE_TASK = "seatbridge.expire"
 CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
-REMIND_TASK = "seatbridge.remind"
+USAGE_TASK = "seatbridge.mail_usage"
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 10.0
@@ -75,10 +75,10 @@ class Worker:
             await self._work("worker.forgot_requests", forget_requests)
 
         @queue.periodic(cron="11 6 * * *")
-        @queue.task(name=REMIND_TASK, queue=QUEUE)
-        async def remind(timestamp: int) -> None:
+        @queue.task(name=USAGE_TASK, queue=QUEUE)
+        async def mail_usage(timestamp: int) -> None:
             del timestamp
-            await self._work("worker.reminded", remind_everywhere)
+            await self._work("worker.mailed_usage", mail_usage_everywhere)
 
         @queue.periodic(cron="23 3 * * *")
         @queue.task(name=CHECK_TASK, queue=QUEUE)

@@ -11,7 +11,7 @@ from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Role
 from bridge.errors import ForbiddenError, InvalidInputError
 from bridge.jobs.messages import compose
-from bridge.jobs.work import remind_everywhere
+from bridge.jobs.work import mail_usage_everywhere
 from bridge.runtime import Runtime
 from bridge.store.models import Delivery, Member
 from bridge.usecases.assign_seats import promote_waiting
@@ -96,12 +96,12 @@ def test_b6_owners_are_mailed_once_before_a_yearly_renewal(make_customer: Make, 
     customer = make_customer(kind="enterprise", premium=1, standard=2)
     customer.push("ada@nordlys.test", displayName="Ada")
     monthly = make_customer("sydlys")
-    early = remind_everywhere(customer.runtime)
+    early = mail_usage_everywhere(customer.runtime)
     clock.at += timedelta(days=340)
     with monthly.unit() as unit:
         unit.lock()
-    late = remind_everywhere(customer.runtime)
-    again = remind_everywhere(customer.runtime)
+    late = mail_usage_everywhere(customer.runtime)
+    again = mail_usage_everywhere(customer.runtime)
     with customer.unit() as unit:
         queued = unit.session.scalars(select(Delivery).where(Delivery.kind == "usage_mail")).one()
         claim = Claim(new_id(), 1, queued.kind, queued.key, queued.subject_id, ("owner@nordlys.test",))
