@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import tracemalloc
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from bridge.domain.roles import Role
 from bridge.domain.tables import Table
 from bridge.errors import ForbiddenError
 from bridge.runtime import Runtime
+from bridge.store.directory import get_member
 from bridge.store.models import AuditEntry, Contract
 from bridge.usecases.access_review import COLUMNS, review_access
 from bridge.usecases.billing_details import change_billing_details
@@ -152,23 +154,19 @@ class TestAccessReview:
         make_admin(nordlys)
         push_group(nordlys, "Engineering", [alice])
         push_group(nordlys, "All; staff", [alice])
-        document = {
-            "schema": 1,
-            "rules": [{"key": "eng", "when": {"group": "Engineering"}, "tier": "premium"}],
-            "default": "standard",
-        }
+        rule = {"group": "Engineering", "expected": True, "tier": "premium"}
         with nordlys.unit(nordlys.owner) as unit:
-            apply_mappings(unit, preview_mappings(unit, document).token, acknowledged=True)
+            preview = preview_mappings(unit, {"schema": 1, "default": "standard", "rules": [rule]})
+            apply_mappings(unit, preview.id, acknowledged=True)
         with nordlys.unit() as unit:
-            deactivate_member(unit, unit.session.merge(carl), reason="operator")
+            deactivate_member(unit, get_member(unit, carl.id), reason="operator")
         return nordlys
 
     def test_b4_everybody_is_there_with_the_same_sentence_as_on_their_page(self, company: Customer) -> None:
         with company.unit() as unit:
             rows = read(review_access(unit))
             sentences = {
-                row["user_name"]: explain_member(unit, MemberId(__import__("uuid").UUID(row["member_id"]))).sentence
-                for row in rows
+                row["user_name"]: explain_member(unit, MemberId(uuid.UUID(row["member_id"]))).sentence for row in rows
             }
 
         assert tuple(rows[0]) == COLUMNS
@@ -198,7 +196,7 @@ class TestAccessReview:
     def test_an_admin_takes_it_from_the_console_and_it_is_audited(self, app: Flask, company: Customer) -> None:
         with company.unit() as unit:
             admin = next(row for row in read(review_access(unit)) if row["role"] == "admin")
-        identifier = MemberId(__import__("uuid").UUID(admin["member_id"]))
+        identifier = MemberId(uuid.UUID(admin["member_id"]))
         answer = sign_in(app, company, identifier).client.get("/console/people/access-review.csv")
 
         assert answer.headers["Content-Disposition"] == "attachment; filename=access-review-nordlys.csv"

@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -45,14 +46,18 @@ def test_i6_no_text_of_a_csv_file_begins_a_formula(begin: str) -> None:
 
 
 def test_rows_are_counted_and_read_one_after_the_other() -> None:
-    taken: list[int] = []
+    out = io.StringIO()
+    seen: list[int] = []
 
-    def rows() -> "list[list[Cell]]":
-        return [[number] for number in range(3)]
+    def rows() -> Iterator[list[Cell]]:
+        for number in range(3):
+            seen.append(out.getvalue().count("\n"))
+            yield [number]
 
-    count = write_csv(io.StringIO(), ["n"], (taken.append(1) or row for row in rows()))
+    count = write_csv(out, ["n"], rows())
 
-    assert (count, len(taken)) == (3, 3)
+    assert count == 3
+    assert seen == [1, 2, 3]  # each row is written before the next one is asked for
 
 
 def test_csv_is_utf_8_with_every_cell_in_quotes_and_the_file_stays_open() -> None:
@@ -85,7 +90,7 @@ def test_an_xlsx_file_has_a_sheet_for_each_table_with_numbers_and_days() -> None
     count = write_tables(out, [first, Table("lines", ["a"], [])], TableFormat.XLSX)
 
     assert count == 1
-    assert "<v>-12.5</v>" in sheet(out.getvalue())
+    assert "<v>-12.50</v>" in sheet(out.getvalue())
     assert "lines" in sheet(out.getvalue(), "xl/workbook.xml")
 
 
