@@ -86,9 +86,11 @@ def _table(visit: Visit, what: str, tables: Sequence[Table], form: str, *, name:
         file.close()
         raise
     record_export(visit.unit, what, form=form, rows=rows)
-    size = file.tell()
+    size, saved_as = file.tell(), f"{name or what.replace('_', '-')}-{visit.organization.slug}.{form}"
     file.seek(0)
-    saved_as = f"{name or what.replace('_', '-')}-{visit.organization.slug}.{form}"
+    if size <= _IN_MEMORY:
+        with file:
+            return download(file.read(), saved_as, kind.media_type)
     answer = send_file(file, mimetype=kind.media_type, as_attachment=True, download_name=saved_as)
     answer.content_length = size
     return answer
