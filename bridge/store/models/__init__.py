@@ -9,6 +9,7 @@ from bridge.store.models.billing import (
     SeatPool,
     StoredBillingDetails,
 )
+from bridge.store.models.budgets import BudgetPurchase, SeatBudget, SeatWatch
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -47,6 +48,7 @@ from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, Team
 __all__ = [
     "Alert",
     "AuditEntry",
+    "BudgetPurchase",
     "Connection",
     "Contract",
     "Decision",
@@ -81,7 +83,9 @@ __all__ = [
     "SamlReplay",
     "SamlRequest",
     "ScimToken",
+    "SeatBudget",
     "SeatPool",
+    "SeatWatch",
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",
