@@ -54,6 +54,11 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.TokenLimitError: (409, None),
         bridge.ConfigurationError: (500, None),
         bridge.UnavailableError: (503, None),
+        bridge.BillingCoreUnreachableError: (503, None),
+        bridge.BillingCoreRefusedError: (409, None),
+        bridge.OrderOpenError: (409, None),
+        bridge.OrderClosedError: (409, None),
+        bridge.WebhookRefusedError: (401, None),
         bridge.TooManyRequestsError: (429, None),
         bridge.NotReplayableError: (409, None),
     }

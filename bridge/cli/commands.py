@@ -28,6 +28,9 @@ COMMANDS = {
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show."),
+    "billing": Entry(
+        "bridge.cli.billing:billing", "Billing by a core of the customer's own: connect, orders, reconcile."
+    ),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings as a file: export, diff, apply."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
     "explain": Entry("bridge.cli.people:explain", "Say why somebody has the seat they have."),
