@@ -1,17 +1,17 @@
 """The example billing core as its own process, a line to it that tests can cut, and organizations billed by it."""
 
-import json
 import re
 import socket
 import subprocess
 import sys
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from bridge.adapters.core_http import HttpBillingService
 from bridge.adapters.webhooks import new_webhook_secret
@@ -53,14 +53,14 @@ class ExampleCore:
 
     def act(self, method: str, name: str, verb: str = "", body: object = None) -> Json:
         """Do what only whoever runs the core does."""
-        request = urllib.request.Request(
+        answer = httpx.request(
+            method,
             f"{self.url}/v1/subscriptions/{name}{verb}",
-            json.dumps(body or {}).encode() if method != "GET" else None,
-            {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
-            method=method,
+            json=body or {},
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=10,
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            document: Json = json.load(answer)
+        document: Json = answer.raise_for_status().json()
         return document
 
     def open(self, name: str, *, premium: int = 2, standard: int = 5, **more: object) -> Json:

@@ -1,12 +1,13 @@
 """Comparing what is here with the billing core's books: every difference in words, with what to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import func, select
 
 from bridge.core import CoreInvoice, CoreSubscription
 from bridge.core.documents import read_subscription
+from bridge.store.journal import record
 from bridge.store.models import BillingConnection, Contract, Invoice, SeatPool
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
@@ -56,9 +57,24 @@ def reconcile_books(
     found = [_counter(one.tier, one.used, one.held) for one in reconcile_pools(unit)]
     found += _compare_invoices(unit, connection, invoices)
     found += _compare_subscription(unit, connection, subscription, adopt=adopt)
-    found += _compare_pools(unit)
+    found += _adopt_pools(unit, _compare_pools(unit)) if adopt else _compare_pools(unit)
     found += _compare_order(unit)
     return found
+
+
+def _adopt_pools(unit: Unit, found: Sequence[Difference]) -> list[Difference]:
+    """Set pools that differ to the core's picture; seats that people hold stay."""
+    if any(one.code == "pool_differs" for one in found):
+        record(
+            unit,
+            "pools.reconciled",
+            subject_kind="contract",
+            subject_id=unit.org_id,
+            reason="reconciled",
+            body={"from": {pool.tier: [pool.paid, pool.total] for pool in read_pools(unit)}},
+        )
+        promote_waiting(unit, write_pools(unit))
+    return [replace(one, repaired=one.code == "pool_differs") for one in found]
 
 
 def _counter(tier: str, counted: int, held: int) -> Difference:

@@ -245,8 +245,9 @@ def test_q5_a_repeated_key_orders_once_and_answers_the_same(customer: Customer, 
 
 @pytest.mark.parametrize("lost", ["POST /v1/subscriptions/nordlys/orders HTTP", "/confirm HTTP"])
 def test_x2_a_lost_answer_is_asked_back_and_charged_once(
-    customer: Customer, core: ExampleCore, line: Line, runtime: Runtime, time: MovableClock, lost: str
+    customer: Customer, core: ExampleCore, line: Line, time: MovableClock, lost: str
 ) -> None:
+    runtime = customer.runtime
     line.cut = lambda first: lost in first
     order(customer, premium=1)
 
@@ -285,8 +286,9 @@ def test_x2_a_worker_that_died_after_the_call_is_followed_by_one_that_asks_back(
 
 @pytest.mark.parametrize("trouble", ["down", "answer_500", "slow"])
 def test_x8_a_core_in_trouble_leaves_provisioning_alone_and_the_order_waits(
-    customer: Customer, core: ExampleCore, line: Line, runtime: Runtime, time: MovableClock, trouble: str
+    customer: Customer, core: ExampleCore, line: Line, time: MovableClock, trouble: str
 ) -> None:
+    runtime = customer.runtime
     order(customer, premium=1)
     setattr(line, trouble, True)
 
