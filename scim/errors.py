@@ -64,6 +64,8 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.OrderClosedError: (409, None),
         bridge.WebhookRefusedError: (401, None),
         bridge.TooManyRequestsError: (429, None),
+        bridge.EInvoiceIncompleteError: (409, None),
+        bridge.NotInstalledError: (501, None),
         bridge.NotReplayableError: (409, None),
     }
 )
