@@ -9,6 +9,7 @@ from bridge.store.models.billing import (
     SeatPool,
     StoredBillingDetails,
 )
+from bridge.store.models.budgets import BudgetPurchase, SeatBudget, SeatWatch
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -50,6 +51,7 @@ __all__ = [
     "AuditEntry",
     "BillingConnection",
     "BillingOrder",
+    "BudgetPurchase",
     "Connection",
     "Contract",
     "CoreEventApplied",
@@ -85,7 +87,9 @@ __all__ = [
     "SamlReplay",
     "SamlRequest",
     "ScimToken",
+    "SeatBudget",
     "SeatPool",
+    "SeatWatch",
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",
