@@ -41,6 +41,7 @@ _ACTIONS = {
     "plan.ended": "the plan ended",
     "seats.changed": "seats were changed",
     "contract.amended": "the contract was amended",
+    "invoice.mirrored": "the billing core issued it",
 }
 
 

@@ -10,12 +10,13 @@ from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, may
 from bridge.errors import NotFoundError
 from bridge.ports import Bill, FeeFacts
-from bridge.store.models import Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
+from bridge.store.models import BillingOrder, Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.agreed_changes import AgreedView, read_agreed_change
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.lines import waiting_counts
+from bridge.usecases.mirror_core import open_order
 from bridge.usecases.tier_review import UserCounts, count_users
 from mappings.tiers import ANY, TierLadder
 
@@ -96,7 +97,7 @@ class FeeView:
 class SeatsView:
     """Everything about seats; what costs is None or empty for who may not see it (rule Z1).
 
-    ``fee`` is None for a plan that is sold by seats.
+    ``fee`` is None for a plan that is sold by seats; ``order`` is one that is on its way to a core of its own.
     """
 
     organization: Organization
@@ -110,6 +111,7 @@ class SeatsView:
     fee: FeeView | None = None
     licences: LicencesNow | None = None
     agreed: AgreedView | None = None
+    order: BillingOrder | None = None
 
 
 def read_seats(unit: Unit) -> SeatsView:
@@ -137,6 +139,7 @@ def read_seats(unit: Unit) -> SeatsView:
         licences=licences_if_any(unit),
         fee=read_fee_view(unit, contract),
         agreed=read_agreed_change(unit) if sees_money else None,
+        order=open_order(unit) if sees_money else None,
     )
 
 
