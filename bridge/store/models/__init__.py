@@ -34,6 +34,7 @@ from bridge.store.models.sessions import (
     SignInLink,
     WebSession,
 )
+from bridge.store.models.stripe import StripeOrder
 from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "SeatPool",
     "SignInEvent",
     "SignInLink",
+    "StripeOrder",
     "Team",
     "TeamSpell",
     "TeamStay",

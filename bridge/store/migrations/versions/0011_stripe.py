@@ -1,0 +1,39 @@
+"""Orders on their way to Stripe."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+from bridge.store.security import secure_table
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "stripe_order",
+        sa.Column("org_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("call", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('reserved', 'placed', 'declined', 'cancelled')", name=op.f("ck_stripe_order_state_known")
+        ),
+        sa.CheckConstraint("(state = 'reserved') = (result IS NULL)", name=op.f("ck_stripe_order_settled_with_result")),
+        sa.ForeignKeyConstraint(["org_id"], ["organization.id"], name=op.f("fk_stripe_order_org_id")),
+        sa.PrimaryKeyConstraint("org_id", "key", name=op.f("pk_stripe_order")),
+    )
+    for statement in secure_table("stripe_order"):
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """Take it back."""
+    op.drop_table("stripe_order")
