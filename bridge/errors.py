@@ -125,6 +125,36 @@ class NoSeatAvailableError(BridgeError):
         super().__init__(f"No {tier} seat is free: buy one, or free one first")
 
 
+class SameTierError(BridgeError):
+    """Two members who hold the same were to be swapped (rule S4)."""
+
+    code = "same_tier"
+
+    def __init__(self, tier: str) -> None:
+        self.tier = tier
+        super().__init__(f"Both hold {tier}, so there is nothing to swap: name two people who hold different seats")
+
+
+class MemberInactiveError(BridgeError):
+    """Something was to be done with the seat of somebody whose access is turned off (rule K1)."""
+
+    code = "member_inactive"
+
+    def __init__(self, member_id: str) -> None:
+        self.member_id = member_id
+        super().__init__(f"The access of {member_id} is turned off, and who is turned off holds no seat: turn it on")
+
+
+class NotWaitingError(BridgeError):
+    """The line was to be changed for somebody who does not stand in it."""
+
+    code = "not_waiting"
+
+    def __init__(self, member_id: str) -> None:
+        self.member_id = member_id
+        super().__init__(f"{member_id} does not wait for a seat: `seatbridge seats waiting` lists who does")
+
+
 class SeatsInUseError(BridgeError):
     """Seats to shed are still assigned (rule D3)."""
 
@@ -302,3 +332,70 @@ class NotReplayableError(BridgeError):
     def __init__(self, why: str) -> None:
         self.why = why
         super().__init__(f"This request cannot be replayed: {why}")
+
+
+class BillingCoreUnreachableError(UnavailableError):
+    """The organization's billing core gave no usable answer; whether it had an effect is unknown: it is asked again.
+
+    ``why`` is a code for logs and orders, such as ``timeout``, ``connection``, ``unauthorized``, ``status_500``.
+    """
+
+    code = "billing_core_unreachable"
+
+    def __init__(self, host: str, why: str, retry_after_seconds: int = 30) -> None:
+        self.host, self.why = host, why
+        super().__init__(f"The billing core {host}", retry_after_seconds)
+        said = f"The billing core {host} gave no usable answer ({why}); provisioning and sign-in go on without it"
+        self.args = (f"{said}. Try again in {retry_after_seconds} seconds",)
+
+
+class BillingCoreRefusedError(BridgeError):
+    """The organization's billing core said no, for good; ``core_code`` is its own stable code."""
+
+    code = "billing_core_refused"
+
+    def __init__(self, core_code: str, detail: str) -> None:
+        self.core_code, self.detail = core_code, detail
+        super().__init__(f"The billing core refused this ({core_code}): {detail}")
+
+
+class WebhookRefusedError(BridgeError):
+    """An event that no billing core of ours signed, or not within the last five minutes."""
+
+    code = "webhook_refused"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"This event is not accepted: {why}")
+
+
+class OrderOpenError(BridgeError):
+    """A purchase while another one of the organization is still on its way to the billing core."""
+
+    code = "order_open"
+
+    def __init__(self, order_id: uuid.UUID, state: str) -> None:
+        self.order_id, self.state = order_id, state
+        what = "was given up and waits for the operator" if state == "dead" else "is on its way to the billing core"
+        super().__init__(f"An order of seats {what}: wait until it is settled, or have order {order_id} cancelled")
+
+
+class OrderClosedError(BridgeError):
+    """An order that is settled, or in the hands of a worker, was to be cancelled or retried."""
+
+    code = "order_closed"
+
+    def __init__(self, order_id: uuid.UUID, state: str) -> None:
+        self.order_id, self.state = order_id, state
+        hint = "a worker has it in hand: try again in two minutes" if state == "pending" else f"it is {state} already"
+        super().__init__(f"Order {order_id} cannot be changed: {hint}")
+
+
+class ExtraMissingError(BridgeError):
+    """Something that needs packages which are not part of every installation."""
+
+    code = "extra_missing"
+
+    def __init__(self, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"This installation lacks the extra {extra!r}: install seatbridge[{extra}], then try again")

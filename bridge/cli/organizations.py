@@ -3,12 +3,13 @@
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
-from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
+from bridge.domain.plan_kinds import BUILTIN, FIXED_FEE, LICENCE_NAMES, REMOTE
 
 if TYPE_CHECKING:
     from bridge.ports import ContractDraft, FeeDraft, TierPrice
@@ -69,18 +70,30 @@ def org() -> None:
     default=None,
     help="Whether the plan renews by itself. Default: yes, no for a contract.",
 )
+@click.option(
+    "--own-core",
+    is_flag=True,
+    help="team, enterprise: a core of the customer's own bills it; no invoice is issued. Next: `billing connect`.",
+)
 @click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts.")
 @click.option("--owner-name", default="", help="Default: the address.")
+@click.option(
+    "--billing-details",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="YAML or JSON file with what the first invoice is to say of the buyer: legal_name, country, vat_id, ...",
+)
 @json_option
 def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str, **terms: Any) -> None:
     """Take a customer in: plan, pools of seats, first invoice, and a link that signs the owner in once."""
     from bridge.billing.rules.money import Currency, format_money
+    from bridge.cli.billing_details import read_details
     from bridge.cli.opening import open_runtime
     from bridge.domain.actors import OPERATOR
     from bridge.usecases.connections import create_sign_in_link
     from bridge.usecases.organizations import OrganizationDraft
 
     as_json: bool = terms.pop("as_json")
+    billing: Path | None = terms.pop("billing_details")
     with open_runtime() as runtime:
         draft = OrganizationDraft(
             slug=slug,
@@ -90,6 +103,7 @@ def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str,
             contract=_contract(runtime.clock.now(), **terms),
             owner_email=owner_email,
             owner_name=owner_name,
+            billing=read_details(billing) if billing else {},
         )
         created = runtime.create_organization(draft)
         with runtime.unit(created.org_id, OPERATOR) as unit:
@@ -150,6 +164,7 @@ def _contract(
         tax_rate=terms["tax_rate"],
         auto_renew=not fixed if terms["auto_renew"] is None else terms["auto_renew"],
         fee=_fee(currency, kind, **{name: terms[name] for name in _FEE_OPTIONS}),
+        billed_by=REMOTE if terms["own_core"] else BUILTIN,
     )
 
 

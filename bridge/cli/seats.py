@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.seat_lines import dequeue, promote, swap, waiting
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ _CHANGE = re.compile(r"(?P<tier>[A-Za-z0-9_-]+)=(?P<number>[+-]?\d{1,7})")
 
 @click.group()
 def seats() -> None:
-    """Seats: show, buy."""
+    """Seats: show, buy, swap; who waits for one."""
+
+
+for _command in (waiting, promote, dequeue, swap):
+    seats.add_command(_command)
 
 
 @seats.command()
@@ -84,6 +89,10 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
                 done = confirm_seats(unit, preview.id, acknowledged=True, key=key)
     if as_json:
         print_json(done)
+        return
+    if done.order is not None:
+        click.echo(f"Ordered: {done.order.id}. The seats come when the billing core has confirmed it; see")
+        click.echo(f"`seatbridge billing orders {org} --open`")
         return
     invoice = done.invoice
     click.echo(f"Done. Invoice: {_money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")

@@ -243,6 +243,21 @@ class JobSettings(_Section):
     """Seconds between two looks at the queue when the database's notification does not arrive."""
 
 
+class BillingSettings(_Section):
+    """Billing cores of customers' own; without any, the embedded core bills everybody."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 10.0
+    """Seconds that one request to a billing core may take as a whole. An order needs up to three."""
+
+    internal_hosts: tuple[str, ...] = ()
+    """Names or addresses of hosts in your own network where billing cores run, separated by commas. They may lead
+    to private addresses or this machine, and be talked to by plain http; every other core needs https and a
+    public address."""
+
+    stripe_url: str = "https://api.stripe.com"
+    """Where Stripe's API is. Another address is for tests only, as of a mock."""
+
+
 class MailSettings(_Section):
     """Outgoing mail. Without a server nothing is sent: alerts and invoices stand in the console only."""
 
@@ -252,6 +267,55 @@ class MailSettings(_Section):
 
     sender: Annotated[str, AfterValidator(_check_sender)] = "seatbridge@localhost"
     """Address that mail is sent from."""
+
+
+class SellerSettings(_Section):
+    """Who issues the invoices: it stands on every one, as page, PDF and e-invoice, as it was on the day of issue.
+
+    E-invoices (EN 16931) need a name, a country, and a VAT identifier or a registration.
+    """
+
+    name: str = ""
+    """Legal name. Empty: invoices name no seller, and no e-invoice can be made."""
+
+    street: str = ""
+    """Street and number."""
+
+    street_more: str = ""
+    """Second line of the address: floor, building, post office box."""
+
+    postal_code: str = ""
+    """Postal code."""
+
+    city: str = ""
+    """Town."""
+
+    country: str = ""
+    """Country, as two letters of ISO 3166-1 such as SE."""
+
+    vat_id: str = ""
+    """VAT identifier with its country in front, such as SE556000000001. Empty: not registered for VAT."""
+
+    registration: str = ""
+    """Number in the register of companies, or the like."""
+
+    email: str = ""
+    """Address for questions about invoices."""
+
+    phone: str = ""
+    """Telephone for questions about invoices."""
+
+    iban: str = ""
+    """IBAN of the account that invoices are paid to. Empty: invoices ask for no transfer."""
+
+    bic: str = ""
+    """BIC of that account's bank; seldom needed."""
+
+    note: str = ""
+    """Text at the end of every invoice: legal form, court of registration, directors."""
+
+    payment_terms_days: Annotated[int, Field(ge=0, le=365)] = 30
+    """Days from an invoice's date to the day it is due, where the buyer's billing details name no others."""
 
 
 class LogSettings(_Section):
@@ -274,5 +338,7 @@ class Settings(_Section):
     sso: SsoSettings = SsoSettings()
     scim: ScimSettings = ScimSettings()
     jobs: JobSettings = JobSettings()
+    billing: BillingSettings = BillingSettings()
     mail: MailSettings = MailSettings()
+    seller: SellerSettings = SellerSettings()
     log: LogSettings = LogSettings()

@@ -10,6 +10,8 @@ from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
 from bridge.errors import BridgeError
 from bridge.jobs.messages import compose
+from bridge.jobs.orders import SilentCores, bring_order, due_orders
+from bridge.jobs.reconciliation import catch_up, reconcile_organization
 from bridge.ports import Message
 from bridge.runtime import Runtime
 from bridge.store import gate
@@ -34,8 +36,25 @@ def never() -> bool:
 
 
 def work_through_due(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Pass every contract boundary that is due and bring every due delivery out; return how many of both."""
-    return renew_due(runtime, stopping) + deliver_due(runtime, stopping)
+    """Pass every boundary that is due, bring every due mail out and every due order to its core; return how many."""
+    done = renew_due(runtime, stopping) + deliver_due(runtime, stopping)
+    return done + place_orders_due(runtime, stopping)
+
+
+def place_orders_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Bring due orders to their billing cores; one that fails, or a core that is down, stops nobody else.
+
+    Returns:
+        How many were settled; not those that were postponed or claimed by another worker.
+    """
+    settled = 0
+    silent = SilentCores()
+    for org_id, order_id in due_orders(runtime):
+        if stopping():
+            break
+        with _contained("order.failed", org_id):
+            settled += bring_order(runtime, org_id, order_id, silent)
+    return settled
 
 
 def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -150,6 +169,32 @@ def check_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
                     tier=difference.tier,
                     counted=difference.used,
                     held=difference.held,
+                )
+    return different
+
+
+def catch_up_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Ask every billing core for events that no webhook brought; return how many were new."""
+    new = 0
+    for org_id in runtime.ask_gate(gate.remotely_billed):
+        if stopping():
+            break
+        with _contained("events.not_caught_up", org_id):
+            new += catch_up(runtime, org_id)
+    return new
+
+
+def reconcile_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Compare with every billing core's books; log and return how many differences are left for somebody to see."""
+    different = 0
+    for org_id in runtime.ask_gate(gate.remotely_billed):
+        if stopping():
+            break
+        with _contained("reconciliation.failed", org_id):
+            for difference in reconcile_organization(runtime, org_id, SYSTEM).differences:
+                different += not difference.repaired
+                log.warning(
+                    "books.differ", org_id=str(org_id), difference=difference.code, repaired=difference.repaired
                 )
     return different
 

@@ -281,7 +281,7 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
     quote, bought = None, None
-    if shortage and unit.actor.role.is_owner:
+    if shortage and unit.actor.role.is_owner and not unit.billing.is_remote:
         grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
         bought = moves_under(people, old, new, ladder, grown)
         quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))

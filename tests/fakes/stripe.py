@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bridge.adapters.stripe_documents import fetch_document
 from bridge.billing.stripe import StripeBillingService
 from bridge.billing.stripe.orders import OrderBook
 from bridge.billing.stripe.sdk import StripeApi, open_client
@@ -50,15 +51,15 @@ class StripeStandIn:
         """Let time pass at Stripe, with the renewals on the way."""
         self.do("clock", {"now": _seconds(to)})
 
-    def break_things(self, seed: int = 1, only: str = "", **faults: float) -> None:
+    def break_things(self, faults: Mapping[str, float] | None = None, *, seed: int = 1, only: str = "") -> None:
         """Make answers to what is posted get lost and worse; without any, all is well again.
 
         Args:
+            faults: Parts of 1, as :class:`tests.fakes.stripe_server.Faults` has them.
             seed: Of the dice.
             only: Addresses that begin so, as :data:`CHANGES`.
-            faults: Parts of 1, as :class:`tests.fakes.stripe_server.Faults` has them.
         """
-        self.do("faults", {"faults": {**faults, "only": only}, "seed": seed})
+        self.do("faults", {"faults": {**(faults or {}), "only": only}, "seed": seed})
 
     def set_card(self, state: str, customer: str = CUSTOMER) -> None:
         """Make the card ``declining``, ``cardless`` or ``fine``."""
@@ -98,16 +99,20 @@ def service_of(
         api=StripeApi(open_client(api_key, api_base=url, timeout_seconds=5), url),
         subscription_id=SUBSCRIPTION,
         prices=PRICES,
-        book=OrderBook(lambda: runtime.unit(org_id, SYSTEM)),
+        book=OrderBook(lambda: runtime.unit(org_id, SYSTEM), SUBSCRIPTION),
         clock=runtime.clock,
         webhook_secret=WEBHOOK_SECRET,
-        fetch=str.encode,
+        fetch=lambda url: fetch_document(url, internal_hosts=("127.0.0.1",)),
         immediate_credit=immediate_credit,
     )
 
 
 def request_of(
-    service: StripeBillingService, quote: CoreQuote, key: str, upgrade_from: str | None = None, **changes: int
+    service: StripeBillingService,
+    quote: CoreQuote,
+    key: str,
+    changes: Mapping[str, int],
+    upgrade_from: str | None = None,
 ) -> OrderRequest:
     """Return the order of a quote that is confirmed now."""
     return OrderRequest(
@@ -122,11 +127,11 @@ def request_of(
 
 
 def order(
-    service: StripeBillingService, key: str, upgrade_from: str | None = None, **changes: int
+    service: StripeBillingService, key: str, changes: Mapping[str, int], upgrade_from: str | None = None
 ) -> tuple[CoreQuote, CoreOrder]:
     """Quote, reserve and confirm; return what was quoted and what came of it."""
     quote = service.quote(SeatQuestion(changes, upgrade_from), key=f"{key}:quote")
-    service.reserve(request_of(service, quote, key, upgrade_from, **changes))
+    service.reserve(request_of(service, quote, key, changes, upgrade_from))
     return quote, service.confirm(key)
 
 

@@ -65,6 +65,7 @@ class Account:
     """
 
     now: int
+    address: str = ""
     customers: dict[str, Document] = field(default_factory=dict)
     prices: dict[str, Document] = field(default_factory=dict)
     subscriptions: dict[str, Document] = field(default_factory=dict)
@@ -198,10 +199,12 @@ class Account:
                 may_fail=params.get("payment_behavior") == "error_if_incomplete",
             )
             subscription["latest_invoice"] = next(reversed(self.invoices))
+        before = {key: subscription["metadata"].get(key) for key in {*subscription["metadata"], *metadata}}
+        changed = {key: old for key, old in before.items() if old != metadata.get(key)}
         subscription["metadata"] = metadata
         for item in subscription["items"]["data"]:
             item["quantity"] = quantities[item["id"]]
-        self._tell("customer.subscription.updated", subscription)
+        self._tell("customer.subscription.updated", subscription, {"metadata": changed} if changed else {})
         return subscription
 
     def preview(self, params: Mapping[str, Any]) -> Document:
@@ -390,7 +393,7 @@ class Account:
         invoice["number"] = f"{customer[-8:].upper().replace('_', '')}-{number:04}"
         invoice["status"] = "paid" if paid else "open"
         invoice["status_transitions"] = {"finalized_at": at, "paid_at": at if paid else None}
-        invoice["invoice_pdf"] = f"/invoice/{invoice['id']}/pdf"
+        invoice["invoice_pdf"] = f"{self.address}/invoice/{invoice['id']}/pdf"
         invoice["hosted_invoice_url"] = f"/invoice/{invoice['id']}"
         self.customers[customer]["balance"] = invoice["ending_balance"]
         self.invoices[invoice["id"]] = invoice
@@ -414,14 +417,17 @@ class Account:
         self.subscriptions[invoice["parent"]["subscription_details"]["subscription"]]["status"] = "active"
         self._tell("invoice.paid", invoice)
 
-    def _tell(self, kind: str, thing: Document) -> None:
+    def _tell(self, kind: str, thing: Document, before: Document | None = None) -> None:
+        data = {"object": _copied(thing)}
+        if before is not None:
+            data["previous_attributes"] = before
         self.events.append(
             {
                 "id": self.new_id("evt"),
                 "object": "event",
                 "api_version": "2026-10-28.endive",
                 "created": self.now,
-                "data": {"object": _copied(thing)},
+                "data": data,
                 "livemode": False,
                 "pending_webhooks": 1,
                 "request": {"id": None, "idempotency_key": None},

@@ -241,6 +241,12 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a GET."""
         address = urlsplit(self.path)
         if address.path.startswith("/invoice/"):
+            self.send_response(302)
+            self.send_header("Location", f"/file{address.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if address.path.startswith("/file/invoice/"):
             self._send(200, b"%PDF-1.4 " + address.path.encode(), "application/pdf")
             return
         params = parse_form(address.query)
@@ -412,6 +418,7 @@ def main() -> None:
     options = parser.parse_args()
     handler = type("BoundHandler", (Handler,), {"world": World(Account(now=options.now))})
     server = Server(("127.0.0.1", options.port), handler)
+    handler.world.account.address = f"http://127.0.0.1:{server.server_address[1]}"  # type: ignore[attr-defined]
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)  # noqa: T201 - the address, for who started it
     server.serve_forever()
 

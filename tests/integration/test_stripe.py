@@ -44,7 +44,7 @@ def test_q2_a_purchase_is_charged_as_it_was_quoted_however_late_it_is_confirmed(
     service: StripeBillingService, stripe: StripeStandIn, clock: SettableClock
 ) -> None:
     quote = service.quote(SeatQuestion({"premium": 1}), key="quote")
-    service.reserve(request_of(service, quote, "order-1", premium=1))
+    service.reserve(request_of(service, quote, "order-1", {"premium": 1}))
     clock.at = HALFWAY + timedelta(hours=8)
     stripe.move_clock(clock.at)
 
@@ -76,7 +76,7 @@ def test_a_quote_says_seats_and_renewal_before_and_after(service: StripeBillingS
 def test_d2_a_reduction_waits_for_the_renewal_and_credits_nothing(
     service: StripeBillingService, stripe: StripeStandIn, clock: SettableClock
 ) -> None:
-    _, placed = order(service, "order-1", standard=-2)
+    _, placed = order(service, "order-1", {"standard": -2})
     clock.at = datetime(2026, 4, 1, 0, 5, tzinfo=UTC)
     stripe.move_clock(clock.at)
     renewed = service.subscription()
@@ -93,9 +93,9 @@ def test_d2_a_reduction_waits_for_the_renewal_and_credits_nothing(
 def test_d4_an_increase_takes_back_lapsing_seats_for_nothing_and_charges_the_rest(
     service: StripeBillingService, stripe: StripeStandIn
 ) -> None:
-    order(service, "order-1", standard=-2)
+    order(service, "order-1", {"standard": -2})
 
-    _, placed = order(service, "order-2", standard=3)
+    _, placed = order(service, "order-2", {"standard": 3})
 
     # Two are paid for until the end; one for half a period: 4 × 25.00 ÷ 2 − 3 × 25.00 ÷ 2 = 12.50.
     assert stripe.charges() == [1250]
@@ -105,9 +105,9 @@ def test_d4_an_increase_takes_back_lapsing_seats_for_nothing_and_charges_the_res
 
 
 def test_d4_taking_back_alone_costs_nothing(service: StripeBillingService, stripe: StripeStandIn) -> None:
-    order(service, "order-1", standard=-2)
+    order(service, "order-1", {"standard": -2})
 
-    _, placed = order(service, "order-2", standard=2)
+    _, placed = order(service, "order-2", {"standard": 2})
 
     assert placed.invoice is None
     assert stripe.charges() == []
@@ -115,10 +115,10 @@ def test_d4_taking_back_alone_costs_nothing(service: StripeBillingService, strip
 
 
 def test_q4_a_declined_card_changes_nothing(service: StripeBillingService, stripe: StripeStandIn) -> None:
-    order(service, "order-1", standard=-2)
+    order(service, "order-1", {"standard": -2})
     stripe.set_card("declining")
 
-    _, declined = order(service, "order-2", standard=3)
+    _, declined = order(service, "order-2", {"standard": 3})
 
     assert (declined.state, declined.reason) == (OrderState.DECLINED, "card_declined")
     assert stripe.quantities() == {"standard": 3, "premium": 2}
@@ -131,13 +131,13 @@ def test_q4_a_customer_without_a_payment_method_is_declined_too(
 ) -> None:
     stripe.set_card("cardless")
 
-    _, declined = order(service, "order-1", standard=1)
+    _, declined = order(service, "order-1", {"standard": 1})
 
     assert (declined.state, declined.reason) == (OrderState.DECLINED, "no_payment_method")
 
 
 def test_p7_an_upgrade_exchanges_one_seat_for_another(service: StripeBillingService, stripe: StripeStandIn) -> None:
-    order(service, "order-1", upgrade_from="standard", premium=1)
+    order(service, "order-1", {"premium": 1}, upgrade_from="standard")
 
     # Half of 150.00 − 25.00.
     assert stripe.charges() == [6250]
@@ -149,8 +149,8 @@ def test_d5_an_immediate_credit_goes_to_the_balance_and_is_used_before_money(
 ) -> None:
     service = service_of(customer.runtime, customer.org_id, stripe.url, immediate_credit=True)
 
-    _, credited = order(service, "order-1", standard=-2)
-    order(service, "order-2", premium=1)
+    _, credited = order(service, "order-1", {"standard": -2})
+    order(service, "order-2", {"premium": 1})
 
     # Half of 2 × 25.00 comes back; half of 150.00 less that is charged.
     assert credited.invoice is not None
@@ -163,7 +163,7 @@ def test_d5_an_immediate_credit_goes_to_the_balance_and_is_used_before_money(
 def test_q5_a_repeated_confirmation_answers_the_same_and_charges_once(
     service: StripeBillingService, stripe: StripeStandIn
 ) -> None:
-    _, first = order(service, "order-1", premium=1)
+    _, first = order(service, "order-1", {"premium": 1})
 
     again = service.confirm("order-1")
 
@@ -173,18 +173,18 @@ def test_q5_a_repeated_confirmation_answers_the_same_and_charges_once(
 
 def test_q5_a_key_orders_one_thing(service: StripeBillingService) -> None:
     quote = service.quote(SeatQuestion({"premium": 1}), key="quote")
-    service.reserve(request_of(service, quote, "order-1", premium=1))
+    service.reserve(request_of(service, quote, "order-1", {"premium": 1}))
     other = service.quote(SeatQuestion({"premium": 2}), key="other")
 
     with pytest.raises(BillingCoreRefusedError) as refused:
-        service.reserve(request_of(service, other, "order-1", premium=2))
+        service.reserve(request_of(service, other, "order-1", {"premium": 2}))
 
     assert refused.value.core_code == "idempotency_conflict"
 
 
-def break_off(service: StripeBillingService, stripe: StripeStandIn, **faults: float) -> None:
-    """Confirm ``order-1`` in a way that only the change itself meets the faults."""
-    stripe.break_things(only=CHANGES, **faults)
+def break_off(service: StripeBillingService, stripe: StripeStandIn, fault: str) -> None:
+    """Confirm ``order-1`` in a way that only the change itself meets the fault."""
+    stripe.break_things(only=CHANGES, faults={fault: 1})
     with pytest.raises(BillingCoreUnreachableError):
         service.confirm("order-1")
     stripe.break_things()
@@ -198,7 +198,7 @@ def keys_of_changes(stripe: StripeStandIn) -> list[str]:
 
 def reserved(service: StripeBillingService, **changes: int) -> None:
     quote = service.quote(SeatQuestion(changes), key="quote")
-    service.reserve(request_of(service, quote, "order-1", **changes))
+    service.reserve(request_of(service, quote, "order-1", changes))
 
 
 @pytest.mark.parametrize("days", [0, 3])
@@ -206,7 +206,7 @@ def test_x2_a_change_whose_answer_was_lost_is_charged_once_within_and_after_a_da
     service: StripeBillingService, stripe: StripeStandIn, clock: SettableClock, days: int
 ) -> None:
     reserved(service, premium=1)
-    break_off(service, stripe, drop_answer=1)
+    break_off(service, stripe, "drop_answer")
     assert stripe.charges() == [7500]
     clock.at += timedelta(days=days)
     stripe.move_clock(clock.at)
@@ -225,7 +225,7 @@ def test_a_change_that_never_arrived_is_sent_again_within_and_after_a_day(
     service: StripeBillingService, stripe: StripeStandIn, clock: SettableClock, days: int
 ) -> None:
     reserved(service, premium=1)
-    break_off(service, stripe, drop_request=1)
+    break_off(service, stripe, "drop_request")
     assert stripe.charges() == []
     clock.at += timedelta(days=days)
     stripe.move_clock(clock.at)
@@ -242,7 +242,7 @@ def test_after_a_status_500_stripe_is_asked_before_a_new_key_is_used(
     service: StripeBillingService, stripe: StripeStandIn, fault: str
 ) -> None:
     reserved(service, premium=1)
-    break_off(service, stripe, **{fault: 1})
+    break_off(service, stripe, fault)
 
     placed = service.confirm("order-1")
 
@@ -253,7 +253,7 @@ def test_after_a_status_500_stripe_is_asked_before_a_new_key_is_used(
 
 def test_a_rate_limit_is_waited_out_under_the_same_key(service: StripeBillingService, stripe: StripeStandIn) -> None:
     reserved(service, premium=1)
-    break_off(service, stripe, limit=1)
+    break_off(service, stripe, "limit")
 
     service.confirm("order-1")
 
@@ -265,7 +265,7 @@ def test_a_change_by_hand_meanwhile_is_not_overwritten(
     service: StripeBillingService, stripe: StripeStandIn, clock: SettableClock
 ) -> None:
     reserved(service, premium=1)
-    break_off(service, stripe, drop_request=1)
+    break_off(service, stripe, "drop_request")
     stripe.do("quantity", {"subscription": SUBSCRIPTION, "price": PRICES["premium"], "quantity": 9})
     with pytest.raises(BillingCoreUnreachableError) as waiting:
         service.confirm("order-1")
@@ -303,14 +303,14 @@ def test_an_unknown_order_that_is_cancelled_can_never_be_reserved(service: Strip
     service.cancel("order-1")
     quote = service.quote(SeatQuestion({"premium": 1}), key="quote")
 
-    late = service.reserve(request_of(service, quote, "order-1", premium=1))
+    late = service.reserve(request_of(service, quote, "order-1", {"premium": 1}))
 
     assert late.state is OrderState.CANCELLED
 
 
 def test_cancelling_an_order_that_arrived_finds_it_placed(service: StripeBillingService, stripe: StripeStandIn) -> None:
     reserved(service, premium=1)
-    break_off(service, stripe, drop_answer=1)
+    break_off(service, stripe, "drop_answer")
 
     found = service.cancel("order-1")
 
@@ -322,7 +322,7 @@ def test_cancelling_an_order_that_may_be_on_its_way_waits(
     service: StripeBillingService, stripe: StripeStandIn, clock: SettableClock
 ) -> None:
     reserved(service, premium=1)
-    break_off(service, stripe, drop_request=1)
+    break_off(service, stripe, "drop_request")
     with pytest.raises(BillingCoreUnreachableError):
         service.cancel("order-1")
     clock.at += timedelta(minutes=3)
@@ -344,7 +344,7 @@ def test_d3_what_makes_no_sense_is_refused(service: StripeBillingService, change
 
 
 def test_invoices_are_stripe_s_with_its_numbers(service: StripeBillingService) -> None:
-    order(service, "order-1", premium=1)
+    order(service, "order-1", {"premium": 1})
 
     invoices = service.invoices()
 
@@ -352,7 +352,7 @@ def test_invoices_are_stripe_s_with_its_numbers(service: StripeBillingService) -
         ("start", 42500, True),
         ("seat_change", 7500, True),
     ]
-    assert service.document(invoices[1].id) == f"/invoice/{invoices[1].id}/pdf".encode()
+    assert service.document(invoices[1].id) == f"%PDF-1.4 /file/invoice/{invoices[1].id}/pdf".encode()
 
 
 def test_a_renewal_is_told_by_polling_once(

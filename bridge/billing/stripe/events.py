@@ -8,19 +8,20 @@ from hashlib import sha256
 from hmac import compare_digest, digest
 from typing import Any, Final
 
+from bridge.billing.stripe.reading import HALFWAY, ORDERS
 from bridge.billing.stripe.sdk import Document
 from bridge.core import EventKind
 from bridge.errors import WebhookRefusedError
 
 TOLERANCE: Final = timedelta(minutes=5)
-_KINDS: Final[Mapping[str, EventKind]] = {
+KINDS: Final[Mapping[str, EventKind]] = {
     "invoice.paid": EventKind.INVOICE_PAID,
     "invoice.payment_failed": EventKind.PAYMENT_FAILED,
     "customer.subscription.updated": EventKind.PRICE_CHANGED,
     "customer.subscription.deleted": EventKind.ENDED,
 }
 _FINALIZED: Final = "invoice.finalized"
-RELEVANT: Final = (_FINALIZED, *_KINDS)
+RELEVANT: Final = (_FINALIZED, *KINDS)
 """The types to subscribe a webhook endpoint to, and to ask for."""
 _TIME: Final = re.compile(r"t=([0-9]{1,12})", re.ASCII)
 _SIGNATURE: Final = re.compile(r"v1=([0-9a-f]{64})", re.ASCII)
@@ -94,12 +95,23 @@ def thing_of(event: Document) -> str:
     return str(event["data"]["object"]["id"])
 
 
-def kind_of(event: Document, invoice: Document | None) -> EventKind | None:
-    """Return what an event means; None for nothing.
+def invoice_kind(event: Document, invoice: Document) -> EventKind | None:
+    """Return what an event of an invoice means; None for nothing.
 
     A renewal is the invoice of the next cycle, paid or not: a declined payment does not hold it up.
     """
     if event["type"] == _FINALIZED:
-        renews = invoice is not None and invoice.get("billing_reason") == "subscription_cycle"
-        return EventKind.RENEWED if renews else None
-    return _KINDS.get(str(event["type"]))
+        return EventKind.RENEWED if invoice.get("billing_reason") == "subscription_cycle" else None
+    return KINDS[str(event["type"])]
+
+
+def carried_out_marks(event: Document) -> tuple[str, ...] | None:
+    """Return the marks on a subscription that our own change of it left; None for a change by somebody else.
+
+    The event says which of the metadata were others before.
+    """
+    before = (event["data"].get("previous_attributes") or {}).get("metadata")
+    if not isinstance(before, Mapping) or not {ORDERS, HALFWAY} & {*before}:
+        return None
+    metadata: Mapping[str, str] = event["data"]["object"].get("metadata") or {}
+    return tuple(metadata.get(ORDERS, "").split()[-1:]) if ORDERS in before else ()

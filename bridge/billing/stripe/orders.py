@@ -10,10 +10,11 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
+from bridge.billing.stripe.marks import mark_of
 from bridge.core import CoreOrder, OrderRequest, OrderState
 from bridge.core.documents import core_order_document, order_document, read_core_order, read_order_request
 from bridge.errors import BillingCoreUnreachableError
-from bridge.store.models import StripeOrder
+from bridge.store.models import StripeOrder, StripePicture
 from bridge.store.unit import Unit
 
 #: How long somebody waits for their turn, and how long one may take with every answer at its deadline.
@@ -107,12 +108,14 @@ class OrderBook:
 
     Args:
         open_unit: Opens a unit of work of the organization.
+        subscription: Stripe's id of its subscription.
     """
 
     open_unit: Callable[[], AbstractContextManager[Unit]]
+    subscription: str
 
     @contextmanager
-    def turn(self, subscription: str, host: str) -> Iterator["Turn"]:
+    def turn(self, host: str) -> Iterator[Turn]:
         """Take the subscription's turn: nobody else, in any process, changes it until the block ends.
 
         It is a lock of a transaction that is open for the whole of it: a worker that dies gives it back at once, and
@@ -125,7 +128,7 @@ class OrderBook:
         with self.open_unit() as unit:
             _allow(unit, lock_timeout=_WAIT_SECONDS, idle_in_transaction_session_timeout=_TURN_SECONDS)
             try:
-                unit.session.execute(_TAKE_TURN, {"name": f"seatbridge stripe {subscription}"})
+                unit.session.execute(_TAKE_TURN, {"name": f"seatbridge stripe {self.subscription}"})
             except OperationalError as problem:
                 raise BillingCoreUnreachableError(host, "busy", _WAIT_SECONDS) from problem
             yield Turn(unit)
@@ -146,6 +149,39 @@ class OrderBook:
                 .order_by(StripeOrder.at, StripeOrder.key)
             ).all()
             return [_known(unit, key) for key in keys]
+
+    def find_by_mark(self, mark: str) -> StoredOrder | None:
+        """Return the order that is called so at Stripe; None if it is none of ours."""
+        with self.open_unit() as unit:
+            key = unit.session.scalar(
+                select(StripeOrder.key).where(StripeOrder.org_id == unit.org_id, StripeOrder.mark == mark)
+            )
+            return None if key is None else _read(unit, key)
+
+    def version_of(self, fingerprint: str, read_at: int) -> int:
+        """Number a picture of the subscription: the same one keeps its number, a newer one has a greater.
+
+        A picture that was asked for before the newest was first seen, and is another one, is older: it gets a number
+        below and is not kept.
+
+        Args:
+            fingerprint: Of everything that callers see.
+            read_at: When it was asked for, in milliseconds since 1970.
+        """
+        with self.open_unit() as unit:
+            newest = _newest_picture(unit)
+            if newest is None or newest[0] != fingerprint:
+                unit.session.execute(
+                    insert(StripePicture)
+                    .values(org_id=unit.org_id, fingerprint=fingerprint, version=read_at)
+                    .on_conflict_do_update(
+                        index_elements=[StripePicture.org_id],
+                        set_={"fingerprint": fingerprint, "version": read_at},
+                        where=(StripePicture.fingerprint != fingerprint) & (StripePicture.version < read_at),
+                    )
+                )
+                newest = _newest_picture(unit)
+            return newest[1] if newest is not None and newest[0] == fingerprint else read_at
 
     def reserve(self, order: OrderRequest) -> StoredOrder:
         """Write an order down, unless its key is known, and return what stands there."""
@@ -177,6 +213,7 @@ class OrderBook:
                 .values(
                     org_id=unit.org_id,
                     key=key,
+                    mark=mark_of(self.subscription, key),
                     state=str(state),
                     at=unit.at,
                     **{name: value for name, value in given.items() if value is not None},
@@ -184,6 +221,13 @@ class OrderBook:
                 .on_conflict_do_nothing()
             )
             return _known(unit, key)
+
+
+def _newest_picture(unit: Unit) -> tuple[str, int] | None:
+    row = unit.session.execute(
+        select(StripePicture.fingerprint, StripePicture.version).where(StripePicture.org_id == unit.org_id)
+    ).one_or_none()
+    return None if row is None else (row.fingerprint, row.version)
 
 
 def _allow(unit: Unit, **seconds: int) -> None:

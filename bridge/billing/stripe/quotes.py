@@ -9,21 +9,29 @@ from typing import Final
 
 QUOTE_LIFETIME: Final = timedelta(minutes=15)
 _PREFIX: Final = "sq"
-_PARTS: Final = 4
+_PARTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedQuote:
-    """What the id of a quote says: the proration instant, when it expires (excluded), the seal over what it showed."""
+    """What the id of a quote says.
+
+    Args:
+        at: The proration instant.
+        expires_at: Excluded.
+        base: Of the subscription that it was computed from.
+        seal: Over what was asked and what it costs.
+    """
 
     at: datetime
     expires_at: datetime
+    base: str
     seal: str
 
     @property
     def id(self) -> str:
         """The id, as the port takes it."""
-        return f"{_PREFIX}_{_seconds(self.at)}_{_seconds(self.expires_at)}_{self.seal}"
+        return f"{_PREFIX}_{_seconds(self.at)}_{_seconds(self.expires_at)}_{self.base}_{self.seal}"
 
     @classmethod
     def read(cls, identifier: str) -> "PinnedQuote | None":
@@ -35,7 +43,7 @@ class PinnedQuote:
             at, expires_at = (datetime.fromtimestamp(int(part), UTC) for part in parts[1:3])
         except (ValueError, OverflowError, OSError):
             return None
-        return cls(at, expires_at, parts[3])
+        return cls(at, expires_at, parts[3], parts[4])
 
 
 def seal_of(changes: Mapping[str, int], upgrade_from: str | None, total: int, currency: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Final
@@ -51,7 +51,7 @@ class Picture:
         orders: Marks of the orders that were carried out last.
         halfway: Mark of the order whose first step is done and whose second is not.
         at: The instant at Stripe: of the test clock if the subscription hangs on one, None if it is now.
-        read_at: When it was asked for, in milliseconds since 1970.
+        version: Grows by every change.
     """
 
     id: str
@@ -67,7 +67,12 @@ class Picture:
     newest_invoice: str | None
     credit_balance: int
     at: datetime | None
-    read_at: int
+    version: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that differs where callers would see a difference."""
+        return hashlib.sha256(repr(replace(self.for_callers(), version=0)).encode()).hexdigest()
 
     @property
     def quantities(self) -> dict[str, int]:
@@ -77,7 +82,7 @@ class Picture:
     def for_callers(self) -> CoreSubscription:
         """Return it in the words of the port."""
         return CoreSubscription(
-            version=self.read_at,
+            version=self.version,
             active=self.active,
             currency=self.currency.code,
             period_start=self.term.start,
@@ -90,13 +95,12 @@ class Picture:
         )
 
 
-def read_picture(document: Document, prices: Mapping[str, str], *, read_at: int) -> Picture:
+def read_picture(document: Document, prices: Mapping[str, str]) -> Picture:
     """Read a subscription.
 
     Args:
         document: With ``customer`` and ``test_clock`` expanded.
         prices: Stripe's id of each tier's price.
-        read_at: When it was asked for, in milliseconds since 1970.
 
     Raises:
         ValueError: A tier has no item, an item no whole price, or the items have different periods.
@@ -129,7 +133,6 @@ def read_picture(document: Document, prices: Mapping[str, str], *, read_at: int)
         newest_invoice=_id_of(document.get("latest_invoice")),
         credit_balance=max(-int(customer.get("balance") or 0), 0),
         at=instant_of(clock["frozen_time"]) if isinstance(clock, Mapping) else None,
-        read_at=read_at,
     )
 
 
@@ -166,11 +169,6 @@ def orders_note(orders: tuple[str, ...], mark: str) -> str:
     return " ".join([*(known for known in orders if known != mark), mark][-_KEPT_ORDERS:])
 
 
-def mark_of(subscription: str, key: str) -> str:
-    """Return what an order is called at Stripe, where keys of all organizations meet and metadata are short."""
-    return hashlib.sha256(f"{subscription} {key}".encode()).hexdigest()[:24]
-
-
 def instant_of(seconds: int) -> datetime:
     """Return an instant that Stripe gives in seconds since 1970."""
     return datetime.fromtimestamp(int(seconds), UTC)
@@ -191,11 +189,18 @@ def is_for_order(invoice: Document, mark: str, proration_date: int) -> bool:
     """
     if invoice.get("billing_reason") != "subscription_update":
         return False
-    parent: Mapping[str, Any] = invoice.get("parent") or {}
-    metadata = (parent.get("subscription_details") or {}).get("metadata") or {}
-    if ORDERS in metadata or HALFWAY in metadata:
-        return mark in {*metadata.get(ORDERS, "").split()[-1:], metadata.get(HALFWAY)}
+    marks = marks_of(invoice)
+    if marks:
+        return mark in marks
     return any(line["period"]["start"] == proration_date for line in invoice["lines"]["data"])
+
+
+def marks_of(invoice: Document) -> tuple[str, ...]:
+    """Return the marks that an invoice carries: of the order that was carried out last, and of one halfway."""
+    parent: Mapping[str, Any] = invoice.get("parent") or {}
+    metadata: Mapping[str, str] = (parent.get("subscription_details") or {}).get("metadata") or {}
+    halfway = metadata.get(HALFWAY)
+    return (*metadata.get(ORDERS, "").split()[-1:], *([halfway] if halfway else []))
 
 
 def read_invoice(document: Document, prices: Mapping[str, str], term: Term) -> CoreInvoice:

@@ -6,13 +6,24 @@ it is sent; and after anything but a clear answer the subscription and its invoi
 again, because Stripe forgets an idempotency key after 24 hours and repeats a status 500 until then.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from bridge.billing.stripe.events import RELEVANT, is_ours, kind_of, read_signed, thing_of
+from bridge.billing.stripe.connecting import check_subscription
+from bridge.billing.stripe.events import (
+    KINDS,
+    RELEVANT,
+    carried_out_marks,
+    invoice_kind,
+    is_ours,
+    read_signed,
+    thing_of,
+)
+from bridge.billing.stripe.marks import mark_of
 from bridge.billing.stripe.orders import OrderBook, SentCall, StoredOrder, Turn
 from bridge.billing.stripe.quotes import QUOTE_LIFETIME, PinnedQuote, seal_of
 from bridge.billing.stripe.reading import (
@@ -20,7 +31,7 @@ from bridge.billing.stripe.reading import (
     belongs_to,
     instant_of,
     is_for_order,
-    mark_of,
+    marks_of,
     read_bill,
     read_invoice,
     read_picture,
@@ -56,6 +67,7 @@ KEY_LIFETIME: Final = timedelta(hours=23)
 IN_FLIGHT: Final = timedelta(minutes=2)
 #: Clocks differ: invoices of an order are looked for from this long before it was sent.
 _LOOK_BACK: Final = timedelta(days=1)
+_BASE_LENGTH: Final = 16
 _UNKNOWN_RENEWAL: Final = "invoice_upcoming_none"
 
 
@@ -101,6 +113,7 @@ class StripeBillingService:
         pinned = PinnedQuote(
             at,
             self.clock.now() + QUOTE_LIFETIME,
+            picture.fingerprint[:_BASE_LENGTH],
             seal_of(question.changes, question.upgrade_from, total, picture.currency.code),
         )
         return CoreQuote(
@@ -117,7 +130,7 @@ class StripeBillingService:
         )
 
     def reserve(self, order: OrderRequest) -> CoreOrder:
-        """Take an order in; Stripe hears of it when it is confirmed."""
+        """Take an order in, unless the subscription has changed since its quote; it is carried out when confirmed."""
         quote = PinnedQuote.read(order.quote_id)
         if quote is None:
             raise BillingCoreRefusedError("quote_unknown", "There is no such quote: ask for a new one")
@@ -125,7 +138,11 @@ class StripeBillingService:
             raise BillingCoreRefusedError("quote_differs", "The order is not what was quoted: ask for a new quote")
         if order.confirmed_at >= quote.expires_at:
             raise BillingCoreRefusedError("quote_expired", "The quote had expired when it was confirmed")
-        stored = self.book.reserve(order)
+        stored = self.book.find(order.key)
+        if stored is None:
+            if quote.base != self._picture().fingerprint[:_BASE_LENGTH]:
+                raise BillingCoreRefusedError("quote_stale", "The subscription has changed since the quote")
+            stored = self.book.reserve(order)
         if stored.request is not None and stored.request != order:
             raise BillingCoreRefusedError(
                 "idempotency_conflict", f"The key {order.key!r} ordered something else before"
@@ -134,7 +151,7 @@ class StripeBillingService:
 
     def confirm(self, key: str) -> CoreOrder:
         """Charge a reserved order and change the subscription, once: placed or declined."""
-        with self.book.turn(self.subscription_id, self.host) as turn:
+        with self.book.turn(self.host) as turn:
             stored = self.book.find(key)
             if stored is None or stored.request is None:
                 raise BillingCoreRefusedError("order_unknown", "There is no such order to confirm: reserve it first")
@@ -145,7 +162,7 @@ class StripeBillingService:
 
     def cancel(self, key: str) -> CoreOrder:
         """Give up an order that is not placed; one whose request may have arrived is looked for at Stripe first."""
-        with self.book.turn(self.subscription_id, self.host) as turn:
+        with self.book.turn(self.host) as turn:
             stored = self.book.find(key)
             if stored is None:
                 return self.book.remember_cancelled(key).for_callers()
@@ -201,6 +218,15 @@ class StripeBillingService:
         event = read_signed(headers, body, self.webhook_secret, at)
         return self._event(event, self._picture()) if is_ours(event, self.subscription_id) else None
 
+    def check(self, cycle: str) -> CoreSubscription:
+        """Return where the subscription stands, if it can be billed as a plan of a cycle (month or year) says.
+
+        Raises:
+            InvalidInputError: Naming what to change at Stripe.
+        """
+        check_subscription(self.api.subscription(self.subscription_id), self.prices, cycle=cycle)
+        return self.subscription()
+
     def portal(self, return_url: str) -> str:
         """Open Stripe's billing portal for the customer and return its address, good for minutes (rule B1)."""
         return self.api.portal(self._picture().customer, return_url)
@@ -211,7 +237,8 @@ class StripeBillingService:
     def _picture(self) -> Picture:
         read_at = time.time_ns() // 1_000_000
         document = self.api.subscription(self.subscription_id)
-        return self._read(lambda: read_picture(document, self.prices, read_at=read_at))
+        picture = self._read(lambda: read_picture(document, self.prices))
+        return replace(picture, version=self.book.version_of(picture.fingerprint, read_at))
 
     def _proration_instant(self, picture: Picture) -> datetime:
         """Return now, in whole seconds, within the present period."""
@@ -333,10 +360,10 @@ class StripeBillingService:
     def _send(self, key: str, call: SentCall, number: int) -> None:
         """Send one stored call; after a status 500, which Stripe would repeat for a day, its key is used up."""
         mark = mark_of(self.subscription_id, key)
+        # Always in one order: it comes from memory the first time and from the database afterwards.
+        params = json.loads(json.dumps(call.params[number], sort_keys=True))
         try:
-            self.api.update(
-                self.subscription_id, call.params[number], key=f"seatbridge-{mark}-{call.number}-{number + 1}"
-            )
+            self.api.update(self.subscription_id, params, key=f"seatbridge-{mark}-{call.number}-{number + 1}")
         except BillingCoreUnreachableError as problem:
             if problem.why.startswith("status_5") and number == 0:
                 self.book.keep_call(key, call.used_up())
@@ -373,17 +400,31 @@ class StripeBillingService:
 
     def _event(self, event: Document, picture: Picture) -> CoreEvent | None:
         """Read an event by what is so now: it names the thing, and the thing is read in our version of the API."""
+        kind = str(event["type"])
+        if kind.startswith("invoice."):
+            return self._invoice_event(event, picture)
         identifier, at = str(event["id"]), instant_of(event["created"])
-        if str(event["type"]).startswith("invoice."):
-            invoice = self.api.invoice(thing_of(event))
-            kind = kind_of(event, invoice)
-            if kind is None or belongs_to(invoice) != self.subscription_id or not _is_issued(invoice):
-                return None
-            read = self._read(lambda: self._invoice(invoice, picture))
-            subscription = picture.for_callers() if kind is EventKind.RENEWED else None
-            return CoreEvent(identifier, kind, at, subscription=subscription, invoice=read)
-        kind = kind_of(event, None)
-        return None if kind is None else CoreEvent(identifier, kind, at, subscription=picture.for_callers())
+        if carried_out_marks(event) is None:
+            return CoreEvent(identifier, KINDS[kind], at, subscription=picture.for_callers())
+        orders = [self.book.find_by_mark(mark) for mark in carried_out_marks(event) or ()]
+        placed = [order for order in orders if order is not None and order.state is OrderState.PLACED]
+        return CoreEvent(identifier, EventKind.ORDER_PLACED, at, order=placed[-1].for_callers()) if placed else None
+
+    def _invoice_event(self, event: Document, picture: Picture) -> CoreEvent | None:
+        """Read what happened to an invoice; None for that of an order, which brings it itself."""
+        invoice = self.api.invoice(thing_of(event))
+        kind = invoice_kind(event, invoice)
+        marks = marks_of(invoice)
+        by_order = invoice.get("billing_reason") == "subscription_update" and marks
+        if kind is None or by_order or belongs_to(invoice) != self.subscription_id or not _is_issued(invoice):
+            return None
+        return CoreEvent(
+            str(event["id"]),
+            kind,
+            instant_of(event["created"]),
+            subscription=picture.for_callers() if kind is EventKind.RENEWED else None,
+            invoice=self._read(lambda: self._invoice(invoice, picture)),
+        )
 
     def _read(self, read: Callable[[], ValueT]) -> ValueT:
         """Read a document of Stripe's; one that is not as it should be is no usable answer."""

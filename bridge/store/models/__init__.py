@@ -1,6 +1,14 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
-from bridge.store.models.billing import Contract, FixedFee, Invoice, InvoiceLine, Payment, SeatPool
+from bridge.store.models.billing import (
+    Contract,
+    FixedFee,
+    Invoice,
+    InvoiceLine,
+    Payment,
+    SeatPool,
+    StoredBillingDetails,
+)
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -22,6 +30,7 @@ from bridge.store.models.journal import (
     Preview,
 )
 from bridge.store.models.nesting import GroupAncestor, GroupNesting, effective_membership
+from bridge.store.models.orders import BillingConnection, BillingOrder, CoreEventApplied
 from bridge.store.models.organization import Organization, OrganizationState
 from bridge.store.models.paging import MemberEmail, PageLandmark
 from bridge.store.models.product_roles import ProductRole, ProductRoleHolder
@@ -34,14 +43,17 @@ from bridge.store.models.sessions import (
     SignInLink,
     WebSession,
 )
-from bridge.store.models.stripe import StripeOrder
+from bridge.store.models.stripe import StripeOrder, StripePicture
 from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
 
 __all__ = [
     "Alert",
     "AuditEntry",
+    "BillingConnection",
+    "BillingOrder",
     "Connection",
     "Contract",
+    "CoreEventApplied",
     "Decision",
     "DeclaredSchema",
     "Delivery",
@@ -77,7 +89,9 @@ __all__ = [
     "SeatPool",
     "SignInEvent",
     "SignInLink",
+    "StoredBillingDetails",
     "StripeOrder",
+    "StripePicture",
     "Team",
     "TeamSpell",
     "TeamStay",

@@ -1,4 +1,4 @@
-"""Orders on their way to Stripe."""
+"""Seats that Stripe bills: which prices the tiers have there, orders on their way, the newest picture."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,18 +6,20 @@ from sqlalchemy.dialects import postgresql
 
 from bridge.store.security import secure_table
 
-revision = "0011"
-down_revision = "0010"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     """Apply."""
+    op.add_column("billing_connection", sa.Column("prices", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.create_table(
         "stripe_order",
         sa.Column("org_id", sa.Uuid(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("mark", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("call", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
@@ -29,11 +31,16 @@ def upgrade() -> None:
         sa.CheckConstraint("(state = 'reserved') = (result IS NULL)", name=op.f("ck_stripe_order_settled_with_result")),
         sa.ForeignKeyConstraint(["org_id"], ["organization.id"], name=op.f("fk_stripe_order_org_id")),
         sa.PrimaryKeyConstraint("org_id", "key", name=op.f("pk_stripe_order")),
+        sa.UniqueConstraint("org_id", "mark", name=op.f("uq_stripe_order_org_id_mark")),
     )
-    for statement in secure_table("stripe_order"):
-        op.execute(statement)
-
-
-def downgrade() -> None:
-    """Take it back."""
-    op.drop_table("stripe_order")
+    op.create_table(
+        "stripe_picture",
+        sa.Column("org_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["org_id"], ["organization.id"], name=op.f("fk_stripe_picture_org_id")),
+        sa.PrimaryKeyConstraint("org_id", name=op.f("pk_stripe_picture")),
+    )
+    for table in ("stripe_order", "stripe_picture"):
+        for statement in secure_table(table):
+            op.execute(statement)
