@@ -1,25 +1,29 @@
 """Seats that Stripe bills: Stripe's own SDK against a stand-in in a process of its own."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bridge.billing.stripe import StripeBillingService
-from bridge.core import EventKind, OrderState, SeatQuestion
-from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError
+from bridge.core import BillingService, CoreEvent, EventKind, OrderState, SeatQuestion
+from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError, WebhookRefusedError
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.fakes.stripe import (
     CHANGES,
     PRICES,
     SUBSCRIPTION,
+    WEBHOOK_SECRET,
     StripeStandIn,
     order,
     request_of,
     service_of,
     stripe_stand_in,
 )
+from tests.fakes.stripe_server import sign
+from tests.integration.test_core_contract import BillingServiceContract
 
 #: A period of 31 days, half of which is over at noon of the 16th.
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -414,3 +418,69 @@ def test_a_test_clock_is_the_time(customer: Customer, clock: SettableClock) -> N
         )
 
     assert quote.at == HALFWAY
+
+
+def signed(event: dict[str, object], at: datetime, secret: str = WEBHOOK_SECRET) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of an event as Stripe sends it."""
+    body = json.dumps(event, indent=2).encode()
+    return {"stripe-signature": sign(secret, body, int(at.timestamp()))}, body
+
+
+class TestStripeBillingService(BillingServiceContract):
+    """What every billing core keeps, over a subscription at Stripe that has just begun."""
+
+    @pytest.fixture
+    def service(self, customer: Customer, clock: SettableClock) -> Iterator[StripeBillingService]:
+        with stripe_stand_in(clock.at) as server:
+            server.open_subscription(clock.at)
+            yield service_of(customer.runtime, customer.org_id, server.url)
+
+    def test_an_event_is_believed_by_its_signature(self, service: BillingService) -> None:
+        assert isinstance(service, StripeBillingService)
+        now = service.clock.now()
+        paid = service.invoices()[0]
+        event = {
+            "id": "evt_1",
+            "object": "event",
+            "type": "invoice.paid",
+            "created": int(now.timestamp()),
+            "data": {"object": {"id": paid.id, "object": "invoice", "subscription": SUBSCRIPTION}},
+        }
+
+        verified = service.verify(*signed(event, now), now)
+
+        assert verified == CoreEvent("evt_1", EventKind.INVOICE_PAID, now, invoice=paid)
+
+    def test_an_event_that_was_altered_is_old_or_not_signed_is_refused(self, service: BillingService) -> None:
+        now = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        event: dict[str, object] = {
+            "id": "evt_1",
+            "type": "invoice.paid",
+            "created": 1,
+            "data": {"object": {"id": "in_1"}},
+        }
+        headers, body = signed(event, now)
+        old, _ = signed(event, now - timedelta(minutes=6))
+        foreign, _ = signed(event, now, "whsec_of_somebody_else")
+
+        for sent_headers, sent in (
+            (headers, body + b" "),
+            (old, body),
+            (foreign, body),
+            ({"stripe-signature": "t=x,v1=00"}, body),
+            ({"stripe-signature": headers["stripe-signature"].replace("v1=", "v0=")}, body),
+            ({}, body),
+            signed({"id": "evt_1"}, now),
+        ):
+            with pytest.raises(WebhookRefusedError):
+                service.verify(sent_headers, sent, now)
+
+    def test_an_event_about_something_else_says_nothing(self, service: BillingService) -> None:
+        now = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        thing = {"id": "in_9", "object": "invoice", "subscription": "sub_of_somebody_else"}
+        events: list[dict[str, object]] = [
+            {"id": "evt_1", "type": "invoice.paid", "created": 1, "data": {"object": thing}},
+            {"id": "evt_2", "type": "charge.succeeded", "created": 1, "data": {"object": {"id": "ch_1"}}},
+        ]
+
+        assert [service.verify(*signed(event, now), now) for event in events] == [None, None]
