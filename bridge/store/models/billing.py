@@ -106,7 +106,8 @@ class Invoice(Base):
     credit_applied: Mapped[int]
     amount_due: Mapped[int]
     facts: Mapped[dict[str, Any] | None] = mapped_column(
-        doc="Both parties, dates and tax on the day of issue (bridge.domain.issued_facts); NULL for older and for mirrored invoices."
+        doc="Both parties, dates and tax on the day of issue (bridge.domain.issued_facts); NULL for older invoices and "
+        "for those that another core issued."
     )
 
 
