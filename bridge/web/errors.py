@@ -116,6 +116,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.BillingCoreRefusedError: Answer(
             HTTPStatus.CONFLICT, "The billing core refused this", "Change what it names, or ask who keeps its books."
         ),
+        errors.ExtraMissingError: Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "A part of the service is not installed",
+            "The operator installs what the sentence names.",
+        ),
         errors.OrderOpenError: Answer(
             HTTPStatus.CONFLICT,
             "An order of seats is on its way",

@@ -184,15 +184,14 @@ def belongs_to(invoice: Document) -> str | None:
 def is_for_order(invoice: Document, mark: str, proration_date: int) -> bool:
     """Tell whether an order made an invoice.
 
-    Stripe keeps the subscription's metadata with each invoice as they were when it was finalised; one that has none of
-    ours is known by the instant that its lines count from.
+    Its lines count from the order's instant. Stripe also keeps the subscription's metadata with each invoice as they
+    were when it was finalised: an invoice with another order's mark is not ours.
     """
     if invoice.get("billing_reason") != "subscription_update":
         return False
-    marks = marks_of(invoice)
-    if marks:
-        return mark in marks
-    return any(line["period"]["start"] == proration_date for line in invoice["lines"]["data"])
+    if not any(line["period"]["start"] == proration_date for line in invoice["lines"]["data"]):
+        return False
+    return mark in (marks_of(invoice) or (mark,))
 
 
 def marks_of(invoice: Document) -> tuple[str, ...]:

@@ -176,9 +176,24 @@ class StripeBillingService:
             return self.book.settle(key, CoreOrder(key, OrderState.CANCELLED)).for_callers()
 
     def order_by_key(self, key: str) -> CoreOrder | None:
-        """Return the order of a key; of one whose request may have arrived, confirming it again tells what became."""
+        """Return the order of a key; of one whose request may have arrived, confirming it again tells what became.
+
+        One that is not written down here, as after a restored backup, is looked for on the subscription.
+        """
         stored = self.book.find(key)
-        return stored.for_callers() if stored else None
+        if stored is not None:
+            return stored.for_callers()
+        picture, mark = self._picture(), mark_of(self.subscription_id, key)
+        if mark not in picture.orders:
+            return None
+        made = [invoice for invoice in self.api.invoices(self.subscription_id) if mark in marks_of(invoice)]
+        by_order = next((invoice for invoice in made if invoice["billing_reason"] == "subscription_update"), None)
+        return CoreOrder(
+            key,
+            OrderState.PLACED,
+            invoice=self._read(lambda: self._invoice(by_order, picture)) if by_order else None,
+            subscription=picture.for_callers(),
+        )
 
     def subscription(self) -> CoreSubscription:
         """Return where the subscription stands."""
