@@ -1,6 +1,7 @@
 """Bringing orders to billing cores that keep their own books: asked back before a retry, settled by their answer."""
 
 import uuid
+from collections import Counter
 
 import structlog
 
@@ -24,22 +25,24 @@ from bridge.usecases.mirror_core import find_connection, order_key
 
 log = structlog.get_logger()
 
+_OFTEN_ENOUGH = 3
+
 
 class SilentCores:
-    """The cores that gave no answer during one look for work: their other orders wait for the next one.
+    """The cores that gave no answer three times during one look for work: their other orders wait for the next one.
 
     Otherwise a core that is down would hold everybody's orders up for a time-out each.
     """
 
     def __init__(self) -> None:
-        self._urls: set[str] = set()
+        self._times: Counter[str] = Counter()
 
     def note(self, url: str) -> None:
         """Remember that a core was silent."""
-        self._urls.add(_host(url))
+        self._times[_host(url)] += 1
 
     def __contains__(self, url: str) -> bool:
-        return _host(url) in self._urls
+        return self._times[_host(url)] >= _OFTEN_ENOUGH
 
 
 def _host(url: str) -> str:

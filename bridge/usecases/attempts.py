@@ -15,7 +15,9 @@ from bridge.store.unit import Unit
 LEASE = timedelta(minutes=2)
 #: After these many attempts (about a day) a row is dead until somebody retries it.
 MAX_ATTEMPTS = 12
-_LONGEST_PAUSE_SECONDS = 3 * 3600
+#: Doubled by every attempt, up to the longest.
+FIRST_PAUSE_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 3 * 3600.0
 
 Attempted = type[Delivery] | type[BillingOrder]
 
@@ -46,7 +48,7 @@ def postpone(unit: Unit, rows: Attempted, row_id: uuid.UUID, attempt: int, error
         Whether the row is dead from now on.
     """
     dead = attempt >= MAX_ATTEMPTS
-    pause = min(_LONGEST_PAUSE_SECONDS, 15 * 2**attempt) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
+    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
     written = unit.session.execute(
         update(rows)
         .where(rows.org_id == unit.org_id, rows.id == row_id, rows.state == "pending", rows.attempts == attempt)

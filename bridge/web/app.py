@@ -175,7 +175,7 @@ def _add_probes(app: Flask, runtime: Runtime) -> None:
 
 
 def _ages(runtime: Runtime) -> dict[str, int]:
-    """Count what waits for workers, and how many seconds the oldest has waited (X8): numbers only."""
+    """Count what waits for workers, and how many seconds the oldest has waited: numbers only."""
     waiting = runtime.ask_gate(waiting_work)
     return {
         "orders": waiting.orders,
