@@ -334,6 +334,13 @@ class NotReplayableError(BridgeError):
         super().__init__(f"This request cannot be replayed: {why}")
 
 
+_CORE_ADVICE = {
+    "address_not_allowed": "It needs https and a public address, or to be named in billing.internal_hosts",
+    "not_connected": "The operator connects it with `seatbridge billing connect`",
+    "unauthorized": "It does not know the token: the operator connects it again with another one",
+}
+
+
 class BillingCoreUnreachableError(UnavailableError):
     """The organization's billing core gave no usable answer; whether it had an effect is unknown: it is asked again.
 
@@ -346,7 +353,7 @@ class BillingCoreUnreachableError(UnavailableError):
         self.host, self.why = host, why
         super().__init__(f"The billing core {host}", retry_after_seconds)
         said = f"The billing core {host} gave no usable answer ({why}); provisioning and sign-in go on without it"
-        self.args = (f"{said}. Try again in {retry_after_seconds} seconds",)
+        self.args = (f"{said}. {_CORE_ADVICE.get(why, f'Try again in {retry_after_seconds} seconds')}",)
 
 
 class BillingCoreRefusedError(BridgeError):
