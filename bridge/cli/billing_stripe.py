@@ -1,7 +1,7 @@
 """``seatbridge billing connect ORG --stripe ...`` and what only Stripe has."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,6 +12,8 @@ from bridge.errors import InvalidChangeError, InvalidInputError
 if TYPE_CHECKING:
     from bridge.domain.identifiers import OrgId
     from bridge.runtime import Runtime
+    from bridge.store.models import Contract
+    from bridge.store.unit import Unit
 
 _SUBSCRIPTION: Final = re.compile(r"sub_[A-Za-z0-9_]{1,100}", re.ASCII)
 _PRICE: Final = re.compile(r"([a-z0-9][a-z0-9_-]{0,62})=(price_[A-Za-z0-9_]{1,100})", re.ASCII)
@@ -50,14 +52,15 @@ def connect_stripe(
     from bridge.adapters.webhooks import new_webhook_secret
     from bridge.domain.actors import OPERATOR
     from bridge.runtime import STRIPE_PREFIX
+    from bridge.store.pools import read_pools
     from bridge.usecases.connect_core import connect_core
 
     _check_words(subscription, key, secret)
     # Without one, a secret that nobody knows: no event is believed, and all are fetched.
     kept = secret or new_webhook_secret()
     with runtime.unit(org_id, OPERATOR) as unit:
-        contract = _stripe_contract(unit)
-        cycle = contract.cycle
+        cycle = _stripe_contract(unit).cycle
+        _check_tiers(prices, {pool.tier for pool in read_pools(unit)})
         service = runtime.stripe_service(unit, subscription, prices, key=key, webhook_secret=kept)
     found = service.check(cycle)
     sealed = runtime.sealed_address(
@@ -85,7 +88,15 @@ def _check_words(subscription: str, key: str, secret: str | None) -> None:
         raise InvalidInputError("webhook_secret", "the signing secret of an endpoint at Stripe reads whsec_...")
 
 
-def _stripe_contract(unit: Any) -> Any:
+def _check_tiers(prices: Mapping[str, str], tiers: Set[str]) -> None:
+    missing, unknown = sorted(tiers - {*prices}), sorted({*prices} - tiers)
+    if missing:
+        raise InvalidInputError("price", f"name the price of {' and '.join(missing)} too")
+    if unknown:
+        raise InvalidInputError("price", f"the plan here has no tier {' and '.join(unknown)}")
+
+
+def _stripe_contract(unit: "Unit") -> "Contract":
     """Return the contract, if Stripe can bill it as it is agreed.
 
     Raises:

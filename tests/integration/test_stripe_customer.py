@@ -28,7 +28,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 HALFWAY = datetime(2026, 3, 16, 12, tzinfo=UTC)
 Run = Callable[..., Result]
 CONNECT = (
-    *("billing", "connect", "nordlys", "--stripe", SUBSCRIPTION, "--webhook-secret", WEBHOOK_SECRET),
+    *("billing", "connect", "nordlys", "--stripe", SUBSCRIPTION),
     *("--price", f"standard={PRICES['standard']}", "--price", f"premium={PRICES['premium']}"),
 )
 
@@ -63,6 +63,7 @@ def run(settings: Settings, database_url: URL, stripe: StripeStandIn) -> Run:
         "SEATBRIDGE__SECRETS__KEYS": KEY,
         "SEATBRIDGE__BILLING__STRIPE_URL": stripe.url,
         "SEATBRIDGE_CORE_TOKEN": API_KEY,
+        "SEATBRIDGE_WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
 
     def invoke(*arguments: str, **changed: str) -> Result:
@@ -242,7 +243,7 @@ def test_what_connecting_says(customer: Customer, run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--price", "standard=price_standard"), "the core has the tiers standard"),
+        (("--price", "standard=price_standard"), "name the price of premium too"),
         (("--price", "standard=price_1", "--price", "premium=price_2"), "no item for the price of standard, premium"),
         (("--price", "standard"), "does not read as standard=price_1AbC"),
         ((), "name the price of each tier"),
