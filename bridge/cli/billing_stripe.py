@@ -1,7 +1,7 @@
 """``seatbridge billing connect ORG --stripe ...`` and what only Stripe has."""
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -88,8 +88,8 @@ def _check_words(subscription: str, key: str, secret: str | None) -> None:
         raise InvalidInputError("webhook_secret", "the signing secret of an endpoint at Stripe reads whsec_...")
 
 
-def _check_tiers(prices: Mapping[str, str], tiers: Set[str]) -> None:
-    missing, unknown = sorted(tiers - {*prices}), sorted({*prices} - tiers)
+def _check_tiers(prices: Mapping[str, str], tiers: Collection[str]) -> None:
+    missing, unknown = sorted({*tiers} - {*prices}), sorted({*prices} - {*tiers})
     if missing:
         raise InvalidInputError("price", f"name the price of {' and '.join(missing)} too")
     if unknown:

@@ -1,17 +1,21 @@
 """Seats that Stripe bills: Stripe's own SDK against a stand-in in a process of its own."""
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import delete
 
 from bridge.billing.stripe import StripeBillingService
 from bridge.core import BillingService, CoreEvent, EventKind, OrderState, SeatQuestion
 from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError, WebhookRefusedError
+from bridge.store.models import StripeOrder
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.fakes.stripe import (
+    API_KEY,
     CHANGES,
     PRICES,
     SUBSCRIPTION,
@@ -484,3 +488,46 @@ class TestStripeBillingService(BillingServiceContract):
         ]
 
         assert [service.verify(*signed(event, now), now) for event in events] == [None, None]
+
+
+def test_nothing_of_what_is_sent_to_stripe_reaches_the_log(
+    service: StripeBillingService, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    order(service, "order-1", {"premium": 1})
+
+    assert not [record for record in caplog.records if record.name == "stripe"]
+    assert API_KEY not in caplog.text
+    assert API_KEY not in repr(service)
+    assert WEBHOOK_SECRET not in repr(service)
+
+
+def test_an_order_that_only_stripe_remembers_is_found_by_its_mark(
+    customer: Customer, service: StripeBillingService
+) -> None:
+    _, placed = order(service, "order-1", {"premium": 1})
+    with customer.unit() as unit:
+        unit.session.execute(delete(StripeOrder))
+
+    found = service.order_by_key("order-1")
+
+    assert found == placed
+
+
+def test_an_order_left_halfway_is_brought_to_its_end_before_the_next(
+    service: StripeBillingService, stripe: StripeStandIn
+) -> None:
+    reserved(service, premium=1)
+    quote = service.quote(SeatQuestion({"standard": 2}), key="quote")
+    service.reserve(request_of(service, quote, "order-2", {"standard": 2}))
+    break_off(service, stripe, "drop_request")
+
+    service.confirm("order-2")
+
+    # The seat of the first order, then two Standard seats: half of 150.00, and half of 2 × 25.00.
+    assert stripe.charges() == [7500, 2500]
+    found = service.order_by_key("order-1")
+    assert found is not None
+    assert found.state is OrderState.PLACED
+    assert stripe.quantities() == {"standard": 7, "premium": 3}
