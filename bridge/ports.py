@@ -146,25 +146,30 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class PinnedQuote:
-    """What a core that keeps its own books said, word for word, until ``expires_at`` (excluded)."""
+    """What a core that keeps its own books said, word for word, until ``expires_at`` (excluded).
+
+    ``digits`` are the decimals of its currency's minor unit.
+    """
 
     document: Mapping[str, Any]
     expires_at: datetime
+    digits: int
 
 
 @dataclass(frozen=True, slots=True)
 class SeatQuote:
     """A seat change with its billing effect: what a preview shows and a confirmation charges (rules Q1, Q2).
 
-    ``bill`` is None when nothing is charged. ``renewal_before`` and ``renewal_after`` are subtotals of the next
-    renewal in minor units, without and with the change. ``pinned`` is there where the change is ordered from a core
-    that keeps its own books.
+    ``bill`` is None when nothing is charged; ``digits`` are the decimals of the currency's minor unit.
+    ``renewal_before`` and ``renewal_after`` are subtotals of the next renewal in minor units, without and with the
+    change. ``pinned`` is there where the change is ordered from a core that keeps its own books.
     """
 
     change: SeatChange
     bill: Bill | None
     seats: Mapping[str, SeatCount]
     currency: str
+    digits: int
     renewal_at: datetime
     renewal_before: int
     renewal_after: int

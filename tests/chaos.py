@@ -136,7 +136,7 @@ class Chaos:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (state := self._state(customer)) != "placed":
             assert time.monotonic() < deadline, f"an order of {customer.slug} is {state}"
-            time.sleep(0.1)
+            time.sleep(0.3)
 
     def _state(self, customer: Customer) -> str:
         """Return the newest order's state; put one that was given up back in line, as an operator would."""

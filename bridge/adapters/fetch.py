@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -154,7 +155,12 @@ async def _transfer(
     trust: ssl.SSLContext | None,
 ) -> Answer:
     async with (
-        httpx.AsyncClient(verify=trust or True, trust_env=False, follow_redirects=False, timeout=seconds) as client,
+        httpx.AsyncClient(
+            verify=trust or (parts.scheme == "https" and _public_trust()),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=seconds,
+        ) as client,
         client.stream(
             request.method,
             _target(parts, address),
@@ -170,6 +176,12 @@ async def _transfer(
         body = await _read(response, max_bytes)
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, body)
+
+
+@cache
+def _public_trust() -> ssl.SSLContext:
+    """Return the public certificate authorities, which take longer to read than an exchange takes."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _port_of(parts: SplitResult) -> int:

@@ -6,6 +6,7 @@ from uuid import uuid4
 from bridge.billing.builtin import BuiltinBilling
 from bridge.billing.ledger import seats_in_use
 from bridge.billing.payments import BuiltinPayments
+from bridge.billing.rules.money import Currency
 from bridge.core import BillingService, SeatQuestion
 from bridge.core.quotes import pin, seat_quote
 from bridge.errors import (
@@ -65,7 +66,7 @@ class RemoteBilling:
             quote = service.quote(question, key=f"quote-{uuid4()}")
         except BillingCoreRefusedError as refusal:
             raise _known(refusal) from refusal
-        self._answers[_asked(change)] = pin(quote)
+        self._answers[_asked(change)] = pin(quote, digits=Currency(quote.currency).digits)
 
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
         """Refuse: a plan begins with the embedded core's rows and is connected afterwards."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge.core.quotes import seat_quote
+from bridge.core.quotes import kept, restored, seat_quote
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
 from bridge.errors import (
@@ -17,7 +17,7 @@ from bridge.errors import (
     PreviewStaleError,
     ReductionNotAllowedError,
 )
-from bridge.ports import InvoiceReference, OrderReference, PinnedQuote, SeatChange, SeatQuote
+from bridge.ports import InvoiceReference, OrderReference, SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.models import Contract, Preview, SeatPool
 from bridge.store.pools import ladder_of, read_pools
@@ -102,7 +102,7 @@ def preview_seats(unit: Unit, changes: Mapping[str, int]) -> SeatsPreview:
         request={
             "changes": dict(quote.change.changes),
             "shown": _shown(unit, quote, promotions),
-            "pinned": dict(pinned.document) if pinned else None,
+            "pinned": kept(pinned),
         },
         seat_version=state.seat_version,
         at=quote.change.at,
@@ -276,7 +276,7 @@ def _recomputed(unit: Unit, preview: Preview) -> tuple[SeatQuote, tuple[Promotio
         quote, promotions = _compute(unit, preview.request["changes"], preview.at)
     else:
         change, promotions = _change_now(unit, preview.request["changes"], preview.at)
-        quote = seat_quote(change, PinnedQuote(document, preview.expires_at))
+        quote = seat_quote(change, restored(document))
     if _shown(unit, quote, promotions) != preview.request["shown"]:
         raise PreviewStaleError
     return quote, promotions

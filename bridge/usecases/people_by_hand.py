@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.core.quotes import seat_quote
+from bridge.core.quotes import kept, restored, seat_quote
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
@@ -15,7 +15,7 @@ from bridge.errors import (
     PreviewExpiredError,
     PreviewStaleError,
 )
-from bridge.ports import PinnedQuote, SeatChange, SeatQuote
+from bridge.ports import SeatChange, SeatQuote
 from bridge.store.directory import get_member, mapping_set_in_force
 from bridge.store.journal import record
 from bridge.store.models import Member, Preview
@@ -93,7 +93,7 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
             "member": str(member.id),
             "tier": tier,
             "upgrade_from": member.tier,
-            "pinned": dict(pinned.document) if pinned else None,
+            "pinned": kept(pinned),
         },
         seat_version=state.seat_version,
         at=unit.at,
@@ -194,7 +194,7 @@ def confirm_seat(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool) -> Me
 
 def _order_seat(unit: Unit, stored: Preview, member_id: MemberId, tier: str) -> None:
     change = SeatChange({tier: 1}, at=stored.at, upgrade_from=stored.request["upgrade_from"])
-    quote = seat_quote(change, PinnedQuote(stored.request["pinned"], stored.expires_at))
+    quote = seat_quote(change, restored(stored.request["pinned"]))
     place_order(unit, quote, key=f"seat:{stored.id}", member_id=member_id, tier=tier)
 
 
