@@ -408,11 +408,24 @@ class OrderClosedError(BridgeError):
         super().__init__(f"Order {order_id} cannot be changed: {hint}")
 
 
-class ExtraMissingError(BridgeError):
-    """Something that needs packages which are not part of every installation."""
+class EInvoiceIncompleteError(BridgeError):
+    """An e-invoice of a document that lacks what EN 16931 asks for; every lack is named."""
 
-    code = "extra_missing"
+    code = "e_invoice_incomplete"
 
-    def __init__(self, extra: str) -> None:
-        self.extra = extra
-        super().__init__(f"This installation lacks the extra {extra!r}: install seatbridge[{extra}], then try again")
+    def __init__(self, number: str, missing: Collection[str]) -> None:
+        self.number, self.missing = number, tuple(missing)
+        super().__init__(
+            f"No e-invoice can be made of {number}, which lacks: {'; '.join(self.missing)}. "
+            "What is set now counts for invoices issued later"
+        )
+
+
+class NotInstalledError(BridgeError):
+    """An optional part of the product that this installation lacks."""
+
+    code = "not_installed"
+
+    def __init__(self, what: str, how: str) -> None:
+        self.what, self.how = what, how
+        super().__init__(f"{what} need a part that is not installed here: {how}")

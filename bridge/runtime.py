@@ -165,7 +165,7 @@ class Runtime:
             webhook_secret: Of the webhook endpoint.
 
         Raises:
-            ExtraMissingError: The extra is not installed.
+            NotInstalledError: The extra is not installed.
         """
         billing, org_id = self.settings.billing, unit.org_id
         contract = unit.session.get_one(Contract, org_id)

@@ -60,11 +60,12 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.UnavailableError: (503, None),
         bridge.BillingCoreUnreachableError: (503, None),
         bridge.BillingCoreRefusedError: (409, None),
-        bridge.ExtraMissingError: (503, None),
         bridge.OrderOpenError: (409, None),
         bridge.OrderClosedError: (409, None),
         bridge.WebhookRefusedError: (401, None),
         bridge.TooManyRequestsError: (429, None),
+        bridge.EInvoiceIncompleteError: (409, None),
+        bridge.NotInstalledError: (501, None),
         bridge.NotReplayableError: (409, None),
     }
 )

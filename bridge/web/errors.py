@@ -119,11 +119,6 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.BillingCoreRefusedError: Answer(
             HTTPStatus.CONFLICT, "The billing core refused this", "Change what it names, or ask who keeps its books."
         ),
-        errors.ExtraMissingError: Answer(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "A part of the service is not installed",
-            "The operator installs what the sentence names.",
-        ),
         errors.OrderOpenError: Answer(
             HTTPStatus.CONFLICT,
             "An order of seats is on its way",
@@ -142,6 +137,12 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         ),
         errors.NotReplayableError: Answer(
             HTTPStatus.CONFLICT, "This request cannot be sent again", "Have the identity provider send it once more."
+        ),
+        errors.EInvoiceIncompleteError: Answer(
+            HTTPStatus.CONFLICT, "No e-invoice can be made of this", "Complete the billing details for later invoices."
+        ),
+        errors.NotInstalledError: Answer(
+            HTTPStatus.NOT_IMPLEMENTED, "This installation cannot do that", "Ask the operator of the service."
         ),
     }
 )

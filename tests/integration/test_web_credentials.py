@@ -24,6 +24,8 @@ OWNERS_ONLY = (
     ("GET", f"/console/seats/previews/{ID}"),
     ("POST", f"/console/seats/previews/{ID}/confirm"),
     ("GET", f"/console/seats/invoices/{ID}"),
+    ("GET", f"/console/seats/invoices/{ID}/pdf"),
+    ("GET", f"/console/seats/invoices/{ID}/xml"),
 )
 ADMINS = (
     ("GET", "/console"),

@@ -13,7 +13,7 @@ from bridge.billing.stripe.marks import mark_of
 from bridge.billing.stripe.quotes import PinnedQuote, seal_of
 from bridge.billing.stripe.reading import orders_note, paid_note, read_bill, read_picture
 from bridge.billing.stripe.sdk import open_client
-from bridge.errors import ExtraMissingError, InvalidInputError, WebhookRefusedError
+from bridge.errors import InvalidInputError, NotInstalledError, WebhookRefusedError
 from tests.fakes.stripe_account import Account, Document
 from tests.fakes.stripe_server import sign
 
@@ -38,7 +38,7 @@ def opened(**facts: Any) -> tuple[Account, Document]:
 def test_without_the_extra_connecting_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "stripe", None)
 
-    with pytest.raises(ExtraMissingError, match=r"install seatbridge\[stripe\]"):
+    with pytest.raises(NotInstalledError, match=r"install 'seatbridge\[stripe\]'"):
         open_client("sk_test_seatbridge")
 
 

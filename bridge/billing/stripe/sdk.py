@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError, ExtraMissingError
+from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError, NotInstalledError
 
 if TYPE_CHECKING:
     import stripe
@@ -37,12 +37,12 @@ def open_client(key: str, *, api_base: str = API_BASE, timeout_seconds: float = 
     level debug and what it asks for at info, so its logger is silenced for the whole process.
 
     Raises:
-        ExtraMissingError: The extra is not installed.
+        NotInstalledError: The extra is not installed.
     """
     try:
         import stripe  # noqa: PLC0415 - an extra, and 150 ms that only organizations at Stripe have to spend
     except ImportError as problem:
-        raise ExtraMissingError("stripe") from problem
+        raise NotInstalledError("Organizations that Stripe bills", "pip install 'seatbridge[stripe]'") from problem
     logging.getLogger("stripe").setLevel(logging.CRITICAL)
     stripe.enable_telemetry = False
     return stripe.StripeClient(
