@@ -277,7 +277,7 @@ def fresh_database(folder: Path) -> Iterator[tuple[Settings, URL]]:
         yield (
             Settings.model_validate(
                 {
-                    "database": {"url": SecretStr(url.render_as_string(hide_password=False)), "pool_size": 20},
+                    "database": {"url": SecretStr(url.render_as_string(hide_password=False)), "pool_size": 60},
                     "secrets": {"keys": (generate_key(),)},
                 }
             ),
