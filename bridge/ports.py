@@ -310,8 +310,12 @@ class BillingCore(Protocol):
     """
 
     @property
-    def is_remote(self) -> bool:
-        """Whether seats are ordered from a core that keeps its own books, and come when it has confirmed."""
+    def sells_at_once(self) -> bool:
+        """Whether :meth:`execute` charges and allocates in the unit's own transaction.
+
+        Where it is an order that another system answers later, provisioning never buys: it would make the directory
+        wait for that system.
+        """
 
     def prepare(self, change: SeatChange) -> None:
         """Ask what must be asked outside, before the organization is locked, so that ``quote`` has its answer.

@@ -35,6 +35,7 @@ from bridge.store.schema import upgrade
 from bridge.store.secrets import SecretBox
 from bridge.store.unit import Unit, bind_organization
 from bridge.usecases.alerts import raise_alert
+from bridge.usecases.buy_for_line import buy_for_line
 from bridge.usecases.connect_core import CoreAddress
 from bridge.usecases.mirror_core import find_connection
 from bridge.usecases.organizations import CreatedOrganization, OrganizationDraft, create_organization
@@ -103,7 +104,9 @@ class Runtime:
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 bind_organization(session, org_id)
-                yield self.bind(session, org_id, actor, request_id=request_id, at=at)
+                unit = self.bind(session, org_id, actor, request_id=request_id, at=at)
+                yield unit
+                unit.finish()
         except AdoptionRefusedError as refusal:
             self._note_refusal(org_id, refusal)
             raise
@@ -127,6 +130,7 @@ class Runtime:
             audit_keys=self.secrets.derive_all("audit"),
             billing_factory=self._billing_of,
             on_lock=pass_boundaries,
+            on_finish=buy_for_line,
             seller=self.seller,
             payment_terms_days=self.settings.seller.payment_terms_days,
         )

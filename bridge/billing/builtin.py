@@ -92,9 +92,9 @@ class BuiltinBilling:
         self._payments = payments
 
     @property
-    def is_remote(self) -> bool:
-        """No: everything happens in the unit's transaction."""
-        return False
+    def sells_at_once(self) -> bool:
+        """Say that what is bought is there in the same transaction."""
+        return True
 
     def prepare(self, change: SeatChange) -> None:
         """Ask nobody: the answer is computed inside."""

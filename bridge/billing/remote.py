@@ -47,9 +47,9 @@ class RemoteBilling:
         self._answers: dict[_Asked, PinnedQuote] = {}
 
     @property
-    def is_remote(self) -> bool:
-        """Yes: seats are ordered, and come when the core has confirmed."""
-        return True
+    def sells_at_once(self) -> bool:
+        """Say that seats are ordered, and come when the core has confirmed."""
+        return False
 
     def prepare(self, change: SeatChange) -> None:
         """Ask the core what a change costs, while nobody waits for the organization's lock."""

@@ -176,7 +176,8 @@ def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None 
         about: What its rule speaks of, in other words than the stored ones.
     """
     rule = decision.rule or {}
-    return because(
+    paid = f" ({decision.purchase['formula']})" if decision.purchase and decision.purchase["formula"] else ""
+    said = because(
         SeatReason(decision.reason),
         ladder,
         tier=decision.to_tier,
@@ -184,6 +185,7 @@ def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None 
         wanted=decision.waiting_for or rule.get("tier"),
         before=decision.from_tier,
     )
+    return said + paid
 
 
 def name_actors(unit: Unit, actors: Iterable[str]) -> dict[str, str]:

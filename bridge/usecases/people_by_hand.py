@@ -67,7 +67,7 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
         NotFoundError: There is no such member here.
     """
     unit.require(Permission.ASSIGN_SEATS)
-    if unit.billing.is_remote:
+    if not unit.billing.sells_at_once:
         _ask_core(unit, member_id, tier)
     state = unit.lock()
     member = get_member(unit, member_id)

@@ -22,6 +22,7 @@ TABLES = sorted(Base.metadata.tables)
 APPEND_ONLY = [
     "audit_entry",
     "core_event",
+    "budget_purchase",
     "decision",
     "invoice",
     "invoice_line",
@@ -252,6 +253,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
     allowed |= {"session_id", "member_id", "link_id", "delivery_id", "subject_id", "schema_version", "order_id"}
     allowed |= {"orders", "dead_orders", "oldest_order", "deliveries", "oldest_mail"}  # counts and ages
     assert {row[0] for row in functions} == {
+        "budgeted_organizations",
         "due_deliveries",
         "due_orders",
         "due_renewals",
@@ -262,6 +264,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "find_sign_in_link",
         "list_organizations",
         "remotely_billed",
+        "organizations_past_threshold",
         "trace_scim_token",
         "waiting_work",
     }

@@ -9,6 +9,7 @@ from bridge.store.models.billing import (
     SeatPool,
     StoredBillingDetails,
 )
+from bridge.store.models.budgets import BudgetPurchase, SeatBudget, SeatWatch
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -51,6 +52,7 @@ __all__ = [
     "AuditEntry",
     "BillingConnection",
     "BillingOrder",
+    "BudgetPurchase",
     "Connection",
     "Contract",
     "CoreEventApplied",
@@ -86,7 +88,9 @@ __all__ = [
     "SamlReplay",
     "SamlRequest",
     "ScimToken",
+    "SeatBudget",
     "SeatPool",
+    "SeatWatch",
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",
