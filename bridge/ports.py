@@ -117,7 +117,7 @@ class SeatChange:
 class BillLine:
     """One line of an invoice or preview; ``amount`` and ``unit_price`` are minor units, the period is [start, end).
 
-    ``share`` is the part of the whole period that is charged, as an exact fraction: "17/31"; None where a core tells none.
+    ``share`` is the part of the whole period that is charged, as an exact fraction: "17/31"; None where no core tells.
     """
 
     kind: str

@@ -12,7 +12,8 @@ depends_on = None
 _POSITIONS = """
 UPDATE invoice SET journal_seq = coalesce(
     (SELECT min(entry.seq) - 1 FROM audit_entry AS entry
-      WHERE entry.org_id = invoice.org_id AND (entry.body ->> 'invoice' = invoice.id::text OR entry.subject_id = invoice.id::text)), 1)
+      WHERE entry.org_id = invoice.org_id
+        AND (entry.body ->> 'invoice' = invoice.id::text OR entry.subject_id = invoice.id::text)), 1)
 """
 _COUNTS = """
 UPDATE invoice SET counts = CASE
