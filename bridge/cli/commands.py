@@ -22,17 +22,21 @@ COMMANDS = {
     "import": Entry("bridge.cli.imports:import_command", "Take people in from a CSV file, previewed first."),
     "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy, swap; who waits for one; budgets, forecasts."),
     "team": Entry("bridge.cli.teams:team", "Teams of a workspace billed by team or by person."),
-    "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: in use now, or billed."),
+    "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: show, export."),
     "people": Entry("bridge.cli.teams:people", "People, many at once: remove who is in no active team."),
     "contract": Entry("bridge.cli.contracts:contract", "Fixed-fee contracts: show, amend, renew by itself or not."),
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, export, send."),
+    "billing": Entry(
+        "bridge.cli.billing:billing", "Billing by a core of the customer's own: connect, orders, reconcile."
+    ),
     "billing-details": Entry(
         "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
     ),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings: show, preview, apply, roll back."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
+    "review": Entry("bridge.cli.reviews:review", "What reviewers ask for: access, everybody with their seat and why."),
     "explain": Entry("bridge.cli.people:explain", "Say why somebody has the seat they have."),
     "admin": Entry("bridge.cli.people:admin", "Let an owner back in."),
     "delivery": Entry("bridge.cli.deliveries:delivery", "Mails on their way: list, retry."),
