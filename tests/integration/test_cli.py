@@ -744,7 +744,7 @@ class TestBudgets:
         preview = run("import", "nordlys", str(people), "--preview")
         imported = run("import", "nordlys", str(people), "--json")
         shown = run("seats", "budget", "show", "nordlys")
-        why = run("explain", "nordlys", "p4@nordlys.test")
+        why = run("why", "nordlys", "p4@nordlys.test")
         removed = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
         again = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
         bad = run("seats", "budget", "set", "nordlys", "premium", "--amount", "9.999")

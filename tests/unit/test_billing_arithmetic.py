@@ -51,4 +51,4 @@ def test_an_amount_that_does_not_follow_cannot_be_explained() -> None:
 def test_a_line_of_before_the_share_was_kept_is_explained_by_what_it_says() -> None:
     steps = arithmetic_steps(Line("seat_proration", 1, 15_000, 8_226, None, exact="€82.2580…"), Currency("EUR"))
 
-    assert steps[1:] == ("The part charged: 17 of 31 days.", "That is €82.2580…, rounded once.")
+    assert steps == ("1 at €150.00: 17 of 31 days.", "That is €82.2580….")

@@ -276,6 +276,7 @@ def _read_line(line: Document, prices: Mapping[str, str], term: Term, currency: 
         formula=f"{words}: {format_money(amount, currency)}, as Stripe computed it",
         exact=format_money(amount, currency),
         explanation=words,
+        share=None,
     )
 
 
@@ -300,6 +301,7 @@ def _computed(line: Document, tier: str, charged: Term, term: Term, currency: Cu
         formula=made.formula,
         exact=made.exact_text,
         explanation=f"{line.get('description')}: {part.sentence}",
+        share=str(part.fraction),
     )
 
 
