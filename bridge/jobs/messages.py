@@ -9,6 +9,7 @@ from bridge.billing.rules.money import Currency, format_money
 from bridge.ports import Message
 from bridge.store.models import Alert, Invoice, InvoiceLine, Member, SeatPool
 from bridge.store.unit import Unit
+from bridge.usecases.approvals import waiting_approval
 from bridge.usecases.deliver import Claim
 
 #: So many people a mail names; the console lists them all.
@@ -19,7 +20,8 @@ def compose(unit: Unit, claim: Claim) -> Message | None:
     """Write the mail of a delivery; None when there is nobody to tell, or nothing to tell any more."""
     if not claim.to:
         return None
-    return {"invoice_mail": _invoice_message, "alert_mail": _alert_message}[claim.kind](unit, claim)
+    writers = {"invoice_mail": _invoice_message, "alert_mail": _alert_message, "approval_mail": _approval_message}
+    return writers[claim.kind](unit, claim)
 
 
 def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
@@ -78,3 +80,14 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     return Message(
         to=claim.to, subject=f"{unit.organization().name}: {alert.detail}", text="\n".join(facts), key=claim.key
     )
+
+
+def _approval_message(unit: Unit, claim: Claim) -> Message | None:
+    """Tell of a request that waits for an owner; None when it was decided meanwhile."""
+    approval = waiting_approval(unit, uuid.UUID(claim.subject_id))
+    if approval is None:
+        return None
+    lines = [f"{approval.submitted_by} asks for {approval.summary}.", *([approval.note] if approval.note else [])]
+    lines += ["", "What it costs now is shown when you open it in the console: approve or decline it there."]
+    subject = f"{unit.organization().name}: a change waits for your approval"
+    return Message(to=claim.to, subject=subject, text="\n".join(lines), key=claim.key)
