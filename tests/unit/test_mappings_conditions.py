@@ -218,11 +218,11 @@ def test_the_costliest_set_that_is_allowed_decides_about_somebody_within_a_secon
     values = tuple(f"value {number}" for number in range(200))
     parts = tuple(about("department", Operator.IN, values) for _ in range(MAX_CONDITIONS - 1))
     rules = tuple(MappingRule(str(number), AnyOf(parts), "premium") for number in range(MAX_ALL // MAX_CONDITIONS))
-    started = time.perf_counter()
+    started = time.process_time()
 
     resolve(ANN, MappingSet(1, rules), LADDER)
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_document_survives_a_round_trip_byte_for_byte() -> None:
