@@ -132,7 +132,7 @@ def history(org: str, limit: int, *, as_json: bool) -> None:
                 one.at,
                 one.by,
                 _WHY[one.reason] if one.restores is None else f"version {one.restores} again",
-                "\n".join(one.changes) or "nothing that decides about a seat",
+                "; ".join(one.changes) or "nothing that decides about a seat",
             )
             for one in versions
         ],
