@@ -28,6 +28,8 @@ OWNERS_ONLY = (
     ("POST", f"/console/approvals/{ID}/open"),
     ("POST", f"/console/approvals/{ID}/approve"),
     ("POST", f"/console/approvals/{ID}/decline"),
+    ("GET", f"/console/seats/invoices/{ID}/pdf"),
+    ("GET", f"/console/seats/invoices/{ID}/xml"),
 )
 ADMINS = (
     ("GET", "/console"),
