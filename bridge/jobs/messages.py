@@ -113,7 +113,7 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
 def _approval_message(unit: Unit, claim: Claim) -> Message | None:
     """Tell of a request that waits for an owner; None when it was decided meanwhile."""
     approval = waiting_approval(unit, uuid.UUID(claim.subject_id))
-    if approval is None:
+    if approval is None or not claim.to:
         return None
     lines = [f"{approval.submitted_by} asks for {approval.summary}.", *([approval.note] if approval.note else [])]
     lines += ["", "What it costs now is shown when you open it in the console: approve or decline it there."]
