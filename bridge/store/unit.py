@@ -31,6 +31,7 @@ class Unit:
         payment_terms_days: Days to pay where the buyer's billing details name none.
         recheck: Runs once, when the lock has just been taken: refuses an actor who lost access while it was waited for.
         on_lock: Runs once after it: what must come before anything else is written.
+        on_finish: Serves who has begun to wait for a seat that may be bought; see :meth:`finish`.
     """
 
     session: Session
@@ -44,6 +45,8 @@ class Unit:
     seller: Seller | None = None
     payment_terms_days: int = 30
     recheck: Callable[["Unit"], None] | None = None
+    on_finish: Callable[["Unit"], object] | None = None
+    line_grew: bool = False
     _billing: BillingCore | None = field(default=None, repr=False)
     _state: OrganizationState | None = field(default=None, repr=False)
 
@@ -99,6 +102,16 @@ class Unit:
             ForbiddenError: When the role lacks the permission.
         """
         require(self.actor.role, permission)
+
+    def finish(self) -> None:
+        """Do what is done once for everything the unit did, just before it is committed.
+
+        Whoever has begun to wait for a seat that may be bought within a budget is bought one then: all of them by one
+        purchase, in the order of the line, and none for a step that was taken back.
+        """
+        if self.line_grew and self.on_finish is not None:
+            self.line_grew = False
+            self.on_finish(self)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

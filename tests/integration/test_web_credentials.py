@@ -30,8 +30,12 @@ OWNERS_ONLY = (
     ("POST", f"/console/approvals/{ID}/decline"),
     ("GET", f"/console/seats/invoices/{ID}/pdf"),
     ("GET", f"/console/seats/invoices/{ID}/xml"),
+    ("GET", "/console/seats/invoices.csv"),
+    ("GET", "/console/seats/invoice-lines.csv"),
+    ("GET", "/console/seats/licence-holders.csv"),
 )
 ADMINS = (
+    ("GET", "/console/people/access-review.csv"),
     ("GET", "/console"),
     ("GET", "/console/people"),
     ("GET", "/console/people/add"),
@@ -81,7 +85,7 @@ def test_a_route_that_declares_nothing_is_never_served(runtime: Runtime) -> None
 
 def test_the_lists_of_this_test_name_every_console_route(app: Flask) -> None:
     routes = {
-        (method, re.sub(r"<(member|preview|invoice|approval)_id>", ID, rule.rule))
+        (method, re.sub("<[a-z]+_id>", ID, rule.rule).replace("<any(csv, xlsx):form>", "csv"))
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) & {"GET", "POST"}
         if rule.rule.startswith("/console")

@@ -10,6 +10,7 @@ from bridge.store.models.billing import (
     SeatPool,
     StoredBillingDetails,
 )
+from bridge.store.models.budgets import BudgetPurchase, SeatBudget, SeatWatch
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -49,6 +50,7 @@ __all__ = [
     "Alert",
     "Approval",
     "AuditEntry",
+    "BudgetPurchase",
     "Connection",
     "Contract",
     "Decision",
@@ -84,7 +86,9 @@ __all__ = [
     "SamlReplay",
     "SamlRequest",
     "ScimToken",
+    "SeatBudget",
     "SeatPool",
+    "SeatWatch",
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",
