@@ -10,7 +10,15 @@ import structlog
 from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
-from bridge.jobs.work import Task, check_everywhere, expire_everywhere, forget_requests, work_through_due
+from bridge.jobs.work import (
+    Task,
+    catch_up_everywhere,
+    check_everywhere,
+    expire_everywhere,
+    forget_requests,
+    reconcile_everywhere,
+    work_through_due,
+)
 from bridge.runtime import Runtime
 from bridge.store.queue import QUEUE, WAKE_TASK
 
@@ -19,6 +27,8 @@ log = structlog.get_logger()
 EXPIRE_TASK = "seatbridge.expire"
 CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
+CATCH_UP_TASK = "seatbridge.catch_up_with_cores"
+RECONCILE_TASK = "seatbridge.reconcile_with_cores"
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 10.0
@@ -71,6 +81,18 @@ class Worker:
         async def check(timestamp: int) -> None:
             del timestamp
             await self._work("worker.checked", check_everywhere)
+
+        @queue.periodic(cron="27 * * * *")
+        @queue.task(name=CATCH_UP_TASK, queue=QUEUE)
+        async def catch_up(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.caught_up", catch_up_everywhere)
+
+        @queue.periodic(cron="43 3 * * *")
+        @queue.task(name=RECONCILE_TASK, queue=QUEUE)
+        async def reconcile(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.books_differ", reconcile_everywhere)
 
     async def _work(self, event: str, task: Task) -> None:
         """Work in a thread: the product's own code is synchronous."""

@@ -32,6 +32,7 @@ from bridge.store.models.journal import (
     Preview,
 )
 from bridge.store.models.nesting import GroupAncestor, GroupNesting, effective_membership
+from bridge.store.models.orders import BillingConnection, BillingOrder, CoreEventApplied
 from bridge.store.models.organization import Organization, OrganizationState
 from bridge.store.models.paging import MemberEmail, PageLandmark
 from bridge.store.models.product_roles import ProductRole, ProductRoleHolder
@@ -44,15 +45,19 @@ from bridge.store.models.sessions import (
     SignInLink,
     WebSession,
 )
+from bridge.store.models.stripe import StripeOrder, StripePicture
 from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
 
 __all__ = [
     "Alert",
     "Approval",
     "AuditEntry",
+    "BillingConnection",
+    "BillingOrder",
     "BudgetPurchase",
     "Connection",
     "Contract",
+    "CoreEventApplied",
     "Decision",
     "DeclaredSchema",
     "Delivery",
@@ -92,6 +97,8 @@ __all__ = [
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",
+    "StripeOrder",
+    "StripePicture",
     "Team",
     "TeamSpell",
     "TeamStay",
