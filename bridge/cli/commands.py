@@ -36,6 +36,7 @@ COMMANDS = {
     ),
     "usage": Entry("bridge.cli.usage:usage", "A quarter summed up: seats, who is idle, moves, cost."),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings: show, preview, apply, roll back."),
+    "approvals": Entry("bridge.cli.approvals:approvals", "Requests to the owners for what costs: list, approve."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
     "review": Entry("bridge.cli.reviews:review", "What reviewers ask for: access, everybody with their seat and why."),
     "why": Entry("bridge.cli.people:why", "Say why somebody has what they have, and what would change it."),

@@ -2,9 +2,18 @@
 
 from flask import Blueprint
 
-from bridge.web.console import contract, documents, entry, mappings, overview, people, seats
+from bridge.web.console import approvals, contract, documents, entry, mappings, overview, people, seats
 
 
 def console_blueprints() -> tuple[Blueprint, ...]:
     """Return every blueprint of pages, for :func:`bridge.web.app.create_web_app`."""
-    return (entry.pages, overview.pages, people.pages, mappings.pages, seats.pages, documents.pages, contract.pages)
+    return (
+        entry.pages,
+        overview.pages,
+        people.pages,
+        mappings.pages,
+        seats.pages,
+        documents.pages,
+        approvals.pages,
+        contract.pages,
+    )

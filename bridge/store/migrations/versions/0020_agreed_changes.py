@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from bridge.store.security import secure_table
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
