@@ -37,6 +37,7 @@ class Permission(StrEnum):
     ASSIGN_PRODUCT_ROLES = "giving roles in the product"  # as Z2
     DEFINE_PRODUCT_ROLES = "defining roles in the product"  # B5
     MANAGE_CONNECTIONS = "changing connections"
+    DECIDE_HOLDS = "deciding about what the brake holds"  # as Z1
     SEE_CONSOLE = "opening the console"
 
 
@@ -51,6 +52,7 @@ ALLOWED: Mapping[Permission, tuple[Role, ...]] = MappingProxyType(
         Permission.ASSIGN_PRODUCT_ROLES: ADMINS,
         Permission.DEFINE_PRODUCT_ROLES: OWNERS,
         Permission.MANAGE_CONNECTIONS: ADMINS,
+        Permission.DECIDE_HOLDS: OWNERS,
         Permission.SEE_CONSOLE: ADMINS,
     }
 )

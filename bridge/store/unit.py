@@ -1,5 +1,6 @@
 """The unit of work: one transaction of one organization, with who acts and at what instant."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class Unit:
         billing_factory: Binds the billing core to this unit.
         recheck: Runs once, when the lock has just been taken: refuses an actor who lost access while it was waited for.
         on_lock: Runs once after it: what must come before anything else is written.
+        held: The hold that the brake put something of this unit under, if it did.
     """
 
     session: Session
@@ -39,6 +41,7 @@ class Unit:
     billing_factory: Callable[["Unit"], BillingCore]
     on_lock: Callable[["Unit"], None] | None = None
     recheck: Callable[["Unit"], None] | None = None
+    held: uuid.UUID | None = None
     _billing: BillingCore | None = field(default=None, repr=False)
     _state: OrganizationState | None = field(default=None, repr=False)
 

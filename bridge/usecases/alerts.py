@@ -14,6 +14,7 @@ SENTENCES = {
     "members_unknown": "A directory replaced a group's members by people nobody here knows: the group is empty",
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
+    "brake_held": "A directory would let go or move many people at once: an owner decides about it",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",

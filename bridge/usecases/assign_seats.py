@@ -130,6 +130,10 @@ class Access:
         role = entitlement.role or (Role.MEMBER if self.role_from_mapping else self.role)
         return Access(str(role), entitlement.role is not None, teams)
 
+    def is_less_than(self, before: "Access") -> bool:
+        """Tell whether the role of an admin or a team is lost by it."""
+        return (before.role == Role.ADMIN and self.role != Role.ADMIN) or not set(before.teams) <= set(self.teams)
+
     def entries_until(self, after: "Access", member_id: MemberId) -> list[Entry]:
         """Return what the audit says of a change."""
         entries = []
@@ -278,7 +282,13 @@ def _first_in_line(unit: Unit, placement: Placement, passed_over: Collection[Mem
         ]
     return unit.session.scalars(
         select(Member)
-        .where(Member.org_id == unit.org_id, Member.active, or_(*usable), Member.id.not_in(passed_over))
+        .where(
+            Member.org_id == unit.org_id,
+            Member.active,
+            Member.hold_id.is_(None),  # an owner has to decide about them first
+            or_(*usable),
+            Member.id.not_in(passed_over),
+        )
         .order_by(Member.waiting_since, Member.id)
         .limit(1)
     ).one_or_none()

@@ -1,6 +1,7 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
 from bridge.store.models.billing import Contract, FixedFee, Invoice, InvoiceLine, Payment, SeatPool
+from bridge.store.models.brake import HeldPerson, Hold
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -51,6 +52,8 @@ __all__ = [
     "GroupAncestor",
     "GroupMember",
     "GroupNesting",
+    "HeldPerson",
+    "Hold",
     "IdempotencyKey",
     "Identity",
     "IdpCertificate",
