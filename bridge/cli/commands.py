@@ -30,6 +30,7 @@ COMMANDS = {
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show."),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings as a file: export, diff, apply."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
+    "brake": Entry("bridge.cli.brake:brake", "Mass effects of a directory: what is held, release, drop, set."),
     "explain": Entry("bridge.cli.people:explain", "Say why somebody has the seat they have."),
     "admin": Entry("bridge.cli.people:admin", "Let an owner back in."),
     "delivery": Entry("bridge.cli.deliveries:delivery", "Mails on their way: list, retry."),

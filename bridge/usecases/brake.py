@@ -211,30 +211,30 @@ def let_off(unit: Unit, member_ids: Collection[MemberId], outcome: Outcome) -> N
 
     The hold ends when nobody is left under it.
     """
+    ids = sorted(member_ids)
+    for hold_id in settle_held(unit, ids, outcome):
+        _note_let_off(unit, hold_id, ids, outcome)
+
+
+def settle_held(unit: Unit, member_ids: Collection[MemberId], outcome: Outcome) -> set[uuid.UUID]:
+    """Write what became of what was held for people; return the holds they were under."""
     unit.lock()
     unit.session.flush()
-    ids = sorted(member_ids)
-    hold_ids = set(
-        unit.session.scalars(
-            update(HeldPerson)
-            .where(
-                HeldPerson.org_id == unit.org_id,
-                HeldPerson.member_id == any_(literal(ids, ARRAY(Uuid))),
-                HeldPerson.outcome.is_(None),
-            )
-            .values(outcome=str(outcome), outcome_at=unit.at)
-            .returning(HeldPerson.hold_id)
-            .execution_options(synchronize_session=False)
-        )
+    these = any_(literal(list(member_ids), ARRAY(Uuid)))
+    hold_ids = unit.session.scalars(
+        update(HeldPerson)
+        .where(HeldPerson.org_id == unit.org_id, HeldPerson.member_id == these, HeldPerson.outcome.is_(None))
+        .values(outcome=str(outcome), outcome_at=unit.at)
+        .returning(HeldPerson.hold_id)
+        .execution_options(synchronize_session=False)
     )
     unit.session.execute(
         update(Member)
-        .where(Member.org_id == unit.org_id, Member.id == any_(literal(ids, ARRAY(Uuid))))
+        .where(Member.org_id == unit.org_id, Member.id == these)
         .values(hold_id=None)
         .execution_options(synchronize_session="fetch")
     )
-    for hold_id in hold_ids:
-        _note_let_off(unit, hold_id, ids, outcome)
+    return set(hold_ids)
 
 
 def _note_let_off(unit: Unit, hold_id: uuid.UUID, ids: Collection[MemberId], outcome: Outcome) -> None:

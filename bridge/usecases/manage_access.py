@@ -55,7 +55,7 @@ def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
     if Role(member.role).is_owner:
         raise_alert(unit, "owner_protected", member_id=member.id)
         return None
-    member.active = False
+    member.active, member.said_off = False, False
     freed = free_seat(unit, member)
     end_access(unit, [member], reason=reason)
     return freed

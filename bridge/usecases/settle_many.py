@@ -19,7 +19,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES, queue_delivery, resolve_seat_alerts
 from bridge.usecases.assign_seats import Access, Placement, seat_entry
 from bridge.usecases.person_classes import TouchedPerson, touched_people
-from mappings.allocation import Occasion, SeatDecision
+from mappings.allocation import Occasion, SeatDecision, SeatReason
 from mappings.preview import MovesPreview, Settlement
 from mappings.resolution import Entitlement, resolve
 
@@ -43,7 +43,7 @@ class _Settled:
 class _Reasons:
     """What the records of decisions say besides: numbers of audit entries and the pools' counts, person by person."""
 
-    occasion: Occasion
+    occasion: Occasion | SeatReason
     mapping_version: int
     numbers: Sequence[int]
     pools: Sequence[str]
@@ -61,7 +61,7 @@ def settle_many(
     unit: Unit,
     effect: MovesPreview,
     placement: Placement,
-    occasion: Occasion,
+    occasion: Occasion | SeatReason,
     *,
     touched: Sequence[TouchedPerson] | None = None,
 ) -> None:
