@@ -125,6 +125,36 @@ class NoSeatAvailableError(BridgeError):
         super().__init__(f"No {tier} seat is free: buy one, or free one first")
 
 
+class SameTierError(BridgeError):
+    """Two members who hold the same were to be swapped (rule S4)."""
+
+    code = "same_tier"
+
+    def __init__(self, tier: str) -> None:
+        self.tier = tier
+        super().__init__(f"Both hold {tier}, so there is nothing to swap: name two people who hold different seats")
+
+
+class MemberInactiveError(BridgeError):
+    """Something was to be done with the seat of somebody whose access is turned off (rule K1)."""
+
+    code = "member_inactive"
+
+    def __init__(self, member_id: str) -> None:
+        self.member_id = member_id
+        super().__init__(f"The access of {member_id} is turned off, and who is turned off holds no seat: turn it on")
+
+
+class NotWaitingError(BridgeError):
+    """The line was to be changed for somebody who does not stand in it."""
+
+    code = "not_waiting"
+
+    def __init__(self, member_id: str) -> None:
+        self.member_id = member_id
+        super().__init__(f"{member_id} does not wait for a seat: `seatbridge seats waiting` lists who does")
+
+
 class SeatsInUseError(BridgeError):
     """Seats to shed are still assigned (rule D3)."""
 

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from bridge.billing.builtin import BuiltinBilling
 from bridge.config import Settings, resolve_keys
 from bridge.domain.actors import OPERATOR, SYSTEM, Actor
+from bridge.domain.billing_parties import Address, Seller, check_seller
 from bridge.domain.identifiers import MemberId, OrgId, new_id
-from bridge.errors import AdoptionRefusedError
+from bridge.errors import AdoptionRefusedError, ConfigurationError, InvalidInputError
 from bridge.observability import current_request_id
 from bridge.ports import Clock, Mailer, PaymentMethod, SystemClock
 from bridge.store.database import build_engine, driver_url
@@ -57,6 +58,7 @@ class Runtime:
     payments: PaymentMethod
     mailer: Mailer | None
     clock: Clock = field(default_factory=SystemClock)
+    seller: Seller | None = None
     closing: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @contextmanager
@@ -98,6 +100,8 @@ class Runtime:
             audit_keys=self.secrets.derive_all("audit"),
             billing_factory=lambda unit: BuiltinBilling(unit, self.payments),
             on_lock=pass_boundaries,
+            seller=self.seller,
+            payment_terms_days=self.settings.seller.payment_terms_days,
         )
 
     def create_organization(
@@ -127,6 +131,37 @@ class Runtime:
         self.closing.close()
         self.lane.close()
         self.engine.dispose()
+
+
+def seller_of(settings: Settings) -> Seller | None:
+    """Return who issues the invoices; None when nobody is named.
+
+    Raises:
+        ConfigurationError: No invoice could name them so; the setting is named.
+    """
+    configured = settings.seller
+    if not configured.name.strip():
+        return None
+    seller = Seller(
+        name=configured.name.strip(),
+        address=Address(
+            tuple(line for line in (configured.street, configured.street_more) if line),
+            configured.postal_code,
+            configured.city,
+            configured.country,
+        ),
+        vat_id=configured.vat_id,
+        registration=configured.registration,
+        email=configured.email,
+        phone=configured.phone,
+        iban=configured.iban,
+        bic=configured.bic,
+        note=configured.note,
+    )
+    try:
+        return check_seller(seller)
+    except InvalidInputError as error:
+        raise ConfigurationError([f"seller.{error.field}: {error.problem}"]) from None
 
 
 def embedded_urls(server: EmbeddedPostgres) -> DatabaseUrls:
@@ -191,4 +226,5 @@ def build_runtime(
         payments=payments,
         mailer=mailer,
         clock=clock or SystemClock(),
+        seller=seller_of(settings),
     )

@@ -39,6 +39,10 @@ class SeatReason(StrEnum):
     """First in line when a seat became free."""
     PURCHASED = "purchased"
     """The seat was bought for this person (rule Q6)."""
+    SWAPPED = "swapped"
+    """Exchanged by hand with another member's, which costs nothing (rule S4)."""
+    OUT_OF_LINE = "out_of_line"
+    """Taken out of the line by hand; what the person holds stays."""
     DEACTIVATED = "deactivated"
     """The person was turned off, which frees the seat (rule K1)."""
     PLAN_ENDED = "plan_ended"
@@ -62,6 +66,8 @@ SENTENCES: Final[Mapping[SeatReason, str]] = {
     SeatReason.MANUAL: "placed by hand",
     SeatReason.PROMOTED: "first in line when a %(tier)s seat became free",
     SeatReason.PURCHASED: "a %(tier)s seat was bought for this person",
+    SeatReason.SWAPPED: "exchanged by hand with another member",
+    SeatReason.OUT_OF_LINE: "taken out of the line by hand",
     SeatReason.DEACTIVATED: "turned off, which frees the seat",
     SeatReason.PLAN_ENDED: "the plan has ended",
     SeatReason.NOT_BY_SEATS: "the plan is not sold by seats, so nobody needs one",

@@ -40,6 +40,9 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.OwnerProtectedError: (403, None),
         # 403 and not 409: an identity provider reads 409 as "is there already" and stops looking.
         bridge.NoSeatAvailableError: (403, None),
+        bridge.SameTierError: (409, None),
+        bridge.MemberInactiveError: (409, None),
+        bridge.NotWaitingError: (409, None),
         bridge.SignInRefusedError: (403, None),
         bridge.SeatsInUseError: (409, None),
         bridge.InvalidChangeError: (400, "invalidValue"),

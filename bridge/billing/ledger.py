@@ -1,8 +1,9 @@
 """The tables of the embedded core: the plan as the rules see it, and invoices that are numbered without gaps."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
@@ -22,11 +23,14 @@ from bridge.billing.rules.money import Currency
 from bridge.billing.rules.proration import ProrationMethod
 from bridge.billing.rules.terms import Cycle
 from bridge.domain.identifiers import new_id
+from bridge.domain.issued_facts import IssuedFacts
+from bridge.domain.tax import treat_tax
 from bridge.errors import IdempotencyConflictError
 from bridge.ports import Bill, BillLine, InvoiceReference
 from bridge.store.models import Contract, Invoice, InvoiceLine, Member, SeatPool
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.billing_details import billing_details_of
 
 
 def read_contract(unit: Unit) -> Contract:
@@ -177,6 +181,7 @@ def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime) -> Invoice:
         total=bill.total,
         credit_applied=bill.credit_applied,
         amount_due=bill.amount_due,
+        facts=facts_at_issue(unit, at).to_document(),
     )
     unit.session.add(invoice)
     unit.session.flush()
@@ -200,6 +205,26 @@ def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime) -> Invoice:
     )
     unit.session.flush()
     return invoice
+
+
+def facts_at_issue(unit: Unit, at: datetime) -> IssuedFacts:
+    """Gather what a document that is issued now says beside its amounts (rule B1)."""
+    organization, contract = unit.organization(), read_contract(unit)
+    buyer = billing_details_of(unit)
+    issued_on = at.astimezone(ZoneInfo(organization.time_zone)).date()
+    debited = contract.kind == ContractKind.TEAM
+    terms = buyer.payment_terms_days if buyer.payment_terms_days is not None else unit.payment_terms_days
+    return IssuedFacts(
+        issued_on=issued_on,
+        due_on=issued_on if debited else issued_on + timedelta(days=terms),
+        debited=debited,
+        time_zone=organization.time_zone,
+        organization=organization.name,
+        seller=unit.seller,
+        buyer=buyer,
+        tax=treat_tax(contract.tax_rate, unit.seller, buyer),
+        names={pool.tier: pool.name for pool in read_pools(unit)},
+    )
 
 
 def reference_to(invoice: Invoice) -> InvoiceReference:

@@ -20,7 +20,7 @@ COMMANDS = {
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),
     "domain": Entry("bridge.cli.domains:domain", "Mail domains of an organization: add, verify, list."),
     "import": Entry("bridge.cli.imports:import_command", "Take people in from a CSV file, previewed first."),
-    "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy."),
+    "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy, swap; who waits for one."),
     "team": Entry("bridge.cli.teams:team", "Teams of a workspace billed by team or by person."),
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: in use now, or billed."),
     "people": Entry("bridge.cli.teams:people", "People, many at once: remove who is in no active team."),
@@ -28,6 +28,9 @@ COMMANDS = {
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show."),
+    "billing-details": Entry(
+        "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
+    ),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings as a file: export, diff, apply."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
     "brake": Entry("bridge.cli.brake:brake", "Mass effects of a directory: what is held, release, drop, set."),

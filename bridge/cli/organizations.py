@@ -3,6 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,16 +72,23 @@ def org() -> None:
 )
 @click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts.")
 @click.option("--owner-name", default="", help="Default: the address.")
+@click.option(
+    "--billing-details",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="YAML or JSON file with what the first invoice is to say of the buyer: legal_name, country, vat_id, ...",
+)
 @json_option
 def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str, **terms: Any) -> None:
     """Take a customer in: plan, pools of seats, first invoice, and a link that signs the owner in once."""
     from bridge.billing.rules.money import Currency, format_money
+    from bridge.cli.billing_details import read_details
     from bridge.cli.opening import open_runtime
     from bridge.domain.actors import OPERATOR
     from bridge.usecases.connections import create_sign_in_link
     from bridge.usecases.organizations import OrganizationDraft
 
     as_json: bool = terms.pop("as_json")
+    billing: Path | None = terms.pop("billing_details")
     with open_runtime() as runtime:
         draft = OrganizationDraft(
             slug=slug,
@@ -90,6 +98,7 @@ def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str,
             contract=_contract(runtime.clock.now(), **terms),
             owner_email=owner_email,
             owner_name=owner_name,
+            billing=read_details(billing) if billing else {},
         )
         created = runtime.create_organization(draft)
         with runtime.unit(created.org_id, OPERATOR) as unit:

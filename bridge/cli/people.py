@@ -35,6 +35,8 @@ def explain(org: str, person: str, *, as_json: bool) -> None:
         )
         return
     click.echo(found.sentence)
+    if found.place is not None:
+        click.echo(f"Place in line: {found.place.place} of {found.place.length}")
     if found.groups:
         click.echo(f"Groups: {', '.join(group.display_name for group in found.groups)}")
     click.echo()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.seat_lines import dequeue, promote, swap, waiting
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ _CHANGE = re.compile(r"(?P<tier>[A-Za-z0-9_-]+)=(?P<number>[+-]?\d{1,7})")
 
 @click.group()
 def seats() -> None:
-    """Seats: show, buy."""
+    """Seats: show, buy, swap; who waits for one."""
+
+
+for _command in (waiting, promote, dequeue, swap):
+    seats.add_command(_command)
 
 
 @seats.command()

@@ -254,6 +254,55 @@ class MailSettings(_Section):
     """Address that mail is sent from."""
 
 
+class SellerSettings(_Section):
+    """Who issues the invoices: it stands on every one, as page, PDF and e-invoice, as it was on the day of issue.
+
+    E-invoices (EN 16931) need a name, a country, and a VAT identifier or a registration.
+    """
+
+    name: str = ""
+    """Legal name. Empty: invoices name no seller, and no e-invoice can be made."""
+
+    street: str = ""
+    """Street and number."""
+
+    street_more: str = ""
+    """Second line of the address: floor, building, post office box."""
+
+    postal_code: str = ""
+    """Postal code."""
+
+    city: str = ""
+    """Town."""
+
+    country: str = ""
+    """Country, as two letters of ISO 3166-1 such as SE."""
+
+    vat_id: str = ""
+    """VAT identifier with its country in front, such as SE556000000001. Empty: not registered for VAT."""
+
+    registration: str = ""
+    """Number in the register of companies, or the like."""
+
+    email: str = ""
+    """Address for questions about invoices."""
+
+    phone: str = ""
+    """Telephone for questions about invoices."""
+
+    iban: str = ""
+    """IBAN of the account that invoices are paid to. Empty: invoices ask for no transfer."""
+
+    bic: str = ""
+    """BIC of that account's bank; seldom needed."""
+
+    note: str = ""
+    """Text at the end of every invoice: legal form, court of registration, directors."""
+
+    payment_terms_days: Annotated[int, Field(ge=0, le=365)] = 30
+    """Days from an invoice's date to the day it is due, where the buyer's billing details name no others."""
+
+
 class LogSettings(_Section):
     """Log lines on standard error: identifiers only, never names, mail addresses, tokens or bodies."""
 
@@ -275,4 +324,5 @@ class Settings(_Section):
     scim: ScimSettings = ScimSettings()
     jobs: JobSettings = JobSettings()
     mail: MailSettings = MailSettings()
+    seller: SellerSettings = SellerSettings()
     log: LogSettings = LogSettings()

@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from bridge.domain.actors import Actor
+from bridge.domain.billing_parties import Seller
 from bridge.domain.identifiers import OrgId
 from bridge.domain.roles import Permission, require
 from bridge.ports import BillingCore
@@ -27,6 +28,8 @@ class Unit:
         at: The instant of the whole unit, aware, in UTC: everything it writes carries it.
         audit_keys: Keys of the audit chain's HMAC: the first seals, any of them may have sealed what is there.
         billing_factory: Binds the billing core to this unit.
+        seller: Who issues the invoices of this installation; None when its configuration names nobody.
+        payment_terms_days: Days to pay where the buyer's billing details name none.
         recheck: Runs once, when the lock has just been taken: refuses an actor who lost access while it was waited for.
         on_lock: Runs once after it: what must come before anything else is written.
         held: The hold that the brake put something of this unit under, if it did.
@@ -40,6 +43,8 @@ class Unit:
     audit_keys: tuple[bytes, ...]
     billing_factory: Callable[["Unit"], BillingCore]
     on_lock: Callable[["Unit"], None] | None = None
+    seller: Seller | None = None
+    payment_terms_days: int = 30
     recheck: Callable[["Unit"], None] | None = None
     held: uuid.UUID | None = None
     _billing: BillingCore | None = field(default=None, repr=False)

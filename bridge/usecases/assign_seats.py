@@ -176,6 +176,7 @@ def _settle(
     member.tier = decision.tier
     member.granted_by = str(decision.granted_by) if decision.granted_by and (decision.tier or decision.pinned) else None
     member.pinned = decision.pinned
+    member.waited_from = member.waited_from if still_waits else None
     member.waiting_since = (member.waiting_since if still_waits else unit.at) if decision.waiting_for else None
     member.waiting_for = decision.waiting_for
     if decision.moves:
@@ -292,6 +293,23 @@ def _first_in_line(unit: Unit, placement: Placement, passed_over: Collection[Mem
         .order_by(Member.waiting_since, Member.id)
         .limit(1)
     ).one_or_none()
+
+
+def exchange_tiers(unit: Unit, first: Member, second: Member) -> None:
+    """Give each of two members by hand what the other holds; no seat is taken or given back, so none must be free.
+
+    Source: rule S4.
+    """
+    unit.lock()
+    for member, tier in ((first, second.tier), (second, first.tier)):
+        _settle(unit, member, place_by_hand(tier, holding_of(member), SeatReason.SWAPPED), "swapped", given_back=True)
+
+
+def take_out_of_line(unit: Unit, member: Member) -> None:
+    """Let a member keep what they hold and wait no more, whatever groups and rules say (rule A6)."""
+    unit.lock()
+    holding = holding_of(member)
+    _settle(unit, member, place_by_hand(holding.tier, holding, SeatReason.OUT_OF_LINE), "out_of_line")
 
 
 def free_seat(unit: Unit, member: Member, reason: SeatReason = SeatReason.DEACTIVATED) -> str | None:

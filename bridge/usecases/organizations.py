@@ -1,7 +1,8 @@
 """Organizations: taking a customer in, and what an operator sees of them."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
@@ -19,6 +20,7 @@ from bridge.store.models import Connection, Contract, Member, Organization, Orga
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
+from bridge.usecases.billing_details import change_billing_details
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
 
 LOCALES = ("en", "fr", "nl", "sv")
@@ -42,6 +44,8 @@ class OrganizationDraft:
         locale: en, fr, nl or sv.
         time_zone: IANA name.
         owner_email: The primary owner's address, and their userName.
+        billing: Billing details that the first invoice carries already, as
+            :func:`bridge.usecases.billing_details.change_billing_details` takes them.
     """
 
     slug: str
@@ -51,6 +55,7 @@ class OrganizationDraft:
     contract: ContractDraft
     owner_email: str
     owner_name: str
+    billing: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,7 @@ def create_organization(unit: Unit, draft: OrganizationDraft) -> CreatedOrganiza
     )
     unit.session.add(manual)
     unit.session.flush()
+    change_billing_details(unit, draft.billing)
     invoice = unit.billing.start(draft.contract)
     if invoice is not None:
         queue_delivery(unit, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
@@ -129,8 +135,8 @@ def check_draft(draft: OrganizationDraft) -> None:
         raise InvalidInputError("name", f"must be 1 to {_MAX_NAME} printable characters")
     if draft.locale not in LOCALES:
         raise InvalidInputError("locale", f"{draft.locale!r} is not one of {', '.join(LOCALES)}")
-    for field, zone in (("time_zone", draft.time_zone), ("contract.time_zone", draft.contract.time_zone)):
-        check_time_zone(field, zone)
+    for place, zone in (("time_zone", draft.time_zone), ("contract.time_zone", draft.contract.time_zone)):
+        check_time_zone(place, zone)
     if len(draft.owner_email) > _MAX_EMAIL or not _EMAIL.fullmatch(draft.owner_email):
         raise InvalidInputError("owner_email", f"{draft.owner_email!r} is no mail address")
     _check_plan(draft.contract)

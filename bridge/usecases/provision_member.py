@@ -162,6 +162,7 @@ def build_member(
         pinned=False,
         waiting_for=None,
         waiting_since=None,
+        waited_from=None,
         decision_id=None,
     )
 

@@ -119,6 +119,7 @@ def _end_plan(unit: Unit, renewal: Renewal) -> None:
                 pinned=False,
                 waiting_for=None,
                 waiting_since=None,
+                waited_from=None,
                 decision_id=Decision.id,
                 modified_at=unit.at,
             )

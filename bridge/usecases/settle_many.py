@@ -252,6 +252,7 @@ def _write_seats(unit: Unit, people: Sequence[_Settled], decision_ids: Sequence[
             "pinned": "given.pinned",
             "waiting_for": "given.waiting_for",
             "waiting_since": "CASE WHEN given.waiting_for IS NOT NULL THEN coalesce(member.waiting_since, %(at)s) END",
+            "waited_from": "CASE WHEN given.waiting_for IS NOT NULL THEN member.waited_from END",
             "modified_at": "CASE WHEN given.tier IS DISTINCT FROM member.tier THEN %(at)s ELSE member.modified_at END",
             "decision_id": "given.decision_id",
         },

@@ -62,6 +62,15 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.NoSeatAvailableError: Answer(
             HTTPStatus.CONFLICT, "No seat is free", "Free a seat of this tier, or have an owner buy one."
         ),
+        errors.SameTierError: Answer(
+            HTTPStatus.CONFLICT, "There is nothing to swap", "Choose two people who hold different seats."
+        ),
+        errors.MemberInactiveError: Answer(
+            HTTPStatus.CONFLICT, "This person's access is turned off", "Turn it on first, then give a seat."
+        ),
+        errors.NotWaitingError: Answer(
+            HTTPStatus.CONFLICT, "This person is not in line", "Open the page again: the seat may have come meanwhile."
+        ),
         errors.SeatsInUseError: Answer(
             HTTPStatus.CONFLICT, "These seats are in use", "Move people off the tier first, then reduce it."
         ),

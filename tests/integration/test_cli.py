@@ -648,3 +648,26 @@ class TestDatabase:
 
         assert run("org", "list", SEATBRIDGE__SECRETS__KEYS=key).exit_code == 0
         assert key != run("secrets", "generate").stdout.strip()
+
+
+class TestWaitingLine:
+    def test_the_line_is_shown_changed_and_swapped(self, run: Run, nordlys: Customer) -> None:
+        for number in range(9):
+            nordlys.push(f"p{number}@nordlys.test", displayName=f"Person {number}")
+
+        shown = run("seats", "waiting", "nordlys")
+        moved = run("seats", "promote", "nordlys", "p8@nordlys.test", "--why", "starts on Monday")
+        out = run("seats", "dequeue", "nordlys", "p7@nordlys.test", "--why", "left for another team", "--json")
+        preview = run("seats", "swap", "nordlys", "p0@nordlys.test", "p8@nordlys.test", "--preview", "--json")
+        swapped = run("seats", "swap", "nordlys", "p0@nordlys.test", "p8@nordlys.test", typed="y\n")
+        again = run("seats", "swap", "nordlys", "p0@nordlys.test", "p7@nordlys.test")
+        empty = run("seats", "waiting", "nordlys", "--json")
+
+        assert re.search(r"1 +p7@nordlys.test +any tier +Premium 1\., Standard 1\.", shown.output)
+        assert moved.output == "Person 8 is now number 1 in line.\n"
+        assert json.loads(out.output)["waiting_for"] is None
+        assert [side["to_tier"] for side in json.loads(preview.output)["sides"]] == [None, "premium"]
+        assert swapped.exit_code == 0
+        assert re.search(r"p8@nordlys.test +no seat, waits for any tier +Premium", swapped.output)
+        assert (again.exit_code, "same_tier" in again.output) == (1, True)
+        assert json.loads(empty.output) == {"waiting": []}

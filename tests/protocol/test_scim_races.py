@@ -3,8 +3,11 @@
 import http.client
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -13,12 +16,14 @@ import pytest
 from sqlalchemy import func, select
 
 from bridge.domain.identifiers import MemberId
+from bridge.errors import MemberInactiveError, PreviewStaleError, SameTierError
 from bridge.store.directory import get_member
 from bridge.store.journal import verify
 from bridge.store.models import AuditEntry, Member, SeatPool
 from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.reconcile import reconcile_pools
+from bridge.usecases.swap_seats import confirm_swap, preview_swap
 from tests.factories import Customer
 from tests.protocol.scim_client import GROUP, USER, make_token
 from tests.protocol.scim_live import live_server
@@ -57,6 +62,40 @@ def map_groups(customer: Customer, **tiers: str) -> None:
         apply_mappings(unit, preview.id, acknowledged=True)
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What one statement saw: tier by tier, seats there are, seats counted as used, and people who hold one."""
+
+    tiers: tuple[tuple[str, int, int, int], ...]
+
+    @property
+    def is_exact(self) -> bool:
+        return all(used == held <= total for _, total, used, held in self.tiers)
+
+
+@contextmanager
+def sampled(customer: Customer) -> Iterator[list[Sample]]:
+    """Look at pools and people again and again while something happens, each time by one statement."""
+    samples: list[Sample] = []
+    over = Event()
+    held = select(func.count()).where(Member.org_id == SeatPool.org_id, Member.tier == SeatPool.tier).scalar_subquery()
+
+    def look() -> None:
+        while not over.is_set():
+            with customer.unit() as unit:
+                rows = unit.session.execute(select(SeatPool.tier, SeatPool.total, SeatPool.used, held))
+                samples.append(Sample(tuple((row[0], row[1], row[2], row[3]) for row in rows)))
+            over.wait(0.02)
+
+    with ThreadPoolExecutor(1) as looking:
+        looked = looking.submit(look)
+        try:
+            yield samples
+        finally:
+            over.set()
+            looked.result()
+
+
 def check_books(customer: Customer) -> None:
     """Every pool counts whom it serves, and the audit chain is whole."""
     with customer.unit() as unit:
@@ -84,7 +123,7 @@ def test_c1_200_parallel_creates_take_exactly_the_seats_there_are(
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=10, standard=50)
-    with live_server(customer) as url:
+    with live_server(customer) as url, sampled(customer) as samples:
         client = HttpClient(url, make_token(customer))
 
         answers = at_once(
@@ -93,6 +132,8 @@ def test_c1_200_parallel_creates_take_exactly_the_seats_there_are(
         )
 
     assert Counter(status for status, _ in answers) == {201: 200}
+    assert len(samples) > 3
+    assert [sample for sample in samples if not sample.is_exact] == []
     # 200 people less 10 premium and 50 standard seats: 140 without one.
     assert held_seats(customer) == {"premium": 10, "standard": 50, None: 140}
     assert used_seats(customer) == {"premium": 10, "standard": 50}
@@ -208,6 +249,41 @@ def test_c10_a_seat_given_by_hand_and_pushes_at_once_leave_the_seats_right_and_b
     # Every even number below 48 that is a multiple of 4 goes to persons 0, 2 and 4: placed by hand, they keep the tier.
     assert {member.tier for member in placed if member.pinned} <= {"standard"}
     assert {"member", "directory"} <= actors
+
+
+@pytest.mark.slow
+def test_c10_swaps_and_pushes_at_once_leave_the_seats_right(make_customer: Callable[..., Customer]) -> None:
+    customer = make_customer(premium=3, standard=3)
+    with live_server(customer) as url, sampled(customer) as samples:
+        client = HttpClient(url, make_token(customer))
+        people = [
+            client.send("POST", "/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"})[1]["id"]
+            for number in range(8)
+        ]
+
+        def move(number: int) -> Answer:
+            if number % 2 == 0:
+                return client.send(
+                    "PATCH",
+                    f"/Users/{people[number % 8]}",
+                    {"Operations": [{"op": "replace", "path": "active", "value": number % 3 > 0}]},
+                )
+            first, second = (MemberId(UUID(people[place % 8])) for place in (number, number + 3))
+            try:
+                with customer.unit(customer.owner) as unit:
+                    preview = preview_swap(unit, first, second)
+                with customer.unit(customer.owner) as unit:
+                    confirm_swap(unit, preview.id)
+            except (MemberInactiveError, PreviewStaleError, SameTierError) as refusal:
+                return 409, {"code": refusal.code}
+            return 200, {}
+
+        answers = at_once(move, 64)
+
+    assert {status for status, _ in answers} <= {200, 409}
+    assert all(status == 200 for status, _ in answers[::2])
+    assert [sample for sample in samples if not sample.is_exact] == []
+    check_books(customer)
 
 
 @pytest.mark.slow

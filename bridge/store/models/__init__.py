@@ -1,6 +1,14 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
-from bridge.store.models.billing import Contract, FixedFee, Invoice, InvoiceLine, Payment, SeatPool
+from bridge.store.models.billing import (
+    Contract,
+    FixedFee,
+    Invoice,
+    InvoiceLine,
+    Payment,
+    SeatPool,
+    StoredBillingDetails,
+)
 from bridge.store.models.brake import HeldPerson, Hold
 from bridge.store.models.directory import (
     Connection,
@@ -79,6 +87,7 @@ __all__ = [
     "SeatPool",
     "SignInEvent",
     "SignInLink",
+    "StoredBillingDetails",
     "Team",
     "TeamSpell",
     "TeamStay",

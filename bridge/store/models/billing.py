@@ -103,6 +103,9 @@ class Invoice(Base):
     total: Mapped[int]
     credit_applied: Mapped[int]
     amount_due: Mapped[int]
+    facts: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="Both parties, dates and tax on the day of issue (bridge.domain.issued_facts); NULL for older invoices."
+    )
 
 
 class InvoiceLine(Base):
@@ -126,6 +129,20 @@ class InvoiceLine(Base):
     formula: Mapped[str]
     exact: Mapped[str] = mapped_column(doc="The amount before it was rounded.")
     explanation: Mapped[str] = mapped_column(doc="The share of the period in words.")
+
+
+class StoredBillingDetails(Base):
+    """What owners say of whom invoices are made out and sent to, as it is now (rule B1).
+
+    Every invoice keeps what it was on its own day in ``invoice.facts``.
+    """
+
+    __tablename__ = "billing_details"
+
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    details: Mapped[dict[str, Any]] = mapped_column(doc="bridge.domain.billing_parties.BillingDetails as JSON.")
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[str]
 
 
 class Payment(Base):

@@ -159,7 +159,12 @@ class Member(Base):
     granted_by: Mapped[str | None] = mapped_column(doc="mapping, highest, default or manual; NULL without a seat.")
     pinned: Mapped[bool] = mapped_column(default=False, doc="Placed by hand: groups do not move the person (rule A6).")
     waiting_for: Mapped[str | None] = mapped_column(doc="The tier waited for, or any.")
-    waiting_since: Mapped[datetime | None]
+    waiting_since: Mapped[datetime | None] = mapped_column(
+        doc="Gives the order of the line: when the wait began, or the turn somebody moved the person to."
+    )
+    waited_from: Mapped[datetime | None] = mapped_column(
+        doc="When the wait began, of somebody who was moved within the line; NULL otherwise."
+    )
     decision_id: Mapped[uuid.UUID | None] = mapped_column(doc="The newest decision about the seat.")
     hold_id: Mapped[uuid.UUID | None] = mapped_column(doc="What of the directory waits for an owner to decide.")
     said_off: Mapped[bool] = mapped_column(
