@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from bridge.domain.brake import Thresholds
     from bridge.domain.identifiers import OrgId
     from bridge.runtime import Runtime
-    from bridge.store.unit import Unit
     from bridge.usecases.decide_holds import Decided, ReleasePreview
     from bridge.usecases.read_holds import HoldView
     from mappings.tiers import TierLadder
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 hold_option = click.option("--hold", "hold_text", metavar="ID", help="Which hold; by default the one that waits.")
 reason_option = click.option("--reason", required=True, help="Why; the audit keeps it with the decision.")
 yes_option = click.option("--yes", is_flag=True, help="Decide without being asked.")
-key_option = click.option("--key", help="Idempotency key: a repeat with the same key does nothing and answers the same.")
+key_option = click.option("--key", help="Idempotency key: a repeat with the same key does nothing more.")
 
 
 @click.group()
@@ -187,8 +186,8 @@ def _as_dict(view: "HoldView") -> dict[str, object]:
 def _rule(thresholds: "Thresholds") -> str:
     minutes = "1 minute" if thresholds.window_minutes == 1 else f"{thresholds.window_minutes} minutes"
     return (
-        f"A directory may let go or move {thresholds.minimum:,} people within {minutes}, or {thresholds.share} % of the "
-        "active people where that is more. What goes beyond is held for an owner."
+        f"A directory may let go or move {thresholds.minimum:,} people within {minutes}, "
+        f"or {thresholds.share} % of the active people where that is more. What goes beyond is held for an owner."
     )
 
 
@@ -221,7 +220,13 @@ def _show_preview(preview: "ReleasePreview", ladder: "TierLadder") -> None:
     print_table(
         ("person", "userName", "effect", "seat now", "seat then"),
         [
-            (one.display_name, one.user_name, _effect(one.effect), _seat(ladder, one.from_tier), _seat(ladder, one.to_tier))
+            (
+                one.display_name,
+                one.user_name,
+                _effect(one.effect),
+                _seat(ladder, one.from_tier),
+                _seat(ladder, one.to_tier),
+            )
             for one in preview.people
         ],
         empty="Nobody is held",
@@ -240,9 +245,7 @@ def _show_preview(preview: "ReleasePreview", ladder: "TierLadder") -> None:
 
 
 def _show_promoted(preview: "ReleasePreview", ladder: "TierLadder") -> None:
-    served: Sequence[str] = [
-        f"{one.display_name} ({_seat(ladder, one.tier)})" for one in preview.promoted
-    ]
+    served: Sequence[str] = [f"{one.display_name} ({_seat(ladder, one.tier)})" for one in preview.promoted]
     if served:
         click.echo(f"Who waits gets freed seats: {', '.join(served)}")
 

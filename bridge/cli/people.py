@@ -28,6 +28,7 @@ def explain(org: str, person: str, *, as_json: bool) -> None:
                 "member_id": found.member.id,
                 "user_name": found.member.user_name,
                 "sentence": found.sentence,
+                "held": found.held,
                 "groups": [group.display_name for group in found.groups],
                 "place_in_line": found.place,
                 "decisions": found.decisions,
@@ -35,6 +36,8 @@ def explain(org: str, person: str, *, as_json: bool) -> None:
         )
         return
     click.echo(found.sentence)
+    if found.held:
+        click.echo(found.held)
     if found.place is not None:
         click.echo(f"Place in line: {found.place.place} of {found.place.length}")
     if found.groups:

@@ -9,7 +9,9 @@ from bridge.billing.rules.money import Currency, format_money
 from bridge.ports import Message
 from bridge.store.models import Alert, Invoice, InvoiceLine, Member, SeatPool
 from bridge.store.unit import Unit
+from bridge.usecases.brake import ALERT as BRAKE_ALERT
 from bridge.usecases.deliver import Claim
+from bridge.usecases.read_holds import open_holds
 
 #: So many people a mail names; the console lists them all.
 PEOPLE_NAMED = 10
@@ -19,7 +21,8 @@ def compose(unit: Unit, claim: Claim) -> Message | None:
     """Write the mail of a delivery; None when there is nobody to tell, or nothing to tell any more."""
     if not claim.to:
         return None
-    return {"invoice_mail": _invoice_message, "alert_mail": _alert_message}[claim.kind](unit, claim)
+    writers = {"invoice_mail": _invoice_message, "alert_mail": _alert_message, "hold_reminder": _hold_reminder}
+    return writers[claim.kind](unit, claim)
 
 
 def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
@@ -50,6 +53,8 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     alert = unit.session.get(Alert, (unit.org_id, uuid.UUID(claim.subject_id)))
     if alert is None:
         return None
+    if alert.code == BRAKE_ALERT:
+        return _hold_message(unit, claim, "is held by the brake")
     kind = (
         Alert.org_id == unit.org_id,
         Alert.code == alert.code,
@@ -78,3 +83,30 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     return Message(
         to=claim.to, subject=f"{unit.organization().name}: {alert.detail}", text="\n".join(facts), key=claim.key
     )
+
+
+def _hold_reminder(unit: Unit, claim: Claim) -> Message | None:
+    """Remind of a hold; None once it was decided about."""
+    return _hold_message(unit, claim, "still waits for your decision")
+
+
+def _hold_message(unit: Unit, claim: Claim, what: str) -> Message | None:
+    """Tell of what the brake holds now, and how to decide; None when nothing waits any more."""
+    found = open_holds(unit)
+    if not found:
+        return None
+    hold, organization = found[0], unit.organization()
+    people = "a change of 1 person" if hold.number == 1 else f"a change of {hold.number:,} people"
+    text = "\n".join(
+        [
+            hold.sentence,
+            f"Held since {hold.at:%Y-%m-%d %H:%M} UTC. Until an owner decides, these people keep access and seats.",
+            "",
+            "Releasing it now would do this:",
+            *(f"- {effect}" for effect in hold.effects),
+            "",
+            "Look at the names and decide in the console under Brake, or have the operator run",
+            f"seatbridge brake show {organization.slug}",
+        ]
+    )
+    return Message(to=claim.to, subject=f"{organization.name}: {people} {what}", text=text, key=claim.key)

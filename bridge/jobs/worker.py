@@ -10,7 +10,14 @@ import structlog
 from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
-from bridge.jobs.work import Task, check_everywhere, expire_everywhere, forget_requests, work_through_due
+from bridge.jobs.work import (
+    Task,
+    check_everywhere,
+    expire_everywhere,
+    forget_requests,
+    remind_everywhere,
+    work_through_due,
+)
 from bridge.runtime import Runtime
 from bridge.store.queue import QUEUE, WAKE_TASK
 
@@ -19,6 +26,7 @@ log = structlog.get_logger()
 EXPIRE_TASK = "seatbridge.expire"
 CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
+REMIND_TASK = "seatbridge.remind_of_holds"
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 10.0
@@ -59,6 +67,12 @@ class Worker:
         async def expire(timestamp: int) -> None:
             del timestamp
             await self._work("worker.expired", expire_everywhere)
+
+        @queue.periodic(cron="17 * * * *")
+        @queue.task(name=REMIND_TASK, queue=QUEUE)
+        async def remind(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.reminded", remind_everywhere)
 
         @queue.periodic(cron="37 * * * *")
         @queue.task(name=FORGET_TASK, queue=QUEUE)

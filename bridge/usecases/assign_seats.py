@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
+from bridge.domain.brake import HeldEffect, Outcome
 from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission, Role
@@ -25,6 +26,7 @@ from bridge.store.pools import (
 )
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert, resolve_seat_alerts
+from bridge.usecases.brake import held_effect, let_off
 from bridge.usecases.charges import execute_change
 from mappings.allocation import (
     Grant,
@@ -169,6 +171,8 @@ def _settle(
 ) -> str | None:
     """Write a decision: the member's seat, the record of why, the audit entry, the alert; return the freed tier."""
     freed = decision.from_tier if decision.moves else None
+    if decision.granted_by is Grant.MANUAL and held_effect(unit, member) is HeldEffect.RESEAT:
+        let_off(unit, [member.id], Outcome.BY_HAND)
     if freed is not None and not given_back:
         give_back_seat(unit, freed)
     still_waits = decision.waiting_for is not None and member.waiting_since is not None

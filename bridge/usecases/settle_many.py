@@ -100,7 +100,7 @@ def settle_many(
     unit.session.expire_all()
 
 
-def _in_order(effect: MovesPreview, placement: Placement, occasion: Occasion) -> list[_Settled]:
+def _in_order(effect: MovesPreview, placement: Placement, occasion: Occasion | SeatReason) -> list[_Settled]:
     """Return everybody by id, which is the order in which the rules reach people (rule A8), or as the line moves."""
     people: list[_Settled] = []
     for settlement in effect.settlements:

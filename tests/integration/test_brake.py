@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from bridge.domain.actors import Actor
+from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.brake import HeldEffect, HoldState, Thresholds
 from bridge.domain.identifiers import GroupId, MemberId
+from bridge.domain.roles import Role
 from bridge.errors import (
     ForbiddenError,
     HoldChangedError,
@@ -433,7 +434,9 @@ def test_placing_somebody_by_hand_settles_what_their_groups_were_to_change(
     with customer.unit(customer.owner) as unit:
         assign_tier(unit, people[0], "premium")
 
-    release(customer)
+    done = release(customer)
+
+    assert done.people == 9
 
     with customer.unit() as unit:
         assert get_member(unit, people[0]).tier == "premium"
@@ -456,11 +459,11 @@ def test_changed_mappings_leave_those_under_a_hold_as_they_are(
 def test_only_an_owner_decides(customer: Customer, people: list[MemberId], staff: GroupId) -> None:
     """Rule Z1."""
     empty(customer, staff)
-    admin = make_admin(customer)
+    admin = Actor(ActorKind.MEMBER, make_admin(customer).id, Role.ADMIN)
 
     with pytest.raises(ForbiddenError):
-        release(customer, Actor(customer.owner.kind, admin.id, admin.role))
-    with pytest.raises(ForbiddenError), customer.unit(Actor(customer.owner.kind, admin.id, admin.role)) as unit:
+        release(customer, admin)
+    with pytest.raises(ForbiddenError), customer.unit(admin) as unit:
         set_thresholds(unit, Thresholds(minimum=100))
 
 

@@ -1,5 +1,6 @@
 """Who may open which page: every route declares its credential, and every role gets what rules Z1 to Z4 allow."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -24,6 +25,9 @@ OWNERS_ONLY = (
     ("GET", f"/console/seats/previews/{ID}"),
     ("POST", f"/console/seats/previews/{ID}/confirm"),
     ("GET", f"/console/seats/invoices/{ID}"),
+    ("POST", f"/console/brake/holds/{ID}/release"),
+    ("POST", f"/console/brake/holds/{ID}/drop"),
+    ("POST", "/console/brake/thresholds"),
 )
 ADMINS = (
     ("GET", "/console"),
@@ -43,6 +47,7 @@ ADMINS = (
     ("GET", f"/console/mappings/previews/{ID}"),
     ("POST", f"/console/mappings/previews/{ID}/apply"),
     ("GET", "/console/seats"),
+    ("GET", "/console/brake"),
 )
 
 
@@ -71,7 +76,13 @@ def test_a_route_that_declares_nothing_is_never_served(runtime: Runtime) -> None
 
 def test_the_lists_of_this_test_name_every_console_route(app: Flask) -> None:
     routes = {
-        (method, rule.rule.replace("<member_id>", ID).replace("<preview_id>", ID).replace("<invoice_id>", ID))
+        (
+            method,
+            rule.rule.replace("<member_id>", ID)
+            .replace("<preview_id>", ID)
+            .replace("<invoice_id>", ID)
+            .replace("<hold_id>", ID),
+        )
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) & {"GET", "POST"}
         if rule.rule.startswith("/console")
