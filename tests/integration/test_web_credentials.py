@@ -1,6 +1,5 @@
 """Who may open which page: every route declares its credential, and every role gets what rules Z1 to Z4 allow."""
 
-import re
 from collections.abc import Callable
 
 import pytest
