@@ -29,7 +29,7 @@ from mappings.tiers import TierLadder
 
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
-FactsKey = tuple[frozenset[str], frozenset[tuple[str, str]]]
+FactsKey = tuple[frozenset[str], frozenset[tuple[str, str | tuple[str, ...]]], str]
 
 
 @dataclass(slots=True)
@@ -213,7 +213,7 @@ def gather(
         shortcut = (id(facts), id(holding))
         cohort = known.get(shortcut)
         if cohort is None:
-            facts_key = (facts.groups, frozenset(facts.attributes.items()))
+            facts_key = (facts.groups, frozenset(facts.attributes.items()), facts.connection)
             cohort = cohorts.get((facts_key, holding))
             if cohort is None:
                 if facts_key not in resolved:

@@ -93,7 +93,7 @@ def sentence_parts(
         wanted: The tier the person should get or waits for, or "any".
         before: The seat before; None reads as "a seat".
     """
-    about = rule.condition if isinstance(rule, MappingRule) else rule
+    about = rule.about if isinstance(rule, MappingRule) else rule
     return {
         "rule": "the default" if about is None else str(about),
         "tier": ladder.name_of(tier),

@@ -50,12 +50,12 @@ def diff(context: click.Context, org: str, file: Path, *, as_json: bool) -> None
     from bridge.store.directory import mapping_set_in_force
     from bridge.store.pools import ladder_of, read_pools
     from bridge.usecases.edit_mappings import read_document
-    from mappings.documents import difference
+    from mappings.differences import difference
 
     document = load_document(file)
     with open_organization(org) as (_, unit):
         ladder = ladder_of(read_pools(unit))
-        changes = difference(mapping_set_in_force(unit, ladder), read_document(document, ladder), ladder)
+        changes = difference(mapping_set_in_force(unit, ladder), read_document(unit, document, ladder), ladder)
     if as_json:
         print_json([{"kind": change.kind, "sentence": change.sentence} for change in changes])
     else:
@@ -78,7 +78,7 @@ def apply(context: click.Context, org: str, file: Path, *, dry_run: bool, yes: b
     from bridge.store.directory import mapping_set_in_force
     from bridge.store.pools import ladder_of, read_pools
     from bridge.usecases.edit_mappings import apply_mappings, preview_mappings, read_document
-    from mappings.documents import difference
+    from mappings.differences import difference
 
     document = load_document(file)
     if as_json and not (yes or dry_run):
@@ -87,7 +87,7 @@ def apply(context: click.Context, org: str, file: Path, *, dry_run: bool, yes: b
         org_id = find_organization(runtime, org)
         with runtime.unit(org_id, OPERATOR) as unit:
             ladder = ladder_of(read_pools(unit))
-            if not difference(mapping_set_in_force(unit, ladder), read_document(document, ladder), ladder):
+            if not difference(mapping_set_in_force(unit, ladder), read_document(unit, document, ladder), ladder):
                 click.echo("null" if as_json else "These rules are in force already")
                 return
             preview = preview_mappings(unit, document)

@@ -44,7 +44,7 @@ from bridge.usecases.provision_member import (
 from bridge.usecases.renew_contract import grant_credit, renew_contract, set_auto_renew, set_price
 from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
-from mappings.documents import difference
+from mappings.differences import difference
 from mappings.tiers import UNASSIGNED
 
 _SEATS_RAN_OUT: Final = "seats_exhausted"
@@ -280,8 +280,8 @@ class Rehearsal:
             promote_waiting(unit, [settle_seat(unit, member, Occasion.REGROUPED)])
 
     def _set_mappings(self, unit: Unit, tiers: Mapping[str, str]) -> None:
-        rules = [{"group": group, "tier": tier} for group, tier in tiers.items()]
-        document = {"schema": 1, "on_exhausted": self.scenario.on_exhausted, "rules": rules}
+        rules = [{"group": group, "expected": True, "tier": tier} for group, tier in tiers.items()]
+        document = {"schema": 2, "on_exhausted": self.scenario.on_exhausted, "rules": rules}
         unit.require(Permission.EDIT_MAPPINGS)
         if _in_force(unit, document):
             return
@@ -360,7 +360,7 @@ class Rehearsal:
 def _in_force(unit: Unit, document: Mapping[str, Any]) -> bool:
     """Tell whether a document says what the rules in force say already."""
     ladder = ladder_of(read_pools(unit))
-    return not difference(mapping_set_in_force(unit, ladder), read_document(document, ladder), ladder)
+    return not difference(mapping_set_in_force(unit, ladder), read_document(unit, document, ladder), ladder)
 
 
 def _invoices(unit: Unit) -> list[dict[str, Any]]:

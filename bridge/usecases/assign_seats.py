@@ -1,9 +1,10 @@
 """Who gets which seat: the pure rules decide, conditional updates take, a decision record says why."""
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
@@ -40,7 +41,7 @@ from mappings.allocation import (
     wish,
 )
 from mappings.resolution import Entitlement, resolve
-from mappings.rules import MappingSet, OnExhausted, PersonFacts
+from mappings.rules import MappingRule, MappingSet, OnExhausted, PersonFacts
 from mappings.tiers import ANY, UNASSIGNED, TierLadder
 
 
@@ -75,14 +76,17 @@ def holding_of(member: Member) -> Holding:
     )
 
 
-def settle_seat(
-    unit: Unit,
-    member: Member,
-    occasion: Occasion,
-    placement: Placement | None = None,
-    *,
-    extra_groups: Iterable[str] = (),
-) -> str | None:
+def person_facts(document: Mapping[str, Any], groups: Iterable[uuid.UUID], connection_id: uuid.UUID) -> PersonFacts:
+    """Return what the rules see of a person: the document, the groups around them, the connection they belong to."""
+    return PersonFacts(frozenset(map(str, groups)), mappable_attributes(document), str(connection_id))
+
+
+def rule_record(rule: MappingRule | None) -> dict[str, Any] | None:
+    """Return what a decision keeps of the rule that decided."""
+    return None if rule is None else {"key": rule.key, "about": rule.about, "tier": rule.tier}
+
+
+def settle_seat(unit: Unit, member: Member, occasion: Occasion, placement: Placement | None = None) -> str | None:
     """Give a member the seat, role and teams that the rules say.
 
     Args:
@@ -90,7 +94,6 @@ def settle_seat(
         member: Whom.
         occasion: Why the seat is looked at now.
         placement: Rules and tiers, when the caller has read them for many people.
-        extra_groups: Groups that count besides the stored memberships.
 
     Returns:
         The tier that was freed, for :func:`promote_waiting`; None when none was.
@@ -101,8 +104,9 @@ def settle_seat(
     Source: rules A1 to A8, K1, K2.
     """
     placement = placement or read_placement(unit)
-    groups = sorted({group.display_name for group in groups_of(unit, member.id)} | set(extra_groups))
-    facts = PersonFacts(groups=frozenset(groups), attributes=mappable_attributes(member.document))
+    around = groups_of(unit, member.id)
+    groups = sorted({group.display_name for group in around})
+    facts = person_facts(member.document, (group.id for group in around), member.connection_id)
     entitlement = resolve(facts, placement.mapping_set, placement.ladder)
     apply_access(unit, member, entitlement)
     holding = holding_of(member)
@@ -207,7 +211,7 @@ def _settle(
         granted_by=member.granted_by,
         waiting_for=decision.waiting_for,
         groups=groups if groups is not None else [group.display_name for group in groups_of(unit, member.id)],
-        rule={"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
+        rule=rule_record(rule),
         losing_rules=[losing.key for losing in entitlement.losing] if entitlement else [],
         mapping_version=placement.mapping_set.version if placement else unit.state().mapping_version,
         pools=pools_snapshot(unit),

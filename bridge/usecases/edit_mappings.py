@@ -20,18 +20,19 @@ from bridge.errors import (
 )
 from bridge.ports import InvoiceReference, SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
-from bridge.store.journal import record
-from bridge.store.models import MappingVersion, Member, Preview
+from bridge.store.models import Member, Preview
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import read_placement
 from bridge.usecases.charges import execute_change
+from bridge.usecases.mapping_versions import VersionReason, read_directory, store_version
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.settle_many import settle_many
 from mappings.allocation import Occasion
-from mappings.documents import MappingDocumentError, Problem, RuleChange, difference, from_document, to_document
+from mappings.differences import RuleChange, difference
+from mappings.documents import MappingDocumentError, Problem, from_document, to_document
 from mappings.people import Pool
 from mappings.preview import AccessChange, MovesPreview, moves_under
 from mappings.rules import MappingSet
@@ -136,7 +137,7 @@ def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
     unit.require(Permission.EDIT_MAPPINGS)
     state = unit.lock()
     ladder = ladder_of(read_pools(unit))
-    new = read_document(document, ladder)
+    new = read_document(unit, document, ladder)
     if not difference(mapping_set_in_force(unit, ladder), new, ladder):
         raise InvalidInputError("mappings", "these are the rules in force already; change one to see what it does")
     stored = Preview(
@@ -207,7 +208,7 @@ def apply_mappings(
         unit.require(Permission.MANAGE_BILLING)
         if not acknowledged:
             raise AcknowledgementMissingError
-    state = unit.lock()
+    unit.lock()
     stored = stored_preview(unit, preview_id, KIND)
     if stored.confirmed_at is not None and stored.result is not None:
         return _read_result(stored.result)
@@ -217,22 +218,7 @@ def apply_mappings(
     invoice = None
     if buy and preview.quote is not None:
         invoice = execute_change(unit, preview.quote, key=f"mappings:{stored.id}")
-    version = state.mapping_version + 1
-    unit.session.add(
-        MappingVersion(
-            org_id=unit.org_id, version=version, document=stored.request["document"], at=unit.at, actor=str(unit.actor)
-        )
-    )
-    state.mapping_version = version
-    unit.session.flush()
-    record(
-        unit,
-        "mapping.applied",
-        subject_kind="mapping_version",
-        subject_id=version,
-        reason="edited",
-        body={"rules": len(preview.new.rules), "invoice": invoice.id if invoice else None},
-    )
+    version = store_version(unit, preview.new, VersionReason.EDITED, invoice=invoice.id if invoice else None)
     effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
     settle_many(unit, effect, read_placement(unit), Occasion.REMAPPED)
     applied = MappingsApplied(version, len(effect.moves), invoice, preview.roles, len(preview.team_changes))
@@ -250,7 +236,7 @@ def mapping_problems(unit: Unit, document: object) -> tuple[Problem, ...]:
     unit.require(Permission.EDIT_MAPPINGS)
     ladder = ladder_of(read_pools(unit))
     try:
-        new = from_document(document, ladder)
+        new = from_document(document, ladder, directory=read_directory(unit))
     except MappingDocumentError as error:
         return error.problems
     if not difference(mapping_set_in_force(unit, ladder), new, ladder):
@@ -258,14 +244,14 @@ def mapping_problems(unit: Unit, document: object) -> tuple[Problem, ...]:
     return ()
 
 
-def read_document(document: object, ladder: TierLadder) -> MappingSet:
-    """Read a mapping document; refuse one with mistakes, each named by its place.
+def read_document(unit: Unit, document: object, ladder: TierLadder) -> MappingSet:
+    """Read a mapping document somebody wrote; refuse one with mistakes, each named by its place.
 
     Raises:
         InvalidInputError: With every problem.
     """
     try:
-        return from_document(document, ladder)
+        return from_document(document, ladder, directory=read_directory(unit))
     except MappingDocumentError as error:
         raise InvalidInputError("mappings", str(error)) from error
 

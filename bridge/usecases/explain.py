@@ -20,7 +20,7 @@ from bridge.usecases.lines import PlaceInLine, places_in_line
 from bridge.usecases.read_holds import held_sentence
 from mappings.documents import from_document
 from mappings.reasons import SENTENCES, SeatReason, because
-from mappings.rules import GroupCondition, MappingSet, comparison_key
+from mappings.rules import GroupCondition, MappingSet
 from mappings.tiers import TierLadder
 
 HISTORY_LENGTH = 50
@@ -116,7 +116,8 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
         .limit(HISTORY_LENGTH)
     ).all()
     groups, through = tuple(groups_of(unit, member.id)), inherited_through(unit, member.id)
-    decisions = _with_ways(explain_decisions(unit, stored, ladder), stored, groups, through, ladder)
+    versions = _mapping_versions(unit, {decision.mapping_version for decision in stored}, ladder)
+    decisions = _with_ways(explain_decisions(unit, stored, ladder), stored, through, versions, ladder)
     said = [decision for decision in decisions if decision.reason is not SeatReason.KEPT] or list(decisions)
     reason = said[0].because if said else _why_undecided(member, ladder)
     return Explanation(
@@ -137,19 +138,23 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
 def _with_ways(
     decisions: list[ExplainedDecision],
     stored: Sequence[Decision],
-    groups: Iterable[Group],
     through: Mapping[GroupId, tuple[str, ...]],
+    versions: Mapping[int, MappingSet],
     ladder: TierLadder,
 ) -> list[ExplainedDecision]:
     """Say of the decision that the present state follows from through which inner groups its rule speaks.
 
     Of that one only: memberships are known as they are now, and any change of them leads to a look at the seat.
     """
-    ways = {comparison_key(str(GroupCondition(group.display_name))): through.get(group.id) for group in groups}
+    ways = {str(group_id): names for group_id, names in through.items()}
     for place, (told, decision) in enumerate(zip(decisions, stored, strict=True)):
         if told.reason is SeatReason.KEPT:
             continue
-        names = ways.get(comparison_key(told.rule or ""))
+        version = versions.get(decision.mapping_version)
+        rule_key = (decision.rule or {}).get("key", "")
+        deciding = None if version is None else version.rule(rule_key)
+        condition = None if deciding is None else deciding.condition
+        names = ways.get(condition.group) if isinstance(condition, GroupCondition) else None
         if names:
             rule = f"{told.rule} (through {', '.join(names)})"
             decisions[place] = replace(told, rule=rule, because=stored_because(decision, ladder, about=rule))
@@ -195,9 +200,7 @@ def _explained(
     rule = decision.rule or {}
     version = versions.get(decision.mapping_version)
     losing = [
-        str(found.condition)
-        for key in decision.losing_rules
-        if version is not None and (found := version.rule(key)) is not None
+        found.about for key in decision.losing_rules if version is not None and (found := version.rule(key)) is not None
     ]
     return ExplainedDecision(
         at=decision.at,

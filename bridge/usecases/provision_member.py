@@ -36,6 +36,7 @@ from bridge.usecases.brake import forget_limit, held_effect, hold_people, is_bra
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
 from bridge.usecases.reevaluate import settle_regrouped
 from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
+from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
 from mappings.tiers import UNASSIGNED
 
@@ -93,7 +94,7 @@ def provision_member(
         connection_id: The directory the person belongs to.
         draft: Who.
         source: How they came.
-        claimed_groups: Names of groups that a sign-in asserted; they count for the mappings.
+        claimed_groups: Names of groups that a sign-in asserted: the person is in them from the beginning.
         member_id: A new person's id, for a rehearsal that must come out the same each time; random by default.
 
     Raises:
@@ -118,8 +119,10 @@ def provision_member(
     unit.session.flush()
     record(unit, "member.created", subject_kind="member", subject_id=member.id, reason=str(source))
     adopt_parked(unit, member)
+    if claimed_groups:
+        sync_claimed_groups(unit, connection_id, member, claimed_groups)
     if member.active and source is not Source.MANUAL:
-        settle_seat(unit, member, Occasion.ARRIVED, extra_groups=claimed_groups)
+        settle_seat(unit, member, Occasion.ARRIVED)
     return member
 
 
@@ -227,7 +230,9 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     member.external_id = draft.external_id
     unit.session.flush()
     adopt_parked(unit, member)
-    update_member(unit, member, draft)
+    if not update_member(unit, member, draft) and member.active:
+        # Rules may speak of the people of this directory only.
+        promote_waiting(unit, [settle_seat(unit, member, Occasion.REGROUPED)])
     return member
 
 

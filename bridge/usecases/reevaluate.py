@@ -7,7 +7,7 @@ from sqlalchemy import Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.brake import HeldEffect, Outcome, is_loss
-from bridge.domain.identifiers import MemberId
+from bridge.domain.identifiers import GroupId, MemberId
 from bridge.store.models import Member
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
@@ -19,20 +19,19 @@ from bridge.usecases.waiting_people import waiting_people
 from mappings.allocation import Occasion
 from mappings.people import Pool
 from mappings.preview import MovesPreview, moves_under_pool, moves_under_regrouping
-from mappings.rules import comparison_key
 
 #: Up to so many people are settled one after the other, which is quicker for few.
 FEW = 5
 
 
-def speaks_of(unit: Unit, groups: Collection[str]) -> bool:
-    """Tell whether a rule in force names one of these groups, by their display names.
+def speaks_of(unit: Unit, groups: Collection[GroupId]) -> bool:
+    """Tell whether a rule in force speaks of one of these groups.
 
     Where none does, coming into them or leaving them changes nobody's seat, and nobody has to be looked at.
     """
     if not groups or unit.lock().mapping_version == 0:
         return False
-    return not read_placement(unit).mapping_set.groups.isdisjoint(map(comparison_key, groups))
+    return not read_placement(unit).mapping_set.groups.isdisjoint(map(str, groups))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from bridge.store.pools import pools_snapshot
 from bridge.store.rows import insert_rows, update_rows
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES, queue_delivery, resolve_seat_alerts
-from bridge.usecases.assign_seats import Access, Placement, seat_entry
+from bridge.usecases.assign_seats import Access, Placement, rule_record, seat_entry
 from bridge.usecases.person_classes import TouchedPerson, touched_people
 from mappings.allocation import Occasion, SeatDecision, SeatReason
 from mappings.preview import MovesPreview, Settlement
@@ -236,8 +236,8 @@ def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) 
 
 
 def _rule_text(settlement: Settlement) -> str | None:
-    rule = settlement.rule
-    return None if rule is None else _json({"key": rule.key, "about": str(rule.condition), "tier": rule.tier})
+    record = rule_record(settlement.rule)
+    return None if record is None else _json(record)
 
 
 def _write_seats(unit: Unit, people: Sequence[_Settled], decision_ids: Sequence[uuid.UUID]) -> None:

@@ -464,7 +464,7 @@ class TestMappings:
         file = tmp_path / "mappings.yaml"
         file.write_text(yaml.safe_dump(document))
         same = run("mappings", "diff", "nordlys", str(file))
-        document["rules"] = [{"key": "eng", "group": "Engineers", "tier": "standard"}]
+        document["rules"] = [{"key": "eng", "group": "Engineers", "expected": True, "tier": "standard"}]
         file.write_text(yaml.safe_dump(document))
 
         different = run("mappings", "diff", "nordlys", str(file))

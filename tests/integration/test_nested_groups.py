@@ -37,7 +37,7 @@ from tests.factories import Customer, loosen_brake
 
 def map_groups(customer: Customer, **tiers: str) -> None:
     """Put mappings in force: ``map_groups(customer, Engineering="premium")``."""
-    rules = [{"group": group, "tier": tier} for group, tier in tiers.items()]
+    rules = [{"group": group, "expected": True, "tier": tier} for group, tier in tiers.items()]
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, {"schema": 1, "rules": rules, "default": "unassigned"})
         apply_mappings(unit, preview.id, acknowledged=True)
@@ -233,7 +233,7 @@ def test_only_people_below_the_edge_are_looked_at(customer: Customer) -> None:
 
 def test_t10_a_role_and_teams_come_from_an_outer_group_too(customer: Customer) -> None:
     with customer.unit(customer.owner) as unit:
-        rules = [{"group": "IT", "role": "admin", "teams": ["operators"]}]
+        rules = [{"group": "IT", "expected": True, "role": "admin", "teams": ["operators"]}]
         preview = preview_mappings(unit, {"schema": 1, "rules": rules})
         apply_mappings(unit, preview.id, acknowledged=True)
     member = customer.push("u@nordlys.test")
@@ -407,7 +407,7 @@ class TestReading:
         inside, outside = customer.push("a@nordlys.test"), customer.push("b@nordlys.test")
         left, right = push_group(customer, "Left", inside), push_group(customer, "Right", inside)
         push_group(customer, "Outer", left, right)
-        rules = [{"group": "Outer", "tier": "standard"}]
+        rules = [{"group": "Outer", "expected": True, "tier": "standard"}]
 
         with customer.unit(customer.owner) as unit:
             preview = preview_mappings(unit, {"schema": 1, "rules": rules, "default": "unassigned"})

@@ -21,8 +21,8 @@ RULES = {
     "default": "unassigned",
     "on_exhausted": "unassigned",
     "rules": [
-        {"group": "Engineering", "tier": "premium"},
-        {"group": "Board", "tier": "standard", "role": "admin", "teams": ["Red"]},
+        {"group": "Engineering", "expected": True, "tier": "premium"},
+        {"group": "Board", "expected": True, "tier": "standard", "role": "admin", "teams": ["Red"]},
         {"attribute": "title", "equals": "Clerk", "tier": "standard"},
     ],
 }

@@ -56,7 +56,7 @@ def at_once(call: Callable[[int], Answer], times: int) -> Sequence[Answer]:
 
 def map_groups(customer: Customer, **tiers: str) -> None:
     """Put mappings in force: ``map_groups(customer, Engineering="premium")``."""
-    rules = [{"group": group, "tier": tier} for group, tier in tiers.items()]
+    rules = [{"group": group, "expected": True, "tier": tier} for group, tier in tiers.items()]
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, {"schema": 1, "rules": rules})
         apply_mappings(unit, preview.id, acknowledged=True)

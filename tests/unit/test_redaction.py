@@ -172,10 +172,10 @@ MEBIBYTE = 1_048_576
     ids=range(16),
 )
 def test_no_body_takes_long_to_redact(body: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     keep_body(body)
 
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

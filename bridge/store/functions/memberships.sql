@@ -1,17 +1,14 @@
 -- What is called from outside keeps one plan for each of its statements, and for those of the functions it calls: each
 -- goes by keys, and a plan for each call takes longer to make than to follow (a third of the time of a whole request).
 
--- Names of a group and of all groups above it: what its members count as members of.
-CREATE FUNCTION lane_names_upwards(org uuid, wanted_group uuid) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+-- A group, if there is one, and all groups above it: what its members count as members of.
+CREATE FUNCTION lane_upwards(org uuid, wanted_group uuid) RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN (
-        SELECT array_agg(w.name ORDER BY w.name, w.id) FROM (
-            SELECT o.id, o.display_name AS name FROM "group" o WHERE o.org_id = org AND o.id = wanted_group
-            UNION ALL
-            SELECT o.id, o.display_name FROM group_ancestor a
-            JOIN "group" o ON o.org_id = a.org_id AND o.id = a.ancestor_id
-            WHERE a.org_id = org AND a.group_id = wanted_group
-        ) w
+    RETURN ARRAY(
+        SELECT o.id FROM "group" o WHERE o.org_id = org AND o.id = wanted_group
+    ) || ARRAY(
+        SELECT a.ancestor_id FROM group_ancestor a
+        WHERE a.org_id = org AND a.group_id = wanted_group ORDER BY a.ancestor_id
     );
 END
 $$
@@ -93,7 +90,7 @@ CREATE FUNCTION lane_membership(
 ) RETURNS TABLE (
     principal_org uuid, principal_connection uuid, can_write boolean, schema_version bigint,
     id uuid, display_name text, external_id text, document jsonb, version bigint,
-    created_at timestamptz, modified_at timestamptz, names text[], is_nested boolean, people jsonb,
+    created_at timestamptz, modified_at timestamptz, upwards uuid[], is_nested boolean, people jsonb,
     member_ids uuid[], too_many boolean
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -123,8 +120,8 @@ BEGIN
     version := g.version;
     created_at := g.created_at;
     modified_at := g.modified_at;
-    names := lane_names_upwards(p.org_id, g.id);
-    is_nested := cardinality(names) > 1;
+    upwards := lane_upwards(p.org_id, g.id);
+    is_nested := cardinality(upwards) > 1;
     SELECT jsonb_agg(
         jsonb_build_object('id', m.id, 'inside', EXISTS (
             SELECT 1 FROM group_member w WHERE w.org_id = p.org_id AND w.group_id = g.id AND w.member_id = m.id
@@ -232,7 +229,7 @@ $$
 CREATE FUNCTION lane_change_members(
     hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
     known_mapping bigint, known_schemas bigint, known_tiers text[],
-    wanted_id uuid, known_names text[], added uuid[], removed uuid[], forgotten text[],
+    wanted_id uuid, known_upwards uuid[], added uuid[], removed uuid[], forgotten text[],
     actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, people jsonb, most integer, early boolean
 ) RETURNS TABLE (new_version bigint, member_ids uuid[], too_many boolean)
 LANGUAGE plpgsql AS $$
@@ -252,7 +249,7 @@ BEGIN
         early
     );
     IF state.org_id IS NULL
-        OR known_names IS DISTINCT FROM lane_names_upwards(wanted_org, wanted_id)
+        OR known_upwards IS DISTINCT FROM lane_upwards(wanted_org, wanted_id)
         OR EXISTS (SELECT 1 FROM group_nesting n WHERE n.org_id = wanted_org AND n.parent_id = wanted_id)
         OR cardinality(added) <> (
             SELECT count(*) FROM member m

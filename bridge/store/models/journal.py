@@ -91,6 +91,8 @@ class MappingVersion(Base):
     document: Mapped[dict[str, Any]]
     at: Mapped[datetime]
     actor: Mapped[str]
+    reason: Mapped[str] = mapped_column(doc="edited, rolled_back, group_arrived, group_removed or upgraded.")
+    restores: Mapped[int | None] = mapped_column(doc="The version whose rules a rollback put in force again.")
 
 
 class Preview(Base):

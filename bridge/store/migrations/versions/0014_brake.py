@@ -7,8 +7,8 @@ from sqlalchemy.dialects import postgresql
 from bridge.store.functions import create_functions, recreate_functions
 from bridge.store.security import secure_table
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
