@@ -85,6 +85,16 @@ class NestingTooDeepError(BridgeError):
         )
 
 
+class AssertionFailedError(BridgeError):
+    """Something that a mapping document asserts would not be so once it is applied."""
+
+    code = "assertion_failed"
+
+    def __init__(self, failed: Collection[str]) -> None:
+        self.failed = tuple(failed)
+        super().__init__(f"Not applied, for what the document asserts would not be so: {'; '.join(self.failed)}")
+
+
 class VersionMismatchError(BridgeError):
     """The stored thing is not the version the caller expected (RFC 7644 §3.14)."""
 

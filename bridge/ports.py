@@ -146,14 +146,16 @@ class Bill:
 class SeatQuote:
     """A seat change with its billing effect: what a preview shows and a confirmation charges (rules Q1, Q2).
 
-    ``bill`` is None when nothing is charged. ``renewal_before`` and ``renewal_after`` are subtotals of the next
-    renewal in minor units, without and with the change.
+    ``bill`` is None when nothing is charged; ``digits`` are the decimals of the currency's minor unit.
+    ``renewal_before`` and ``renewal_after`` are subtotals of the next renewal in minor units, without and with the
+    change.
     """
 
     change: SeatChange
     bill: Bill | None
     seats: Mapping[str, SeatCount]
     currency: str
+    digits: int
     renewal_at: datetime
     renewal_before: int
     renewal_after: int

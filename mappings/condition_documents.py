@@ -245,8 +245,8 @@ class Reader:
     def attribute(self, path: str, item: Mapping[Any, Any]) -> Condition | None:
         """Read an attribute and how its value is compared."""
         attribute = self.text(f"{path}.attribute", item.get("attribute"), needed=True)
-        if attribute is not None and self.directory is not None:
-            attribute = self._known_attribute(f"{path}.attribute", attribute)
+        if attribute is not None:
+            attribute = self.known_attribute(f"{path}.attribute", attribute)
         said = [operator for operator in Operator if operator.value in item]
         if len(said) != 1:
             words = ", ".join(operator.value for operator in Operator)
@@ -256,8 +256,10 @@ class Reader:
         value = self._operand(f"{path}.{said[0]}", said[0], item[said[0].value])
         return None if attribute is None or value is None else AttributeCondition(attribute, value, said[0])
 
-    def _known_attribute(self, path: str, attribute: str) -> str | None:
-        assert self.directory is not None
+    def known_attribute(self, path: str, attribute: str) -> str | None:
+        """Read the name of an attribute that rules may ask for."""
+        if self.directory is None:
+            return attribute
         names = {comparison_key(name): name for name in self.directory.attributes}
         found = names.get(comparison_key(attribute))
         if found is None:

@@ -18,7 +18,7 @@ class ChangeKind(StrEnum):
     REORDERED = "reordered"
     """The rules stand in another order, which decides ties; the change names no rule."""
     SETTING = "setting"
-    """The default, or what happens when a tier is full; the change names no rule."""
+    """The default, what happens when a tier is full, or what is asserted; the change names no rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,24 @@ def difference(old: MappingSet, new: MappingSet, ladder: TierLadder | None = Non
     for rule in new.rules:
         before = old_rules.get(rule.key)
         if before is None:
-            sentence = f"{rule.label}: {_gives(rule, names)}"
+            sentence = f"{rule.label}: {gives(rule, names)}"
             changes.append(RuleChange(ChangeKind.ADDED, rule, None, sentence))
         elif before != rule:
             changes.append(RuleChange(ChangeKind.CHANGED, rule, before, _change_sentence(before, rule, names)))
     for before in old.rules:
         if before.key not in new_rules:
-            sentence = f"{before.label}: no rule any more, was {_gives(before, names)}"
+            sentence = f"{before.label}: no rule any more, was {gives(before, names)}"
             changes.append(RuleChange(ChangeKind.REMOVED, before, before, sentence))
-    if [key for key in old_rules if key in new_rules] != [key for key in new_rules if key in old_rules]:
+    return changes + _other_changes(old, new, names)
+
+
+def _other_changes(old: MappingSet, new: MappingSet, names: TierLadder) -> list[RuleChange]:
+    """List what is different besides the rules themselves: their order, the settings, what is asserted."""
+    old_rules, new_rules = {rule.key for rule in old.rules}, {rule.key for rule in new.rules}
+    changes: list[RuleChange] = []
+    if [rule.key for rule in old.rules if rule.key in new_rules] != [
+        rule.key for rule in new.rules if rule.key in old_rules
+    ]:
         changes.append(RuleChange(ChangeKind.REORDERED, None, None, "the rules stand in another order"))
     if old.on_exhausted is not new.on_exhausted:
         sentence = f"when a tier is full: {_POLICIES[old.on_exhausted]} → {_POLICIES[new.on_exhausted]}"
@@ -69,6 +78,9 @@ def difference(old: MappingSet, new: MappingSet, ladder: TierLadder | None = Non
     if old.default != new.default:
         sentence = f"everyone else: {_default(old.default, names)} → {_default(new.default, names)}"
         changes.append(RuleChange(ChangeKind.SETTING, None, None, sentence))
+    asserted = [f"asserted: {one.told(names)}" for one in new.assertions if one not in old.assertions]
+    dropped = [f"no longer asserted: {one.told(names)}" for one in old.assertions if one not in new.assertions]
+    changes += [RuleChange(ChangeKind.SETTING, None, None, sentence) for sentence in (*asserted, *dropped)]
     return changes
 
 
@@ -94,7 +106,8 @@ def _aspects(rule: MappingRule, ladder: TierLadder) -> tuple[str | None, ...]:
     )
 
 
-def _gives(rule: MappingRule, ladder: TierLadder) -> str:
+def gives(rule: MappingRule, ladder: TierLadder) -> str:
+    """Say what a rule gives, as in "Premium, role admin"."""
     return ", ".join(aspect for aspect in _aspects(rule, ladder) if aspect is not None) or "nothing"
 
 

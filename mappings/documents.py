@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from mappings.assertion_documents import assertion_document, read_assertions
 from mappings.condition_documents import (
     ATTRIBUTE_FIELDS,
     CONNECTION_FIELDS,
@@ -42,7 +43,7 @@ MAX_TEAMS: Final = 100
 
 #: Of schema 1, whose rules named groups by their names alone, only those are left that were never bound to a group.
 _SCHEMAS: Final = (1, SCHEMA)
-_SET_FIELDS: Final = ("schema", "on_exhausted", "default", "rules")
+_SET_FIELDS: Final = ("schema", "on_exhausted", "default", "rules", "assert")
 _LEAF_FIELDS: Final = (*GROUP_FIELDS, *ATTRIBUTE_FIELDS)
 WHO_FIELDS: Final = (*_LEAF_FIELDS, "when", *CONNECTION_FIELDS)
 """The fields of a rule that say whom it speaks of."""
@@ -69,12 +70,15 @@ class MappingDocumentError(ValueError):
 
 def to_document(mapping_set: MappingSet) -> dict[str, Any]:
     """Return the set, without its version, as plain dicts, lists and text in the order people write them."""
-    return {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "on_exhausted": mapping_set.on_exhausted.value,
         "default": mapping_set.default,
         "rules": [_rule_document(rule) for rule in mapping_set.rules],
     }
+    if mapping_set.assertions:
+        document["assert"] = [assertion_document(assertion) for assertion in mapping_set.assertions]
+    return document
 
 
 def _rule_document(rule: MappingRule) -> dict[str, Any]:
@@ -149,6 +153,7 @@ class _Reader(Reader):
         on_exhausted = self._policy("on_exhausted", document.get("on_exhausted"))
         default = self._tier("default", document.get("default", HIGHEST_AVAILABLE), (HIGHEST_AVAILABLE, UNASSIGNED))
         rules = self._rules(document.get("rules", []))
+        assertions = read_assertions(self, self.ladder, document.get("assert"))
         if self.problems:
             return None
         return MappingSet(
@@ -156,6 +161,7 @@ class _Reader(Reader):
             rules,
             on_exhausted or OnExhausted.UNASSIGNED,
             HIGHEST_AVAILABLE if default is None else default,
+            assertions,
         )
 
     def _rules(self, items: object) -> tuple[MappingRule, ...]:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from mappings.assertions import PeopleCount
 from mappings.conditions import (
     AllOf,
     AnyOf,
@@ -118,15 +119,12 @@ def relabelled(mapping_set: MappingSet, directory: Directory) -> MappingSet:
             return replace(leaf, connection=directory.connection(leaf.connection.id) or leaf.connection)
         return leaf
 
-    renamed = (
-        replace(
-            rule,
-            condition=_mapped(rule.condition, rename),
-            connection=rule.connection and (directory.connection(rule.connection.id) or rule.connection),
-        )
-        for rule in mapping_set.rules
+    renamed = _with(mapping_set, rename)
+    scoped = (
+        replace(rule, connection=rule.connection and (directory.connection(rule.connection.id) or rule.connection))
+        for rule in renamed.rules
     )
-    return replace(mapping_set, rules=tuple(renamed))
+    return replace(renamed, rules=tuple(scoped))
 
 
 def refreshed(mapping_set: MappingSet, directory: Directory) -> MappingSet:
@@ -145,13 +143,26 @@ def refreshed(mapping_set: MappingSet, directory: Directory) -> MappingSet:
             return directory.condition_for(found[0]) if len(found) == 1 else leaf
         return leaf
 
-    rules = tuple(replace(rule, condition=_mapped(rule.condition, meet)) for rule in mapping_set.rules)
-    return relabelled(replace(mapping_set, rules=rules), directory)
+    return relabelled(_with(mapping_set, meet), directory)
 
 
 def _changed(mapping_set: MappingSet, change: Callable[[Condition], Condition]) -> MappingSet | None:
-    rules = tuple(replace(rule, condition=_mapped(rule.condition, change)) for rule in mapping_set.rules)
-    return None if rules == mapping_set.rules else replace(mapping_set, rules=rules)
+    changed = _with(mapping_set, change)
+    return None if changed == mapping_set else changed
+
+
+def _with(mapping_set: MappingSet, change: Callable[[Condition], Condition]) -> MappingSet:
+    """Replace every innermost condition of rules and assertions."""
+    return replace(
+        mapping_set,
+        rules=tuple(replace(rule, condition=_mapped(rule.condition, change)) for rule in mapping_set.rules),
+        assertions=tuple(
+            replace(assertion, condition=_mapped(assertion.condition, change))
+            if isinstance(assertion, PeopleCount) and assertion.condition is not None
+            else assertion
+            for assertion in mapping_set.assertions
+        ),
+    )
 
 
 def _mapped(condition: Condition, change: Callable[[Condition], Condition]) -> Condition:

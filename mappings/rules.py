@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from mappings.assertions import Assertion, conditions_of
 from mappings.conditions import (
     AttributeCondition,
     Condition,
@@ -138,6 +139,7 @@ class MappingSet:
         on_exhausted: What happens when a tier is full and the rule does not say.
         default: What a new person gets of whom no rule speaks: "highest_available" (rule A1), a tier key, or
             "unassigned".
+        assertions: What must be so once the rules are applied; says nothing about anybody's seat.
 
     Raises:
         ValueError: Two rules share a key.
@@ -147,6 +149,7 @@ class MappingSet:
     rules: tuple[MappingRule, ...] = ()
     on_exhausted: OnExhausted = OnExhausted.UNASSIGNED
     default: str = HIGHEST_AVAILABLE
+    assertions: tuple[Assertion, ...] = ()
 
     def __post_init__(self) -> None:
         if len({rule.key for rule in self.rules}) != len(self.rules):
@@ -169,8 +172,9 @@ class MappingSet:
 
     @property
     def expected(self) -> tuple[ExpectedGroup, ...]:
-        """The groups that some rule speaks of and that no directory has pushed yet."""
-        return tuple(expected for rule in self.rules for expected in rule.expects)
+        """The groups that some rule or assertion speaks of and that no directory has pushed yet."""
+        inside = (*(rule.condition for rule in self.rules), *conditions_of(self.assertions))
+        return tuple(leaf for each in inside for leaf in leaves(each) if isinstance(leaf, ExpectedGroup))
 
     @property
     def attributes(self) -> frozenset[str]:

@@ -146,6 +146,7 @@ class BuiltinBilling:
             bill=bill_for_callers(quote.bill) if quote.bill else None,
             seats=_counts(quote.next_state.seats),
             currency=state.terms.currency.code,
+            digits=state.terms.currency.digits,
             renewal_at=state.term.end,
             renewal_before=quote.renewal_before_subtotal,
             renewal_after=quote.next_renewal_subtotal,

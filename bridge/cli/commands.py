@@ -31,7 +31,7 @@ COMMANDS = {
     "billing-details": Entry(
         "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
     ),
-    "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings as a file: export, diff, apply."),
+    "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings: show, preview, apply, roll back."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
     "brake": Entry("bridge.cli.brake:brake", "Mass effects of a directory: what is held, release, drop, set."),
     "explain": Entry("bridge.cli.people:explain", "Say why somebody has the seat they have."),

@@ -91,7 +91,7 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
         print_json(done)
         return
     invoice = done.invoice
-    click.echo(f"Done. Invoice: {_money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")
+    click.echo(f"Done. Invoice: {money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")
     if done.promoted:
         click.echo(_promoted(len(done.promoted)))
 
@@ -109,7 +109,7 @@ def line_table(lines: "Sequence[BillLine | InvoiceLine]", currency: str) -> None
     """Print the lines of a bill, each with its formula."""
     print_table(
         ("tier", "seats", "amount", "formula"),
-        [(line.tier, line.quantity, _money(line.amount, currency), line.formula) for line in lines],
+        [(line.tier, line.quantity, money(line.amount, currency), line.formula) for line in lines],
         empty="Nothing is charged",
     )
 
@@ -154,14 +154,15 @@ def _show_preview(preview: "SeatsPreview", moves: Sequence[str]) -> None:
             "Due today": quote.bill.amount_due,
         }
         for name, amount in facts.items():
-            click.echo(f"{name}: {_money(amount, quote.currency)}")
+            click.echo(f"{name}: {money(amount, quote.currency)}")
     for sentence in quote.sentences:
         click.echo(sentence)
     for sentence in moves:
         click.echo(sentence)
 
 
-def _money(amount: int, currency: str) -> str:
+def money(amount: int, currency: str) -> str:
+    """Write minor units as money."""
     from bridge.billing.rules.money import Currency, format_money
 
     return format_money(amount, Currency(currency))

@@ -5,15 +5,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Uuid, any_, literal, select
+from sqlalchemy import Text, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission, Role
 from bridge.errors import (
     AcknowledgementMissingError,
+    AssertionFailedError,
     InvalidInputError,
     PreviewExpiredError,
     PreviewStaleError,
@@ -25,16 +28,20 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import read_placement
 from bridge.usecases.charges import execute_change
-from bridge.usecases.mapping_versions import VersionReason, read_directory, store_version
+from bridge.usecases.mapping_versions import VersionReason, read_directory, read_version, store_version
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.settle_many import settle_many
-from mappings.allocation import Occasion
+from mappings.allocation import MemberKey, Occasion
+from mappings.assertions import PersonHas, conditions_of
+from mappings.checks import Effect, Finding, check
 from mappings.differences import RuleChange, difference
 from mappings.documents import MappingDocumentError, Problem, from_document, to_document
+from mappings.naming import refreshed
 from mappings.people import Pool
-from mappings.preview import AccessChange, MovesPreview, moves_under
+from mappings.preview import AccessChange, Move, MovesPreview, moves_under
+from mappings.reasons import because
 from mappings.rules import MappingSet
 from mappings.tiers import TierLadder
 
@@ -70,6 +77,9 @@ class MappingsPreview:
         moves_if_bought: What happens when they are bought; None without a quote.
         role_changes: Everybody whose role really changes: an owner's never does (T10, T11).
         names: What pages call everybody who is named in the moves.
+        findings: What the document asserts, beside what happens without buying.
+        findings_if_bought: The same when the missing seats are bought; empty without a quote.
+        restores: The older version that the document is, for a rollback.
     """
 
     id: uuid.UUID
@@ -85,6 +95,9 @@ class MappingsPreview:
     moves_if_bought: MovesPreview | None
     role_changes: tuple[RoleChange, ...]
     names: Mapping[MemberId, str]
+    findings: tuple[Finding, ...] = ()
+    findings_if_bought: tuple[Finding, ...] = ()
+    restores: int | None = None
 
     @property
     def roles(self) -> Mapping[str, int]:
@@ -95,6 +108,13 @@ class MappingsPreview:
     def team_changes(self) -> tuple[AccessChange, ...]:
         """Everybody who joins or leaves a team."""
         return tuple(change for change in self.moves.access_changes if change.teams_gained or change.teams_lost)
+
+    def because(self, move: Move) -> str:
+        """Return why somebody moves, to stand after "because", without a full stop."""
+        wanted = move.waiting_for or (None if move.rule is None else move.rule.tier)
+        return because(
+            move.reason, self.ladder, tier=move.to_tier, rule=move.rule, wanted=wanted, before=move.from_tier
+        )
 
     @property
     def gives_roles(self) -> bool:
@@ -135,16 +155,37 @@ def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
         InvalidInputError: The document is not a mapping set, or is the one in force.
     """
     unit.require(Permission.EDIT_MAPPINGS)
-    state = unit.lock()
+    unit.lock()
     ladder = ladder_of(read_pools(unit))
-    new = read_document(unit, document, ladder)
+    return _preview(unit, read_document(unit, document, ladder), ladder)
+
+
+def preview_rollback(unit: Unit, version: int) -> MappingsPreview:
+    """Show what it would do to put the rules of an older version in force again.
+
+    Groups that are gone are expected again; those that came since, under a name that only one has, are meant.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        InvalidInputError: The version cannot hold any more, or is what is in force.
+        NotFoundError: There is no such version.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    unit.lock()
+    ladder = ladder_of(read_pools(unit))
+    older = refreshed(read_version(unit, version, ladder), read_directory(unit))
+    return _preview(unit, older, ladder, restores=version)
+
+
+def _preview(unit: Unit, new: MappingSet, ladder: TierLadder, *, restores: int | None = None) -> MappingsPreview:
+    state = unit.lock()
     if not difference(mapping_set_in_force(unit, ladder), new, ladder):
         raise InvalidInputError("mappings", "these are the rules in force already; change one to see what it does")
     stored = Preview(
         org_id=unit.org_id,
         id=new_id(),
         kind=KIND,
-        request={"document": to_document(new)},
+        request={"document": to_document(new), "restores": restores},
         seat_version=state.seat_version,
         at=unit.at,
         expires_at=unit.at + PREVIEW_LIFETIME,
@@ -197,6 +238,7 @@ def apply_mappings(
 
     Raises:
         AcknowledgementMissingError: Buying, or giving somebody a higher role, without the tick.
+        AssertionFailedError: Something that the document asserts would not be so.
         ForbiddenError: The actor may not edit mappings, or not buy.
         NotFoundError: There is no such preview here.
         PaymentFailedError: The payment was declined; the unit must roll back.
@@ -216,9 +258,16 @@ def apply_mappings(
     if preview.gives_roles and not (acknowledged if roles_acknowledged is None else roles_acknowledged):
         raise AcknowledgementMissingError
     invoice = None
+    is_bought = buy and preview.quote is not None
+    findings = preview.findings_if_bought if is_bought else preview.findings
+    failed = [str(finding) for finding in findings if not finding.holds]
+    if failed:
+        raise AssertionFailedError(failed)
     if buy and preview.quote is not None:
         invoice = execute_change(unit, preview.quote, key=f"mappings:{stored.id}")
-    version = store_version(unit, preview.new, VersionReason.EDITED, invoice=invoice.id if invoice else None)
+    reason = VersionReason.EDITED if preview.restores is None else VersionReason.ROLLED_BACK
+    paid = invoice.id if invoice else None
+    version = store_version(unit, preview.new, reason, restores=preview.restores, invoice=paid)
     effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
     settle_many(unit, effect, read_placement(unit), Occasion.REMAPPED)
     applied = MappingsApplied(version, len(effect.moves), invoice, preview.roles, len(preview.team_changes))
@@ -261,17 +310,20 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     ladder = ladder_of(pools)
     old = mapping_set_in_force(unit, ladder)
     new = from_document(stored.request["document"], ladder, version=old.version + 1)
-    people = person_classes(unit, (old, new))
+    people = person_classes(unit, (old, new), conditions_of(new.assertions))
+    persons = _named_persons(unit, new)
     counts = {pool.tier: Pool(pool.total, pool.used) for pool in pools}
     moves = moves_under(people, old, new, ladder, counts)
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
     quote, bought = None, None
+    findings_if_bought: tuple[Finding, ...] = ()
     if shortage and unit.actor.role.is_owner:
         grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
         bought = moves_under(people, old, new, ladder, grown)
         quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))
         touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
+        findings_if_bought = check(new.assertions, Effect(people, bought, _cost(quote), persons), ladder)
     touched |= {change.member_id for change in moves.access_changes}
     return MappingsPreview(
         id=stored.id,
@@ -287,7 +339,34 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         moves_if_bought=bought,
         role_changes=_role_changes(unit, moves.access_changes),
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
+        findings=check(new.assertions, Effect(people, moves, Decimal(0), persons), ladder),
+        findings_if_bought=findings_if_bought,
+        restores=stored.request.get("restores"),
     )
+
+
+def _named_persons(unit: Unit, mapping_set: MappingSet) -> dict[str, MemberKey]:
+    """Find the active people whom assertions name, by userName or else by mail address; of several, none is meant."""
+    wanted = {one.person: comparison_key(one.person) for one in mapping_set.assertions if isinstance(one, PersonHas)}
+    if not wanted:
+        return {}
+    keys = any_(literal(list(wanted.values()), ARRAY(Text)))
+    rows = unit.session.execute(
+        select(Member.id, Member.user_name_key, Member.email_key).where(
+            Member.org_id == unit.org_id, Member.active, (Member.user_name_key == keys) | (Member.email_key == keys)
+        )
+    ).all()
+    found: dict[str, MemberKey] = {}
+    for person, key in wanted.items():
+        named = [row.id for row in rows if row.user_name_key == key] or [row.id for row in rows if row.email_key == key]
+        if len(named) == 1:
+            found[person] = named[0]
+    return found
+
+
+def _cost(quote: SeatQuote) -> Decimal:
+    """Return what a purchase costs, tax included, in major units."""
+    return Decimal(quote.bill.total if quote.bill else 0).scaleb(-quote.digits)
 
 
 def _role_changes(unit: Unit, changes: Iterable[AccessChange]) -> tuple[RoleChange, ...]:

@@ -1,7 +1,7 @@
 """People as the rules take them in, many at once: by classes that the rules cannot tell apart, or one by one."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from bridge.store.models import Member, effective_membership
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import Access
 from mappings.allocation import Grant, Holding
+from mappings.conditions import AttributeCondition, Condition, GroupCondition, leaves
 from mappings.people import Person, PersonClass
 from mappings.rules import MappingSet, PersonFacts, comparison_key
 
@@ -78,15 +79,20 @@ class TouchedPerson:
     is_held: bool = False
 
 
-def person_classes(unit: Unit, sets: Collection[MappingSet]) -> list[PersonClass]:
+def person_classes(unit: Unit, sets: Collection[MappingSet], asked: Iterable[Condition] = ()) -> list[PersonClass]:
     """Group every active member by what the rules of these sets look at, and by what the member holds.
 
     Who is under a hold of the brake stays as they are until an owner decides, and is not among them.
 
     The database does the grouping, so that the cost grows with the people but the work of the rules only with the
     number of different people.
+
+    Args:
+        unit: The unit.
+        sets: The rules.
+        asked: Conditions that are asked about people besides.
     """
-    relevant = _relevant(sets)
+    relevant = _relevant(sets, asked)
     unit.session.execute(text(f"SET LOCAL work_mem = '{_SORTING_MEGABYTES}MB'"))
     return [
         PersonClass(
@@ -127,9 +133,12 @@ def _holding(tier: str | None, granted_by: str | None, pinned: bool, waiting_for
     return Holding(tier, Grant(granted_by) if granted_by else None, pinned, waiting_for)
 
 
-def _relevant(sets: Collection[MappingSet]) -> _Relevant:
-    groups = frozenset().union(*(mapping_set.groups for mapping_set in sets))
-    attributes = frozenset().union(*(mapping_set.attributes for mapping_set in sets))
+def _relevant(sets: Collection[MappingSet], asked: Iterable[Condition] = ()) -> _Relevant:
+    inside = [leaf for condition in asked for leaf in leaves(condition)]
+    groups = {leaf.group for leaf in inside if isinstance(leaf, GroupCondition)}
+    attributes = {leaf.attribute_key for leaf in inside if isinstance(leaf, AttributeCondition)}
+    groups.update(*(mapping_set.groups for mapping_set in sets))
+    attributes.update(*(mapping_set.attributes for mapping_set in sets))
     return _Relevant(
         groups=frozenset(GroupId(uuid.UUID(group)) for group in groups),
         attributes=tuple(name for name in MAPPABLE if comparison_key(name) in attributes),

@@ -52,6 +52,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.NestingTooDeepError: Answer(
             HTTPStatus.UNPROCESSABLE_ENTITY, "Groups are nested too deeply", "Put the people in a group further out."
         ),
+        errors.AssertionFailedError: Answer(
+            HTTPStatus.CONFLICT, "The document asserts something else", "Change the rules, or what they assert."
+        ),
         errors.VersionMismatchError: Answer(HTTPStatus.CONFLICT, "Somebody else changed this meanwhile", _READ_AGAIN),
         errors.ForbiddenError: Answer(HTTPStatus.FORBIDDEN, "Your role does not allow this", _ASK_OWNER),
         errors.OwnerProtectedError: Answer(

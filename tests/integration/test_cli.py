@@ -468,7 +468,7 @@ class TestMappings:
         file.write_text(yaml.safe_dump(document))
 
         different = run("mappings", "diff", "nordlys", str(file))
-        looked = run("mappings", "apply", "nordlys", str(file), "--dry-run")
+        looked = run("mappings", "apply", "nordlys", str(file), "--check")
         unchanged = run("mappings", "diff", "nordlys", str(file))
         applied = run("mappings", "apply", "nordlys", str(file), "--yes")
         again = run("mappings", "apply", "nordlys", "-", "--yes", typed=file.read_text())
@@ -479,6 +479,45 @@ class TestMappings:
         assert "Version 1 is in force" in applied.stdout
         assert "in force already" in again.stdout
         assert run("mappings", "diff", "nordlys", str(file)).exit_code == 0
+
+    def test_rules_have_a_history_and_a_way_back(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
+        file = tmp_path / "mappings.yaml"
+        for tier in ("standard", "premium"):
+            rule = {"group": "Engineers", "expected": True, "tier": tier}
+            file.write_text(yaml.safe_dump({"schema": 2, "default": "unassigned", "rules": [rule]}))
+            assert run("mappings", "apply", "nordlys", str(file), "--yes").exit_code == 0
+        exported = run("mappings", "export", "nordlys").stdout
+
+        history = json.loads(run("mappings", "history", "nordlys", "--json").stdout)
+        looked = run("mappings", "rollback", "nordlys", "1", "--check")
+        back = run("mappings", "rollback", "nordlys", "1", "--yes", "--json")
+        shown = run("mappings", "show", "nordlys")
+        again = run("mappings", "apply", "nordlys", "-", "--yes", typed=exported)
+
+        assert [one["version"] for one in history] == [2, 1]
+        assert history[0]["changes"] == ["Engineers: Standard → Premium"]
+        assert looked.exit_code == 2
+        assert "Engineers: Premium → Standard" in looked.stdout
+        assert json.loads(back.stdout)["version"] == 3
+        assert "the group Engineers (expected, not pushed yet)" in shown.stdout
+        assert again.exit_code == 0
+        assert run("mappings", "export", "nordlys").stdout == exported
+
+    def test_a_file_that_asserts_what_would_not_be_so_is_refused(
+        self, run: Run, nordlys: Customer, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mappings.yaml"
+        asserted = [{"person": "nobody@nordlys.test", "tier": "premium"}]
+        file.write_text(yaml.safe_dump({"schema": 2, "default": "unassigned", "rules": [], "assert": asserted}))
+
+        looked = run("mappings", "preview", "nordlys", str(file), "--json")
+        checked = run("mappings", "apply", "nordlys", str(file), "--check")
+        applied = run("mappings", "apply", "nordlys", str(file), "--yes")
+
+        assert json.loads(looked.stdout)["assertions"][0]["holds"] is False
+        assert (checked.exit_code, applied.exit_code) == (1, 1)
+        assert "FAILS: nobody@nordlys.test has Premium: nobody active is called so" in checked.stdout
+        assert "(assertion_failed)" in applied.stderr
 
     @pytest.mark.parametrize("text", ["rules: [", "rules: [{group: X, tier: gold}]", "[]"])
     def test_a_file_that_is_no_mapping_set_is_refused(
