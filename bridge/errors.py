@@ -366,3 +366,26 @@ class NotReplayableError(BridgeError):
     def __init__(self, why: str) -> None:
         self.why = why
         super().__init__(f"This request cannot be replayed: {why}")
+
+
+class EInvoiceIncompleteError(BridgeError):
+    """An e-invoice of a document that lacks what EN 16931 asks for; every lack is named."""
+
+    code = "e_invoice_incomplete"
+
+    def __init__(self, number: str, missing: Collection[str]) -> None:
+        self.number, self.missing = number, tuple(missing)
+        super().__init__(
+            f"No e-invoice can be made of {number}, which lacks: {'; '.join(self.missing)}. "
+            "What is set now counts for invoices issued later"
+        )
+
+
+class NotInstalledError(BridgeError):
+    """An optional part of the product that this installation lacks."""
+
+    code = "not_installed"
+
+    def __init__(self, what: str, how: str) -> None:
+        self.what, self.how = what, how
+        super().__init__(f"{what} need a part that is not installed here: {how}")

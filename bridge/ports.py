@@ -351,13 +351,26 @@ class PaymentMethod(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a mail; ``media_type`` as in ``application/pdf``."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """A mail to people of an organization, plain text."""
+    """A mail to people of an organization: plain text, and files beside it.
+
+    The same ``key`` is the same mail, whenever it is sent.
+    """
 
     to: Sequence[str]
     subject: str
     text: str
     key: str
+    attachments: Sequence[Attachment] = ()
 
 
 class Mailer(Protocol):

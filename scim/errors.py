@@ -61,6 +61,8 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.ConfigurationError: (500, None),
         bridge.UnavailableError: (503, None),
         bridge.TooManyRequestsError: (429, None),
+        bridge.EInvoiceIncompleteError: (409, None),
+        bridge.NotInstalledError: (501, None),
         bridge.NotReplayableError: (409, None),
     }
 )

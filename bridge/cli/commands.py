@@ -27,7 +27,7 @@ COMMANDS = {
     "contract": Entry("bridge.cli.contracts:contract", "Fixed-fee contracts: show, amend, renew by itself or not."),
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
-    "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show."),
+    "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, export, send."),
     "billing-details": Entry(
         "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
     ),

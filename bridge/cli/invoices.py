@@ -1,11 +1,19 @@
 """``seatbridge invoice ...``."""
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
 
 from bridge.cli.seats import line_table
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.store.unit import Unit
 
 _FIELDS = (
     "id",
@@ -37,7 +45,7 @@ _LINE_FIELDS = (
 
 @click.group()
 def invoice() -> None:
-    """Invoices with their arithmetic: list, show."""
+    """Invoices with their arithmetic: list, show, export, send."""
 
 
 @invoice.command("list")
@@ -78,20 +86,14 @@ def list_(org: str, *, as_json: bool) -> None:
 @json_option
 def show(org: str, number: str, *, as_json: bool) -> None:
     """Show one invoice, each line with its formula."""
-    from sqlalchemy import select
-
+    from bridge.billing.documents import find_by_number
     from bridge.billing.rules.money import Currency, format_money
     from bridge.cli.opening import open_organization
-    from bridge.errors import NotFoundError
-    from bridge.store.models import Invoice
     from bridge.usecases.seats import read_invoice
 
     with open_organization(org) as (_, unit):
-        wanted = select(Invoice.id).where(Invoice.org_id == unit.org_id, Invoice.number == number.upper())
-        invoice_id = unit.session.scalar(wanted)
-        if invoice_id is None:
-            raise NotFoundError("invoice", number)
-        view, zone = read_invoice(unit, invoice_id), ZoneInfo(unit.organization().time_zone)
+        view = read_invoice(unit, find_by_number(unit, number))
+        zone = ZoneInfo(unit.organization().time_zone)
     found, currency = view.invoice, Currency(view.invoice.currency)
     if as_json:
         lines = [{field: getattr(line, field) for field in _LINE_FIELDS} for line in view.lines]
@@ -110,3 +112,84 @@ def show(org: str, number: str, *, as_json: bool) -> None:
         ("Paid", view.paid),
     ):
         click.echo(f"{name}: {format_money(amount, currency)}")
+
+
+@invoice.command()
+@org_argument
+@click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
+@click.option("--format", "form", type=click.Choice(["pdf", "xml"]), default="pdf", show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, allow_dash=True),
+    default=Path(),
+    help="Folder that the files go to, or - for the one file on standard output. Default: here.",
+)
+@json_option
+def export(org: str, numbers: tuple[str, ...], form: str, output: Path, *, as_json: bool) -> None:
+    """Write invoices as files: PDF with the e-invoice inside, or the e-invoice (EN 16931) alone.
+
+    Without a NUMBER every invoice is written.
+    """
+    from bridge.cli.opening import open_organization
+
+    to_stdout = str(output) == "-"
+    if to_stdout and (len(numbers) != 1 or as_json):
+        raise click.UsageError("--output - takes one NUMBER and no --json")
+    made = []
+    with open_organization(org) as (_, unit):
+        for name, content in _files(unit, numbers, form):
+            if to_stdout:
+                sys.stdout.buffer.write(content)
+                continue
+            write_file(output / name, content)
+            made.append({"file": str(output / name), "bytes": len(content)})
+    if as_json:
+        print_json(made)
+    elif not to_stdout:
+        print_table(("file", "bytes"), [tuple(one.values()) for one in made], empty="No invoice yet")
+
+
+@invoice.command()
+@org_argument
+@click.argument("number")
+@json_option
+def send(org: str, number: str, *, as_json: bool) -> None:
+    """Send an invoice once more, as PDF, to the mailboxes of the billing details."""
+    from bridge.billing.documents import find_by_number
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.send_invoice import send_invoice
+
+    with open_organization(org) as (_, unit):
+        mailboxes = send_invoice(unit, find_by_number(unit, number))
+    if as_json:
+        print_json({"invoice": number.upper(), "to": mailboxes})
+    else:
+        click.echo(f"{number.upper()} is on its way to {', '.join(mailboxes)}: `seatbridge delivery list {org}`")
+
+
+def _files(unit: "Unit", numbers: tuple[str, ...], form: str) -> "Iterator[tuple[str, bytes]]":
+    from bridge.billing.cii import to_cii
+    from bridge.billing.documents import find_by_number, list_ids, read_document
+    from bridge.billing.pdf import to_pdf
+    from bridge.usecases.exports import record_export
+
+    ids = [find_by_number(unit, number) for number in numbers] if numbers else list_ids(unit)
+    for invoice_id in ids:
+        document = read_document(unit, invoice_id)
+        yield f"{document.file_name}.{form}", to_pdf(document) if form == "pdf" else to_cii(document)
+        record_export(unit, "invoice", form=form, rows=1, subject_id=document.id)
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """Write a file, making its folder.
+
+    Raises:
+        InvalidInputError: It cannot be written.
+    """
+    from bridge.errors import InvalidInputError
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise InvalidInputError("output", f"{file} cannot be written ({error.strerror})") from None

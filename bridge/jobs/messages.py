@@ -1,57 +1,85 @@
-"""The mails that deliveries turn into, plain text."""
+"""The mails that deliveries turn into: plain text, invoices as PDF beside it."""
 
 import uuid
-from zoneinfo import ZoneInfo
+from collections.abc import Iterator
 
 from sqlalchemy import func, select
 
-from bridge.billing.rules.money import Currency, format_money
-from bridge.ports import Message
-from bridge.store.models import Alert, Invoice, InvoiceLine, Member, SeatPool
+from bridge.billing.documents import InvoiceDocument, read_document
+from bridge.billing.pdf import to_pdf
+from bridge.ports import Attachment, Message
+from bridge.store.models import Alert, Invoice, Member, SeatPool
 from bridge.store.unit import Unit
+from bridge.usecases.billing_details import billing_details_of
 from bridge.usecases.brake import ALERT as BRAKE_ALERT
 from bridge.usecases.deliver import Claim
 from bridge.usecases.read_holds import open_holds
 
 #: So many people a mail names; the console lists them all.
 PEOPLE_NAMED = 10
+_ATTACHED = "It is attached as PDF."
+_TO_DOWNLOAD = (
+    "Download it in the console, under Seats & billing. No mailbox is agreed that invoices go to: "
+    "owners can name one in the billing details."
+)
 
 
 def compose(unit: Unit, claim: Claim) -> Message | None:
-    """Write the mail of a delivery; None when there is nobody to tell, or nothing to tell any more."""
-    if not claim.to:
-        return None
+    """Write the mail of a delivery; None when there is nobody to tell, or nothing to tell any more.
+
+    Raises:
+        NotInstalledError: An invoice is to go as PDF, which cannot be made here.
+    """
     writers = {"invoice_mail": _invoice_message, "alert_mail": _alert_message, "hold_reminder": _hold_reminder}
     return writers[claim.kind](unit, claim)
 
 
 def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
-    invoice = unit.session.get(Invoice, (unit.org_id, uuid.UUID(claim.subject_id)))
-    if invoice is None:
+    """Send an invoice as PDF to the agreed mailboxes (rule W8); without one, tell the owners where it is."""
+    invoice_id = uuid.UUID(claim.subject_id)
+    if unit.session.get(Invoice, (unit.org_id, invoice_id)) is None:
         return None
-    lines = unit.session.scalars(
-        select(InvoiceLine)
-        .where(InvoiceLine.org_id == unit.org_id, InvoiceLine.invoice_id == invoice.id)
-        .order_by(InvoiceLine.position)
+    document = read_document(unit, invoice_id)
+    mailboxes = billing_details_of(unit).mailboxes
+    if not (mailboxes or claim.to):
+        return None
+    attached = [Attachment(f"{document.file_name}.pdf", "application/pdf", to_pdf(document))] if mailboxes else []
+    return Message(
+        to=mailboxes or claim.to,
+        subject=f"{document.title} {document.number}",
+        text="\n".join((*_invoice_lines(document), "", _ATTACHED if mailboxes else _TO_DOWNLOAD)),
+        key=claim.key,
+        attachments=attached,
     )
-    organization = unit.organization()
-    day = invoice.at.astimezone(ZoneInfo(organization.time_zone))
-    text = "\n".join(
-        [
-            f"Invoice {invoice.number} for {organization.name}, {day:%Y-%m-%d}.",
-            "",
-            *(line.formula for line in lines),
-            "",
-            f"Amount due: {format_money(invoice.amount_due, Currency(invoice.currency))}",
-        ]
-    )
-    return Message(to=claim.to, subject=f"Invoice {invoice.number}", text=text, key=claim.key)
+
+
+def _invoice_lines(document: InvoiceDocument) -> Iterator[str]:
+    """Write what an invoice says, for who reads the mail and not the file."""
+    facts, money = document.facts, document.money
+    seller = f" from {facts.seller.name}" if facts.seller else ""
+    yield f"{document.title} {document.number}{seller} for {facts.buyer_name}, {facts.issued_on:%Y-%m-%d}."
+    if facts.buyer.purchase_order:
+        yield f"Order number: {facts.buyer.purchase_order}"
+    yield ""
+    for line in document.lines:
+        yield f"{line.name}: {line.formula}"
+    yield ""
+    yield f"Subtotal: {money(document.subtotal)}"
+    yield f"{document.tax_label}: {money(document.tax)}"
+    yield f"{'Credited' if document.is_credit_note else 'Total'}: {money(document.total)}"
+    if document.credit_applied:
+        yield f"Credit used: {money(-document.credit_applied)}"
+    if not document.is_credit_note:
+        yield f"Amount due: {money(document.amount_due)}"
+    yield document.terms
+    if document.transfer_to:
+        yield f"Transfer to {document.transfer_to}, and name {document.number}."
 
 
 def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     """Tell of an alert and of everybody of whom the same is open by now; None when it is settled for all of them."""
     alert = unit.session.get(Alert, (unit.org_id, uuid.UUID(claim.subject_id)))
-    if alert is None:
+    if alert is None or not claim.to:
         return None
     if alert.code == BRAKE_ALERT:
         return _hold_message(unit, claim, "is held by the brake")
@@ -93,7 +121,7 @@ def _hold_reminder(unit: Unit, claim: Claim) -> Message | None:
 def _hold_message(unit: Unit, claim: Claim, what: str) -> Message | None:
     """Tell of what the brake holds now, and how to decide; None when nothing waits any more."""
     found = open_holds(unit)
-    if not found:
+    if not found or not claim.to:
         return None
     hold, organization = found[0], unit.organization()
     people = "a change of 1 person" if hold.number == 1 else f"a change of {hold.number:,} people"

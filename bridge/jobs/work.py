@@ -10,7 +10,6 @@ from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
 from bridge.errors import BridgeError
 from bridge.jobs.messages import compose
-from bridge.ports import Message
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.request_log import remove_requests_before
@@ -78,21 +77,20 @@ def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim) -> bool:
     The claim has counted the attempt already, so what fails here, however it fails, is postponed and one day dead.
     """
     try:
-        with runtime.unit(org_id, SYSTEM) as unit:
-            message = compose(unit, claim)
-        note = _send(runtime, message)
+        note = _write_and_send(runtime, org_id, claim)
     except Exception as error:
-        expected = isinstance(error, OSError)
+        expected = isinstance(error, OSError | BridgeError)
+        code = error.code if isinstance(error, BridgeError) else type(error).__name__
         log.warning(
             "delivery.postponed",
             org_id=str(org_id),
             delivery_id=str(claim.delivery_id),
             attempt=claim.attempt,
-            error=type(error).__name__,
+            error=code,
             exc_info=None if expected else error,
         )
         with runtime.unit(org_id, SYSTEM) as unit:
-            postpone_delivery(unit, claim, type(error).__name__)
+            postpone_delivery(unit, claim, code)
         return False
     with runtime.unit(org_id, SYSTEM) as unit:
         finish_delivery(unit, claim.delivery_id, note=note)
@@ -100,12 +98,14 @@ def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim) -> bool:
     return True
 
 
-def _send(runtime: Runtime, message: Message | None) -> str | None:
-    """Send a message; return why none was sent, as a code."""
-    if message is None:
-        return "nobody_to_tell"
+def _write_and_send(runtime: Runtime, org_id: OrgId, claim: Claim) -> str | None:
+    """Write and send the mail of a delivery; return why none was sent, as a code."""
     if runtime.mailer is None:
         return "no_mail_server"
+    with runtime.unit(org_id, SYSTEM) as unit:
+        message = compose(unit, claim)
+    if message is None:
+        return "nobody_to_tell"
     runtime.mailer.send(message)
     return None
 

@@ -123,6 +123,12 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.NotReplayableError: Answer(
             HTTPStatus.CONFLICT, "This request cannot be sent again", "Have the identity provider send it once more."
         ),
+        errors.EInvoiceIncompleteError: Answer(
+            HTTPStatus.CONFLICT, "No e-invoice can be made of this", "Complete the billing details for later invoices."
+        ),
+        errors.NotInstalledError: Answer(
+            HTTPStatus.NOT_IMPLEMENTED, "This installation cannot do that", "Ask the operator of the service."
+        ),
     }
 )
 """What the page says of each refusal; its own sentence stands between title and advice."""

@@ -27,6 +27,8 @@ OWNERS_ONLY = (
     ("POST", f"/console/brake/holds/{ID}/release"),
     ("POST", f"/console/brake/holds/{ID}/drop"),
     ("POST", "/console/brake/thresholds"),
+    ("GET", f"/console/seats/invoices/{ID}/pdf"),
+    ("GET", f"/console/seats/invoices/{ID}/xml"),
 )
 ADMINS = (
     ("GET", "/console"),

@@ -393,7 +393,7 @@ def test_tax_is_shown_with_its_rate_and_tiers_best_first(browser: Browser, custo
 
     # 2 × 150.00 + 1 × 25.00 = 325.00
     assert "25 % of €325.00" in shown
-    assert "Tax 25 % on €325.00" in invoice
+    assert "VAT 25 % on €325.00" in invoice
     assert invoice.index("Premium seat") < invoice.index("Standard seat")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, flash, request, url_for
 
+from bridge.billing.documents import document_of
 from bridge.domain.roles import Permission
 from bridge.errors import (
     BelowMinimumError,
@@ -100,9 +101,10 @@ def _told(done: SeatsConfirmation, sentence: str) -> Response:
 @pages.get("/invoices/<invoice_id>")
 @signed_in(Permission.SEE_BILLING)
 def invoice(visit: Visit, invoice_id: str) -> Response:
-    """Show an invoice with its arithmetic, ready to print."""
+    """Show an invoice with its arithmetic."""
     view = read_invoice(visit.unit, identifier("invoice", invoice_id))
-    return render("invoice.html", view=view, ladder=read_ladder(visit.unit))
+    document = document_of(visit.unit, view)
+    return render("invoice.html", document=document, paid=view.paid, ladder=read_ladder(visit.unit))
 
 
 def _change_form(visit: Visit, wanted: Mapping[str, str], mistake: BridgeError | None = None) -> Response:
