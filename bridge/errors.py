@@ -165,6 +165,16 @@ class NotWaitingError(BridgeError):
         super().__init__(f"{member_id} does not wait for a seat: `seatbridge seats waiting` lists who does")
 
 
+class BudgetNotPossibleError(BridgeError):
+    """A budget was to be set for a plan under which provisioning cannot buy seats (``buy_up_to``)."""
+
+    code = "budget_not_possible"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"Seats cannot be bought within a budget here: {why}")
+
+
 class SeatsInUseError(BridgeError):
     """Seats to shed are still assigned (rule D3)."""
 

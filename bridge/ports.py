@@ -286,6 +286,14 @@ class BillingCore(Protocol):
     seat is held. A verb that writes is exactly once in effect for its business key.
     """
 
+    @property
+    def sells_at_once(self) -> bool:
+        """Whether :meth:`execute` charges and allocates in the unit's own transaction.
+
+        Where it is an order that another system answers later, provisioning never buys: it would make the directory
+        wait for that system.
+        """
+
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
         """Open the contract, make the pools and issue the first period's invoice (rule P1).
 

@@ -25,6 +25,7 @@ from bridge.store.schema import upgrade
 from bridge.store.secrets import SecretBox
 from bridge.store.unit import Unit, bind_organization
 from bridge.usecases.alerts import raise_alert
+from bridge.usecases.buy_for_line import buy_for_line
 from bridge.usecases.organizations import CreatedOrganization, OrganizationDraft, create_organization
 from bridge.usecases.renew_contract import pass_boundaries
 
@@ -76,7 +77,9 @@ class Runtime:
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 bind_organization(session, org_id)
-                yield self.bind(session, org_id, actor, request_id=request_id, at=at)
+                unit = self.bind(session, org_id, actor, request_id=request_id, at=at)
+                yield unit
+                unit.finish()
         except AdoptionRefusedError as refusal:
             self._note_refusal(org_id, refusal)
             raise
@@ -100,6 +103,7 @@ class Runtime:
             audit_keys=self.secrets.derive_all("audit"),
             billing_factory=lambda unit: BuiltinBilling(unit, self.payments),
             on_lock=pass_boundaries,
+            on_finish=buy_for_line,
             seller=self.seller,
             payment_terms_days=self.settings.seller.payment_terms_days,
         )

@@ -87,6 +87,7 @@ def _other_changes(old: MappingSet, new: MappingSet, names: TierLadder) -> list[
 _POLICIES: Final[Mapping[OnExhausted, str]] = {
     OnExhausted.UNASSIGNED: "wait",
     OnExhausted.NEXT_LOWER: "next tier down",
+    OnExhausted.BUY_UP_TO: "buy within the budget",
     OnExhausted.REJECT: "refuse new people",
 }
 

@@ -57,6 +57,8 @@ class OnExhausted(StrEnum):
     """No seat for now; the person waits in line."""
     NEXT_LOWER = "next_lower"
     """The next lower tier with a free seat; the person works at once and stays in line."""
+    BUY_UP_TO = "buy_up_to"
+    """A seat is bought within the budget that an owner has set; beyond it the person waits in line."""
     REJECT = "reject"
     """A new person is refused; a present one keeps the seat they have and waits."""
 

@@ -43,6 +43,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.NoSeatAvailableError: (403, None),
         bridge.SameTierError: (409, None),
         bridge.MemberInactiveError: (409, None),
+        bridge.BudgetNotPossibleError: (409, None),
         bridge.NotWaitingError: (409, None),
         bridge.SignInRefusedError: (403, None),
         bridge.SeatsInUseError: (409, None),

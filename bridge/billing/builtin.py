@@ -91,6 +91,11 @@ class BuiltinBilling:
         self._unit = unit
         self._payments = payments
 
+    @property
+    def sells_at_once(self) -> bool:
+        """Say that what is bought is there in the same transaction."""
+        return True
+
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
         """Open the contract, make the pools and issue the first period's invoice (rule P1)."""
         unit = self._unit

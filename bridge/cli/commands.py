@@ -20,7 +20,7 @@ COMMANDS = {
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),
     "domain": Entry("bridge.cli.domains:domain", "Mail domains of an organization: add, verify, list."),
     "import": Entry("bridge.cli.imports:import_command", "Take people in from a CSV file, previewed first."),
-    "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy, swap; who waits for one."),
+    "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy, swap; who waits for one; budgets, forecasts."),
     "team": Entry("bridge.cli.teams:team", "Teams of a workspace billed by team or by person."),
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: in use now, or billed."),
     "people": Entry("bridge.cli.teams:people", "People, many at once: remove who is in no active team."),

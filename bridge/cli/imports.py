@@ -146,11 +146,14 @@ def _document(people: "PeopleFile", report: "ImportReport") -> dict[str, Any]:
         "groups_created": report.effect.groups_created,
         "tiers": report.tiers,
         "problems": report.problems,
-        "bought": 0,
+        "bought": sum(use.seats for use in report.budget_uses),
+        "bought_within_budgets": report.budget_uses,
     }
 
 
 def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool, skip_bad_rows: bool) -> None:
+    from bridge.cli.seat_budgets import show_uses
+
     effect = report.effect
     for warning in people.warnings:
         click.echo(f"Note: {warning}", err=True)
@@ -172,6 +175,7 @@ def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool, skip_b
         click.echo(f"New groups: {', '.join(effect.groups_created)}")
     _show_people(report)
     _show_seats(report)
+    show_uses(report.budget_uses, {one.tier: one.name for one in report.tiers})
     if report.applied:
         click.echo("Done. Nobody was removed for being missing from the file")
     elif preview and not effect.changes_something:

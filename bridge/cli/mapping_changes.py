@@ -166,6 +166,7 @@ def preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]
         ],
         "roles": preview.role_changes,
         "seats": effect.seats,
+        "bought_within_budgets": preview.budget_uses,
         "shortage": preview.shortage,
         "bill": quote.bill if quote else None,
         "renewal": {"at": quote.renewal_at, "before": quote.renewal_before, "after": quote.renewal_after}
@@ -177,6 +178,7 @@ def preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]
 
 def show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
     """Show a preview to people."""
+    from bridge.cli.seat_budgets import show_uses
     from bridge.cli.seats import line_table, money
 
     effect = _effect(preview, buy=buy)
@@ -212,6 +214,7 @@ def show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
         [(ladder.name_of(one.tier), one.seats, one.now, one.after, one.short) for one in effect.seats],
         empty="This plan has no tier",
     )
+    show_uses(preview.budget_uses, {tier.key: tier.name for tier in ladder})
     if preview.shortage:
         missing = ", ".join(f"{number} {ladder.name_of(tier)}" for tier, number in preview.shortage.items())
         click.echo(f"Seats missing: {missing}" + ("" if buy else " (those people wait; --buy buys them)"))

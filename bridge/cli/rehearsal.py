@@ -115,7 +115,9 @@ class Rehearsal:
             session.begin(),
         ):
             bind_organization(session, self.org_id)
-            yield self.runtime.bind(session, self.org_id, actor, at=at, request_id="rehearsal")
+            unit = self.runtime.bind(session, self.org_id, actor, at=at, request_id="rehearsal")
+            yield unit
+            unit.finish()
 
     def _open(self) -> None:
         contract = self.scenario.contract

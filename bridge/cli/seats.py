@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.seat_budgets import budget
 from bridge.cli.seat_lines import dequeue, promote, swap, waiting
+from bridge.cli.seat_outlook import forecast, thresholds
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
@@ -21,10 +23,10 @@ _CHANGE = re.compile(r"(?P<tier>[A-Za-z0-9_-]+)=(?P<number>[+-]?\d{1,7})")
 
 @click.group()
 def seats() -> None:
-    """Seats: show, buy, swap; who waits for one."""
+    """Seats: show, buy, swap; who waits for one; budgets, forecasts."""
 
 
-for _command in (waiting, promote, dequeue, swap):
+for _command in (budget, forecast, thresholds, waiting, promote, dequeue, swap):
     seats.add_command(_command)
 
 

@@ -13,11 +13,14 @@ from bridge.jobs.messages import compose
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.request_log import remove_requests_before
+from bridge.usecases.buy_for_line import buy_for_line, is_worth_buying
 from bridge.usecases.decide_holds import remind_of_hold
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import renew_contract
+from bridge.usecases.watch_tiers import DEFAULT as DEFAULT_THRESHOLDS
+from bridge.usecases.watch_tiers import watch_tiers
 
 log = structlog.get_logger()
 
@@ -34,8 +37,12 @@ def never() -> bool:
 
 
 def work_through_due(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Pass every contract boundary that is due and bring every due delivery out; return how many of both."""
-    return renew_due(runtime, stopping) + deliver_due(runtime, stopping)
+    """Pass every due contract boundary, buy what budgets allow again, look at thresholds, bring due deliveries out.
+
+    Returns:
+        How many of all of them.
+    """
+    return sum(task(runtime, stopping) for task in (renew_due, buy_due, watch_due, deliver_due))
 
 
 def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -51,6 +58,29 @@ def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
 def _renew_once(runtime: Runtime, org_id: OrgId) -> bool:
     with runtime.unit(org_id, SYSTEM) as unit:
         return renew_contract(unit) is not None
+
+
+def buy_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Buy seats for who waits where a budget has something left again: a new period, or a payment worth another try."""
+    bought = 0
+    for org_id in runtime.ask_gate(gate.budgeted_organizations):
+        if stopping():
+            break
+        with _contained("budget.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            if is_worth_buying(unit):
+                bought += len(buy_for_line(unit))
+    return bought
+
+
+def watch_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Tell owners of tiers that passed a threshold; return how many alerts were raised or settled."""
+    changed = 0
+    for org_id in runtime.ask_gate(lambda session: gate.organizations_past_threshold(session, DEFAULT_THRESHOLDS)):
+        if stopping():
+            break
+        with _contained("thresholds.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            changed += watch_tiers(unit)
+    return changed
 
 
 def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:

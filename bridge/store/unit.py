@@ -33,6 +33,7 @@ class Unit:
         recheck: Runs once, when the lock has just been taken: refuses an actor who lost access while it was waited for.
         on_lock: Runs once after it: what must come before anything else is written.
         held: The hold that the brake put something of this unit under, if it did.
+        on_finish: Serves who has begun to wait for a seat that may be bought; see :meth:`finish`.
     """
 
     session: Session
@@ -47,6 +48,8 @@ class Unit:
     payment_terms_days: int = 30
     recheck: Callable[["Unit"], None] | None = None
     held: uuid.UUID | None = None
+    on_finish: Callable[["Unit"], object] | None = None
+    line_grew: bool = False
     _billing: BillingCore | None = field(default=None, repr=False)
     _state: OrganizationState | None = field(default=None, repr=False)
 
@@ -102,6 +105,16 @@ class Unit:
             ForbiddenError: When the role lacks the permission.
         """
         require(self.actor.role, permission)
+
+    def finish(self) -> None:
+        """Do what is done once for everything the unit did, just before it is committed.
+
+        Whoever has begun to wait for a seat that may be bought within a budget is bought one then: all of them by one
+        purchase, in the order of the line, and none for a step that was taken back.
+        """
+        if self.line_grew and self.on_finish is not None:
+            self.line_grew = False
+            self.on_finish(self)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

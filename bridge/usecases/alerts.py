@@ -15,6 +15,10 @@ SENTENCES = {
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
     "brake_held": "A directory would let go or move many people at once: an owner decides about it",
+    "budget_used_up": "The budget for seats is used up: people wait in line",
+    "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",
+    "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
+    "tier_threshold": "A tier fills up",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
@@ -134,7 +138,7 @@ def open_alerts(unit: Unit) -> list[Alert]:
         unit.session.scalars(
             select(Alert)
             .where(Alert.org_id == unit.org_id, Alert.resolved_at.is_(None))
-            .order_by(Alert.at.desc(), Alert.id)
+            .order_by(Alert.at.desc(), Alert.number.desc().nulls_last(), Alert.id)
         )
     )
 

@@ -224,7 +224,9 @@ def _settle(
     unit.session.flush()
     if left_line:
         resolve_seat_alerts(unit, member.id)
-    if decision.alert:
+    if decision.buys:
+        unit.line_grew = True
+    elif decision.alert:
         raise_alert(unit, "seats_exhausted", tier=decision.alert_tier, member_id=member.id)
     return freed
 

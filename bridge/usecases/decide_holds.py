@@ -131,7 +131,7 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
     before = {pool.tier: pool.used for pool in read_pools(unit)}
     sees_money = may(unit.actor.role, Permission.SEE_BILLING)
     renewal_before = unit.billing.next_renewal() if sees_money else None
-    seq = state.audit_seq
+    seq, line_grew = state.audit_seq, unit.line_grew
     step = unit.session.begin_nested()
     try:
         _release(unit, hold)
@@ -144,6 +144,7 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
     finally:
         step.rollback()
         unit.session.expire_all()
+        unit.line_grew = line_grew
     names = name_people(unit, [member_id for member_id, _ in promoted])
     return ReleasePreview(
         hold=view,

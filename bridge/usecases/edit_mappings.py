@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId, new_id
-from bridge.domain.roles import Permission, Role
+from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
     AssertionFailedError,
@@ -32,6 +32,7 @@ from bridge.usecases.mapping_versions import VersionReason, read_directory, read
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.purses import BudgetPurse, BudgetUse, open_purse
 from bridge.usecases.settle_many import settle_many
 from mappings.allocation import MemberKey, Occasion
 from mappings.assertions import PersonHas, conditions_of
@@ -71,10 +72,13 @@ class MappingsPreview:
         id: Names the preview for :func:`apply_mappings`.
         expires_at: Until when it may be applied, unless something changes before (rule Q3).
         changes: What differs from the rules in force, in words.
-        moves: What happens without buying.
+        moves: What happens when no shortage is bought; what budgets pay for is in it.
+        budget_uses: What is bought within budgets, at what price, and what is left of them then; the amounts are for
+            who :attr:`sees_money`.
         shortage: Seats missing by tier, so that nobody the change touches has to wait.
         quote: What those seats cost; None without a shortage, or for who may not see prices.
         moves_if_bought: What happens when they are bought; None without a quote.
+        settled: What applying settles before it buys within budgets, and the same when the shortage is bought.
         role_changes: Everybody whose role really changes: an owner's never does (T10, T11).
         names: What pages call everybody who is named in the moves.
         findings: What the document asserts, beside what happens without buying.
@@ -95,6 +99,9 @@ class MappingsPreview:
     moves_if_bought: MovesPreview | None
     role_changes: tuple[RoleChange, ...]
     names: Mapping[MemberId, str]
+    settled: tuple[MovesPreview, MovesPreview | None]
+    budget_uses: tuple[BudgetUse, ...] = ()
+    sees_money: bool = False
     findings: tuple[Finding, ...] = ()
     findings_if_bought: tuple[Finding, ...] = ()
     restores: int | None = None
@@ -268,9 +275,14 @@ def apply_mappings(
     reason = VersionReason.EDITED if preview.restores is None else VersionReason.ROLLED_BACK
     paid = invoice.id if invoice else None
     version = store_version(unit, preview.new, reason, restores=preview.restores, invoice=paid)
-    effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
+    with_purchase = buy and preview.moves_if_bought is not None
+    effect = preview.settled[with_purchase]
+    assert effect is not None, "what happens with a purchase is known wherever one is possible"
     settle_many(unit, effect, read_placement(unit), Occasion.REMAPPED)
-    applied = MappingsApplied(version, len(effect.moves), invoice, preview.roles, len(preview.team_changes))
+    # Whom the rules let buy is served at the unit's end, whether they have begun to wait now or long ago.
+    unit.line_grew = True
+    shown = preview.moves_if_bought if with_purchase and preview.moves_if_bought else preview.moves
+    applied = MappingsApplied(version, len(shown.moves), invoice, preview.roles, len(preview.team_changes))
     stored.confirmed_at = unit.at
     stored.result = _write_result(applied)
     return applied
@@ -313,17 +325,24 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     people = person_classes(unit, (old, new), conditions_of(new.assertions))
     persons = _named_persons(unit, new)
     counts = {pool.tier: Pool(pool.total, pool.used) for pool in pools}
-    moves = moves_under(people, old, new, ladder, counts)
+    purse = open_purse(unit)
+    settled = moves_under(people, old, new, ladder, counts)
+    moves = moves_under(people, old, new, ladder, counts, purse=purse) if purse.budgets else settled
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
-    quote, bought = None, None
+    quote, bought, settled_if_bought = None, None, None
     findings_if_bought: tuple[Finding, ...] = ()
     if shortage and unit.actor.role.is_owner:
         grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
-        bought = moves_under(people, old, new, ladder, grown)
+        bought = settled_if_bought = moves_under(people, old, new, ladder, grown)
+        purse_then = open_purse(unit)
+        if purse_then.budgets:
+            bought = moves_under(people, old, new, ladder, grown, purse=purse_then)
         quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))
         touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
-        findings_if_bought = check(new.assertions, Effect(people, bought, _cost(quote), persons), ladder)
+        findings_if_bought = check(
+            new.assertions, Effect(people, bought, _cost(quote) + _cost_within(purse_then), persons), ladder
+        )
     touched |= {change.member_id for change in moves.access_changes}
     return MappingsPreview(
         id=stored.id,
@@ -339,7 +358,10 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         moves_if_bought=bought,
         role_changes=_role_changes(unit, moves.access_changes),
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
-        findings=check(new.assertions, Effect(people, moves, Decimal(0), persons), ladder),
+        settled=(settled, settled_if_bought),
+        budget_uses=purse.uses(),
+        sees_money=may(unit.actor.role, Permission.SEE_BILLING),
+        findings=check(new.assertions, Effect(people, moves, _cost_within(purse), persons), ladder),
         findings_if_bought=findings_if_bought,
         restores=stored.request.get("restores"),
     )
@@ -367,6 +389,13 @@ def _named_persons(unit: Unit, mapping_set: MappingSet) -> dict[str, MemberKey]:
 def _cost(quote: SeatQuote) -> Decimal:
     """Return what a purchase costs, tax included, in major units."""
     return Decimal(quote.bill.total if quote.bill else 0).scaleb(-quote.digits)
+
+
+def _cost_within(purse: BudgetPurse) -> Decimal:
+    """Return what is spent from budgets, tax included, in major units."""
+    return sum(
+        (_cost(purse.quote(tier, len(members))) for (tier, _), members in purse.taken.items() if members), Decimal(0)
+    )
 
 
 def _role_changes(unit: Unit, changes: Iterable[AccessChange]) -> tuple[RoleChange, ...]:

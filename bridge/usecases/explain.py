@@ -15,7 +15,7 @@ from bridge.store.nesting import inherited_through
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.teams import teams_of
 from bridge.store.unit import Unit
-from bridge.usecases.actors import name_actors
+from bridge.usecases.actors import name_actors as name_actors  # noqa: PLC0414 (asked for here by others)
 from bridge.usecases.lines import PlaceInLine, places_in_line
 from bridge.usecases.read_holds import held_sentence
 from mappings.documents import from_document
@@ -180,7 +180,8 @@ def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None 
         about: What its rule speaks of, in other words than the stored ones.
     """
     rule = decision.rule or {}
-    return because(
+    paid = f" ({decision.purchase['formula']})" if decision.purchase and decision.purchase["formula"] else ""
+    said = because(
         SeatReason(decision.reason),
         ladder,
         tier=decision.to_tier,
@@ -188,6 +189,7 @@ def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None 
         wanted=decision.waiting_for or rule.get("tier"),
         before=decision.from_tier,
     )
+    return said + paid
 
 
 def _explained(

@@ -85,9 +85,9 @@ def provision_member(
 ) -> Member:
     """Take a new person in and give them the seat that the rules say.
 
-    Provisioning never fails for want of a seat and never buys one (rule A3). A person who is here already and whom no
-    directory manages (signed in before the push, or added by hand inside a verified domain) is adopted: same id, same
-    seat, now managed by the directory.
+    Provisioning never fails for want of a seat, and buys one within an owner's budget at most (rule A3). A person who
+    is here already and whom no directory manages (signed in before the push, or added by hand inside a verified domain)
+    is adopted: same id, same seat, now managed by the directory.
 
     Args:
         unit: The unit.

@@ -213,7 +213,7 @@ def _settlement(caller: Caller, rules: Rules, group: GroupRow, person: dict[str,
     holding = Holding(person["tier"], granted_by, person["pinned"], person["waiting_for"])
     wanted = wish(entitlement, holding, Occasion.REGROUPED, placement.ladder, placement.mapping_set.on_exhausted)
     decisions = [decide(wanted, tier, holding) for tier in (*wanted.tiers, None)]
-    if holding.waiting_for is not None and any(decision.alters(holding) for decision in decisions):
+    if wanted.buys or (holding.waiting_for is not None and any(decision.alters(holding) for decision in decisions)):
         return None
     member_id = MemberId(uuid.UUID(person["id"]))
     before = Access(person["role"], person["role_from_mapping"], person["teams"])

@@ -344,7 +344,8 @@ def _outcome(caller: Caller, rules: Rules, member_id: MemberId, decision: SeatDe
         "reason": str(decision.reason),
         "waiting_for": decision.waiting_for,
         "alert_tier": decision.alert_tier,
-        "rejected": decision.rejected,
+        # Who may be bought a seat for is no case for the lane.
+        "rejected": decision.rejected or bool(decision.buys),
         "entry": sealed(caller, rules, seat_entry(member_id, decision)),
     }
 

@@ -4,6 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -50,6 +51,14 @@ class _Reasons:
 
 
 @dataclass(frozen=True, slots=True)
+class SeatPurchase:
+    """What paid for a seat: the invoice, if anything was to be paid, and what the decision keeps of the purchase."""
+
+    invoice_id: uuid.UUID | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class AccessChange:
     """One person whose role or teams become others."""
 
@@ -64,6 +73,7 @@ def settle_many(
     occasion: Occasion | SeatReason,
     *,
     touched: Sequence[TouchedPerson] | None = None,
+    purchases: Mapping[MemberId, SeatPurchase] = MappingProxyType({}),
 ) -> None:
     """Write the seats, lines, roles and teams that a preview showed; each person gets a decision and an audit entry.
 
@@ -74,6 +84,7 @@ def settle_many(
         effect: What to write.
         placement: The rules now in force.
         occasion: Why the seats were looked at.
+        purchases: What paid for the seats of those for whom one was bought.
         touched: Whose role and teams may be others now; by default those of whom the preview says so.
 
     Raises:
@@ -92,7 +103,7 @@ def settle_many(
         return
     pools = _move_pools(unit, effect.settlements, people, one_by_one=occasion is not Occasion.REMAPPED)
     reasons = _Reasons(occasion, placement.mapping_set.version, _write_audit(unit, people, access), pools)
-    _write_seats(unit, people, _write_decisions(unit, people, reasons))
+    _write_seats(unit, people, _write_decisions(unit, people, reasons, purchases))
     _write_access(unit, access)
     _write_alerts(unit, people)
     resolve_seat_alerts(unit)
@@ -199,12 +210,15 @@ def _write_audit(unit: Unit, people: Sequence[_Settled], access: Mapping[MemberI
     return [numbers[place] for place in places]
 
 
-def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) -> list[uuid.UUID]:
+def _write_decisions(
+    unit: Unit, people: Sequence[_Settled], reasons: _Reasons, purchases: Mapping[MemberId, SeatPurchase]
+) -> list[uuid.UUID]:
     """Write why each person ends where they do; return the ids of the decisions."""
     if not people:
         return []
     groups = _groups_of_many(unit, [one.member_id for one in people])
     ids = [new_id() for _ in people]
+    paid = [purchases.get(one.member_id) for one in people]
     insert_rows(
         unit.session,
         Decision,
@@ -213,7 +227,6 @@ def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) 
             "at": unit.at,
             "occasion": str(reasons.occasion),
             "mapping_version": reasons.mapping_version,
-            "invoice_id": None,
             "request_id": unit.request_id,
             "actor": str(unit.actor),
         },
@@ -230,6 +243,8 @@ def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) 
             "rule": [_rule_text(one.settlement) for one in people],
             "losing_rules": [_json(one.losing) for one in people],
             "pools": list(reasons.pools),
+            "invoice_id": [one.invoice_id if one else None for one in paid],
+            "purchase": [_json(one.facts) if one else None for one in paid],
         },
     )
     return ids
@@ -298,7 +313,9 @@ def _write_alerts(unit: Unit, people: Sequence[_Settled]) -> None:
 
     It goes through people in order, so that who leaves the line before the next joins it closes the tier's alert.
     """
-    if not any(one.decision.alert for one in people):
+    if any(one.decision.buys for one in people):
+        unit.line_grew = True
+    if not any(_alerts(one.decision) for one in people):
         return
     known = unit.session.execute(
         select(Alert.member_id, Alert.tier).where(
@@ -317,7 +334,7 @@ def _write_alerts(unit: Unit, people: Sequence[_Settled]) -> None:
         for tier in [tier for tier in mine if tier != decision.waiting_for]:
             mine.discard(tier)
             told[tier] -= 1
-        if not decision.alert or decision.alert_tier in mine:
+        if not _alerts(decision) or decision.alert_tier in mine:
             continue
         alert_id = new_id()
         raised[alert_id] = (one.member_id, decision.alert_tier)
@@ -341,6 +358,11 @@ def _write_alerts(unit: Unit, people: Sequence[_Settled]) -> None:
             "tier": [tier for _, tier in raised.values()],
         },
     )
+
+
+def _alerts(decision: SeatDecision) -> bool:
+    """Tell whether the owners hear of somebody now; of who may be bought a seat they hear when that is settled."""
+    return decision.alert and not decision.buys
 
 
 def _groups_of_many(unit: Unit, member_ids: Collection[MemberId]) -> dict[MemberId, list[str]]:

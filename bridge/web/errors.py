@@ -71,6 +71,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.MemberInactiveError: Answer(
             HTTPStatus.CONFLICT, "This person's access is turned off", "Turn it on first, then give a seat."
         ),
+        errors.BudgetNotPossibleError: Answer(
+            HTTPStatus.CONFLICT, "This plan buys no seats by itself", "Buy seats on the seats page instead."
+        ),
         errors.NotWaitingError: Answer(
             HTTPStatus.CONFLICT, "This person is not in line", "Open the page again: the seat may have come meanwhile."
         ),

@@ -710,3 +710,51 @@ class TestWaitingLine:
         assert re.search(r"p8@nordlys.test +no seat, waits for any tier +Premium", swapped.output)
         assert (again.exit_code, "same_tier" in again.output) == (1, True)
         assert json.loads(empty.output) == {"waiting": []}
+
+
+class TestBudgets:
+    def test_a_budget_is_set_shown_used_and_removed(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
+        rules = tmp_path / "rules.yaml"
+        rules.write_text("schema: 1\non_exhausted: buy_up_to\ndefault: premium\nrules: []\n")
+        people = tmp_path / "people.csv"
+        people.write_text("userName\n" + "".join(f"p{number}@nordlys.test\n" for number in range(6)))
+
+        created = run("seats", "budget", "set", "nordlys", "premium", "--seats", "3", "--amount", "900")
+        centre = run("seats", "budget", "set", "nordlys", "premium", "--seats", "1", "--cost-centre", "Lab 7", "--json")
+        applied = run("mappings", "apply", "nordlys", str(rules), "--yes")
+        preview = run("import", "nordlys", str(people), "--preview")
+        imported = run("import", "nordlys", str(people), "--json")
+        shown = run("seats", "budget", "show", "nordlys")
+        why = run("explain", "nordlys", "p4@nordlys.test")
+        removed = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
+        again = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
+        bad = run("seats", "budget", "set", "nordlys", "premium", "--amount", "9.999")
+
+        assert created.output == "The budget for Premium seats is set: 3 seats and €900.00 in a month.\n"
+        assert json.loads(centre.output)["cost_centre"] == "Lab 7"
+        assert applied.exit_code == 0
+        assert re.search(r"Bought within the budget: 3 Premium, 3 × €150.00.*; left: 0 seats and €\d+", preview.output)
+        assert json.loads(imported.output)["bought"] == 3
+        assert re.search(r"Premium +all others +3 seats and €900.00 +month +0 seats and", shown.output)
+        assert "every Premium seat was taken, so one was bought within the budget (3 × €150.00" in why.output
+        assert (removed.exit_code, again.exit_code, bad.exit_code) == (0, 1, 1)
+        assert "amount" in bad.output + bad.stderr
+
+
+class TestOutlook:
+    def test_thresholds_and_the_forecast_are_shown(self, run: Run, nordlys: Customer) -> None:
+        nordlys.push("ann@nordlys.test")
+
+        usual = run("seats", "thresholds", "show", "nordlys")
+        changed = run("seats", "thresholds", "set", "nordlys", "50", "100", "--json")
+        none = run("seats", "thresholds", "set", "nordlys")
+        shown = run("seats", "forecast", "nordlys")
+        told = json.loads(run("seats", "forecast", "nordlys", "--json").output)
+
+        assert usual.output == "The owners hear of a tier at: 80 %, 95 %, full\n"
+        assert json.loads(changed.output)["percents"] == [50, 100]
+        assert none.output == "The owners hear of no tier that fills up, only of people who wait\n"
+        assert re.search(r"Premium +2 +1 +0 +– +not in sight +not in sight +1 +0", shown.output)
+        assert "No trend yet" in shown.output
+        assert [tier["needed_at_renewal"] for tier in told["tiers"]] == [1, 0]
+        assert len(told["months"]) == 12

@@ -21,6 +21,7 @@ from tests.factories import Customer
 TABLES = sorted(Base.metadata.tables)
 APPEND_ONLY = [
     "audit_entry",
+    "budget_purchase",
     "decision",
     "invoice",
     "invoice_line",
@@ -250,6 +251,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
     allowed = {"org_id", "slug", "name", "connection_id", "token_id", "can_write", "last_used_at"}
     allowed |= {"session_id", "member_id", "link_id", "delivery_id", "subject_id", "schema_version"}
     assert {row[0] for row in functions} == {
+        "budgeted_organizations",
         "due_deliveries",
         "due_renewals",
         "enter_scim",
@@ -258,6 +260,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "find_organization",
         "find_sign_in_link",
         "list_organizations",
+        "organizations_past_threshold",
         "trace_scim_token",
     }
     for name, result, _, owner, settings, is_public in functions:

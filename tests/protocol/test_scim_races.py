@@ -19,8 +19,9 @@ from bridge.domain.identifiers import MemberId
 from bridge.errors import MemberInactiveError, PreviewStaleError, SameTierError
 from bridge.store.directory import get_member
 from bridge.store.journal import verify
-from bridge.store.models import AuditEntry, Member, SeatPool
+from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member, SeatPool
 from bridge.usecases.assign_seats import assign_tier
+from bridge.usecases.budgets import set_budget
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.swap_seats import confirm_swap, preview_swap
@@ -137,6 +138,45 @@ def test_c1_200_parallel_creates_take_exactly_the_seats_there_are(
     # 200 people less 10 premium and 50 standard seats: 140 without one.
     assert held_seats(customer) == {"premium": 10, "standard": 50, None: 140}
     assert used_seats(customer) == {"premium": 10, "standard": 50}
+
+
+@pytest.mark.slow
+def test_c1_200_parallel_creates_buy_exactly_what_the_budget_allows_each_seat_charged_once(
+    make_customer: Callable[..., Customer],
+) -> None:
+    customer = make_customer(premium=10, standard=50)
+    with customer.unit(customer.owner) as unit:
+        document = {"schema": 1, "on_exhausted": "buy_up_to", "default": "premium", "rules": []}
+        apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
+        set_budget(unit, "premium", seats=15)
+    with live_server(customer) as url, sampled(customer) as samples:
+        client = HttpClient(url, make_token(customer))
+
+        answers = at_once(
+            lambda number: client.send("POST", "/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"}),
+            200,
+        )
+
+    assert Counter(status for status, _ in answers) == {201: 200}
+    assert [sample for sample in samples if not sample.is_exact] == []
+    # 10 seats were there and 15 were bought; 175 wait.
+    assert held_seats(customer) == {"premium": 25, None: 175}
+    with customer.unit() as unit:
+        bought = unit.session.scalars(select(BudgetPurchase).order_by(BudgetPurchase.number)).all()
+        charged = unit.session.scalars(select(Invoice.key).where(Invoice.reason == "seat_change")).all()
+        paid = unit.session.scalars(
+            select(Decision.invoice_id).where(Decision.reason == "bought", Decision.to_tier == "premium")
+        ).all()
+        mails = unit.session.scalar(
+            select(func.count()).select_from(Delivery).where(Delivery.kind == "invoice_mail", Delivery.state != "dead")
+        )
+        told = unit.session.scalars(select(Alert.code).where(Alert.resolved_at.is_(None))).all()
+    assert [one.seats for one in bought] == [1] * 15
+    assert sorted(charged) == sorted(f"budget:{number}" for number in range(1, 16))
+    assert sorted(map(str, paid)) == sorted(str(one.invoice_id) for one in bought)
+    # The first invoice is that of the start.
+    assert (mails, told) == (16, ["budget_used_up"])
+    check_books(customer)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from bridge.store.models.billing import (
     StoredBillingDetails,
 )
 from bridge.store.models.brake import HeldPerson, Hold
+from bridge.store.models.budgets import BudgetPurchase, SeatBudget, SeatWatch
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -48,6 +49,7 @@ from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, Team
 __all__ = [
     "Alert",
     "AuditEntry",
+    "BudgetPurchase",
     "Connection",
     "Contract",
     "Decision",
@@ -84,7 +86,9 @@ __all__ = [
     "SamlReplay",
     "SamlRequest",
     "ScimToken",
+    "SeatBudget",
     "SeatPool",
+    "SeatWatch",
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",

@@ -37,6 +37,9 @@ class Decision(Base):
     mapping_version: Mapped[int]
     pools: Mapped[dict[str, Any]] = mapped_column(doc="{tier: {total, used}} right after.")
     invoice_id: Mapped[uuid.UUID | None] = mapped_column(doc="The charge that paid for the seat, if one did.")
+    purchase: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="Of a seat bought within a budget: the budget, the formula and what is left."
+    )
     request_id: Mapped[str]
     actor: Mapped[str]
 
