@@ -5,7 +5,7 @@ arithmetic of its lines, they carry a minus.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -28,7 +28,7 @@ from bridge.errors import NotFoundError
 from bridge.store.models import Invoice, InvoiceLine
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.seats import InvoiceView, read_contract, read_invoice
+from bridge.usecases.seats import InvoiceView, read_contract, read_invoice, read_invoices
 
 _INSTANT: Final = timedelta(microseconds=1)
 _LINE_WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -199,6 +199,16 @@ def list_ids(unit: Unit) -> list[uuid.UUID]:
     """
     unit.require(Permission.SEE_BILLING)
     return list(unit.session.scalars(select(Invoice.id).where(Invoice.org_id == unit.org_id).order_by(Invoice.number)))
+
+
+def documents_of(unit: Unit, ids: Sequence[uuid.UUID]) -> Iterator[tuple[InvoiceDocument, int]]:
+    """Yield issued documents in the order of their numbers, each with what was paid of it so far.
+
+    Raises:
+        ForbiddenError: The actor may not see money (rule Z1).
+    """
+    for view in read_invoices(unit, ids):
+        yield document_of(unit, view), view.paid
 
 
 def document_of(unit: Unit, view: InvoiceView) -> InvoiceDocument:

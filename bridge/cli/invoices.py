@@ -7,12 +7,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from bridge.cli.seats import line_table
+from bridge.cli.files import export_tables, write_file
+from bridge.cli.seats import line_table as print_lines
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bridge.domain.tables import Table
     from bridge.store.unit import Unit
 
 _FIELDS = (
@@ -101,7 +103,7 @@ def show(org: str, number: str, *, as_json: bool) -> None:
         return
     print_facts({"invoice": found.number, "date": f"{found.at.astimezone(zone):%Y-%m-%d}", "reason": found.reason})
     click.echo()
-    line_table(view.lines, found.currency)
+    print_lines(view.lines, found.currency)
     click.echo()
     for name, amount in (
         ("Subtotal", found.subtotal),
@@ -117,19 +119,42 @@ def show(org: str, number: str, *, as_json: bool) -> None:
 @invoice.command()
 @org_argument
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
-@click.option("--format", "form", type=click.Choice(["pdf", "xml"]), default="pdf", show_default=True)
+@click.option("--format", "form", type=click.Choice(["pdf", "xml", "csv", "xlsx"]), default="pdf", show_default=True)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, allow_dash=True),
-    default=Path(),
-    help="Folder that the files go to, or - for the one file on standard output. Default: here.",
+    help="Folder that the files go to, or the one file of a table; - for standard output. Default: here.",
 )
+@click.option("--lines", is_flag=True, help="csv: a row for each line, instead of one for each invoice.")
 @json_option
-def export(org: str, numbers: tuple[str, ...], form: str, output: Path, *, as_json: bool) -> None:
-    """Write invoices as files: PDF with the e-invoice inside, or the e-invoice (EN 16931) alone.
+def export(org: str, numbers: tuple[str, ...], form: str, output: Path | None, *, lines: bool, as_json: bool) -> None:
+    """Write invoices as files: PDF with the e-invoice inside, e-invoice (EN 16931) alone, or a table of all.
 
-    Without a NUMBER every invoice is written.
+    Without a NUMBER every invoice is written. An XLSX file has both, invoices and lines.
     """
+    if form in {"csv", "xlsx"}:
+        if numbers:
+            raise click.UsageError("a table holds every invoice: leave the NUMBER out")
+        _export_tables(org, form, output, lines=lines, as_json=as_json)
+        return
+    if lines:
+        raise click.UsageError("--lines is for csv")
+    _export_documents(org, numbers, form, output or Path(), as_json=as_json)
+
+
+def _export_tables(org: str, form: str, output: Path | None, *, lines: bool, as_json: bool) -> None:
+    from bridge.billing.tables import invoice_table, line_table
+
+    def make(unit: "Unit") -> "list[Table]":
+        if form == "xlsx":
+            return [invoice_table(unit), line_table(unit)]
+        return [line_table(unit) if lines else invoice_table(unit)]
+
+    what = "invoice-lines" if lines and form == "csv" else "invoices"
+    export_tables(org, make, what="invoices", name=f"{what}-{org}", form=form, output=output, as_json=as_json)
+
+
+def _export_documents(org: str, numbers: tuple[str, ...], form: str, output: Path, *, as_json: bool) -> None:
     from bridge.cli.opening import open_organization
 
     to_stdout = str(output) == "-"
@@ -178,18 +203,3 @@ def _files(unit: "Unit", numbers: tuple[str, ...], form: str) -> "Iterator[tuple
         document = read_document(unit, invoice_id)
         yield f"{document.file_name}.{form}", to_pdf(document) if form == "pdf" else to_cii(document)
         record_export(unit, "invoice", form=form, rows=1, subject_id=document.id)
-
-
-def write_file(file: Path, content: bytes) -> None:
-    """Write a file, making its folder.
-
-    Raises:
-        InvalidInputError: It cannot be written.
-    """
-    from bridge.errors import InvalidInputError
-
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    except OSError as error:
-        raise InvalidInputError("output", f"{file} cannot be written ({error.strerror})") from None

@@ -119,20 +119,30 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
     versions = _mapping_versions(unit, {decision.mapping_version for decision in stored}, ladder)
     decisions = _with_ways(explain_decisions(unit, stored, ladder), stored, through, versions, ladder)
     said = [decision for decision in decisions if decision.reason is not SeatReason.KEPT] or list(decisions)
-    reason = said[0].because if said else _why_undecided(member, ladder)
+    reason = said[0].because if said else _why_undecided(ladder, active=member.active)
     return Explanation(
         member=member,
         connection=get_connection(unit, member.connection_id),
         ladder=ladder,
         groups=groups,
         through=through,
-        sentence=f"{member.display_name} has {_seat(ladder, member.tier)} because {reason}.",
+        sentence=_sentence(member.display_name, member.tier, reason, ladder),
         because=reason,
         place=places_in_line(unit, [member.id]).get(member.id),
         decisions=tuple(decisions),
         teams=() if len(ladder) else tuple(team.name for team in teams_of(unit, member.id)),
         held=held_sentence(unit, member),
     )
+
+
+def seat_sentence(name: str, tier: str | None, decision: Decision | None, ladder: TierLadder, *, active: bool) -> str:
+    """Explain somebody's seat in one sentence, from their newest decision that says something; None for none."""
+    reason = _why_undecided(ladder, active=active) if decision is None else stored_because(decision, ladder)
+    return _sentence(name, tier, reason, ladder)
+
+
+def _sentence(name: str, tier: str | None, reason: str, ladder: TierLadder) -> str:
+    return f"{name} has {_seat(ladder, tier)} because {reason}."
 
 
 def _with_ways(
@@ -256,9 +266,9 @@ def _seat(ladder: TierLadder, tier: str | None) -> str:
     return "no seat" if tier is None else ladder.name_of(tier)
 
 
-def _why_undecided(member: Member, ladder: TierLadder) -> str:
+def _why_undecided(ladder: TierLadder, *, active: bool) -> str:
     if not len(ladder):
         return SENTENCES[SeatReason.NOT_BY_SEATS]
-    if not member.active:
+    if not active:
         return "access is turned off"
     return "nobody has given one yet"

@@ -243,6 +243,19 @@ def read_invoice(unit: Unit, invoice_id: uuid.UUID) -> InvoiceView:
     return _with_lines(unit, [invoice])[0]
 
 
+def read_invoices(unit: Unit, ids: Sequence[uuid.UUID]) -> list[InvoiceView]:
+    """Return some invoices, in the order of their numbers; unknown ids are passed over.
+
+    Raises:
+        ForbiddenError: The actor may not see money (rule Z1).
+    """
+    unit.require(Permission.SEE_BILLING)
+    invoices = unit.session.scalars(
+        select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.id.in_(ids)).order_by(Invoice.number)
+    ).all()
+    return _with_lines(unit, invoices)
+
+
 def _with_lines(unit: Unit, invoices: Sequence[Invoice]) -> list[InvoiceView]:
     ids = [invoice.id for invoice in invoices]
     if not ids:
