@@ -378,6 +378,70 @@ class NotReplayableError(BridgeError):
         super().__init__(f"This request cannot be replayed: {why}")
 
 
+_CORE_ADVICE = {
+    "address_not_allowed": "It needs https and a public address, or to be named in billing.internal_hosts",
+    "not_connected": "The operator connects it with `seatbridge billing connect`",
+    "unauthorized": "It does not know the token: the operator connects it again with another one",
+}
+
+
+class BillingCoreUnreachableError(UnavailableError):
+    """The organization's billing core gave no usable answer; whether it had an effect is unknown: it is asked again.
+
+    ``why`` is a code for logs and orders, such as ``timeout``, ``connection``, ``unauthorized``, ``status_500``.
+    """
+
+    code = "billing_core_unreachable"
+
+    def __init__(self, host: str, why: str, retry_after_seconds: int = 30) -> None:
+        self.host, self.why = host, why
+        super().__init__(f"The billing core {host}", retry_after_seconds)
+        said = f"The billing core {host} gave no usable answer ({why}); provisioning and sign-in go on without it"
+        self.args = (f"{said}. {_CORE_ADVICE.get(why, f'Try again in {retry_after_seconds} seconds')}",)
+
+
+class BillingCoreRefusedError(BridgeError):
+    """The organization's billing core said no, for good; ``core_code`` is its own stable code."""
+
+    code = "billing_core_refused"
+
+    def __init__(self, core_code: str, detail: str) -> None:
+        self.core_code, self.detail = core_code, detail
+        super().__init__(f"The billing core refused this ({core_code}): {detail}")
+
+
+class WebhookRefusedError(BridgeError):
+    """An event that no billing core of ours signed, or not within the last five minutes."""
+
+    code = "webhook_refused"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"This event is not accepted: {why}")
+
+
+class OrderOpenError(BridgeError):
+    """A purchase while another one of the organization is still on its way to the billing core."""
+
+    code = "order_open"
+
+    def __init__(self, order_id: uuid.UUID, state: str) -> None:
+        self.order_id, self.state = order_id, state
+        what = "was given up and waits for the operator" if state == "dead" else "is on its way to the billing core"
+        super().__init__(f"An order of seats {what}: wait until it is settled, or have order {order_id} cancelled")
+
+
+class OrderClosedError(BridgeError):
+    """An order that is settled, or in the hands of a worker, was to be cancelled or retried."""
+
+    code = "order_closed"
+
+    def __init__(self, order_id: uuid.UUID, state: str) -> None:
+        self.order_id, self.state = order_id, state
+        hint = "a worker has it in hand: try again in two minutes" if state == "pending" else f"it is {state} already"
+        super().__init__(f"Order {order_id} cannot be changed: {hint}")
+
+
 class EInvoiceIncompleteError(BridgeError):
     """An e-invoice of a document that lacks what EN 16931 asks for; every lack is named."""
 

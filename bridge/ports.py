@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.domain.identifiers import OrgId
 
@@ -68,6 +68,7 @@ class ContractDraft:
 
     Args (the names are those of the billing reference):
         kind: ``team``, ``enterprise``, ``contract``, ``team_licence`` or ``user_licence``.
+        billed_by: ``builtin``, or ``remote`` for a core that keeps its own books: no invoice is issued here.
         cycle: ``month`` or ``year``; licences are billed by the month.
         anchor: Start of the first period; the boundaries are computed from it (rule R2).
         tiers: Tiers of seats; for licences one, whose key is the kind: the price of a licence, and no seats; none for a
@@ -93,6 +94,7 @@ class ContractDraft:
     renewal_basis: str | None = None
     contract_minimum: Mapping[str, int] = field(default_factory=dict)
     fee: FeeDraft | None = None
+    billed_by: str = "builtin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +145,24 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class PinnedQuote:
+    """What a core that keeps its own books said, word for word, until ``expires_at`` (excluded).
+
+    ``digits`` are the decimals of its currency's minor unit.
+    """
+
+    document: Mapping[str, Any]
+    expires_at: datetime
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
 class SeatQuote:
     """A seat change with its billing effect: what a preview shows and a confirmation charges (rules Q1, Q2).
 
     ``bill`` is None when nothing is charged; ``digits`` are the decimals of the currency's minor unit.
     ``renewal_before`` and ``renewal_after`` are subtotals of the next renewal in minor units, without and with the
-    change.
+    change. ``pinned`` is there where the change is ordered from a core that keeps its own books.
     """
 
     change: SeatChange
@@ -161,6 +175,7 @@ class SeatQuote:
     renewal_after: int
     renewal_lines: tuple[BillLine, ...]
     sentences: tuple[str, ...]
+    pinned: PinnedQuote | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +219,14 @@ class InvoiceReference:
     total: int
     amount_due: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReference:
+    """An order of seats on its way to a core that keeps its own books."""
+
+    id: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +315,18 @@ class BillingCore(Protocol):
 
         Where it is an order that another system answers later, provisioning never buys: it would make the directory
         wait for that system.
+        """
+
+    def prepare(self, change: SeatChange) -> None:
+        """Ask what must be asked outside, before the organization is locked, so that ``quote`` has its answer.
+
+        Nothing where the core answers inside the transaction.
+
+        Raises:
+            BillingCoreUnreachableError: No usable answer came.
+            BillingCoreRefusedError: The core refused the change for good.
+            OrderOpenError: Another order is on its way.
+            SeatsInUseError: Seats to shed are assigned (rule D3).
         """
 
     def start(self, contract: ContractDraft) -> InvoiceReference | None:

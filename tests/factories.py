@@ -81,6 +81,7 @@ def create_customer(
     time_zone: str = "UTC",
     fee: FeeDraft | None = None,
     auto_renew: bool = True,
+    billed_by: str = "builtin",
 ) -> Customer:
     """Create an organization with two tiers, an owner ``owner@<slug>.test`` and one IdP connection.
 
@@ -100,6 +101,7 @@ def create_customer(
         ),
         auto_renew=auto_renew,
         fee=fee,
+        billed_by=billed_by,
     )
     return _take_in(runtime, slug, contract)
 

@@ -39,7 +39,7 @@ from bridge.billing.rules.refusals import RuleRefusal
 from bridge.billing.rules.terms import Cycle
 from bridge.billing.workspace_licences import WorkspaceLicences
 from bridge.domain.identifiers import new_id
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.domain.plan_kinds import FIXED_FEE, REMOTE
 from bridge.errors import InvalidChangeError, InvalidInputError, PaymentFailedError, PreviewStaleError
 from bridge.ports import (
     Bill,
@@ -96,6 +96,9 @@ class BuiltinBilling:
         """Say that what is bought is there in the same transaction."""
         return True
 
+    def prepare(self, change: SeatChange) -> None:
+        """Ask nobody: the answer is computed inside."""
+
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
         """Open the contract, make the pools and issue the first period's invoice (rule P1)."""
         unit = self._unit
@@ -125,7 +128,7 @@ class BuiltinBilling:
             for tier in contract.tiers
         )
         unit.session.flush()
-        if bill is None:
+        if bill is None or contract.billed_by == REMOTE:
             return None
         invoice = issue_invoice(unit, bill_for_callers(bill), key="start", at=terms.term(0).start)
         self._debit(terms, invoice)
@@ -315,6 +318,7 @@ def _contract_row(unit: Unit, terms: ContractTerms, draft: ContractDraft) -> Con
         period_end=first.end,
         status=str(ContractStatus.ACTIVE),
         credit_balance=0,
+        billed_by=draft.billed_by,
     )
 
 

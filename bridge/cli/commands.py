@@ -29,6 +29,9 @@ COMMANDS = {
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, export, send."),
+    "billing": Entry(
+        "bridge.cli.billing:billing", "Billing by a core of the customer's own: connect, orders, reconcile."
+    ),
     "billing-details": Entry(
         "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
     ),

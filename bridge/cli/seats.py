@@ -92,6 +92,10 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
     if as_json:
         print_json(done)
         return
+    if done.order is not None:
+        click.echo(f"Ordered: {done.order.id}. The seats come when the billing core has confirmed it; see")
+        click.echo(f"`seatbridge billing orders {org} --open`")
+        return
     invoice = done.invoice
     click.echo(f"Done. Invoice: {money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")
     if done.promoted:

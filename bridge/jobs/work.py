@@ -10,6 +10,8 @@ from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
 from bridge.errors import BridgeError
 from bridge.jobs.messages import compose
+from bridge.jobs.orders import SilentCores, bring_order, due_orders
+from bridge.jobs.reconciliation import catch_up, reconcile_organization
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.request_log import remove_requests_before
@@ -37,12 +39,29 @@ def never() -> bool:
 
 
 def work_through_due(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Pass every due contract boundary, buy what budgets allow again, look at thresholds, bring due deliveries out.
+    """Pass every due contract boundary, buy what budgets allow again, look at thresholds, bring mails and orders out.
 
     Returns:
         How many of all of them.
     """
-    return sum(task(runtime, stopping) for task in (renew_due, buy_due, watch_due, deliver_due))
+    tasks = (renew_due, buy_due, watch_due, deliver_due, place_orders_due)
+    return sum(task(runtime, stopping) for task in tasks)
+
+
+def place_orders_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Bring due orders to their billing cores; one that fails, or a core that is down, stops nobody else.
+
+    Returns:
+        How many were settled; not those that were postponed or claimed by another worker.
+    """
+    settled = 0
+    silent = SilentCores()
+    for org_id, order_id in due_orders(runtime):
+        if stopping():
+            break
+        with _contained("order.failed", org_id):
+            settled += bring_order(runtime, org_id, order_id, silent)
+    return settled
 
 
 def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -192,6 +211,32 @@ def check_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
                     tier=difference.tier,
                     counted=difference.used,
                     held=difference.held,
+                )
+    return different
+
+
+def catch_up_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Ask every billing core for events that no webhook brought; return how many were new."""
+    new = 0
+    for org_id in runtime.ask_gate(gate.remotely_billed):
+        if stopping():
+            break
+        with _contained("events.not_caught_up", org_id):
+            new += catch_up(runtime, org_id)
+    return new
+
+
+def reconcile_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Compare with every billing core's books; log and return how many differences are left for somebody to see."""
+    different = 0
+    for org_id in runtime.ask_gate(gate.remotely_billed):
+        if stopping():
+            break
+        with _contained("reconciliation.failed", org_id):
+            for difference in reconcile_organization(runtime, org_id, SYSTEM).differences:
+                different += not difference.repaired
+                log.warning(
+                    "books.differ", org_id=str(org_id), difference=difference.code, repaired=difference.repaired
                 )
     return different
 

@@ -12,9 +12,11 @@ from sqlalchemy import URL
 
 from bridge.jobs.work import (
     Task,
+    catch_up_everywhere,
     check_everywhere,
     expire_everywhere,
     forget_requests,
+    reconcile_everywhere,
     remind_everywhere,
     work_through_due,
 )
@@ -24,9 +26,11 @@ from bridge.store.queue import QUEUE, WAKE_TASK
 log = structlog.get_logger()
 
 EXPIRE_TASK = "seatbridge.expire"
+REMIND_TASK = "seatbridge.remind_of_holds"
 CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
-REMIND_TASK = "seatbridge.remind_of_holds"
+CATCH_UP_TASK = "seatbridge.catch_up_with_cores"
+RECONCILE_TASK = "seatbridge.reconcile_with_cores"
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 10.0
@@ -85,6 +89,18 @@ class Worker:
         async def check(timestamp: int) -> None:
             del timestamp
             await self._work("worker.checked", check_everywhere)
+
+        @queue.periodic(cron="27 * * * *")
+        @queue.task(name=CATCH_UP_TASK, queue=QUEUE)
+        async def catch_up(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.caught_up", catch_up_everywhere)
+
+        @queue.periodic(cron="43 3 * * *")
+        @queue.task(name=RECONCILE_TASK, queue=QUEUE)
+        async def reconcile(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.books_differ", reconcile_everywhere)
 
     async def _work(self, event: str, task: Task) -> None:
         """Work in a thread: the product's own code is synchronous."""

@@ -60,6 +60,11 @@ class Unit:
             self._billing = self.billing_factory(self)
         return self._billing
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether other writers of the organization wait for this unit."""
+        return self._state is not None
+
     def lock(self, *, settle: bool = True) -> OrganizationState:
         """Lock the organization's state row: the first thing every writing use case does.
 

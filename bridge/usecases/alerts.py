@@ -1,5 +1,7 @@
 """Alerts: what an owner should know or decide, kept until it is settled."""
 
+from collections.abc import Collection
+
 from sqlalchemy import exists, func, select, update
 
 from bridge.domain.identifiers import MemberId, new_id
@@ -21,6 +23,9 @@ SENTENCES = {
     "tier_threshold": "A tier fills up",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",
+    "order_declined": "The billing core declined an order of seats: nothing was changed",
+    "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
+    "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 
@@ -130,6 +135,18 @@ def resolve_seat_alerts(unit: Unit, member_id: MemberId | None = None) -> None:
     if member_id is not None:
         settled = settled.where(Alert.member_id == member_id)
     unit.session.execute(settled)
+
+
+def resolve_alerts(unit: Unit, code: str, *, but_for: Collection[str] = ()) -> None:
+    """Settle every open alert of a code, except of these tiers."""
+    unit.session.flush()
+    kept = [Alert.tier.not_in(but_for)] if but_for else []
+    unit.session.execute(
+        update(Alert)
+        .where(Alert.org_id == unit.org_id, Alert.code == code, Alert.resolved_at.is_(None), *kept)
+        .values(resolved_at=unit.at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def open_alerts(unit: Unit) -> list[Alert]:

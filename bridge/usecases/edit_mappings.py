@@ -332,7 +332,7 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     shortage = _shortage(moves)
     quote, bought, settled_if_bought = None, None, None
     findings_if_bought: tuple[Finding, ...] = ()
-    if shortage and unit.actor.role.is_owner:
+    if shortage and unit.actor.role.is_owner and unit.billing.sells_at_once:
         grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
         bought = settled_if_bought = moves_under(people, old, new, ladder, grown)
         purse_then = open_purse(unit)

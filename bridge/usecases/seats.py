@@ -10,11 +10,12 @@ from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, may
 from bridge.errors import NotFoundError
 from bridge.ports import Bill, FeeFacts
-from bridge.store.models import Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
+from bridge.store.models import BillingOrder, Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.lines import waiting_counts
+from bridge.usecases.mirror_core import open_order
 from bridge.usecases.tier_review import UserCounts, count_users
 from mappings.tiers import ANY, TierLadder
 
@@ -91,7 +92,7 @@ class FeeView:
 class SeatsView:
     """Everything about seats; what costs is None or empty for who may not see it (rule Z1).
 
-    ``fee`` is None for a plan that is sold by seats.
+    ``fee`` is None for a plan that is sold by seats; ``order`` is one that is on its way to a core of its own.
     """
 
     organization: Organization
@@ -104,6 +105,7 @@ class SeatsView:
     invoices: tuple[InvoiceView, ...]
     fee: FeeView | None = None
     licences: LicencesNow | None = None
+    order: BillingOrder | None = None
 
 
 def read_seats(unit: Unit) -> SeatsView:
@@ -130,6 +132,7 @@ def read_seats(unit: Unit) -> SeatsView:
         invoices=tuple(list_invoices(unit)) if sees_money else (),
         licences=licences_if_any(unit),
         fee=read_fee_view(unit, contract),
+        order=open_order(unit) if sees_money else None,
     )
 
 

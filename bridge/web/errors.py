@@ -120,6 +120,27 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.UnavailableError: Answer(
             HTTPStatus.SERVICE_UNAVAILABLE, "Not available at the moment", "Wait a few seconds and try again."
         ),
+        errors.BillingCoreUnreachableError: Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The billing core does not answer",
+            "Nothing was bought. Try again in a minute; people come and go meanwhile as ever.",
+        ),
+        errors.BillingCoreRefusedError: Answer(
+            HTTPStatus.CONFLICT, "The billing core refused this", "Change what it names, or ask who keeps its books."
+        ),
+        errors.OrderOpenError: Answer(
+            HTTPStatus.CONFLICT,
+            "An order of seats is on its way",
+            "Wait until it is settled, then look at a new preview.",
+        ),
+        errors.OrderClosedError: Answer(
+            HTTPStatus.CONFLICT,
+            "This order cannot be changed",
+            "Look at the seats: it may have been settled meanwhile.",
+        ),
+        errors.WebhookRefusedError: Answer(
+            HTTPStatus.UNAUTHORIZED, "This event is not accepted", "Check the secret and the clock of the sender."
+        ),
         errors.TooManyRequestsError: Answer(
             HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "Wait a few seconds and try again."
         ),

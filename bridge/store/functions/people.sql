@@ -140,7 +140,8 @@ BEGIN
     SELECT * INTO state FROM organization_state s WHERE s.org_id = p.org_id FOR UPDATE;
     IF state.mapping_version <> known_mapping OR state.schema_version <> known_schemas
         OR EXISTS (
-            SELECT 1 FROM contract c WHERE c.org_id = p.org_id AND c.status = 'active' AND c.period_end <= instant
+            SELECT 1 FROM contract c
+            WHERE c.org_id = p.org_id AND c.status = 'active' AND c.billed_by = 'builtin' AND c.period_end <= instant
         )
         OR known_tiers IS DISTINCT FROM (
             SELECT array_agg(s.tier ORDER BY s.rank DESC) FROM seat_pool s WHERE s.org_id = p.org_id

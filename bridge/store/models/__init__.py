@@ -32,6 +32,7 @@ from bridge.store.models.journal import (
     Preview,
 )
 from bridge.store.models.nesting import GroupAncestor, GroupNesting, effective_membership
+from bridge.store.models.orders import BillingConnection, BillingOrder, CoreEventApplied
 from bridge.store.models.organization import Organization, OrganizationState
 from bridge.store.models.paging import MemberEmail, PageLandmark
 from bridge.store.models.product_roles import ProductRole, ProductRoleHolder
@@ -49,9 +50,12 @@ from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, Team
 __all__ = [
     "Alert",
     "AuditEntry",
+    "BillingConnection",
+    "BillingOrder",
     "BudgetPurchase",
     "Connection",
     "Contract",
+    "CoreEventApplied",
     "Decision",
     "DeclaredSchema",
     "Delivery",

@@ -8,9 +8,12 @@ from bridge.billing.documents import document_of
 from bridge.domain.roles import Permission
 from bridge.errors import (
     BelowMinimumError,
+    BillingCoreRefusedError,
+    BillingCoreUnreachableError,
     BridgeError,
     InvalidChangeError,
     InvalidInputError,
+    OrderOpenError,
     ReductionNotAllowedError,
     SeatsInUseError,
 )
@@ -31,7 +34,16 @@ from bridge.web.session import Visit
 
 pages = Blueprint("seats", __name__, url_prefix="/console/seats")
 
-_MISTAKES = (InvalidInputError, InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError)
+_MISTAKES = (
+    InvalidInputError,
+    InvalidChangeError,
+    SeatsInUseError,
+    BelowMinimumError,
+    ReductionNotAllowedError,
+    BillingCoreRefusedError,
+    BillingCoreUnreachableError,
+    OrderOpenError,
+)
 """Refusals of a form that stay in the form, beside what was typed."""
 
 
@@ -90,6 +102,9 @@ def confirm(visit: Visit, preview_id: str) -> Response:
 
 def _told(done: SeatsConfirmation, sentence: str) -> Response:
     """Say what a confirmed change did, where it is to be seen."""
+    if done.order is not None:
+        flash("The seats are ordered. They come when your billing core has confirmed.", "ok")
+        return see_other(url_for("seats.index"))
     promoted = len(done.promoted)
     served = f" {plural(promoted, 'person in line got a seat', 'people in line got a seat')}." if promoted else ""
     flash(f"{sentence}{served}", "ok")
