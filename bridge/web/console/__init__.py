@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from bridge.web.console import brake, documents, entry, mappings, overview, people, seats
+from bridge.web.console import approvals, brake, documents, entry, mappings, overview, people, seats
 
 
 def console_blueprints() -> tuple[Blueprint, ...]:
@@ -15,4 +15,5 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         seats.pages,
         documents.pages,
         brake.pages,
+        approvals.pages,
     )
