@@ -268,6 +268,30 @@ class PreviewStaleError(BridgeError):
         super().__init__("Something changed since this preview was made: look at a new one")
 
 
+class HoldDecidedError(BridgeError):
+    """What the brake held has been decided about."""
+
+    code = "hold_decided"
+
+    def __init__(self, state: str, decided_at: datetime) -> None:
+        self.state, self.decided_at = state, decided_at
+        super().__init__(
+            f"This hold was {state} on {decided_at:%Y-%m-%d at %H:%M} UTC: there is nothing left to decide"
+        )
+
+
+class HoldChangedError(BridgeError):
+    """People came under a hold, or left it, since it was looked at: nobody decides about what they have not seen."""
+
+    code = "hold_changed"
+
+    def __init__(self, *, seen: int, now: int) -> None:
+        self.seen, self.now = seen, now
+        super().__init__(
+            f"The hold has changed since you looked at it (revision {seen}, now {now}): look at it again, then decide"
+        )
+
+
 class IdempotencyConflictError(BridgeError):
     """A key that was used before, with other content (rule Q5)."""
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "doctor": Entry("bridge.cli.doctor:doctor", "Look for everything that would not work, each with its repair."),
     "check": Entry("bridge.cli.databases:check", "Count held seats again in every organization."),
     "db": Entry("bridge.cli.databases:db", "The database: upgrade, check, backup, restore."),
+    "brake": Entry("bridge.cli.brake:brake", "Mass effects of a directory: what is held, release, drop, set."),
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),

@@ -27,8 +27,8 @@ def budget() -> None:
 def show_budgets(org: str, *, as_json: bool) -> None:
     """Show every budget with what is left of it, who set it and since when."""
     from bridge.cli.opening import open_organization
+    from bridge.usecases.actors import name_actors
     from bridge.usecases.budgets import list_budgets
-    from bridge.usecases.explain import name_actors
     from bridge.usecases.seats import read_ladder
 
     with open_organization(org) as (_, unit):

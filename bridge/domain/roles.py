@@ -30,6 +30,7 @@ class Permission(StrEnum):
 
     MANAGE_BILLING = "buying and reducing seats"  # Z1
     SEE_BILLING = "seeing invoices and prices"  # Z1
+    DECIDE_HOLDS = "deciding about what the brake holds"  # as Z1
     ASSIGN_SEATS = "reassigning seats"  # Z2
     EDIT_MAPPINGS = "editing group mappings"  # Z2
     MANAGE_PEOPLE = "adding and removing people"  # Z3
@@ -45,6 +46,7 @@ ALLOWED: Mapping[Permission, tuple[Role, ...]] = MappingProxyType(
     {
         Permission.MANAGE_BILLING: OWNERS,
         Permission.SEE_BILLING: OWNERS,
+        Permission.DECIDE_HOLDS: OWNERS,
         Permission.ASSIGN_SEATS: ADMINS,
         Permission.EDIT_MAPPINGS: ADMINS,
         Permission.MANAGE_PEOPLE: ADMINS,

@@ -15,7 +15,9 @@ from bridge.store.models import Alert, Contract, Invoice, Member, SeatPool
 from bridge.store.unit import Unit
 from bridge.usecases.approvals import waiting_approval
 from bridge.usecases.billing_details import billing_details_of
+from bridge.usecases.brake import ALERT as BRAKE_ALERT
 from bridge.usecases.deliver import Claim
+from bridge.usecases.read_holds import open_holds
 from bridge.usecases.remind import USAGE_MAIL
 from bridge.usecases.usage import read_usage
 
@@ -37,6 +39,8 @@ def compose(unit: Unit, claim: Claim) -> Message | None:
     writers = {
         "invoice_mail": _invoice_message,
         "alert_mail": _alert_message,
+        "hold_reminder": _hold_reminder,
+        "approval_mail": _approval_message,
         "approval_mail": _approval_message,
         USAGE_MAIL: _usage_message,
     }
@@ -117,6 +121,8 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     alert = unit.session.get(Alert, (unit.org_id, uuid.UUID(claim.subject_id)))
     if alert is None or not claim.to:
         return None
+    if alert.code == BRAKE_ALERT:
+        return _hold_message(unit, claim, "is held by the brake")
     kind = (
         Alert.org_id == unit.org_id,
         Alert.code == alert.code,
@@ -145,6 +151,33 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     return Message(
         to=claim.to, subject=f"{unit.organization().name}: {alert.detail}", text="\n".join(facts), key=claim.key
     )
+
+
+def _hold_reminder(unit: Unit, claim: Claim) -> Message | None:
+    """Remind of a hold; None once it was decided about."""
+    return _hold_message(unit, claim, "still waits for your decision")
+
+
+def _hold_message(unit: Unit, claim: Claim, what: str) -> Message | None:
+    """Tell of what the brake holds now, and how to decide; None when nothing waits any more."""
+    found = open_holds(unit)
+    if not found or not claim.to:
+        return None
+    hold, organization = found[0], unit.organization()
+    people = "a change of 1 person" if hold.number == 1 else f"a change of {hold.number:,} people"
+    text = "\n".join(
+        [
+            hold.sentence,
+            f"Held since {hold.at:%Y-%m-%d %H:%M} UTC. Until an owner decides, these people keep access and seats.",
+            "",
+            "Releasing it now would do this:",
+            *(f"- {effect}" for effect in hold.effects),
+            "",
+            "Look at the names and decide in the console under Brake, or have the operator run",
+            f"seatbridge brake show {organization.slug}",
+        ]
+    )
+    return Message(to=claim.to, subject=f"{organization.name}: {people} {what}", text=text, key=claim.key)
 
 
 def _approval_message(unit: Unit, claim: Claim) -> Message | None:

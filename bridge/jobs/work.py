@@ -16,6 +16,7 @@ from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.request_log import remove_requests_before
 from bridge.usecases.buy_for_line import buy_for_line, is_worth_buying
+from bridge.usecases.decide_holds import remind_of_hold
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.reconcile import reconcile_pools
@@ -157,6 +158,17 @@ def _write_and_send(runtime: Runtime, org_id: OrgId, claim: Claim) -> str | None
         return "nobody_to_tell"
     runtime.mailer.send(message)
     return None
+
+
+def remind_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Remind owners, once a day, of what the brake holds; return how many organizations were reminded."""
+    reminded = 0
+    for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
+        if stopping():
+            break
+        with _contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            reminded += remind_of_hold(unit)
+    return reminded
 
 
 def expire_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:

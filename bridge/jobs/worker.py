@@ -18,6 +18,7 @@ from bridge.jobs.work import (
     forget_requests,
     mail_usage_everywhere,
     reconcile_everywhere,
+    remind_everywhere,
     work_through_due,
 )
 from bridge.runtime import Runtime
@@ -26,6 +27,7 @@ from bridge.store.queue import QUEUE, WAKE_TASK
 log = structlog.get_logger()
 
 EXPIRE_TASK = "seatbridge.expire"
+REMIND_TASK = "seatbridge.remind_of_holds"
 CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
 USAGE_TASK = "seatbridge.mail_usage"
@@ -71,6 +73,12 @@ class Worker:
         async def expire(timestamp: int) -> None:
             del timestamp
             await self._work("worker.expired", expire_everywhere)
+
+        @queue.periodic(cron="17 * * * *")
+        @queue.task(name=REMIND_TASK, queue=QUEUE)
+        async def remind(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.reminded", remind_everywhere)
 
         @queue.periodic(cron="37 * * * *")
         @queue.task(name=FORGET_TASK, queue=QUEUE)

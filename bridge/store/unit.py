@@ -1,5 +1,6 @@
 """The unit of work: one transaction of one organization, with who acts and at what instant."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Unit:
         payment_terms_days: Days to pay where the buyer's billing details name none.
         recheck: Runs once, when the lock has just been taken: refuses an actor who lost access while it was waited for.
         on_lock: Runs once after it: what must come before anything else is written.
+        held: The hold that the brake put something of this unit under, if it did.
         on_finish: Serves who has begun to wait for a seat that may be bought; see :meth:`finish`.
     """
 
@@ -45,6 +47,7 @@ class Unit:
     seller: Seller | None = None
     payment_terms_days: int = 30
     recheck: Callable[["Unit"], None] | None = None
+    held: uuid.UUID | None = None
     on_finish: Callable[["Unit"], object] | None = None
     line_grew: bool = False
     _billing: BillingCore | None = field(default=None, repr=False)

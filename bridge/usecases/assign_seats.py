@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
+from bridge.domain.brake import HeldEffect, Outcome
 from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission, Role
@@ -26,6 +27,7 @@ from bridge.store.pools import (
 )
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert, resolve_seat_alerts
+from bridge.usecases.brake import held_effect, let_off
 from bridge.usecases.charges import execute_change
 from mappings.allocation import (
     Grant,
@@ -134,6 +136,10 @@ class Access:
         role = entitlement.role or (Role.MEMBER if self.role_from_mapping else self.role)
         return Access(str(role), entitlement.role is not None, teams)
 
+    def is_less_than(self, before: "Access") -> bool:
+        """Tell whether the role of an admin or a team is lost by it."""
+        return (before.role == Role.ADMIN and self.role != Role.ADMIN) or not set(before.teams) <= set(self.teams)
+
     def entries_until(self, after: "Access", member_id: MemberId) -> list[Entry]:
         """Return what the audit says of a change."""
         entries = []
@@ -169,6 +175,8 @@ def _settle(
 ) -> str | None:
     """Write a decision: the member's seat, the record of why, the audit entry, the alert; return the freed tier."""
     freed = decision.from_tier if decision.moves else None
+    if decision.granted_by is Grant.MANUAL and held_effect(unit, member) is HeldEffect.RESEAT:
+        let_off(unit, [member.id], Outcome.BY_HAND)
     if freed is not None and not given_back:
         give_back_seat(unit, freed)
     still_waits = decision.waiting_for is not None and member.waiting_since is not None
@@ -285,7 +293,13 @@ def _first_in_line(unit: Unit, placement: Placement, passed_over: Collection[Mem
         ]
     return unit.session.scalars(
         select(Member)
-        .where(Member.org_id == unit.org_id, Member.active, or_(*usable), Member.id.not_in(passed_over))
+        .where(
+            Member.org_id == unit.org_id,
+            Member.active,
+            Member.hold_id.is_(None),  # an owner has to decide about them first
+            or_(*usable),
+            Member.id.not_in(passed_over),
+        )
         .order_by(Member.waiting_since, Member.id)
         .limit(1)
     ).one_or_none()

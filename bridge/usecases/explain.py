@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 
@@ -16,7 +15,9 @@ from bridge.store.nesting import inherited_through
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.teams import teams_of
 from bridge.store.unit import Unit
+from bridge.usecases.actors import name_actors as name_actors  # noqa: PLC0414 (asked for here by others)
 from bridge.usecases.lines import PlaceInLine, places_in_line
+from bridge.usecases.read_holds import held_sentence
 from mappings.documents import from_document
 from mappings.reasons import SENTENCES, SeatReason, because
 from mappings.rules import GroupCondition, MappingSet
@@ -74,6 +75,7 @@ class Explanation:
         sentence: The whole answer, ending with a full stop.
         decisions: Newest first, at most :data:`HISTORY_LENGTH`.
         teams: Where the plan is not sold by seats: the names of the teams the person is in, archived ones too.
+        held: What the brake keeps from the person, or an owner kept, ending with a full stop.
         current: The decision that the present state follows from; None for somebody never looked at.
     """
 
@@ -87,6 +89,7 @@ class Explanation:
     place: PlaceInLine | None
     decisions: tuple[ExplainedDecision, ...]
     teams: tuple[str, ...] = ()
+    held: str | None = None
 
     @property
     def current(self) -> ExplainedDecision | None:
@@ -128,6 +131,7 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
         place=places_in_line(unit, [member.id]).get(member.id),
         decisions=tuple(decisions),
         teams=() if len(ladder) else tuple(team.name for team in teams_of(unit, member.id)),
+        held=held_sentence(unit, member),
     )
 
 
@@ -196,32 +200,6 @@ def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None 
         before=decision.from_tier,
     )
     return said + paid
-
-
-def name_actors(unit: Unit, actors: Iterable[str]) -> dict[str, str]:
-    """Return who acted, in words: a member's name, a directory's, "the operator" or "Seatbridge"."""
-    wanted = set(actors)
-    ids = {actor: uuid.UUID(actor.partition(":")[2]) for actor in wanted if ":" in actor}
-    members = _names(unit, Member.id, Member.display_name, Member.org_id, ids.values())
-    connections = _names(unit, Connection.id, Connection.name, Connection.org_id, ids.values())
-    words = {"operator": "the operator", "system": "Seatbridge"}
-    for actor, identifier in ids.items():
-        kind = actor.partition(":")[0]
-        if kind == "member":
-            words[actor] = members.get(identifier, "somebody who has left")
-        else:
-            name = connections.get(identifier, "a directory that is gone")
-            words[actor] = f"{name} (sign-in)" if kind == "sign_in" else name
-    return {actor: words.get(actor, actor) for actor in wanted}
-
-
-def _names(unit: Unit, key: Any, name: Any, org_id: Any, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    wanted = list(ids)
-    if not wanted:
-        return {}
-    return {
-        row[0]: row[1] for row in unit.session.execute(select(key, name).where(org_id == unit.org_id, key.in_(wanted)))
-    }
 
 
 def _explained(

@@ -15,7 +15,7 @@ from bridge.store.journal import record
 from bridge.store.models import Connection, Group, MappingVersion
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.explain import name_actors
+from bridge.usecases.actors import name_actors
 from mappings.differences import difference
 from mappings.documents import MappingDocumentError, from_document, to_document
 from mappings.naming import Directory, KnownGroup, bound, released

@@ -240,7 +240,7 @@ def end_sessions_of(unit: Unit, member_id: MemberId) -> int:
         unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
     member = get_member(unit, member_id)
-    ended = end_sessions(unit, member.id, by=str(unit.actor))
+    ended = end_sessions(unit, [member.id], by=str(unit.actor))
     if ended:
         record(
             unit,

@@ -71,15 +71,18 @@ class _Relevant:
 
 @dataclass(frozen=True, slots=True)
 class TouchedPerson:
-    """An active member whose seat, role and teams are looked at again."""
+    """An active member whose seat, role and teams are looked at again; ``is_held`` says that they are under a hold."""
 
     member_id: MemberId
     person: Person
     access: Access
+    is_held: bool = False
 
 
 def person_classes(unit: Unit, sets: Collection[MappingSet], asked: Iterable[Condition] = ()) -> list[PersonClass]:
     """Group every active member by what the rules of these sets look at, and by what the member holds.
+
+    Who is under a hold of the brake stays as they are until an owner decides, and is not among them.
 
     The database does the grouping, so that the cost grows with the people but the work of the rules only with the
     number of different people.
@@ -113,7 +116,7 @@ def touched_people(unit: Unit, member_ids: Collection[MemberId], mapping_set: Ma
     holdings: dict[tuple[Any, ...], Holding] = {}
     people: list[TouchedPerson] = []
     for row in unit.session.execute(_touched(unit, relevant, member_ids)):
-        member_id, since, role, role_from_mapping, teams, groups, *rest = row
+        member_id, since, role, role_from_mapping, teams, groups, hold_id, *rest = row
         seen = (tuple(groups or ()), *rest[4:])
         if seen not in facts:
             facts[seen] = relevant.facts(groups or (), rest[4:])
@@ -121,7 +124,8 @@ def touched_people(unit: Unit, member_ids: Collection[MemberId], mapping_set: Ma
         if held not in holdings:
             holdings[held] = _holding(*held)
         person = Person(member_id, facts[seen], holdings[held], since)
-        people.append(TouchedPerson(member_id, person, Access(role, role_from_mapping, teams)))
+        access = Access(role, role_from_mapping, teams)
+        people.append(TouchedPerson(member_id, person, access, is_held=hold_id is not None))
     return people
 
 
@@ -167,7 +171,7 @@ def _classes(unit: Unit, relevant: _Relevant) -> Select[Any]:
         func.array_agg(aggregate_order_by(Member.waiting_since, Member.id)).label("since"),
         Member.pinned,
         *(each.label(name) for each, name in zip(apart, names, strict=True)),
-    ).where(Member.org_id == unit.org_id, Member.active)
+    ).where(Member.org_id == unit.org_id, Member.active, Member.hold_id.is_(None))
     if relevant.groups:
         statement = statement.outerjoin(in_groups, and_(literal(value=True), in_groups.c.member_id == Member.id))
     return statement.group_by(*apart, Member.pinned)
@@ -183,6 +187,7 @@ def _touched(unit: Unit, relevant: _Relevant, member_ids: Collection[MemberId]) 
         Member.role_from_mapping,
         Member.teams,
         groups.label("groups"),
+        Member.hold_id,
         Member.tier,
         Member.granted_by,
         Member.pinned,

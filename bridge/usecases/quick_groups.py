@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from bridge.domain.brake import is_loss
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId, new_id
 from bridge.store.journal import Entry
 from bridge.store.lane import Lane
@@ -237,6 +238,7 @@ def _settlement(caller: Caller, rules: Rules, group: GroupRow, person: dict[str,
         "outcomes": [
             {
                 **_outcome(obtained, decision, holding),
+                "loses": is_loss(holding.tier, decision.tier, less_access=after.is_less_than(before)),
                 "entry": sealed(caller, rules, seat_entry(member_id, decision)),
             }
             for obtained, decision in zip((*wanted.tiers, None), decisions, strict=True)

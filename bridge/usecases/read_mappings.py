@@ -13,7 +13,7 @@ from bridge.store.models import Connection, Group, MappingVersion, Member, effec
 from bridge.store.nesting import has_nesting
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.explain import name_actors
+from bridge.usecases.actors import name_actors
 from bridge.usecases.mapping_versions import read_directory
 from bridge.usecases.person_classes import person_classes
 from mappings.documents import to_document

@@ -20,7 +20,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES, queue_delivery, resolve_seat_alerts
 from bridge.usecases.assign_seats import Access, Placement, rule_record, seat_entry
 from bridge.usecases.person_classes import TouchedPerson, touched_people
-from mappings.allocation import Occasion, SeatDecision
+from mappings.allocation import Occasion, SeatDecision, SeatReason
 from mappings.preview import MovesPreview, Settlement
 from mappings.resolution import Entitlement, resolve
 
@@ -44,7 +44,7 @@ class _Settled:
 class _Reasons:
     """What the records of decisions say besides: numbers of audit entries and the pools' counts, person by person."""
 
-    occasion: Occasion
+    occasion: Occasion | SeatReason
     mapping_version: int
     numbers: Sequence[int]
     pools: Sequence[str]
@@ -59,7 +59,7 @@ class SeatPurchase:
 
 
 @dataclass(frozen=True, slots=True)
-class _AccessChange:
+class AccessChange:
     """One person whose role or teams become others."""
 
     before: Access
@@ -70,7 +70,7 @@ def settle_many(
     unit: Unit,
     effect: MovesPreview,
     placement: Placement,
-    occasion: Occasion,
+    occasion: Occasion | SeatReason,
     *,
     touched: Sequence[TouchedPerson] | None = None,
     purchases: Mapping[MemberId, SeatPurchase] = MappingProxyType({}),
@@ -95,9 +95,9 @@ def settle_many(
     unit.lock()
     unit.session.flush()
     if touched is None:
-        changing = [_member_id(change.member_id) for change in effect.access_changes]
+        changing = [member_id_of(change.member_id) for change in effect.access_changes]
         touched = touched_people(unit, changing, placement.mapping_set) if changing else ()
-    access = _access_changes(touched, placement)
+    access = access_changes(touched, placement)
     people = _in_order(effect, placement, occasion)
     if not people and not access:
         return
@@ -111,15 +111,15 @@ def settle_many(
     unit.session.expire_all()
 
 
-def _in_order(effect: MovesPreview, placement: Placement, occasion: Occasion) -> list[_Settled]:
+def _in_order(effect: MovesPreview, placement: Placement, occasion: Occasion | SeatReason) -> list[_Settled]:
     """Return everybody by id, which is the order in which the rules reach people (rule A8), or as the line moves."""
     people: list[_Settled] = []
     for settlement in effect.settlements:
         entitlement = resolve(settlement.facts, placement.mapping_set, placement.ladder)
         losing = tuple(rule.key for rule in entitlement.losing)
-        people += [_Settled(_member_id(member_id), settlement, losing) for member_id in settlement.member_ids]
+        people += [_Settled(member_id_of(member_id), settlement, losing) for member_id in settlement.member_ids]
     if occasion is Occasion.PROMOTION:
-        places = {_member_id(move.member_id): place for place, move in enumerate(effect.moves)}
+        places = {member_id_of(move.member_id): place for place, move in enumerate(effect.moves)}
         people.sort(key=lambda one: (places.get(one.member_id, len(places)), one.member_id))
     else:
         people.sort(key=lambda one: one.member_id.int)
@@ -175,10 +175,10 @@ def _taken(decision: SeatDecision) -> Mapping[str, int]:
     return {tier: number for tier, number in taken.items() if tier is not None}
 
 
-def _access_changes(touched: Iterable[TouchedPerson], placement: Placement) -> dict[MemberId, _AccessChange]:
+def access_changes(touched: Iterable[TouchedPerson], placement: Placement) -> dict[MemberId, AccessChange]:
     """Compare the role and teams people have with those the rules give."""
     known: dict[int, Entitlement] = {}
-    changes: dict[MemberId, _AccessChange] = {}
+    changes: dict[MemberId, AccessChange] = {}
     for one in touched:
         facts = one.person.facts
         entitlement = known.get(id(facts))
@@ -186,11 +186,11 @@ def _access_changes(touched: Iterable[TouchedPerson], placement: Placement) -> d
             entitlement = known[id(facts)] = resolve(facts, placement.mapping_set, placement.ladder)
         after = one.access.under(entitlement)
         if after != one.access:
-            changes[one.member_id] = _AccessChange(one.access, after)
+            changes[one.member_id] = AccessChange(one.access, after)
     return changes
 
 
-def _write_audit(unit: Unit, people: Sequence[_Settled], access: Mapping[MemberId, _AccessChange]) -> list[int]:
+def _write_audit(unit: Unit, people: Sequence[_Settled], access: Mapping[MemberId, AccessChange]) -> list[int]:
     """Write the entries about everybody, role and teams before the seat; return the numbers of those about seats."""
     entries: list[Entry] = []
     places: list[int] = []
@@ -283,7 +283,7 @@ def _write_seats(unit: Unit, people: Sequence[_Settled], decision_ids: Sequence[
     )
 
 
-def _write_access(unit: Unit, access: Mapping[MemberId, _AccessChange]) -> None:
+def _write_access(unit: Unit, access: Mapping[MemberId, AccessChange]) -> None:
     if not access:
         return
     update_rows(
@@ -380,7 +380,8 @@ def _groups_of_many(unit: Unit, member_ids: Collection[MemberId]) -> dict[Member
     return {row[0]: sorted(row[1]) for row in rows}
 
 
-def _member_id(member_id: Any) -> MemberId:
+def member_id_of(member_id: Any) -> MemberId:
+    """Return what a preview knows somebody by as what it is here."""
     assert isinstance(member_id, uuid.UUID)
     return MemberId(member_id)
 

@@ -9,7 +9,7 @@ from mappings.people import Person
 
 
 def waiting_people(unit: Unit) -> list[Person]:
-    """Return every active member who waits for a seat, with the facts that rules look at."""
+    """Return every active member who waits for a seat and is under no hold, with the facts that rules look at."""
     unit.session.flush()
     membership = effective_membership.c
     groups = (
@@ -21,7 +21,7 @@ def waiting_people(unit: Unit) -> list[Person]:
     rows = unit.session.execute(
         select(Member, groups.c.ids)
         .outerjoin(groups, groups.c.member_id == Member.id)
-        .where(Member.org_id == unit.org_id, Member.active, Member.waiting_for.is_not(None))
+        .where(Member.org_id == unit.org_id, Member.active, Member.waiting_for.is_not(None), Member.hold_id.is_(None))
         .order_by(Member.waiting_since, Member.id)
         .execution_options(populate_existing=True)
     )

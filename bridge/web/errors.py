@@ -96,6 +96,12 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         ),
         errors.PreviewExpiredError: Answer(HTTPStatus.CONFLICT, "This preview has expired", _NEW_PREVIEW),
         errors.PreviewStaleError: Answer(HTTPStatus.CONFLICT, "Something changed since this preview", _NEW_PREVIEW),
+        errors.HoldDecidedError: Answer(
+            HTTPStatus.CONFLICT, "This was decided already", "Open the page of the brake to see how."
+        ),
+        errors.HoldChangedError: Answer(
+            HTTPStatus.CONFLICT, "What is held has changed", "Look at it again, then decide. Nothing was changed."
+        ),
         errors.IdempotencyConflictError: Answer(
             HTTPStatus.CONFLICT, "This was sent before with other content", _NEW_PREVIEW
         ),

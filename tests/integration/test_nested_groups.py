@@ -32,7 +32,7 @@ from bridge.usecases.sync_groups import (
     sync_claimed_groups,
     update_group,
 )
-from tests.factories import Customer
+from tests.factories import Customer, loosen_brake
 
 
 def map_groups(customer: Customer, **tiers: str) -> None:
@@ -247,6 +247,7 @@ def test_t10_a_role_and_teams_come_from_an_outer_group_too(customer: Customer) -
 
 def test_many_people_are_settled_like_few(make_customer: Callable[..., Customer]) -> None:
     customer = make_customer(premium=7, standard=0)
+    loosen_brake(customer)
     map_groups(customer, Company="premium")
     people = [customer.push(f"u{number}@nordlys.test") for number in range(9)]
     team = push_group(customer, "Team", *people)
@@ -557,6 +558,7 @@ def seats(customer: Customer) -> tuple[dict[MemberId, str | None], dict[str, int
 def company(request: pytest.FixtureRequest, make_customer: Callable[..., Customer]) -> Company:
     """A company after a random history."""
     customer = make_customer(premium=50, standard=50)
+    loosen_brake(customer)
     map_groups(customer, G0="premium", G3="standard", G5="premium")
     company = Company(customer, request.param)
     for _ in range(40):

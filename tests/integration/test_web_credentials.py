@@ -19,6 +19,9 @@ ID = "00000000-0000-4000-8000-000000000000"
 
 #: Every page that shows or changes something, with the least that opens it.
 OWNERS_ONLY = (
+    ("POST", f"/console/brake/holds/{ID}/release"),
+    ("POST", f"/console/brake/holds/{ID}/drop"),
+    ("POST", "/console/brake/thresholds"),
     ("POST", f"/console/people/{ID}/role"),
     ("GET", "/console/seats/change"),
     ("POST", "/console/seats/previews"),
@@ -59,6 +62,7 @@ ADMINS = (
     ("GET", f"/console/mappings/previews/{ID}"),
     ("POST", f"/console/mappings/previews/{ID}/apply"),
     ("GET", "/console/seats"),
+    ("GET", "/console/brake"),
     ("GET", "/console/approvals"),
     ("POST", "/console/approvals/seats"),
     ("POST", f"/console/approvals/mappings/{ID}"),

@@ -154,11 +154,11 @@ END
 $$
 -- ;
 -- Settles one person whose groups changed: writes the first outcome that is possible. Raises SB001 where somebody is not
--- as the caller knows them, or what must be done is no case for the lane. Returns the chain's new end, and whether a
--- seat was freed.
+-- as the caller knows them, or what must be done is no case for the lane. Returns the chain's new end, whether a seat
+-- was freed, and whether somebody lost something that the brake counts.
 CREATE FUNCTION lane_regroup_person(
     org uuid, instant timestamptz, actor text, request text, inner_pad bytea, outer_pad bytea, person jsonb,
-    INOUT seq bigint, INOUT head bytea, OUT frees boolean
+    INOUT seq bigint, INOUT head bytea, OUT frees boolean, OUT loses boolean
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -173,7 +173,7 @@ BEGIN
     SELECT * INTO m FROM member o WHERE o.org_id = org AND o.id = member_id;
     IF NOT FOUND OR NOT m.active OR m.version <> (person ->> 'version')::bigint OR m.role <> person ->> 'role'
         OR m.teams <> person -> 'teams' OR m.role_from_mapping <> (person ->> 'role_from_mapping')::boolean
-        OR m.decision_id IS DISTINCT FROM (person ->> 'decision_id')::uuid
+        OR m.decision_id IS DISTINCT FROM (person ->> 'decision_id')::uuid OR m.hold_id IS NOT NULL
         OR lane_groups_of(org, member_id) <> person -> 'groups'
     THEN
         RAISE SQLSTATE 'SB001';
@@ -187,6 +187,7 @@ BEGIN
         taken := outcome;
         EXIT;
     END LOOP;
+    loses := (taken ->> 'loses')::boolean;
     IF NOT (taken ->> 'alters')::boolean THEN
         taken := NULL;
     ELSIF taken ->> 'alert_tier' IS NOT NULL AND NOT EXISTS (
@@ -240,6 +241,8 @@ DECLARE
     head bytea;
     frees boolean;
     freed boolean := false;
+    loses boolean;
+    lost integer := 0;
 BEGIN
     state := lane_begin_writing(
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
@@ -278,12 +281,13 @@ BEGIN
             state.audit_seq, state.audit_head
         ) a;
         FOR person IN SELECT jsonb_array_elements(people) LOOP
-            SELECT r.seq, r.head, r.frees INTO seq, head, frees FROM lane_regroup_person(
+            SELECT r.seq, r.head, r.frees, r.loses INTO seq, head, frees, loses FROM lane_regroup_person(
                 wanted_org, instant, actor, request, inner_pad, outer_pad, person, seq, head
             ) r;
             freed := freed OR frees;
+            lost := lost + loses::integer;
         END LOOP;
-        IF freed AND EXISTS (
+        IF lost > 0 AND NOT lane_brake_allows(state, lost, instant) OR freed AND EXISTS (
             SELECT 1 FROM member w WHERE w.org_id = wanted_org AND w.waiting_for IS NOT NULL
         ) THEN
             RAISE SQLSTATE 'SB001';
@@ -292,7 +296,8 @@ BEGIN
         RETURN;
     END;
     UPDATE organization_state s
-    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq
+    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq,
+        brake_counts = CASE WHEN lost > 0 THEN lane_brake_counts(state, lost, instant) ELSE s.brake_counts END
     WHERE s.org_id = wanted_org;
     SELECT w.member_ids, w.too_many INTO member_ids, too_many FROM lane_members(wanted_org, wanted_id, most) w;
     RETURN NEXT;

@@ -11,6 +11,7 @@ from bridge.store.models.billing import (
     SeatPool,
     StoredBillingDetails,
 )
+from bridge.store.models.brake import HeldPerson, Hold
 from bridge.store.models.budgets import BudgetPurchase, SeatBudget, SeatWatch
 from bridge.store.models.directory import (
     Connection,
@@ -70,6 +71,8 @@ __all__ = [
     "GroupAncestor",
     "GroupMember",
     "GroupNesting",
+    "HeldPerson",
+    "Hold",
     "IdempotencyKey",
     "Identity",
     "IdpCertificate",

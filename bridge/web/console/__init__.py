@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from bridge.web.console import approvals, contract, documents, entry, mappings, overview, people, seats
+from bridge.web.console import approvals, brake, contract, documents, entry, mappings, overview, people, seats
 
 
 def console_blueprints() -> tuple[Blueprint, ...]:
@@ -14,6 +14,7 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         mappings.pages,
         seats.pages,
         documents.pages,
+        brake.pages,
         approvals.pages,
         contract.pages,
     )
