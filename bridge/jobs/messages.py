@@ -39,9 +39,8 @@ def compose(unit: Unit, claim: Claim) -> Message | None:
     writers = {
         "invoice_mail": _invoice_message,
         "alert_mail": _alert_message,
+        "approval_mail": _approval_message,
         "hold_reminder": _hold_reminder,
-        "approval_mail": _approval_message,
-        "approval_mail": _approval_message,
         USAGE_MAIL: _usage_message,
     }
     return writers[claim.kind](unit, claim)
