@@ -149,7 +149,7 @@ def test_the_mail_says_what_happened_what_would_happen_and_what_to_do(held: Cust
 def test_the_command_line_shows_releases_and_lists(held: Customer, run: Run) -> None:
     shown = run("brake", "show", "nordlys")
     as_json = json.loads(run("brake", "show", "nordlys", "--json").output)
-    explained = run("explain", "nordlys", "p5@nordlys.test")
+    explained = run("why", "nordlys", "p5@nordlys.test")
     declined = run("brake", "release", "nordlys", "--reason", "They left", typed="n\n")
     released = run("brake", "release", "nordlys", "--reason", "They left", "--yes", "--key", "k1")
     again = run("brake", "release", "nordlys", "--reason", "They left", "--yes", "--key", "k1", "--json")
