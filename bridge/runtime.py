@@ -1,6 +1,6 @@
 """The running product: settings, database, keys and ports put together; every unit of work starts here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,8 +11,12 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
 from bridge.adapters.core_http import HttpBillingService
+from bridge.adapters.stripe_documents import fetch_document
 from bridge.billing.builtin import BuiltinBilling
 from bridge.billing.remote import RemoteBilling
+from bridge.billing.stripe import StripeBillingService
+from bridge.billing.stripe.orders import OrderBook
+from bridge.billing.stripe.sdk import StripeApi, open_client
 from bridge.config import Settings, resolve_keys
 from bridge.core import BillingService
 from bridge.domain.actors import OPERATOR, SYSTEM, Actor
@@ -26,6 +30,7 @@ from bridge.store.database import build_engine, driver_url
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.lane import Lane
 from bridge.store.models import Contract
+from bridge.store.pools import read_pools
 from bridge.store.schema import upgrade
 from bridge.store.secrets import SecretBox
 from bridge.store.unit import Unit, bind_organization
@@ -40,6 +45,8 @@ log = structlog.get_logger()
 
 EMBEDDED_DATABASE = "seatbridge"
 EMBEDDED_ROLE = "seatbridge_service"
+#: What the address of a subscription at Stripe begins with.
+STRIPE_PREFIX = "stripe:"
 
 ResultT = TypeVar("ResultT")
 
@@ -142,14 +149,60 @@ class Runtime:
             return None
         token = self.secrets.open(connection.token, bound_to=_bound_to(unit.org_id, "token"))
         secret = self.secrets.open(connection.webhook_secret, bound_to=_bound_to(unit.org_id, "webhook_secret"))
+        if connection.prices is not None:
+            subscription = connection.url.removeprefix(STRIPE_PREFIX)
+            return self.stripe_service(
+                unit, subscription, connection.prices, key=token.decode(), webhook_secret=secret.decode()
+            )
         return self.core_factory(self.settings, connection.url, token.decode(), secret.decode())
 
-    def sealed_address(self, org_id: OrgId, url: str, *, token: str, webhook_secret: str) -> CoreAddress:
+    def stripe_service(
+        self, unit: Unit, subscription: str, prices: Mapping[str, str], *, key: str, webhook_secret: str
+    ) -> StripeBillingService:
+        """Open the way to a subscription at Stripe; nothing is sent yet.
+
+        Args:
+            unit: Of the organization; what is stored on the way is stored in transactions of its own.
+            subscription: Stripe's id of it.
+            prices: Stripe's id of each tier's price.
+            key: Stripe's secret or restricted key.
+            webhook_secret: Of the webhook endpoint.
+
+        Raises:
+            NotInstalledError: The extra is not installed.
+        """
+        billing, org_id = self.settings.billing, unit.org_id
+        contract = unit.session.get_one(Contract, org_id)
+        ranks = {pool.tier: pool.rank for pool in read_pools(unit)}
+        return StripeBillingService(
+            api=StripeApi(
+                open_client(key, api_base=billing.stripe_url, timeout_seconds=billing.timeout_seconds),
+                billing.stripe_url,
+            ),
+            subscription_id=subscription,
+            prices={tier: prices[tier] for tier in sorted(prices, key=lambda tier: ranks.get(tier, 0))},
+            book=OrderBook(lambda: self.unit(org_id, SYSTEM), subscription),
+            clock=self.clock,
+            webhook_secret=webhook_secret,
+            fetch=lambda url: fetch_document(url, internal_hosts=billing.internal_hosts),
+            immediate_credit=contract.reduction == "immediate_credit",
+        )
+
+    def sealed_address(
+        self,
+        org_id: OrgId,
+        url: str,
+        *,
+        token: str,
+        webhook_secret: str,
+        prices: Mapping[str, str] | None = None,
+    ) -> CoreAddress:
         """Seal the secrets of a billing core for their row."""
         return CoreAddress(
             url=url,
             token=self.secrets.seal(token.encode(), bound_to=_bound_to(org_id, "token")),
             webhook_secret=self.secrets.seal(webhook_secret.encode(), bound_to=_bound_to(org_id, "webhook_secret")),
+            prices=prices,
         )
 
     def create_organization(

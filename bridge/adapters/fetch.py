@@ -51,6 +51,14 @@ class ExchangeError(Exception):
         super().__init__(problem)
 
 
+class RedirectedError(ExchangeError):
+    """The answer leads elsewhere: nothing follows it by itself."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        super().__init__("the address redirects elsewhere: enter the final address")
+
+
 def fetch_https(
     url: str,
     *,
@@ -162,7 +170,7 @@ async def _transfer(
         ) as response,
     ):
         if response.is_redirect:
-            raise ExchangeError("the address redirects elsewhere: enter the final address")
+            raise RedirectedError(response.headers.get("Location", ""))
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise ExchangeError("the server sends a compressed body, which is not accepted here")
         body = await _read(response, max_bytes)

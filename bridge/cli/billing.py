@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.billing_stripe import portal
 from bridge.cli.lazy import REFUSED
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
 from bridge.errors import InvalidInputError, NotFoundError
@@ -20,58 +21,96 @@ if TYPE_CHECKING:
     from bridge.store.unit import Unit
 
 TOKEN_VARIABLE = "SEATBRIDGE_CORE_TOKEN"  # noqa: S105 (the name of a variable)
+SECRET_VARIABLE = "SEATBRIDGE_WEBHOOK_SECRET"  # noqa: S105 (as above)
 order_argument = click.argument("order")
 
 
 @click.group()
 def billing() -> None:
-    """Billing by a core of the customer's own: connect, show, orders, retry, cancel, reconcile, document."""
+    """Billing by Stripe or a core of the customer's own: connect, show, orders, retry, cancel, reconcile, document."""
+
+
+billing.add_command(portal)
 
 
 @billing.command()
 @org_argument
-@click.option("--url", required=True, help="Of the subscription at the core, as https://bill.example.com/v1/subs/acme.")
-@click.option("--webhook-secret", "given_secret", help="Keep this one (whsec_...) instead of making a new one.")
+@click.option("--url", help="Of the subscription at the core, as https://bill.example.com/v1/subs/acme.")
+@click.option("--stripe", "stripe_subscription", help="Instead: a subscription at Stripe, as sub_1AbC.")
+@click.option("--price", "prices", multiple=True, help="With --stripe, for each tier: TIER=price_1AbC.")
+@click.option(
+    "--webhook-secret",
+    "given_secret",
+    envvar=SECRET_VARIABLE,
+    help="What events are signed with (whsec_...): for a core one of your own instead of a new one, for Stripe the "
+    "endpoint's.",
+)
 @json_option
-def connect(org: str, *, url: str, given_secret: str | None, as_json: bool) -> None:
-    """Have the seats billed by a core that keeps its own books, from now on.
+def connect(
+    org: str,
+    *,
+    url: str | None,
+    stripe_subscription: str | None,
+    prices: tuple[str, ...],
+    given_secret: str | None,
+    as_json: bool,
+) -> None:
+    """Have the seats billed by a core that keeps its own books, or by Stripe, from now on.
 
-    The core's bearer token is read from SEATBRIDGE_CORE_TOKEN, else from standard input. The core is asked for the
-    subscription at once, and the seats here become those. Prints the secret that the core signs its events with.
+    The core's bearer token, or Stripe's restricted key, is read from SEATBRIDGE_CORE_TOKEN, else from standard input;
+    the secret of events may stand in SEATBRIDGE_WEBHOOK_SECRET. The core is asked for the subscription at once, and the
+    seats here become those. Prints the secret that a core signs its events with.
     """
-    from bridge.adapters.webhooks import new_webhook_secret, secret_bytes
+    from bridge.cli.billing_stripe import connect_stripe, read_prices
     from bridge.cli.opening import find_organization, open_runtime
+
+    if (url is None) == (stripe_subscription is None):
+        raise click.UsageError("say where the subscription is: --url, or --stripe")
+    if prices and stripe_subscription is None:
+        raise click.UsageError("--price goes with --stripe")
+    token = _token()
+    with open_runtime() as runtime:
+        org_id = find_organization(runtime, org)
+        if stripe_subscription is not None:
+            facts = connect_stripe(
+                runtime, org_id, stripe_subscription, read_prices(prices), key=token, secret=given_secret
+            )
+            hint = "Stripe bills the seats from now on; what no event told is asked for every hour."
+        else:
+            facts = _connect_http(runtime, org_id, (url or "").rstrip("/"), token, given_secret)
+            hint = "The secret is shown once: set it, and the address for events, at the core."
+    if as_json:
+        print_json(facts)
+        return
+    print_facts(facts)
+    click.echo(hint)
+
+
+def _connect_http(
+    runtime: "Runtime", org_id: "OrgId", address: str, token: str, given_secret: str | None
+) -> dict[str, Any]:
+    from bridge.adapters.webhooks import new_webhook_secret, secret_bytes
     from bridge.domain.actors import OPERATOR
     from bridge.usecases.connect_core import connect_core
 
-    token = _token()
     secret = given_secret or new_webhook_secret()
     try:
         secret_bytes(secret)
     except ValueError as problem:
         raise InvalidInputError("webhook_secret", str(problem)) from None
-    address = url.rstrip("/")
-    with open_runtime() as runtime:
-        org_id = find_organization(runtime, org)
-        service = runtime.core_factory(runtime.settings, address, token, secret)
-        subscription = service.subscription()
-        sealed = runtime.sealed_address(org_id, address, token=token, webhook_secret=secret)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            connect_core(unit, sealed, subscription)
-            slug = unit.organization().slug
-        facts = {
-            "organization": slug,
-            "core": address,
-            "seats": ", ".join(f"{key} {tier.paid}" for key, tier in subscription.tiers.items()),
-            "period ends": subscription.period_end,
-            "events to": f"{runtime.settings.server.public_url}/billing/{slug}/events",
-            "webhook secret": secret,
-        }
-    if as_json:
-        print_json(facts)
-        return
-    print_facts(facts)
-    click.echo("The secret is shown once: set it, and the address for events, at the core.")
+    subscription = runtime.core_factory(runtime.settings, address, token, secret).subscription()
+    sealed = runtime.sealed_address(org_id, address, token=token, webhook_secret=secret)
+    with runtime.unit(org_id, OPERATOR) as unit:
+        connect_core(unit, sealed, subscription)
+        slug = unit.organization().slug
+    return {
+        "organization": slug,
+        "core": address,
+        "seats": ", ".join(f"{key} {tier.paid}" for key, tier in subscription.tiers.items()),
+        "period ends": subscription.period_end,
+        "events to": f"{runtime.settings.server.public_url}/billing/{slug}/events",
+        "webhook secret": secret,
+    }
 
 
 @billing.command()

@@ -50,7 +50,7 @@ def import_command(
 
     The first row names the columns: userName or email, and any of givenName, familyName, displayName, title,
     department, costCenter, employeeNumber, externalId, active, groups (separated by semicolons), tier. People who are
-    missing from the file stay as they are. No seat is bought.
+    missing from the file stay as they are. No seat is bought but within a budget, where the mappings say so.
 
     Ends with 0 when all is well, 1 when rows have problems, 2 when a preview would change something.
     """
@@ -232,4 +232,7 @@ def _show_seats(report: "ImportReport") -> None:
         empty="",
     )
     waiting = sum(one.waiting_after - one.waiting_before for one in report.tiers)
-    click.echo("No seat is bought and nothing is charged" + (f"; {waiting} more wait" if waiting > 0 else ""))
+    bought = "" if report.budget_uses else "No seat is bought and nothing is charged"
+    more = f"{waiting} more {'waits' if waiting == 1 else 'wait'}" if waiting > 0 else ""
+    if bought or more:
+        click.echo("; ".join(filter(None, (bought, more))))

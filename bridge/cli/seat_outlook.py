@@ -1,5 +1,6 @@
 """``seatbridge seats forecast`` and ``thresholds``."""
 
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 import click
@@ -7,9 +8,10 @@ import click
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from fractions import Fraction
 
-    from bridge.usecases.forecast_seats import Forecast, TierForecast
+    from bridge.usecases.forecast_seats import Forecast, MonthOfSeats, TierForecast
     from bridge.usecases.watch_tiers import Thresholds
 
 
@@ -117,10 +119,15 @@ def _show(found: "Forecast") -> None:
                 *(f"{month.used[one.tier]} of {month.seats[one.tier]}" for one in found.tiers),
                 None if month.invoiced is None else _money(month.invoiced, found.currency),
             )
-            for month in found.months
+            for month in _since_the_first(found.months)
         ],
         empty="No month yet",
     )
+
+
+def _since_the_first(months: "Sequence[MonthOfSeats]") -> "Iterator[MonthOfSeats]":
+    """Leave out the months before there were seats."""
+    return dropwhile(lambda month: not any(month.seats.values()) and not month.invoiced, months)
 
 
 def _slope(one: "TierForecast") -> str | None:

@@ -254,6 +254,9 @@ class BillingSettings(_Section):
     to private addresses or this machine, and be talked to by plain http; every other core needs https and a
     public address."""
 
+    stripe_url: str = "https://api.stripe.com"
+    """Where Stripe's API is. Another address is for tests only, as of a mock."""
+
 
 class MailSettings(_Section):
     """Outgoing mail. Without a server nothing is sent: alerts and invoices stand in the console only."""

@@ -194,8 +194,8 @@ class BillingService(Protocol):
     def events(self, after: str | None) -> tuple[Sequence[CoreEvent], str | None]:
         """Return the events behind a cursor, oldest first, and the cursor behind the last of them."""
 
-    def verify(self, headers: Mapping[str, str], body: bytes, at: datetime) -> CoreEvent:
-        """Check the signature of an event that came in, and read it.
+    def verify(self, headers: Mapping[str, str], body: bytes, at: datetime) -> CoreEvent | None:
+        """Check the signature of an event that came in, and read it; None for one that says nothing to us.
 
         Args:
             headers: Of the request, names in small letters.

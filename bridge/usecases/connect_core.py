@@ -1,5 +1,6 @@
 """Handing the billing of an organization's seats to a core that keeps its own books."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.core import CoreSubscription
@@ -18,11 +19,12 @@ from bridge.usecases.mirror_core import find_connection, mirror_subscription, wr
 
 @dataclass(frozen=True, slots=True)
 class CoreAddress:
-    """How a core is reached; the two secrets are sealed already."""
+    """How a core is reached; the two secrets are sealed already. ``prices`` are those of the tiers at Stripe."""
 
     url: str
     token: bytes
     webhook_secret: bytes
+    prices: Mapping[str, str] | None = None
 
 
 def connect_core(unit: Unit, address: CoreAddress, subscription: CoreSubscription) -> None:
@@ -52,6 +54,7 @@ def connect_core(unit: Unit, address: CoreAddress, subscription: CoreSubscriptio
         connection = BillingConnection(org_id=unit.org_id, connected_at=unit.at, cursor=None, heard_at=unit.at)
         unit.session.add(connection)
     connection.url, connection.token, connection.webhook_secret = address.url, address.token, address.webhook_secret
+    connection.prices = None if address.prices is None else dict(address.prices)
     if moved:
         connection.cursor, connection.version = None, -1
         connection.subscription = subscription_document(subscription)

@@ -155,7 +155,7 @@ def _tiers(unit: Unit, pools: Sequence[SeatPool], weeks: int, renewal: datetime 
                 weeks=behind,
                 trend=trend,
                 full_at=full_at(needed, pool.total, slope, unit.at),
-                full_earliest=full_at(needed, pool.total, trend.high, unit.at) if trend else None,
+                full_earliest=full_at(needed, pool.total, trend.high if trend else slope, unit.at),
                 needed_at_renewal=then,
                 to_buy=None if then is None else max(0, then - pool.total),
             )

@@ -38,6 +38,8 @@ def receive(slug: str) -> Response:
     except WebhookRefusedError as refusal:
         log.info("webhook.refused", why=refusal.why)
         return _problem(401, refusal.code, str(refusal))
+    if event is None:
+        return jsonify(status="ignored")
     with runtime.unit(org_id, SYSTEM) as unit:
         new = apply_event(unit, event)
     log.info("webhook.applied", org_id=str(org_id), event_id=event.id, kind=str(event.kind), new=new)
@@ -51,8 +53,8 @@ def refused(error: BridgeError) -> Response:
     return _problem(503, error.code, "The event could not be applied now: send it again later")
 
 
-def _verified(runtime: Runtime, slug: str, body: bytes) -> tuple[OrgId, CoreEvent]:
-    """Return whose event it is, and the event.
+def _verified(runtime: Runtime, slug: str, body: bytes) -> tuple[OrgId, CoreEvent | None]:
+    """Return whose event it is, and the event; None for one that says nothing to us.
 
     Raises:
         WebhookRefusedError: There is no such organization, it has no core, or its core did not sign this.

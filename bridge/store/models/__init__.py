@@ -44,6 +44,7 @@ from bridge.store.models.sessions import (
     SignInLink,
     WebSession,
 )
+from bridge.store.models.stripe import StripeOrder, StripePicture
 from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
 
 __all__ = [
@@ -93,6 +94,8 @@ __all__ = [
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",
+    "StripeOrder",
+    "StripePicture",
     "Team",
     "TeamSpell",
     "TeamStay",

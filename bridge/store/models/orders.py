@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bridge.domain.identifiers import MemberId, OrgId
@@ -17,12 +18,18 @@ class BillingConnection(Base):
     __tablename__ = "billing_connection"
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("contract.org_id"), primary_key=True)
-    url: Mapped[str] = mapped_column(doc="The subscription's address at the core, without a slash at the end.")
+    url: Mapped[str] = mapped_column(
+        doc="The subscription's address at the core, without a slash at the end; at Stripe ``stripe:<subscription>``."
+    )
     token: Mapped[bytes] = mapped_column(doc="Sealed: the bearer token that the core knows us by.")
     webhook_secret: Mapped[bytes] = mapped_column(doc="Sealed: what the core signs its events with.")
     subscription: Mapped[dict[str, Any]] = mapped_column(doc="The newest picture of it that came, as the core sent it.")
     version: Mapped[int] = mapped_column(doc="Of that picture: an older one is never taken.")
     cursor: Mapped[str | None] = mapped_column(doc="Behind the newest event that was asked for.")
+    prices: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB(none_as_null=True),
+        doc="Of a subscription at Stripe: the id of each tier's price; None for a core over HTTP.",
+    )
     connected_at: Mapped[datetime]
     heard_at: Mapped[datetime | None] = mapped_column(doc="When the core last answered or told something.")
 
