@@ -95,6 +95,16 @@ class AssertionFailedError(BridgeError):
         super().__init__(f"Not applied, for what the document asserts would not be so: {'; '.join(self.failed)}")
 
 
+class ApprovalDecidedError(BridgeError):
+    """A request to the owners that was approved, declined or withdrawn was to be decided again."""
+
+    code = "approval_decided"
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"This request was {state} already: send a new one if the change is still wanted")
+
+
 class VersionMismatchError(BridgeError):
     """The stored thing is not the version the caller expected (RFC 7644 §3.14)."""
 

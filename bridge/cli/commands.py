@@ -35,6 +35,7 @@ COMMANDS = {
         "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
     ),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings: show, preview, apply, roll back."),
+    "approvals": Entry("bridge.cli.approvals:approvals", "Requests to the owners for what costs: list, approve."),
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
     "review": Entry("bridge.cli.reviews:review", "What reviewers ask for: access, everybody with their seat and why."),
     "explain": Entry("bridge.cli.people:explain", "Say why somebody has the seat they have."),

@@ -100,7 +100,7 @@ def amend(org: str, *, only_preview: bool, yes: bool, key: str | None, as_json: 
                 print_json(preview)
                 return
             if not as_json:
-                _show_preview(preview)
+                show_amendment(preview)
             if only_preview:
                 return
             if not yes:
@@ -130,7 +130,8 @@ def _draft(unit: "Unit", *, annual_fee: str | None, tier: str | None, paid_users
     return AmendmentDraft(annual_fee=fee, tier=tier, paid_users=paid_users)
 
 
-def _show_preview(preview: "AmendmentPreview") -> None:
+def show_amendment(preview: "AmendmentPreview") -> None:
+    """Show what an amendment would cost, with its formula."""
     from bridge.billing.rules.money import Currency, format_money
 
     quote = preview.quote

@@ -1,15 +1,14 @@
 """``seatbridge mappings ...``: the rules in force, their versions, and files that may become the next."""
 
-import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from bridge.cli.documents import load_document
 from bridge.cli.lazy import UNUSABLE
 from bridge.cli.mapping_changes import apply, file_argument, preview, rollback
-from bridge.cli.showing import json_option, org_argument, print_json, print_table
+from bridge.cli.mapping_drafts import draft
+from bridge.cli.showing import json_option, org_argument, print_json, print_table, print_yaml
 
 
 @click.group()
@@ -133,7 +132,7 @@ def history(org: str, limit: int, *, as_json: bool) -> None:
                 one.at,
                 one.by,
                 _WHY[one.reason] if one.restores is None else f"version {one.restores} again",
-                "\n".join(one.changes) or "nothing that decides about a seat",
+                "; ".join(one.changes) or "nothing that decides about a seat",
             )
             for one in versions
         ],
@@ -149,12 +148,5 @@ _WHY = {
     "upgraded": "upgrade: names became groups",
 }
 
-for _command in (preview, apply, rollback):
+for _command in (preview, apply, rollback, draft):
     mappings.add_command(_command)
-
-
-def print_yaml(document: dict[str, Any]) -> None:
-    """Print a document as people edit it."""
-    import yaml
-
-    yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True)

@@ -65,7 +65,7 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
     from bridge.domain.actors import OPERATOR
     from bridge.usecases.buy_seats import change_seats, confirm_seats, preview_seats
 
-    wanted = dict(_change(text) for text in changes)
+    wanted = dict(read_change(text) for text in changes)
     if as_json and not (yes or only_preview):
         raise click.UsageError("--json asks nothing: add --yes to buy, or --preview to see the cost")
     with open_runtime() as runtime:
@@ -77,12 +77,12 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
         else:
             with runtime.unit(org_id, OPERATOR) as unit:
                 preview = preview_seats(unit, wanted)
-                moves = _moves(unit, preview)
+                moves = seat_moves(unit, preview)
             if only_preview and as_json:
                 print_json(preview)
                 return
             if not as_json:
-                _show_preview(preview, moves)
+                show_seats_preview(preview, moves)
             if only_preview:
                 return
             if not yes:
@@ -126,7 +126,8 @@ def _promoted(number: int) -> str:
     return f"{number} people who waited have their seats now"
 
 
-def _change(text: str) -> tuple[str, int]:
+def read_change(text: str) -> tuple[str, int]:
+    """Read TIER=NUMBER."""
     found = _CHANGE.fullmatch(text)
     if found is None:
         raise click.BadParameter(
@@ -135,7 +136,7 @@ def _change(text: str) -> tuple[str, int]:
     return found["tier"], int(found["number"])
 
 
-def _moves(unit: "Unit", preview: "SeatsPreview") -> list[str]:
+def seat_moves(unit: "Unit", preview: "SeatsPreview") -> list[str]:
     """Say who would move from which seat to which, by the names people know."""
     from bridge.store.directory import get_member
     from bridge.store.pools import ladder_of, read_pools
@@ -148,7 +149,8 @@ def _moves(unit: "Unit", preview: "SeatsPreview") -> list[str]:
     ]
 
 
-def _show_preview(preview: "SeatsPreview", moves: Sequence[str]) -> None:
+def show_seats_preview(preview: "SeatsPreview", moves: Sequence[str]) -> None:
+    """Show what a change of seats would cost, with its formula, and whom it serves."""
     quote = preview.quote
     if quote.bill is not None:
         line_table(quote.bill.lines, quote.currency)

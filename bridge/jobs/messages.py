@@ -10,6 +10,7 @@ from bridge.billing.pdf import to_pdf
 from bridge.ports import Attachment, Message
 from bridge.store.models import Alert, Invoice, Member, SeatPool
 from bridge.store.unit import Unit
+from bridge.usecases.approvals import waiting_approval
 from bridge.usecases.billing_details import billing_details_of
 from bridge.usecases.deliver import Claim
 
@@ -28,7 +29,8 @@ def compose(unit: Unit, claim: Claim) -> Message | None:
     Raises:
         NotInstalledError: An invoice is to go as PDF, which cannot be made here.
     """
-    return {"invoice_mail": _invoice_message, "alert_mail": _alert_message}[claim.kind](unit, claim)
+    writers = {"invoice_mail": _invoice_message, "alert_mail": _alert_message, "approval_mail": _approval_message}
+    return writers[claim.kind](unit, claim)
 
 
 def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
@@ -106,3 +108,14 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     return Message(
         to=claim.to, subject=f"{unit.organization().name}: {alert.detail}", text="\n".join(facts), key=claim.key
     )
+
+
+def _approval_message(unit: Unit, claim: Claim) -> Message | None:
+    """Tell of a request that waits for an owner; None when it was decided meanwhile."""
+    approval = waiting_approval(unit, uuid.UUID(claim.subject_id))
+    if approval is None or not claim.to:
+        return None
+    lines = [f"{approval.submitted_by} asks for {approval.summary}.", *([approval.note] if approval.note else [])]
+    lines += ["", "What it costs now is shown when you open it in the console: approve or decline it there."]
+    subject = f"{unit.organization().name}: a change waits for your approval"
+    return Message(to=claim.to, subject=subject, text="\n".join(lines), key=claim.key)

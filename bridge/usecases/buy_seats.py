@@ -116,6 +116,19 @@ def preview_seats(unit: Unit, changes: Mapping[str, int]) -> SeatsPreview:
     return _as_preview(preview, quote, promotions)
 
 
+def possible_change(unit: Unit, changes: Mapping[str, int]) -> dict[str, int]:
+    """Return a change of seats that could be bought, for somebody who may not buy it and asks the owners.
+
+    Raises:
+        ForbiddenError: The actor may not assign seats (rule Z2).
+        InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError, PlanEndedError: As
+            :func:`preview_seats`.
+    """
+    unit.require(Permission.ASSIGN_SEATS)
+    unit.lock()
+    return dict(_compute(unit, changes, unit.at)[0].change.changes)
+
+
 def open_seats_preview(unit: Unit, preview_id: uuid.UUID) -> SeatsPreview:
     """Return a preview that can still be confirmed, to show it again.
 

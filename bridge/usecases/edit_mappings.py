@@ -167,6 +167,36 @@ def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
     return _preview(unit, read_document(unit, document, ladder), ladder)
 
 
+def preview_stored(unit: Unit, document: object) -> MappingsPreview:
+    """Show what a document would do that was read and stored before: groups that are gone since are expected.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        InvalidInputError: It cannot hold any more, or is what is in force.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    unit.lock()
+    ladder = ladder_of(read_pools(unit))
+    try:
+        stored = from_document(document, ladder)
+    except MappingDocumentError as error:
+        raise InvalidInputError("mappings", str(error)) from error
+    return _preview(unit, refreshed(stored, read_directory(unit)), ladder)
+
+
+def usable_mappings_preview(unit: Unit, preview_id: uuid.UUID) -> tuple[MappingsPreview, Mapping[str, Any]]:
+    """Compute a preview again that may still be applied, with the document that it is of.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        NotFoundError: There is no such preview here.
+        PreviewExpiredError: It is older than its 15 minutes.
+        PreviewStaleError: People, seats or rules changed since it was made.
+    """
+    shown = open_preview(unit, preview_id)
+    return shown, stored_preview(unit, preview_id, KIND).request["document"]
+
+
 def preview_rollback(unit: Unit, version: int) -> MappingsPreview:
     """Show what it would do to put the rules of an older version in force again.
 

@@ -55,6 +55,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.AssertionFailedError: Answer(
             HTTPStatus.CONFLICT, "The document asserts something else", "Change the rules, or what they assert."
         ),
+        errors.ApprovalDecidedError: Answer(
+            HTTPStatus.CONFLICT, "This request was decided already", "Send a new one if it is still wanted."
+        ),
         errors.VersionMismatchError: Answer(HTTPStatus.CONFLICT, "Somebody else changed this meanwhile", _READ_AGAIN),
         errors.ForbiddenError: Answer(HTTPStatus.FORBIDDEN, "Your role does not allow this", _ASK_OWNER),
         errors.OwnerProtectedError: Answer(

@@ -25,6 +25,9 @@ OWNERS_ONLY = (
     ("GET", f"/console/seats/previews/{ID}"),
     ("POST", f"/console/seats/previews/{ID}/confirm"),
     ("GET", f"/console/seats/invoices/{ID}"),
+    ("POST", f"/console/approvals/{ID}/open"),
+    ("POST", f"/console/approvals/{ID}/approve"),
+    ("POST", f"/console/approvals/{ID}/decline"),
     ("GET", f"/console/seats/invoices/{ID}/pdf"),
     ("GET", f"/console/seats/invoices/{ID}/xml"),
     ("GET", "/console/seats/invoices.csv"),
@@ -50,6 +53,10 @@ ADMINS = (
     ("GET", f"/console/mappings/previews/{ID}"),
     ("POST", f"/console/mappings/previews/{ID}/apply"),
     ("GET", "/console/seats"),
+    ("GET", "/console/approvals"),
+    ("POST", "/console/approvals/seats"),
+    ("POST", f"/console/approvals/mappings/{ID}"),
+    ("POST", f"/console/approvals/{ID}/withdraw"),
 )
 
 

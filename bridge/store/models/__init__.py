@@ -1,5 +1,6 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
+from bridge.store.models.approvals import Approval, MappingDraft
 from bridge.store.models.billing import (
     Contract,
     FixedFee,
@@ -49,6 +50,7 @@ from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, Team
 
 __all__ = [
     "Alert",
+    "Approval",
     "AuditEntry",
     "BillingConnection",
     "BillingOrder",
@@ -74,6 +76,7 @@ __all__ = [
     "LicenceHolder",
     "LicencePlan",
     "LoggedRequest",
+    "MappingDraft",
     "MappingVersion",
     "Member",
     "MemberEmail",

@@ -141,9 +141,9 @@ class Delivery(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="invoice_mail or alert_mail.")
+    kind: Mapped[str] = mapped_column(doc="invoice_mail, alert_mail or approval_mail.")
     key: Mapped[str]
-    subject_id: Mapped[str] = mapped_column(doc="The invoice or alert it tells of.")
+    subject_id: Mapped[str] = mapped_column(doc="The invoice, alert or approval it tells of.")
     state: Mapped[str] = mapped_column(doc="pending, done or dead.")
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
