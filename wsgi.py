@@ -12,6 +12,7 @@ from bridge.observability import configure_logging
 from bridge.runtime import Runtime, build_runtime, database
 from bridge.store.database import check_database
 from bridge.web.app import create_web_app
+from bridge.web.billing_events import billing_events
 from bridge.web.console import console_blueprints
 from bridge.web.sso.views import sso_blueprint
 from scim.edge import scim_blueprint
@@ -46,7 +47,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def compose(runtime: Runtime) -> Flask:
     """Hang every edge on one app over a runtime that is there already."""
-    return create_web_app(runtime, (*console_blueprints(), sso_blueprint(runtime), scim_blueprint(runtime)))
+    edges = (*console_blueprints(), sso_blueprint(runtime), billing_events, scim_blueprint(runtime))
+    return create_web_app(runtime, edges)
 
 
 def _leave_what_stays_alone() -> None:

@@ -85,6 +85,26 @@ class NestingTooDeepError(BridgeError):
         )
 
 
+class AssertionFailedError(BridgeError):
+    """Something that a mapping document asserts would not be so once it is applied."""
+
+    code = "assertion_failed"
+
+    def __init__(self, failed: Collection[str]) -> None:
+        self.failed = tuple(failed)
+        super().__init__(f"Not applied, for what the document asserts would not be so: {'; '.join(self.failed)}")
+
+
+class ApprovalDecidedError(BridgeError):
+    """A request to the owners that was approved, declined or withdrawn was to be decided again."""
+
+    code = "approval_decided"
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"This request was {state} already: send a new one if the change is still wanted")
+
+
 class VersionMismatchError(BridgeError):
     """The stored thing is not the version the caller expected (RFC 7644 §3.14)."""
 
@@ -153,6 +173,16 @@ class NotWaitingError(BridgeError):
     def __init__(self, member_id: str) -> None:
         self.member_id = member_id
         super().__init__(f"{member_id} does not wait for a seat: `seatbridge seats waiting` lists who does")
+
+
+class BudgetNotPossibleError(BridgeError):
+    """A budget was to be set for a plan under which provisioning cannot buy seats (``buy_up_to``)."""
+
+    code = "budget_not_possible"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"Seats cannot be bought within a budget here: {why}")
 
 
 class SeatsInUseError(BridgeError):
@@ -236,6 +266,30 @@ class PreviewStaleError(BridgeError):
 
     def __init__(self) -> None:
         super().__init__("Something changed since this preview was made: look at a new one")
+
+
+class HoldDecidedError(BridgeError):
+    """What the brake held has been decided about."""
+
+    code = "hold_decided"
+
+    def __init__(self, state: str, decided_at: datetime) -> None:
+        self.state, self.decided_at = state, decided_at
+        super().__init__(
+            f"This hold was {state} on {decided_at:%Y-%m-%d at %H:%M} UTC: there is nothing left to decide"
+        )
+
+
+class HoldChangedError(BridgeError):
+    """People came under a hold, or left it, since it was looked at: nobody decides about what they have not seen."""
+
+    code = "hold_changed"
+
+    def __init__(self, *, seen: int, now: int) -> None:
+        self.seen, self.now = seen, now
+        super().__init__(
+            f"The hold has changed since you looked at it (revision {seen}, now {now}): look at it again, then decide"
+        )
 
 
 class IdempotencyConflictError(BridgeError):
@@ -332,3 +386,90 @@ class NotReplayableError(BridgeError):
     def __init__(self, why: str) -> None:
         self.why = why
         super().__init__(f"This request cannot be replayed: {why}")
+
+
+_CORE_ADVICE = {
+    "address_not_allowed": "It needs https and a public address, or to be named in billing.internal_hosts",
+    "not_connected": "The operator connects it with `seatbridge billing connect`",
+    "unauthorized": "It does not know the token: the operator connects it again with another one",
+}
+
+
+class BillingCoreUnreachableError(UnavailableError):
+    """The organization's billing core gave no usable answer; whether it had an effect is unknown: it is asked again.
+
+    ``why`` is a code for logs and orders, such as ``timeout``, ``connection``, ``unauthorized``, ``status_500``.
+    """
+
+    code = "billing_core_unreachable"
+
+    def __init__(self, host: str, why: str, retry_after_seconds: int = 30) -> None:
+        self.host, self.why = host, why
+        super().__init__(f"The billing core {host}", retry_after_seconds)
+        said = f"The billing core {host} gave no usable answer ({why}); provisioning and sign-in go on without it"
+        self.args = (f"{said}. {_CORE_ADVICE.get(why, f'Try again in {retry_after_seconds} seconds')}",)
+
+
+class BillingCoreRefusedError(BridgeError):
+    """The organization's billing core said no, for good; ``core_code`` is its own stable code."""
+
+    code = "billing_core_refused"
+
+    def __init__(self, core_code: str, detail: str) -> None:
+        self.core_code, self.detail = core_code, detail
+        super().__init__(f"The billing core refused this ({core_code}): {detail}")
+
+
+class WebhookRefusedError(BridgeError):
+    """An event that no billing core of ours signed, or not within the last five minutes."""
+
+    code = "webhook_refused"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"This event is not accepted: {why}")
+
+
+class OrderOpenError(BridgeError):
+    """A purchase while another one of the organization is still on its way to the billing core."""
+
+    code = "order_open"
+
+    def __init__(self, order_id: uuid.UUID, state: str) -> None:
+        self.order_id, self.state = order_id, state
+        what = "was given up and waits for the operator" if state == "dead" else "is on its way to the billing core"
+        super().__init__(f"An order of seats {what}: wait until it is settled, or have order {order_id} cancelled")
+
+
+class OrderClosedError(BridgeError):
+    """An order that is settled, or in the hands of a worker, was to be cancelled or retried."""
+
+    code = "order_closed"
+
+    def __init__(self, order_id: uuid.UUID, state: str) -> None:
+        self.order_id, self.state = order_id, state
+        hint = "a worker has it in hand: try again in two minutes" if state == "pending" else f"it is {state} already"
+        super().__init__(f"Order {order_id} cannot be changed: {hint}")
+
+
+class EInvoiceIncompleteError(BridgeError):
+    """An e-invoice of a document that lacks what EN 16931 asks for; every lack is named."""
+
+    code = "e_invoice_incomplete"
+
+    def __init__(self, number: str, missing: Collection[str]) -> None:
+        self.number, self.missing = number, tuple(missing)
+        super().__init__(
+            f"No e-invoice can be made of {number}, which lacks: {'; '.join(self.missing)}. "
+            "What is set now counts for invoices issued later"
+        )
+
+
+class NotInstalledError(BridgeError):
+    """An optional part of the product that this installation lacks."""
+
+    code = "not_installed"
+
+    def __init__(self, what: str, how: str) -> None:
+        self.what, self.how = what, how
+        super().__init__(f"{what} need a part that is not installed here: {how}")

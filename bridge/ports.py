@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.domain.identifiers import OrgId
 
@@ -68,6 +68,7 @@ class ContractDraft:
 
     Args (the names are those of the billing reference):
         kind: ``team``, ``enterprise``, ``contract``, ``team_licence`` or ``user_licence``.
+        billed_by: ``builtin``, or ``remote`` for a core that keeps its own books: no invoice is issued here.
         cycle: ``month`` or ``year``; licences are billed by the month.
         anchor: Start of the first period; the boundaries are computed from it (rule R2).
         tiers: Tiers of seats; for licences one, whose key is the kind: the price of a licence, and no seats; none for a
@@ -93,6 +94,7 @@ class ContractDraft:
     renewal_basis: str | None = None
     contract_minimum: Mapping[str, int] = field(default_factory=dict)
     fee: FeeDraft | None = None
+    billed_by: str = "builtin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class SeatChange:
 class BillLine:
     """One line of an invoice or preview; ``amount`` and ``unit_price`` are minor units, the period is [start, end).
 
-    ``share`` is the part of the whole period that is charged, as an exact fraction: "17/31".
+    ``share`` is the part of the whole period that is charged, as an exact fraction: "17/31"; None where no core tells.
     """
 
     kind: str
@@ -128,7 +130,7 @@ class BillLine:
     formula: str
     exact: str
     explanation: str
-    share: str
+    share: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +149,65 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class PinnedQuote:
+    """What a core that keeps its own books said, word for word, until ``expires_at`` (excluded).
+
+    ``digits`` are the decimals of its currency's minor unit.
+    """
+
+    document: Mapping[str, Any]
+    expires_at: datetime
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
 class SeatQuote:
     """A seat change with its billing effect: what a preview shows and a confirmation charges (rules Q1, Q2).
 
-    ``bill`` is None when nothing is charged. ``renewal_before`` and ``renewal_after`` are subtotals of the next
-    renewal in minor units, without and with the change.
+    ``bill`` is None when nothing is charged; ``digits`` are the decimals of the currency's minor unit.
+    ``renewal_before`` and ``renewal_after`` are subtotals of the next renewal in minor units, without and with the
+    change. ``pinned`` is there where the change is ordered from a core that keeps its own books.
     """
 
     change: SeatChange
     bill: Bill | None
     seats: Mapping[str, SeatCount]
     currency: str
+    digits: int
     renewal_at: datetime
     renewal_before: int
     renewal_after: int
     renewal_lines: tuple[BillLine, ...]
+    sentences: tuple[str, ...]
+    pinned: PinnedQuote | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChange:
+    """Another plan sold by seats, from the next period on (rule B1).
+
+    ``prices`` are minor units for one seat and period, ``seats`` what it begins with; a tier that is missing keeps what
+    it has.
+    """
+
+    kind: str
+    cycle: str
+    prices: Mapping[str, int]
+    seats: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanQuote:
+    """A change of the plan: the next renewal without it and with it, from ``effective_at`` on.
+
+    ``change`` names price and seats of every tier. A bill is None where nothing would be billed.
+    """
+
+    change: PlanChange
+    effective_at: datetime
+    before: Bill | None
+    after: Bill | None
+    currency: str
     sentences: tuple[str, ...]
 
 
@@ -210,6 +256,14 @@ class InvoiceReference:
     total: int
     amount_due: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReference:
+    """An order of seats on its way to a core that keeps its own books."""
+
+    id: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +350,26 @@ class BillingCore(Protocol):
     seat is held. A verb that writes is exactly once in effect for its business key.
     """
 
+    @property
+    def sells_at_once(self) -> bool:
+        """Whether :meth:`execute` charges and allocates in the unit's own transaction.
+
+        Where it is an order that another system answers later, provisioning never buys: it would make the directory
+        wait for that system.
+        """
+
+    def prepare(self, change: SeatChange) -> None:
+        """Ask what must be asked outside, before the organization is locked, so that ``quote`` has its answer.
+
+        Nothing where the core answers inside the transaction.
+
+        Raises:
+            BillingCoreUnreachableError: No usable answer came.
+            BillingCoreRefusedError: The core refused the change for good.
+            OrderOpenError: Another order is on its way.
+            SeatsInUseError: Seats to shed are assigned (rule D3).
+        """
+
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
         """Open the contract, make the pools and issue the first period's invoice (rule P1).
 
@@ -336,6 +410,15 @@ class BillingCore(Protocol):
     def next_renewal(self) -> Bill | None:
         """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
 
+    def quote_plan(self, change: PlanChange) -> PlanQuote:
+        """Compute what another plan would bill at the next boundary, without writing anything.
+
+        Raises:
+            InvalidChangeError: Nothing changes, the plan is not sold by seats, or no period follows.
+            InvalidInputError: Terms that make no contract.
+            PlanEndedError: The plan has ended (rule R5).
+        """
+
     def fixed_fee(self) -> FixedFee:
         """Return what only contracts for a fixed fee can do.
 
@@ -361,13 +444,26 @@ class PaymentMethod(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a mail; ``media_type`` as in ``application/pdf``."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """A mail to people of an organization, plain text."""
+    """A mail to people of an organization: plain text, and files beside it.
+
+    The same ``key`` is the same mail, whenever it is sent.
+    """
 
     to: Sequence[str]
     subject: str
     text: str
     key: str
+    attachments: Sequence[Attachment] = ()
 
 
 class Mailer(Protocol):

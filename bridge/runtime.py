@@ -1,6 +1,6 @@
 """The running product: settings, database, keys and ports put together; every unit of work starts here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,21 +10,34 @@ import structlog
 from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
+from bridge.adapters.core_http import HttpBillingService
+from bridge.adapters.stripe_documents import fetch_document
 from bridge.billing.builtin import BuiltinBilling
+from bridge.billing.remote import RemoteBilling
+from bridge.billing.stripe import StripeBillingService
+from bridge.billing.stripe.orders import OrderBook
+from bridge.billing.stripe.sdk import StripeApi, open_client
 from bridge.config import Settings, resolve_keys
+from bridge.core import BillingService
 from bridge.domain.actors import OPERATOR, SYSTEM, Actor
 from bridge.domain.billing_parties import Address, Seller, check_seller
 from bridge.domain.identifiers import MemberId, OrgId, new_id
+from bridge.domain.plan_kinds import REMOTE
 from bridge.errors import AdoptionRefusedError, ConfigurationError, InvalidInputError
 from bridge.observability import current_request_id
-from bridge.ports import Clock, Mailer, PaymentMethod, SystemClock
+from bridge.ports import BillingCore, Clock, Mailer, PaymentMethod, SystemClock
 from bridge.store.database import build_engine, driver_url
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.lane import Lane
+from bridge.store.models import Contract
+from bridge.store.pools import read_pools
 from bridge.store.schema import upgrade
 from bridge.store.secrets import SecretBox
 from bridge.store.unit import Unit, bind_organization
 from bridge.usecases.alerts import raise_alert
+from bridge.usecases.buy_for_line import buy_for_line
+from bridge.usecases.connect_core import CoreAddress
+from bridge.usecases.mirror_core import find_connection
 from bridge.usecases.organizations import CreatedOrganization, OrganizationDraft, create_organization
 from bridge.usecases.renew_contract import pass_boundaries
 
@@ -32,6 +45,8 @@ log = structlog.get_logger()
 
 EMBEDDED_DATABASE = "seatbridge"
 EMBEDDED_ROLE = "seatbridge_service"
+#: What the address of a subscription at Stripe begins with.
+STRIPE_PREFIX = "stripe:"
 
 ResultT = TypeVar("ResultT")
 
@@ -44,11 +59,23 @@ class DatabaseUrls:
     owner: URL
 
 
+def open_core(settings: Settings, url: str, token: str, webhook_secret: str) -> HttpBillingService:
+    """Return the way to a billing core over HTTP; nothing is sent yet."""
+    return HttpBillingService(
+        url=url,
+        token=token,
+        webhook_secret=webhook_secret,
+        timeout_seconds=settings.billing.timeout_seconds,
+        internal_hosts=settings.billing.internal_hosts,
+    )
+
+
 @dataclass(slots=True)
 class Runtime:
     """Everything a process of the product shares: one for each process, handed to whoever needs it.
 
-    What is to be done at its end while the database can still be asked stands in ``closing``.
+    What is to be done at its end while the database can still be asked stands in ``closing``. ``core_factory`` makes
+    the way to a billing core that keeps its own books, from its address, its token and its webhook secret.
     """
 
     settings: Settings
@@ -58,6 +85,7 @@ class Runtime:
     payments: PaymentMethod
     mailer: Mailer | None
     clock: Clock = field(default_factory=SystemClock)
+    core_factory: Callable[[Settings, str, str, str], BillingService] = field(default=open_core)
     seller: Seller | None = None
     closing: ExitStack = field(default_factory=ExitStack, repr=False)
 
@@ -76,7 +104,9 @@ class Runtime:
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 bind_organization(session, org_id)
-                yield self.bind(session, org_id, actor, request_id=request_id, at=at)
+                unit = self.bind(session, org_id, actor, request_id=request_id, at=at)
+                yield unit
+                unit.finish()
         except AdoptionRefusedError as refusal:
             self._note_refusal(org_id, refusal)
             raise
@@ -98,10 +128,81 @@ class Runtime:
             at=at or self.clock.now(),
             request_id=request_id or current_request_id() or str(new_id()),
             audit_keys=self.secrets.derive_all("audit"),
-            billing_factory=lambda unit: BuiltinBilling(unit, self.payments),
+            billing_factory=self._billing_of,
             on_lock=pass_boundaries,
+            on_finish=buy_for_line,
             seller=self.seller,
             payment_terms_days=self.settings.seller.payment_terms_days,
+        )
+
+    def _billing_of(self, unit: Unit) -> BillingCore:
+        """Bind the core that bills the unit's organization; one that is being created begins with the embedded one."""
+        contract = unit.session.get(Contract, unit.org_id)
+        if contract is not None and contract.billed_by == REMOTE:
+            return RemoteBilling(unit, self.billing_service)
+        return BuiltinBilling(unit, self.payments)
+
+    def billing_service(self, unit: Unit) -> BillingService | None:
+        """Open the way to the organization's own billing core; None where it has none, or it is not connected yet."""
+        connection = find_connection(unit)
+        if connection is None:
+            return None
+        token = self.secrets.open(connection.token, bound_to=_bound_to(unit.org_id, "token"))
+        secret = self.secrets.open(connection.webhook_secret, bound_to=_bound_to(unit.org_id, "webhook_secret"))
+        if connection.prices is not None:
+            subscription = connection.url.removeprefix(STRIPE_PREFIX)
+            return self.stripe_service(
+                unit, subscription, connection.prices, key=token.decode(), webhook_secret=secret.decode()
+            )
+        return self.core_factory(self.settings, connection.url, token.decode(), secret.decode())
+
+    def stripe_service(
+        self, unit: Unit, subscription: str, prices: Mapping[str, str], *, key: str, webhook_secret: str
+    ) -> StripeBillingService:
+        """Open the way to a subscription at Stripe; nothing is sent yet.
+
+        Args:
+            unit: Of the organization; what is stored on the way is stored in transactions of its own.
+            subscription: Stripe's id of it.
+            prices: Stripe's id of each tier's price.
+            key: Stripe's secret or restricted key.
+            webhook_secret: Of the webhook endpoint.
+
+        Raises:
+            NotInstalledError: The extra is not installed.
+        """
+        billing, org_id = self.settings.billing, unit.org_id
+        contract = unit.session.get_one(Contract, org_id)
+        ranks = {pool.tier: pool.rank for pool in read_pools(unit)}
+        return StripeBillingService(
+            api=StripeApi(
+                open_client(key, api_base=billing.stripe_url, timeout_seconds=billing.timeout_seconds),
+                billing.stripe_url,
+            ),
+            subscription_id=subscription,
+            prices={tier: prices[tier] for tier in sorted(prices, key=lambda tier: ranks.get(tier, 0))},
+            book=OrderBook(lambda: self.unit(org_id, SYSTEM), subscription),
+            clock=self.clock,
+            webhook_secret=webhook_secret,
+            fetch=lambda url: fetch_document(url, internal_hosts=billing.internal_hosts),
+            immediate_credit=contract.reduction == "immediate_credit",
+        )
+
+    def sealed_address(
+        self,
+        org_id: OrgId,
+        url: str,
+        *,
+        token: str,
+        webhook_secret: str,
+        prices: Mapping[str, str] | None = None,
+    ) -> CoreAddress:
+        """Seal the secrets of a billing core for their row."""
+        return CoreAddress(
+            url=url,
+            token=self.secrets.seal(token.encode(), bound_to=_bound_to(org_id, "token")),
+            webhook_secret=self.secrets.seal(webhook_secret.encode(), bound_to=_bound_to(org_id, "webhook_secret")),
+            prices=prices,
         )
 
     def create_organization(
@@ -131,6 +232,10 @@ class Runtime:
         self.closing.close()
         self.lane.close()
         self.engine.dispose()
+
+
+def _bound_to(org_id: OrgId, secret: str) -> str:
+    return f"billing_connection:{org_id}:{secret}"
 
 
 def seller_of(settings: Settings) -> Seller | None:

@@ -113,6 +113,8 @@ class SeatWish:
             before.
         fresh: The person is placed as if newly added: an older pin and grant count no more (rule K2).
         reject: A new person who obtained nothing is refused (:attr:`OnExhausted.REJECT`).
+        buys: Where nothing was obtained, buy a seat of the first of these tiers that a budget has left for
+            (:attr:`OnExhausted.BUY_UP_TO`). Never more than one.
         grant: What is said to have given the seat when a tier was obtained, or when :attr:`keep`.
         waiting_for: What the person waits for when nothing, or only a lower tier, was obtained.
         alert: Obtaining nothing, or only a lower tier, is news that somebody has to decide about.
@@ -127,6 +129,7 @@ class SeatWish:
     keep: bool = False
     fresh: bool = False
     reject: bool = False
+    buys: tuple[str, ...] = ()
     grant: Grant | None = None
     waiting_for: str | None = None
     alert: bool = False
@@ -165,6 +168,8 @@ class SeatDecision:
         alert_tier: Which: a tier key or "any"; None without an alert.
         from_tier: The seat before.
         rejected: The person must not be added at all (:attr:`OnExhausted.REJECT`).
+        buys: Tiers of which a seat is bought for the person who waits, as far as budgets go; the first of them that
+            has something left (:attr:`OnExhausted.BUY_UP_TO`).
         pinned: Whether groups and rules move the person no more.
     """
 
@@ -177,6 +182,7 @@ class SeatDecision:
     from_tier: str | None
     rejected: bool = False
     pinned: bool = False
+    buys: tuple[str, ...] = ()
 
     @property
     def moves(self) -> bool:
@@ -278,6 +284,7 @@ def _mapped(
         tiers=_ways_to(target, holding.tier, ladder, policy),
         target=target,
         reject=reject,
+        buys=(target,) if policy is OnExhausted.BUY_UP_TO else (),
         grant=Grant.MAPPING,
         waiting_for=None if reject else target,
         alert=holding.waiting_for != target,
@@ -311,6 +318,7 @@ def _unmapped_arrival(entitlement: Entitlement, ladder: TierLadder, policy: OnEx
         return SeatWish(
             tiers=ladder.keys,
             reject=reject,
+            buys=ladder.keys if policy is OnExhausted.BUY_UP_TO else (),
             grant=Grant.HIGHEST,
             waiting_for=None if reject else ANY,
             alert=True,
@@ -321,6 +329,7 @@ def _unmapped_arrival(entitlement: Entitlement, ladder: TierLadder, policy: OnEx
         tiers=_ways_to(fallback, None, ladder, policy),
         target=fallback,
         reject=reject,
+        buys=(fallback,) if policy is OnExhausted.BUY_UP_TO else (),
         grant=Grant.DEFAULT,
         waiting_for=None if reject else fallback,
         alert=True,
@@ -362,8 +371,10 @@ def _promotion(entitlement: Entitlement, holding: Holding, ladder: TierLadder, p
         grant = Grant.MAPPING
     elif holding.pinned or _waits_by_default(entitlement, holding):
         tiers = ladder.keys if waiting_for == ANY else _ways_to(waiting_for, holding.tier, ladder, policy)
+        tiers = tuple(tier for tier in tiers if tier != holding.tier)
         asked = SeatWish(
-            tiers=tuple(tier for tier in tiers if tier != holding.tier),
+            tiers=tiers,
+            buys=tiers if policy is OnExhausted.BUY_UP_TO else (),
             target=None if waiting_for == ANY else waiting_for,
             waiting_for=waiting_for,
         )
@@ -405,6 +416,7 @@ def decide(wish: SeatWish, obtained: str | None, holding: Holding) -> SeatDecisi
         alert_tier=(wish.target or ANY) if alert else None,
         from_tier=holding.tier,
         rejected=wish.reject and obtained is None,
+        buys=wish.buys if obtained is None else (),
         pinned=holding.pinned and not wish.fresh,
     )
 

@@ -18,18 +18,19 @@ from mappings.allocation import (
     MemberKey,
     Occasion,
     SeatDecision,
+    SeatReason,
     SeatWish,
     decide,
     wish,
 )
-from mappings.people import Person, PersonClass
+from mappings.people import Person, PersonClass, Purse
 from mappings.resolution import Entitlement, resolve
 from mappings.rules import MappingSet, PersonFacts
 from mappings.tiers import TierLadder
 
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
-FactsKey = tuple[frozenset[str], frozenset[tuple[str, str]]]
+FactsKey = tuple[frozenset[str], frozenset[tuple[str, str | tuple[str, ...]]], str]
 
 
 @dataclass(slots=True)
@@ -145,6 +146,30 @@ class Model:
             wishes[first] = self._promote(line[first], wishes[first])
         return list(moved.values())
 
+    def buy(self, outcomes: Iterable[Outcome], purse: Purse) -> list[Outcome]:
+        """Buy seats for people in line, first in line first, as far as budgets go; return who moved, in order.
+
+        The line has moved up before, so that nothing is bought while a free seat would do. A seat that somebody
+        leaves for a bought one is given to the line before anything else is bought.
+        """
+        line = [outcome for outcome in outcomes if outcome.decision.waiting_for is not None]
+        by_id = id_order(outcome.member_id for outcome in line[:1])
+        line.sort(key=lambda outcome: (outcome.since, by_id(outcome.member_id)))
+        purse.look_up([outcome.member_id for outcome in line if self._line_wish(outcome).buys])
+        moved: dict[int, Outcome] = {}
+        for outcome in line:
+            wanted = self._line_wish(outcome)
+            tier = purse.take(outcome.member_id, wanted.buys) if wanted.buys else None
+            if tier is None:
+                continue
+            leaves = outcome.decision.tier
+            self.free[tier] = self.free.get(tier, 0) + 1
+            self._obtain(outcome, wanted, tier, SeatReason.BOUGHT)
+            moved[id(outcome)] = outcome
+            if leaves is not None:
+                moved |= {id(each): each for each in self.move_up(line)}
+        return list(moved.values())
+
     def _first_served(self, queues: dict[str, list[int]], wishes: list[SeatWish]) -> int | None:
         """Return the first place in line that can use a free seat, dropping who no longer wants one."""
         first: int | None = None
@@ -159,9 +184,13 @@ class Model:
 
     def _promote(self, outcome: Outcome, wanted: SeatWish) -> SeatWish:
         """Give the person the best free seat they wish and return what they wish afterwards."""
-        earlier = outcome.decision
         obtained = wanted.first_free(self.free)
         assert obtained is not None, "only somebody who can use a free seat is promoted"
+        return self._obtain(outcome, wanted, obtained)
+
+    def _obtain(self, outcome: Outcome, wanted: SeatWish, obtained: str, reason: SeatReason | None = None) -> SeatWish:
+        """Give the person a free seat of a tier and return what they wish afterwards."""
+        earlier = outcome.decision
         self.free[obtained] -= 1
         if earlier.tier is not None:
             self.free[earlier.tier] = self.free.get(earlier.tier, 0) + 1
@@ -170,6 +199,7 @@ class Model:
         outcome.decision = replace(
             decision,
             from_tier=outcome.cohort.holding.tier,
+            reason=reason or decision.reason,
             alert=still_short,
             alert_tier=earlier.alert_tier if still_short else None,
         )
@@ -213,7 +243,7 @@ def gather(
         shortcut = (id(facts), id(holding))
         cohort = known.get(shortcut)
         if cohort is None:
-            facts_key = (facts.groups, frozenset(facts.attributes.items()))
+            facts_key = (facts.groups, frozenset(facts.attributes.items()), facts.connection)
             cohort = cohorts.get((facts_key, holding))
             if cohort is None:
                 if facts_key not in resolved:

@@ -1,8 +1,9 @@
 """People and pools as the preview takes them in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from mappings.allocation import Holding, MemberKey
 from mappings.rules import PersonFacts
@@ -70,3 +71,20 @@ class Pool:
     def free(self) -> int:
         """Seats left; 0 when more are assigned than there are."""
         return max(0, self.seats - self.used)
+
+
+class Purse(Protocol):
+    """What budgets have left for seats that are bought when a tier is full; taking from it is only a promise."""
+
+    @property
+    def bought(self) -> Mapping[str, int]:
+        """How many seats were taken so far, by tier key."""
+        ...
+
+    def look_up(self, member_ids: Collection[MemberKey]) -> None:
+        """Say whom :meth:`take` may be asked about, so that what is known of them is read at once."""
+        ...
+
+    def take(self, member_id: MemberKey, tiers: Sequence[str]) -> str | None:
+        """Take one seat for somebody, of the first of these tiers that their budget has left for; None for none."""
+        ...

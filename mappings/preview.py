@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mappings.allocation import Holding, MemberKey, Occasion, SeatDecision, SeatReason, SeatWish, wish
 from mappings.moves import Cohort, Model, Outcome, gather, id_order
-from mappings.people import Person, PersonClass, Pool
+from mappings.people import Person, PersonClass, Pool, Purse
 from mappings.resolution import Entitlement, resolve
 from mappings.rules import MappingRule, MappingSet, PersonFacts
 from mappings.tiers import ANY, TierLadder
@@ -22,6 +22,7 @@ __all__ = [
     "Settlement",
     "TierCount",
     "moves_under",
+    "moves_under_budget",
     "moves_under_pool",
     "moves_under_regrouping",
     "needs_members",
@@ -157,6 +158,8 @@ def moves_under(
     new_set: MappingSet,
     ladder: TierLadder,
     pools: Mapping[str, Pool],
+    *,
+    purse: Purse | None = None,
 ) -> MovesPreview:
     """Show what changed rules would do to everybody.
 
@@ -170,6 +173,7 @@ def moves_under(
         ladder: The organization's tiers.
         pools: Seats by tier key; a missing tier has none. Add seats here to see what a purchase at the same
             time would do.
+        purse: Seats are bought from it for who is in line in the end, where the rules say so.
 
     Raises:
         ValueError: A class came without ids of which somebody may be touched (see :func:`needs_members`).
@@ -187,6 +191,9 @@ def moves_under(
     model = Model(new_set, ladder, {tier: pool.free for tier, pool in pools.items()})
     outcomes = model.remap(cohorts)
     model.move_up(outcomes)
+    if purse is not None:
+        model.buy(outcomes, purse)
+        pools = _grown(pools, purse.bought)
     by_id = id_order(outcome.member_id for outcome in outcomes[:1])
     outcomes.sort(key=lambda outcome: by_id(outcome.member_id))
     return _summed_up(cohorts, outcomes, ladder, pools)
@@ -208,22 +215,52 @@ def moves_under_pool(
         pools: Seats by tier key, without the added ones.
         added: Seats to add by tier key.
     """
+    cohorts = gather(people, mapping_set, mapping_set, ladder, _staying)
+    grown = _grown(pools, added)
+    model = Model(mapping_set, ladder, {tier: pool.free for tier, pool in grown.items()})
+    waiting = model.remap(cohorts)
+    return _summed_up(cohorts, _first_those(model.move_up(waiting), waiting), ladder, grown)
 
-    def stay(_: Entitlement, holding: Holding) -> SeatWish:
-        return SeatWish(keep=True, grant=holding.granted_by, waiting_for=holding.waiting_for)
 
-    cohorts = gather(people, mapping_set, mapping_set, ladder, stay)
+def moves_under_budget(
+    people: Iterable[Person | PersonClass],
+    mapping_set: MappingSet,
+    ladder: TierLadder,
+    pools: Mapping[str, Pool],
+    purse: Purse,
+) -> MovesPreview:
+    """Show whom in line a seat is bought for, in the order in which they get it.
+
+    Args:
+        people: Everybody in line; the line has moved up already.
+        mapping_set: The rules in force.
+        ladder: The organization's tiers.
+        pools: Seats by tier key, without the bought ones.
+        purse: What budgets have left.
+    """
+    cohorts = gather(people, mapping_set, mapping_set, ladder, _staying)
+    model = Model(mapping_set, ladder, {tier: pool.free for tier, pool in pools.items()})
+    waiting = model.remap(cohorts)
+    moved = model.buy(waiting, purse)
+    return _summed_up(cohorts, _first_those(moved, waiting), ladder, _grown(pools, purse.bought))
+
+
+def _staying(_: Entitlement, holding: Holding) -> SeatWish:
+    return SeatWish(keep=True, grant=holding.granted_by, waiting_for=holding.waiting_for)
+
+
+def _grown(pools: Mapping[str, Pool], added: Mapping[str, int]) -> dict[str, Pool]:
     grown = dict(pools)
     for tier, number in added.items():
         pool = grown.get(tier, Pool(0, 0))
         grown[tier] = replace(pool, seats=pool.seats + number)
-    model = Model(mapping_set, ladder, {tier: pool.free for tier, pool in grown.items()})
-    waiting = model.remap(cohorts)
-    promoted = model.move_up(waiting)
-    # In the order of the line, and those who stay in it behind.
-    moved = {id(outcome) for outcome in promoted}
-    rest = [outcome for outcome in waiting if id(outcome) not in moved]
-    return _summed_up(cohorts, promoted + rest, ladder, grown)
+    return grown
+
+
+def _first_those(moved: list[Outcome], waiting: list[Outcome]) -> list[Outcome]:
+    """Return who moved, in the order of the line, and those who stay in it behind."""
+    known = {id(outcome) for outcome in moved}
+    return [*moved, *(outcome for outcome in waiting if id(outcome) not in known)]
 
 
 def moves_under_regrouping(

@@ -37,6 +37,8 @@ class SeatReason(StrEnum):
     """Placed by hand (rule A6)."""
     PROMOTED = "promoted"
     """First in line when a seat became free."""
+    BOUGHT = "bought"
+    """The tier was full, and a seat was bought within an owner's budget (:attr:`OnExhausted.BUY_UP_TO`)."""
     PURCHASED = "purchased"
     """The seat was bought for this person (rule Q6)."""
     SWAPPED = "swapped"
@@ -65,6 +67,7 @@ SENTENCES: Final[Mapping[SeatReason, str]] = {
     SeatReason.KEPT_EXHAUSTED: "%(rule)s gives %(wanted)s, which is full; keeps %(tier)s and waits in line",
     SeatReason.MANUAL: "placed by hand",
     SeatReason.PROMOTED: "first in line when a %(tier)s seat became free",
+    SeatReason.BOUGHT: "every %(tier)s seat was taken, so one was bought within the budget",
     SeatReason.PURCHASED: "a %(tier)s seat was bought for this person",
     SeatReason.SWAPPED: "exchanged by hand with another member",
     SeatReason.OUT_OF_LINE: "taken out of the line by hand",
@@ -93,7 +96,7 @@ def sentence_parts(
         wanted: The tier the person should get or waits for, or "any".
         before: The seat before; None reads as "a seat".
     """
-    about = rule.condition if isinstance(rule, MappingRule) else rule
+    about = rule.about if isinstance(rule, MappingRule) else rule
     return {
         "rule": "the default" if about is None else str(about),
         "tier": ladder.name_of(tier),

@@ -1,11 +1,11 @@
 """What the rules entitle one person to, and by which rule."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
+from mappings.conditions import FoldedFacts
 from mappings.rules import (
     MAPPABLE_ROLES,
-    GroupCondition,
     MappingRule,
     MappingSet,
     OnExhausted,
@@ -13,6 +13,17 @@ from mappings.rules import (
     comparison_key,
 )
 from mappings.tiers import HIGHEST_AVAILABLE, UNASSIGNED, TierLadder
+
+
+class WonBy(StrEnum):
+    """What made one of several rules win."""
+
+    PRIORITY = "priority"
+    """The others have a lower priority."""
+    TIER = "tier"
+    """The others give a lower tier (rule A2)."""
+    ORDER = "order"
+    """Another gives the same tier and stands behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +34,7 @@ class Entitlement:
         tier: The tier they give; None when they give no seat or say nothing.
         mapped: Whether a rule speaks of the person's seat at all. A rule for "unassigned" does.
         winning: The rule that decides about the seat.
-        losing: The other rules that speak of the person's seat, in the set's order.
+        losing: The other rules that speak of the person's seat, the best first.
         role: The strongest role that a rule gives, or None.
         role_rule: The rule that gives it.
         teams: Every team that a rule gives, in the set's order, each once.
@@ -41,23 +52,35 @@ class Entitlement:
     fallback: str = HIGHEST_AVAILABLE
     on_exhausted: OnExhausted | None = None
 
+    @property
+    def won_by(self) -> WonBy | None:
+        """What put the winning rule before the next best; None where no other speaks of the seat."""
+        if self.winning is None or not self.losing:
+            return None
+        if self.winning.priority != self.losing[0].priority:
+            return WonBy.PRIORITY
+        return WonBy.ORDER if self.winning.tier == self.losing[0].tier else WonBy.TIER
+
 
 def resolve(facts: PersonFacts, mapping_set: MappingSet, ladder: TierLadder) -> Entitlement:
     """Resolve the rules for one person.
 
-    Of several rules that speak of the seat the highest tier wins, "unassigned" loses to every tier, and a tie
-    goes to the rule that stands first. A rule for a tier that the ladder does not have says nothing about the
-    seat.
+    Of several rules that speak of the seat one of the highest priority wins, among those the one for the highest tier,
+    "unassigned" behind every tier, and a tie goes to the rule that stands first. The role is decided likewise, by
+    priority and then by strength; teams come from every rule. A rule for a tier that the ladder does not have says
+    nothing about the seat.
 
     Source: rule A2.
     """
-    matching = tuple(_matching(facts, mapping_set))
-    about_seat = [rule for rule in matching if rule.tier == UNASSIGNED or rule.tier in ladder]
-    # max() and min() keep the first of equals, which is the tie-break by order.
+    folded = FoldedFacts.of(facts)
+    matching = [rule for rule in mapping_set.rules if rule.speaks_of(folded)]
     order = {key: place for place, key in enumerate(ladder.keys)}
-    winning = min(about_seat, key=lambda rule: order.get(rule.tier or UNASSIGNED, len(order)), default=None)
+    about_seat = [rule for rule in matching if rule.tier == UNASSIGNED or rule.tier in ladder]
+    # Sorting and max() keep the order of equals, which is the tie-break.
+    about_seat.sort(key=lambda rule: (-rule.priority, order.get(rule.tier or UNASSIGNED, len(order))))
+    winning, losing = (about_seat[0], tuple(about_seat[1:])) if about_seat else (None, ())
     about_role = [rule for rule in matching if rule.role is not None]
-    role_rule = max(about_role, key=lambda rule: MAPPABLE_ROLES.index(rule.role or ""), default=None)
+    role_rule = max(about_role, key=lambda rule: (rule.priority, MAPPABLE_ROLES.index(rule.role or "")), default=None)
     teams: dict[str, str] = {}
     for team in (team for rule in matching for team in rule.teams):
         teams.setdefault(comparison_key(team), team)
@@ -66,22 +89,10 @@ def resolve(facts: PersonFacts, mapping_set: MappingSet, ladder: TierLadder) -> 
         tier=None if winning is None or winning.tier == UNASSIGNED else winning.tier,
         mapped=winning is not None,
         winning=winning,
-        losing=tuple(rule for rule in about_seat if rule is not winning),
+        losing=losing,
         role=None if role_rule is None else role_rule.role,
         role_rule=role_rule,
         teams=tuple(teams.values()),
         fallback=default if default == UNASSIGNED or default in ladder else HIGHEST_AVAILABLE,
         on_exhausted=None if winning is None else winning.on_exhausted,
     )
-
-
-def _matching(facts: PersonFacts, mapping_set: MappingSet) -> Iterator[MappingRule]:
-    groups = {comparison_key(group) for group in facts.groups}
-    attributes = {comparison_key(name): comparison_key(value) for name, value in facts.attributes.items()}
-    for rule in mapping_set.rules:
-        condition = rule.condition
-        if isinstance(condition, GroupCondition):
-            if condition.key in groups:
-                yield rule
-        elif attributes.get(condition.attribute_key) == condition.value_key:
-            yield rule

@@ -1,25 +1,43 @@
 """Mapping rules: which group or attribute gives which seat, role and teams."""
 
-import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from mappings.assertions import Assertion, conditions_of
+from mappings.conditions import (
+    AttributeCondition,
+    Condition,
+    ConnectionReference,
+    ExpectedGroup,
+    FoldedFacts,
+    GroupCondition,
+    PersonFacts,
+    comparison_key,
+    leaves,
+)
 from mappings.tiers import HIGHEST_AVAILABLE, UNASSIGNED
+
+__all__ = [
+    "MAPPABLE_ROLES",
+    "MAX_PRIORITY",
+    "AttributeCondition",
+    "Condition",
+    "ExpectedGroup",
+    "GroupCondition",
+    "MappingRule",
+    "MappingSet",
+    "OnExhausted",
+    "PersonFacts",
+    "RoleNotMappableError",
+    "comparison_key",
+]
 
 MAPPABLE_ROLES: Final = ("member", "admin")
 """Roles that a rule may give, weakest first."""
 
-
-def comparison_key(text: str) -> str:
-    """Return the form in which names are compared: NFC, without outer space, case folded.
-
-    Directories disagree on the case of a group's name, and one person's "é" is another's "e" and an accent.
-    """
-    if text.isascii():
-        return text.strip().casefold()
-    return unicodedata.normalize("NFC", text).strip().casefold()
+MAX_PRIORITY: Final = 1000
+"""The highest priority of a rule; the lowest is its negative."""
 
 
 class RoleNotMappableError(ValueError):
@@ -39,79 +57,10 @@ class OnExhausted(StrEnum):
     """No seat for now; the person waits in line."""
     NEXT_LOWER = "next_lower"
     """The next lower tier with a free seat; the person works at once and stays in line."""
+    BUY_UP_TO = "buy_up_to"
+    """A seat is bought within the budget that an owner has set; beyond it the person waits in line."""
     REJECT = "reject"
     """A new person is refused; a present one keeps the seat they have and waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class PersonFacts:
-    """What the rules look at.
-
-    Attributes:
-        groups: Display names, as the directory sent them.
-        attributes: Values by attribute name, as the directory sent them.
-    """
-
-    groups: frozenset[str] = frozenset()
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupCondition:
-    """The person is in a group, by its display name."""
-
-    group: str
-    key: str = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", comparison_key(self.group))
-        if not self.key:
-            raise ValueError("a rule needs the name of a group")
-
-    @property
-    def default_rule_key(self) -> str:
-        """A rule's key when nobody gave one."""
-        return f"group:{self.key}"
-
-    @property
-    def label(self) -> str:
-        """The condition in two words, as in "Engineering: Premium"."""
-        return self.group
-
-    def __str__(self) -> str:
-        return f"the group {self.group}"
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeCondition:
-    """An attribute of the person has a value."""
-
-    attribute: str
-    value: str
-    attribute_key: str = field(init=False, repr=False, compare=False)
-    value_key: str = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "attribute_key", comparison_key(self.attribute))
-        object.__setattr__(self, "value_key", comparison_key(self.value))
-        if not self.attribute_key or not self.value_key:
-            raise ValueError("a rule needs an attribute and its value")
-
-    @property
-    def default_rule_key(self) -> str:
-        """A rule's key when nobody gave one."""
-        return f"attribute:{self.attribute_key}={self.value_key}"
-
-    @property
-    def label(self) -> str:
-        """The condition in two words, as in "department Sales: Standard"."""
-        return f"{self.attribute} {self.value}"
-
-    def __str__(self) -> str:
-        return f"the {self.attribute} {self.value}"
-
-
-Condition = GroupCondition | AttributeCondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +74,12 @@ class MappingRule:
         role: "member", "admin", or None (says nothing about the role).
         teams: Teams the person joins.
         on_exhausted: What happens when the tier is full; None leaves it to the set.
+        priority: A rule of a higher priority wins whatever the tiers; between equal ones the highest tier does.
+        connection: Speaks only of people of this connection; None for those of every one.
 
     Raises:
         RoleNotMappableError: The role is another one, an owner's above all.
-        ValueError: The key is empty.
+        ValueError: The key is empty, or the priority out of range.
     """
 
     key: str
@@ -137,12 +88,47 @@ class MappingRule:
     role: str | None = None
     teams: tuple[str, ...] = ()
     on_exhausted: OnExhausted | None = None
+    priority: int = 0
+    connection: ConnectionReference | None = None
 
     def __post_init__(self) -> None:
         if not self.key:
             raise ValueError("a rule needs a key")
+        if abs(self.priority) > MAX_PRIORITY:
+            raise ValueError(f"a priority is at most {MAX_PRIORITY}")
         if self.role is not None and self.role not in MAPPABLE_ROLES:
             raise RoleNotMappableError(self.role)
+
+    @property
+    def about(self) -> str:
+        """Whom it speaks of, as in "the group Engineering"."""
+        return str(self.condition) if self.connection is None else f"{self.condition} in {self.connection}"
+
+    @property
+    def label(self) -> str:
+        """The same in fewer words, as in "Engineering: Premium"."""
+        label = self.condition.label
+        return label if self.connection is None else f"{label} in {self.connection}"
+
+    @property
+    def default_key(self) -> str:
+        """Its key when nobody gave one."""
+        return default_key(self.condition, self.connection)
+
+    @property
+    def expects(self) -> tuple[ExpectedGroup, ...]:
+        """The groups it speaks of that no directory has pushed yet."""
+        return tuple(leaf for leaf in leaves(self.condition) if isinstance(leaf, ExpectedGroup))
+
+    def speaks_of(self, facts: FoldedFacts) -> bool:
+        """Tell whether it speaks of somebody."""
+        return (self.connection is None or self.connection.id == facts.connection) and self.condition.holds(facts)
+
+
+def default_key(condition: Condition, connection: ConnectionReference | None) -> str:
+    """Return the key of a rule to which nobody gave one."""
+    key = condition.default_rule_key
+    return key if connection is None else f"{key}@{comparison_key(str(connection))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +141,7 @@ class MappingSet:
         on_exhausted: What happens when a tier is full and the rule does not say.
         default: What a new person gets of whom no rule speaks: "highest_available" (rule A1), a tier key, or
             "unassigned".
+        assertions: What must be so once the rules are applied; says nothing about anybody's seat.
 
     Raises:
         ValueError: Two rules share a key.
@@ -164,6 +151,7 @@ class MappingSet:
     rules: tuple[MappingRule, ...] = ()
     on_exhausted: OnExhausted = OnExhausted.UNASSIGNED
     default: str = HIGHEST_AVAILABLE
+    assertions: tuple[Assertion, ...] = ()
 
     def __post_init__(self) -> None:
         if len({rule.key for rule in self.rules}) != len(self.rules):
@@ -179,15 +167,31 @@ class MappingSet:
 
     @property
     def groups(self) -> frozenset[str]:
-        """Comparison keys of the groups that some rule speaks of."""
-        return frozenset(rule.condition.key for rule in self.rules if isinstance(rule.condition, GroupCondition))
+        """Ids of the groups that some rule speaks of."""
+        return frozenset(
+            leaf.group for rule in self.rules for leaf in leaves(rule.condition) if isinstance(leaf, GroupCondition)
+        )
+
+    @property
+    def expected(self) -> tuple[ExpectedGroup, ...]:
+        """The groups that some rule or assertion speaks of and that no directory has pushed yet."""
+        inside = (*(rule.condition for rule in self.rules), *conditions_of(self.assertions))
+        return tuple(leaf for each in inside for leaf in leaves(each) if isinstance(leaf, ExpectedGroup))
 
     @property
     def attributes(self) -> frozenset[str]:
         """Comparison keys of the attributes that some rule speaks of."""
         return frozenset(
-            rule.condition.attribute_key for rule in self.rules if isinstance(rule.condition, AttributeCondition)
+            leaf.attribute_key
+            for rule in self.rules
+            for leaf in leaves(rule.condition)
+            if isinstance(leaf, AttributeCondition)
         )
+
+    @property
+    def asks_connection(self) -> bool:
+        """Whether some rule speaks of the people of one connection only."""
+        return any(rule.connection is not None for rule in self.rules)
 
     @property
     def tiers(self) -> frozenset[str]:

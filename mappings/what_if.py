@@ -5,15 +5,16 @@ guessed from their wording.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from mappings.allocation import NOTHING, Holding, Occasion, SeatDecision, decide, wish
+from mappings.conditions import leaves
 from mappings.people import Person, Pool
 from mappings.preview import moves_under_pool
 from mappings.resolution import resolve
-from mappings.rules import GroupCondition, MappingSet, PersonFacts, comparison_key
+from mappings.rules import GroupCondition, MappingSet
 from mappings.tiers import ANY, TierLadder
 
 MOST_JOINED: Final = 5
@@ -104,28 +105,29 @@ def alternatives(
 def _other_groups(
     person: Person, mapping_set: MappingSet, ladder: TierLadder, free: Mapping[str, int]
 ) -> list[Alternative]:
-    mine = {comparison_key(group): group for group in person.facts.groups}
+    mine = person.facts.groups
     named = {
-        rule.condition.key: rule.condition.group
+        leaf.group: leaf.label
         for rule in mapping_set.rules
-        if isinstance(rule.condition, GroupCondition) and rule.tier is not None
+        if rule.tier is not None
+        for leaf in leaves(rule.condition)
+        if isinstance(leaf, GroupCondition)
     }
 
     def with_groups(groups: frozenset[str]) -> SeatDecision:
-        facts = PersonFacts(groups=groups, attributes=person.facts.attributes)
-        entitlement = resolve(facts, mapping_set, ladder)
+        entitlement = resolve(replace(person.facts, groups=groups), mapping_set, ladder)
         asked = wish(entitlement, person.holding, Occasion.REGROUPED, ladder, mapping_set.on_exhausted)
         return decide(asked, asked.first_free(free), person.holding)
 
     left = [
-        _alternative(Change.LEAVE_GROUP, mine[key], person, with_groups(person.facts.groups - {mine[key]}))
-        for key in named
-        if key in mine
+        _alternative(Change.LEAVE_GROUP, name, person, with_groups(mine - {group}))
+        for group, name in named.items()
+        if group in mine
     ]
     joined = [
-        _alternative(Change.JOIN_GROUP, group, person, with_groups(person.facts.groups | {group}))
-        for key, group in named.items()
-        if key not in mine
+        _alternative(Change.JOIN_GROUP, name, person, with_groups(mine | {group}))
+        for group, name in named.items()
+        if group not in mine
     ]
     return [one for one in left if _differs(one)] + [one for one in joined if _differs(one)][:MOST_JOINED]
 

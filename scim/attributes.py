@@ -265,7 +265,7 @@ def _of_people() -> Mapping[str, Scalar]:
         "id": Scalar(Member.id, identifier=True),
         "userName": Scalar(Member.user_name_key),
         "externalId": Scalar(Member.external_id),
-        "active": Scalar(Member.active, kind=bool, native=True),
+        "active": Scalar(and_(Member.active, ~Member.said_off), kind=bool, native=True),
         "meta.resourceType": Scalar(literal("User")),
         "meta.created": Scalar(Member.created_at, kind=datetime),
         "meta.lastModified": Scalar(Member.modified_at, kind=datetime),

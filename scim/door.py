@@ -140,4 +140,6 @@ def _announced(environ: Mapping[str, str]) -> int:
 def _mark(visit: Visit) -> Mark | None:
     if visit.unreadable or isinstance(visit.refusal, UnknownShapeException):
         return Mark.UNKNOWN_SHAPE
+    if visit.call.is_held and visit.refusal is None:
+        return Mark.HELD
     return Mark.RATE_LIMITED if isinstance(visit.refusal, TooManyRequestsError) else None

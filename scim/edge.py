@@ -127,10 +127,12 @@ def _serve(runtime: Runtime, service: BridgeService, principal: ScimPrincipal, c
         actor = Actor(ActorKind.DIRECTORY, principal.connection_id)
         try:
             with runtime.unit(principal.org_id, actor) as unit:
-                return serve_in(unit, service, principal, operation, sent)
+                answer = serve_in(unit, service, principal, operation, sent)
+            call.is_held = unit.held is not None
         except UnknownShapeException:
             _tell_owners(runtime, principal)
             raise
+        return answer
 
 
 def _read_body(service: BridgeService, sent: ScimRequest, call: Call) -> bytes:

@@ -72,7 +72,7 @@ class PersonReader:
         Member.connection_id,
         Member.user_name,
         Member.external_id,
-        Member.active,
+        and_(Member.active, ~Member.said_off).label("is_on"),
         _read_quickly(Member.document).label("document"),
         Member.version,
         Member.created_at,

@@ -138,7 +138,7 @@ def person_draft(
         raise InvalidInputError("userName", f"must not be longer than {MAX_USER_NAME} characters")
     active = document.get("active")
     if active is None:
-        active = stored.active if stored is not None else True
+        active = stored.is_on if stored is not None else True
     return PersonDraft(
         user_name=user_name,
         external_id=document.get("externalId") or None,
@@ -231,7 +231,7 @@ def _person_json(stored: StoredPerson, base_url: str | None, own: Extensions | N
         "id": str(member.id),
         **(own.shown(member.document) if own else member.document),
         "userName": member.user_name,
-        "active": member.active,
+        "active": member.is_on,
     }
     if member.external_id is not None:
         document["externalId"] = member.external_id

@@ -7,6 +7,8 @@ from typing import cast
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 
@@ -21,6 +23,10 @@ from bridge.store.schema import upgrade
 from tests.factories import Customer, create_customer
 from tests.postgres import clone_database, drop_database, shared_embedded_server
 from tests.system_postgres import OLDEST, SystemPostgres, system_server
+
+# Properties run without a clock: a busy machine is no counterexample.
+hypothesis_settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("no-clock")
 
 TEMPLATE = "seatbridge_template"
 KEY = generate_key()

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.domain.actors import OPERATOR, Actor, ActorKind
+from bridge.domain.brake import MINIMUM_BOUNDS, Thresholds
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
 from bridge.domain.roles import Role
 from bridge.ports import ContractDraft, FeeDraft, TierPrice
 from bridge.runtime import Runtime
 from bridge.store.models import Connection, Member
 from bridge.store.unit import Unit
+from bridge.usecases.brake import set_thresholds
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
 
@@ -53,6 +55,17 @@ class Customer:
             )
 
 
+def set_brake(customer: Customer, *, minimum: int = 5, share: int = 20, window_minutes: int = 10) -> None:
+    """Set what trips the brake."""
+    with customer.unit(customer.owner) as unit:
+        set_thresholds(unit, Thresholds(minimum, share, window_minutes))
+
+
+def loosen_brake(customer: Customer) -> None:
+    """Let the directory do whatever it wants: for tests of something else that move more than a few people."""
+    set_brake(customer, minimum=MINIMUM_BOUNDS[1])
+
+
 def create_customer(
     runtime: Runtime,
     slug: str = "nordlys",
@@ -68,6 +81,7 @@ def create_customer(
     time_zone: str = "UTC",
     fee: FeeDraft | None = None,
     auto_renew: bool = True,
+    billed_by: str = "builtin",
 ) -> Customer:
     """Create an organization with two tiers, an owner ``owner@<slug>.test`` and one IdP connection.
 
@@ -87,6 +101,7 @@ def create_customer(
         ),
         auto_renew=auto_renew,
         fee=fee,
+        billed_by=billed_by,
     )
     return _take_in(runtime, slug, contract)
 

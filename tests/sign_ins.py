@@ -60,6 +60,7 @@ def map_groups(customer: Customer, document: dict[str, Any]) -> None:
                 document={"schema": 1} | document,
                 at=unit.at,
                 actor="operator",
+                reason="edited",
             )
         )
 

@@ -1,11 +1,13 @@
-"""Fetching a document from an address that somebody typed in, without becoming their way into our network."""
+"""Talking to an address that somebody typed in, without becoming their way into our network."""
 
 import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,6 +22,41 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _PORTS: Final = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent: a GET without a body by default."""
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; header names are in small letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class ExchangeError(Exception):
+    """No answer came that can be used; ``timed_out`` says that the time was over."""
+
+    def __init__(self, problem: str, *, timed_out: bool = False) -> None:
+        self.problem, self.timed_out = problem, timed_out
+        super().__init__(problem)
+
+
+class RedirectedError(ExchangeError):
+    """The answer leads elsewhere: nothing follows it by itself."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        super().__init__("the address redirects elsewhere: enter the final address")
 
 
 def fetch_https(
@@ -50,53 +87,116 @@ def fetch_https(
     Raises:
         InvalidInputError: Of the field ``url``, with what to do about it.
     """
-    parts = _checked_url(url, allow_loopback=allow_loopback)
-    host = parts.hostname or ""
-    address = public_address(host, parts.port or _PORTS[parts.scheme], allow_loopback=allow_loopback, resolve=resolve)
-    if parts.scheme == "http" and not address.is_loopback:
+    try:
+        answer = exchange(
+            Request(url),
+            max_bytes=max_bytes,
+            timeout_seconds=timeout_seconds,
+            allow_loopback=allow_loopback,
+            resolve=resolve,
+            trust=trust,
+        )
+    except ExchangeError as problem:
+        raise _invalid(problem.problem) from problem
+    if answer.status != httpx.codes.OK:
+        raise _invalid(f"the server answered {answer.status} instead of 200")
+    return answer.body
+
+
+def exchange(
+    request: Request,
+    *,
+    max_bytes: int,
+    timeout_seconds: float,
+    allow_loopback: bool = False,
+    internal: bool = False,
+    resolve: Resolver | None = None,
+    trust: ssl.SSLContext | None = None,
+) -> Answer:
+    """Send one request and return the answer, under the same guards as :func:`fetch_https`, whatever its status.
+
+    Args:
+        request: What is sent, and where to.
+        max_bytes: As there.
+        timeout_seconds: As there.
+        allow_loopback: As there.
+        internal: The operator vouches for the host: it may lead to a private address or this machine, by http too.
+        resolve: As there.
+        trust: As there.
+
+    Raises:
+        InvalidInputError: Of the field ``url``: an address that may not be talked to.
+        ExchangeError: Nobody answered, in time and in a shape that is accepted; what was sent may have arrived.
+    """
+    parts = _checked_url(request.url, allow_loopback=allow_loopback or internal)
+    host, port = parts.hostname or "", _port_of(parts)
+    address = public_address(host, port, allow_loopback=allow_loopback, allow_private=internal, resolve=resolve)
+    if parts.scheme == "http" and not (address.is_loopback or internal):
         raise _invalid("the address must start with https://")
     try:
         # A thread of its own, so that it works wherever it is called, inside another event loop too.
         with ThreadPoolExecutor(1, thread_name_prefix="fetch") as own:
-            return own.submit(_run, parts, address, max_bytes, timeout_seconds, trust).result()
+            transfer = _transfer(request, parts, address, max_bytes=max_bytes, seconds=timeout_seconds, trust=trust)
+            # A deadline for the whole: one byte now and then satisfies every other timeout.
+            return own.submit(lambda: asyncio.run(asyncio.wait_for(transfer, timeout_seconds))).result()
     except TimeoutError as problem:
-        raise _invalid(f"{host} takes too long to send the document") from problem
+        raise ExchangeError(f"{host} takes too long to send the document", timed_out=True) from problem
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as problem:
-        raise _invalid(f"{host} could not be read: {str(problem) or type(problem).__name__}") from problem
-
-
-def _run(
-    parts: SplitResult,
-    address: IpAddress,
-    max_bytes: int,
-    timeout_seconds: float,
-    trust: ssl.SSLContext | None,
-) -> bytes:
-    """Transfer within a deadline for the whole: one byte now and then satisfies every other timeout."""
-    transfer = _transfer(parts, address, max_bytes, timeout_seconds, trust)
-    return asyncio.run(asyncio.wait_for(transfer, timeout_seconds))
+        raise ExchangeError(f"{host} could not be read: {str(problem) or type(problem).__name__}") from problem
 
 
 async def _transfer(
-    parts: SplitResult, address: IpAddress, max_bytes: int, timeout_seconds: float, trust: ssl.SSLContext | None
-) -> bytes:
+    request: Request,
+    parts: SplitResult,
+    address: IpAddress,
+    *,
+    max_bytes: int,
+    seconds: float,
+    trust: ssl.SSLContext | None,
+) -> Answer:
     async with (
         httpx.AsyncClient(
-            verify=trust or True, trust_env=False, follow_redirects=False, timeout=timeout_seconds
+            verify=trust or (parts.scheme == "https" and _public_trust()),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=seconds,
         ) as client,
         client.stream(
-            "GET",
+            request.method,
             _target(parts, address),
-            headers={"Host": parts.netloc, "Accept-Encoding": "identity"},
+            headers={**request.headers, "Host": parts.netloc, "Accept-Encoding": "identity"},
+            content=request.body or None,
             extensions={"sni_hostname": parts.hostname},
         ) as response,
     ):
-        _check_answer(response)
-        return await _read(response, max_bytes)
+        if response.is_redirect:
+            raise RedirectedError(response.headers.get("Location", ""))
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise ExchangeError("the server sends a compressed body, which is not accepted here")
+        body = await _read(response, max_bytes)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, body)
 
 
-def public_address(host: str, port: int, *, allow_loopback: bool = False, resolve: Resolver | None = None) -> IpAddress:
-    """Return one address of a host whose every address is public (or this machine, where allowed).
+@cache
+def _public_trust() -> ssl.SSLContext:
+    """Return the public certificate authorities, which take longer to read than an exchange takes."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _port_of(parts: SplitResult) -> int:
+    return parts.port or _PORTS[parts.scheme]
+
+
+def public_address(
+    host: str,
+    port: int,
+    *,
+    allow_loopback: bool = False,
+    allow_private: bool = False,
+    resolve: Resolver | None = None,
+) -> IpAddress:
+    """Return one address of a host whose every address is public (or this machine, or private, where allowed).
 
     Raises:
         InvalidInputError: Of the field ``url``: the name does not resolve, or leads into a private network.
@@ -108,7 +208,9 @@ def public_address(host: str, port: int, *, allow_loopback: bool = False, resolv
     if not found:
         raise _invalid(f"the name {host!r} has no address")
     for address in found:
-        if not (_is_public(address) or (allow_loopback and address.is_loopback)):
+        loopback = address.is_loopback and (allow_loopback or allow_private)
+        private = allow_private and address.is_private and not (address.is_link_local or address.is_reserved)
+        if not (_is_public(address) or loopback or private):
             raise _invalid(f"{host!r} leads to a private or reserved address: use one that is public")
     return found[0]
 
@@ -154,21 +256,12 @@ def _target(parts: SplitResult, address: IpAddress) -> str:
     return f"{parts.scheme}://{literal}{port}{parts.path or '/'}{query}"
 
 
-def _check_answer(response: httpx.Response) -> None:
-    if response.is_redirect:
-        raise _invalid("the address redirects elsewhere: enter the final address")
-    if response.status_code != httpx.codes.OK:
-        raise _invalid(f"the server answered {response.status_code} instead of 200")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise _invalid("the server sends a compressed body, which is not accepted here")
-
-
 async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > max_bytes:
-            raise _invalid(f"the document is larger than {max_bytes // 1024} kB")
+            raise ExchangeError(f"the document is larger than {max_bytes // 1024} kB")
     return bytes(body)
 
 

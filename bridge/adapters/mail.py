@@ -3,15 +3,20 @@
 import smtplib
 import ssl
 from email.message import EmailMessage
+from email.utils import localtime
 from urllib.parse import unquote, urlsplit
 
+import structlog
+
 from bridge.ports import Message
+
+log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 15
 
 
 class SmtpMailer:
-    """Sends plain text mail through one server.
+    """Sends mail through one server: plain text, with attachments.
 
     Args:
         url: ``smtp://user:password@host:587`` (STARTTLS where the server offers it; demanded when a password is given)
@@ -26,6 +31,9 @@ class SmtpMailer:
     def send(self, message: Message) -> None:
         """Send one message.
 
+        Its Message-ID is made of the key, so a mail that comes twice after all is recognised as one. A server that
+        takes it for some addresses only has taken it: it isn't sent again, and the others are logged.
+
         Raises:
             OSError: The server cannot be reached or refuses the mail; smtplib's errors are OSErrors.
         """
@@ -33,10 +41,17 @@ class SmtpMailer:
         mail["From"], mail["To"] = self._sender, ", ".join(message.to)
         mail["Subject"] = message.subject.replace("\n", " ").replace("\r", " ")
         mail["Message-ID"] = f"<{message.key.replace(':', '.')}@{self._sender.rpartition('@')[2]}>"
+        mail["Date"] = localtime()
+        mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
+        for attachment in message.attachments:
+            kind, _, subtype = attachment.media_type.partition("/")
+            mail.add_attachment(attachment.content, maintype=kind, subtype=subtype, filename=attachment.name)
         with self._connect() as server:
             self._sign_in(server)
-            server.send_message(mail)
+            refused = server.send_message(mail)
+        if refused:
+            log.warning("mail.refused_for_some", key=message.key, refused=len(refused), of=len(message.to))
 
     def check(self) -> None:
         """Connect and sign in as for a mail, and send none.

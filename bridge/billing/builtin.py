@@ -20,7 +20,7 @@ from bridge.billing.ledger import (
     state_of,
 )
 from bridge.billing.refusing import check_rate, check_time_zone, read_choice, read_currency, refuse
-from bridge.billing.rules import charges, periods
+from bridge.billing.rules import charges, periods, plan_changes
 from bridge.billing.rules.contracts import (
     ContractKind,
     ContractState,
@@ -38,22 +38,25 @@ from bridge.billing.rules.refusals import RuleRefusal
 from bridge.billing.rules.terms import Cycle
 from bridge.billing.workspace_licences import WorkspaceLicences
 from bridge.domain.identifiers import new_id
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.domain.plan_kinds import FIXED_FEE, REMOTE
 from bridge.errors import InvalidChangeError, InvalidInputError, PaymentFailedError, PreviewStaleError
 from bridge.ports import (
     Bill,
-    BillLine,
     ContractDraft,
     InvoiceReference,
     PaymentMethod,
     PaymentOutcome,
+    PlanChange,
+    PlanQuote,
     Renewal,
     SeatChange,
     SeatCount,
     SeatQuote,
+    TierPrice,
 )
+from bridge.store.agreed import AgreedKind, AgreedState, agreed_change, settle_agreed
 from bridge.store.models import Contract, Invoice, Payment, SeatPool
-from bridge.store.pools import set_allocation
+from bridge.store.pools import read_pools, set_allocation
 from bridge.store.unit import Unit
 from mappings.tiers import SeatTier, TierLadder
 
@@ -90,6 +93,14 @@ class BuiltinBilling:
         self._unit = unit
         self._payments = payments
 
+    @property
+    def sells_at_once(self) -> bool:
+        """Say that what is bought is there in the same transaction."""
+        return True
+
+    def prepare(self, change: SeatChange) -> None:
+        """Ask nobody: the answer is computed inside."""
+
     def start(self, contract: ContractDraft) -> InvoiceReference | None:
         """Open the contract, make the pools and issue the first period's invoice (rule P1)."""
         unit = self._unit
@@ -119,7 +130,7 @@ class BuiltinBilling:
             for tier in contract.tiers
         )
         unit.session.flush()
-        if bill is None:
+        if bill is None or contract.billed_by == REMOTE:
             return None
         invoice = issue_invoice(unit, bill_for_callers(bill), key="start", at=terms.term(0).start, counts=Counts.SEATS)
         self._debit(terms, invoice)
@@ -137,7 +148,9 @@ class BuiltinBilling:
         used = seats_in_use(self._unit)
         try:
             quote = _rule_quote(state, change, used)
-            renewal = _forecast(quote.next_state, _after(used, change))
+            new_plan = self._agreed_plan(contract)
+            before = _renewal(state, used, new_plan).bill
+            after = _renewal(quote.next_state, _after(used, change), new_plan).bill
         except RuleRefusal as refusal:
             refuse(refusal)
         return SeatQuote(
@@ -145,10 +158,11 @@ class BuiltinBilling:
             bill=bill_for_callers(quote.bill) if quote.bill else None,
             seats=_counts(quote.next_state.seats),
             currency=state.terms.currency.code,
+            digits=state.terms.currency.digits,
             renewal_at=state.term.end,
-            renewal_before=quote.renewal_before_subtotal,
-            renewal_after=quote.next_renewal_subtotal,
-            renewal_lines=renewal,
+            renewal_before=before.subtotal if before else 0,
+            renewal_after=after.subtotal if after else 0,
+            renewal_lines=tuple(lines_for_callers(after)) if after else (),
             sentences=quote.sentences,
         )
 
@@ -180,16 +194,19 @@ class BuiltinBilling:
         if contract.kind in OTHER_PLANS:
             return OTHER_PLANS[contract.kind](unit).renew()
         boundary = contract.period_end
-        renewal = periods.renew(state_of(unit, contract), seats_in_use(unit))
+        new_plan = self._agreed_plan(contract)
+        renewal = _renewal(state_of(unit, contract), seats_in_use(unit), new_plan)
         state = renewal.next_state
         seats = _counts(state.seats)
         if renewal.ended:
             contract.status = str(state.status)
+            settle_agreed(unit, AgreedState.LAPSED)
             unit.session.flush()
             return Renewal(at=boundary, invoice=None, seats=seats, ended=True)
         contract.period_index = state.period_index
         contract.period_start, contract.period_end = state.term.start, state.term.end
         contract.credit_balance = state.credit_balance
+        applied = None if new_plan is None else self._begin_plan(contract, new_plan)
         unit.session.execute(
             update(SeatPool)
             .where(SeatPool.org_id == unit.org_id)
@@ -198,15 +215,22 @@ class BuiltinBilling:
         )
         set_allocation(unit, seats)
         if renewal.bill is None:
-            return Renewal(at=boundary, invoice=None, seats=seats, ended=False)
+            return Renewal(at=boundary, invoice=None, seats=seats, ended=False, applied=applied)
         bill = bill_for_callers(renewal.bill)
-        by_use = state.terms.renewal_basis is RenewalBasis.IN_USE
+        by_use = state.terms.renewal_basis is RenewalBasis.IN_USE and new_plan is None
         key = f"renewal:{boundary:%Y-%m-%dT%H:%M:%SZ}"
         counts = Counts.PEOPLE if by_use else Counts.SEATS
         invoice = issue_invoice(unit, bill, key=key, at=boundary, counts=counts)
         outcome = self._collect(state.terms, invoice)
         declined = outcome is not None and not outcome.approved
-        return Renewal(at=boundary, invoice=reference_to(invoice), seats=seats, ended=False, payment_declined=declined)
+        return Renewal(
+            at=boundary,
+            invoice=reference_to(invoice),
+            seats=seats,
+            ended=False,
+            payment_declined=declined,
+            applied=applied,
+        )
 
     def next_renewal(self) -> Bill | None:
         """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
@@ -216,8 +240,81 @@ class BuiltinBilling:
         if contract.kind in OTHER_PLANS:
             return OTHER_PLANS[contract.kind](self._unit).next_renewal()
         state = state_of(self._unit, contract)
-        bill = periods.renew(state, seats_in_use(self._unit)).bill
+        bill = _renewal(state, seats_in_use(self._unit), self._agreed_plan(contract)).bill
         return bill_for_callers(bill) if bill else None
+
+    def quote_plan(self, change: PlanChange) -> PlanQuote:
+        """Compute what another plan would bill at the next boundary, without writing anything."""
+        unit = self._unit
+        contract = read_contract(unit)
+        if contract.kind in OTHER_PLANS or change.kind in OTHER_PLANS:
+            raise InvalidChangeError("only plans sold by seats change into each other by themselves")
+        state, used = state_of(unit, contract), seats_in_use(unit)
+        whole = PlanChange(
+            kind=change.kind,
+            cycle=change.cycle,
+            prices={**state.renewal_prices, **change.prices},
+            seats={**{tier: count.next for tier, count in state.seats.items()}, **change.seats},
+        )
+        now = PlanChange(
+            contract.kind,
+            contract.cycle,
+            dict(state.renewal_prices),
+            {tier: count.next for tier, count in state.seats.items()},
+        )
+        if whole == now:
+            raise InvalidChangeError("nothing of the plan is changed")
+        try:
+            after = plan_changes.change_plan(state, self._new_plan(contract, whole), used)
+            before = periods.renew(state, used)
+        except RuleRefusal as refusal:
+            refuse(refusal)
+        return PlanQuote(
+            change=whole,
+            effective_at=state.term.end,
+            before=bill_for_callers(before.bill) if before.bill else None,
+            after=bill_for_callers(after.bill) if after.bill else None,
+            currency=contract.currency,
+            sentences=plan_changes.sentences(state, after, used),
+        )
+
+    def _agreed_plan(self, contract: Contract) -> plan_changes.NewPlan | None:
+        """Return the plan that is agreed for the next period; None where this one goes on, or ends."""
+        ahead = agreed_change(self._unit, AgreedKind.PLAN)
+        if ahead is None or not contract.auto_renew:
+            return None
+        return self._new_plan(contract, PlanChange(**ahead.terms))
+
+    def _new_plan(self, contract: Contract, change: PlanChange) -> plan_changes.NewPlan:
+        """Return a plan that begins at the period's end; what is not named has the default of its kind."""
+        pools = read_pools(self._unit)
+        draft = ContractDraft(
+            kind=change.kind,
+            cycle=change.cycle,
+            anchor=contract.period_end,
+            currency=contract.currency,
+            time_zone=contract.time_zone,
+            tiers=tuple(
+                TierPrice(pool.tier, pool.name, pool.rank, change.prices[pool.tier], change.seats[pool.tier])
+                for pool in pools
+            ),
+            tax_rate=contract.tax_rate,
+            reduction=contract.reduction,
+            minimum_seats=contract.minimum_seats,
+        )
+        return plan_changes.NewPlan(agreed_terms(draft), change.prices, change.seats)
+
+    def _begin_plan(self, contract: Contract, plan: plan_changes.NewPlan) -> str | None:
+        """Write the terms and prices of the plan that begins; return the id of the agreement."""
+        terms = plan.terms
+        contract.kind, contract.cycle, contract.anchor = str(terms.kind), str(terms.cycle), terms.anchor
+        contract.proration, contract.renewal_basis = str(terms.proration), str(terms.renewal_basis)
+        contract.contract_minimum = dict(terms.contract_minimum)
+        for pool in read_pools(self._unit):
+            pool.next_price = plan.prices[pool.tier]
+        applied = settle_agreed(self._unit, AgreedState.APPLIED)
+        self._unit.session.flush()
+        return applied
 
     def fixed_fee(self) -> FixedFeePlan:
         """Return what only contracts for a fixed fee can do."""
@@ -321,6 +418,7 @@ def _contract_row(unit: Unit, terms: ContractTerms, draft: ContractDraft) -> Con
         period_end=first.end,
         status=str(ContractStatus.ACTIVE),
         credit_balance=0,
+        billed_by=draft.billed_by,
     )
 
 
@@ -343,10 +441,11 @@ def _after(used: Mapping[str, int], change: SeatChange) -> dict[str, int]:
     return {tier: max(used.get(tier, 0) + placed.get(tier, 0), 0) for tier in dict.fromkeys([*used, *placed])}
 
 
-def _forecast(state: ContractState, used: Mapping[str, int]) -> tuple[BillLine, ...]:
-    """Return the lines of the next renewal; none for a plan that ends."""
-    bill = periods.renew(state, used).bill
-    return tuple(lines_for_callers(bill)) if bill else ()
+def _renewal(state: ContractState, used: Mapping[str, int], new_plan: plan_changes.NewPlan | None) -> periods.Renewal:
+    """Return what happens at the end of the present period: the plan goes on, ends, or another one begins."""
+    if new_plan is None:
+        return periods.renew(state, used)
+    return plan_changes.change_plan(state, new_plan, used)
 
 
 def _counts(seats: Mapping[str, RuleSeatCount]) -> dict[str, SeatCount]:

@@ -12,13 +12,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from bridge.billing.documents import document_of
 from bridge.billing.ledger import Counts
 from bridge.billing.rules.arithmetic import arithmetic_steps
 from bridge.billing.rules.money import Currency, format_money
 from bridge.billing.rules.wording import counted, day_text, local_day
 from bridge.domain.identifiers import MemberId
-from bridge.domain.plan_kinds import LICENCE_NAMES
-from bridge.errors import NotFoundError
 from bridge.store.models import AuditEntry, Contract, Decision, Invoice, InvoiceLine, LicenceHolder
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.teams import read_teams, spells_within, stays_within
@@ -42,6 +41,7 @@ _ACTIONS = {
     "plan.ended": "the plan ended",
     "seats.changed": "seats were changed",
     "contract.amended": "the contract was amended",
+    "invoice.mirrored": "the billing core issued it",
 }
 
 
@@ -101,19 +101,6 @@ class WhyInvoice:
     before: str | None
 
 
-def find_invoice_by_number(unit: Unit, number: str) -> Invoice:
-    """Return the invoice of a number, compared without case.
-
-    Raises:
-        NotFoundError: There is none here.
-    """
-    wanted = select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.number == number.upper())
-    invoice = unit.session.scalars(wanted).one_or_none()
-    if invoice is None:
-        raise NotFoundError("invoice", number)
-    return invoice
-
-
 def why_invoice(unit: Unit, invoice_id: uuid.UUID) -> WhyInvoice:
     """Explain every line of an invoice.
 
@@ -145,6 +132,7 @@ class _Explainer:
         cause = self._cause(entry)
         people = self._people(entry)
         changes = self._changes(before, people)
+        names = {line.position: line.name for line in document_of(self._unit, self._view).lines}
         lines = []
         for line in self._view.lines:
             behind = people.get(line.tier, ())
@@ -152,7 +140,7 @@ class _Explainer:
             lines.append(
                 WhyLine(
                     line=line,
-                    name=self._name(line),
+                    name=names[line.position],
                     sentence=self._sentence(line, cause, entry, len(behind), unheld),
                     steps=arithmetic_steps(line, self._currency),
                     people=behind,
@@ -162,18 +150,6 @@ class _Explainer:
                 )
             )
         return WhyInvoice(self._view, cause, tuple(lines), before.invoice.number if before else None)
-
-    def _name(self, line: InvoiceLine) -> str:
-        if line.kind in LICENCE_NAMES:
-            return LICENCE_NAMES[line.kind]
-        if line.kind == "contract_instalment":
-            return f"{line.tier}, annual fee"
-        if line.kind == "contract_amendment":
-            return f"{line.tier}, higher fee"
-        name = f"{self._ladder.name_of(line.tier)} seat"
-        return {"seat_credit": f"{name}, unused time", "seat_proration": f"{name}, rest of the period"}.get(
-            line.kind, name
-        )
 
     def _cause(self, entry: AuditEntry) -> Cause:
         actor = name_actors(self._unit, [entry.actor])[entry.actor]

@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from bridge.billing.ledger import Counts
 from bridge.billing.rules.wording import counted, local_day
-from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import MemberId
 from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
 from bridge.domain.product_roles import ProductRole
@@ -31,12 +30,11 @@ from bridge.store.models import (
 from bridge.store.pools import read_pools
 from bridge.store.teams import spells_within, stays_within
 from bridge.store.unit import Unit
-from bridge.usecases.assign_seats import holding_of
+from bridge.usecases.assign_seats import holding_of, person_facts
 from bridge.usecases.explain import ExplainedDecision, Explanation, explain_member
 from bridge.usecases.held_roles import known_roles, roles_of
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Person, Pool
-from mappings.rules import PersonFacts
 from mappings.what_if import alternatives
 
 _OCCASIONS = {
@@ -185,10 +183,7 @@ def _by_seat(unit: Unit, found: Explanation) -> tuple[str, ...]:
     member = found.member
     person = Person(
         member_id=member.id,
-        facts=PersonFacts(
-            groups=frozenset(group.display_name for group in found.groups),
-            attributes=mappable_attributes(member.document),
-        ),
+        facts=person_facts(member.document, (group.id for group in found.groups), member.connection_id),
         holding=holding_of(member),
         waiting_since=member.waiting_since,
     )

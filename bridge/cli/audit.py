@@ -1,14 +1,14 @@
-"""``seatbridge audit verify``."""
+"""``seatbridge audit ...``."""
 
 import click
 
 from bridge.cli.lazy import REFUSED
-from bridge.cli.showing import json_option, org_argument, print_json
+from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 
 @click.group()
 def audit() -> None:
-    """The audit chain: verify."""
+    """The audit chain: verify it, or follow one person through it."""
 
 
 @audit.command()
@@ -37,3 +37,31 @@ def verify(context: click.Context, org: str, *, as_json: bool) -> None:
     else:
         click.echo(f"Entry {bad} is not what was written, or is missing", err=True)
     context.exit(0 if bad is None else REFUSED)
+
+
+@audit.command()
+@org_argument
+@click.argument("person")
+@json_option
+def person(org: str, person: str, *, as_json: bool) -> None:
+    """Follow PERSON (userName, mail address or id) through the audit chain: every change, by whom and why.
+
+    Of somebody who was removed it takes the id.
+    """
+    from bridge.cli.opening import open_organization
+    from bridge.cli.people import find_person
+    from bridge.domain.identifiers import MemberId, parse_id
+    from bridge.usecases.person_history import read_person_history
+
+    with open_organization(org) as (_, unit):
+        identifier = parse_id(person)
+        member_id = MemberId(identifier) if identifier is not None else find_person(unit, person).id
+        changes = read_person_history(unit, member_id)
+    if as_json:
+        print_json(changes)
+        return
+    print_table(
+        ("entry", "when", "what", "why", "by", "request"),
+        [(one.seq, one.at, one.action, one.reason, one.actor, one.request_id) for one in changes],
+        empty="The chain knows nothing of this person",
+    )

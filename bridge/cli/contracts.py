@@ -1,20 +1,24 @@
-"""``seatbridge contract ...``: contracts for a fixed fee."""
+"""``seatbridge contract ...``: what is agreed: fixed fees, another plan, whether it goes on."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
+from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.store.unit import Unit
     from bridge.usecases.amend_contract import AmendmentDraft, AmendmentPreview
+    from bridge.usecases.change_plan import PlanDraft, PlanPreview
 
 
 @click.group()
 def contract() -> None:
-    """Fixed-fee contracts: show, amend, renew by itself or not."""
+    """Contracts: show and amend a fixed fee, change the plan, renew by itself or not."""
 
 
 @contract.command()
@@ -116,7 +120,7 @@ def amend(org: str, *, only_preview: bool, yes: bool, key: str | None, as_json: 
                 print_json(preview)
                 return
             if not as_json:
-                _show_preview(preview)
+                show_amendment(preview)
             if only_preview:
                 return
             if not yes:
@@ -131,6 +135,98 @@ def amend(org: str, *, only_preview: bool, yes: bool, key: str | None, as_json: 
     click.echo(f"Done.{cost}")
 
 
+@contract.command("change-plan")
+@org_argument
+@click.option("--kind", type=click.Choice(["team", "enterprise"]), required=True, help="The new plan.")
+@click.option("--cycle", type=click.Choice(["month", "year"]), default="year", show_default=True, help="Its period.")
+@click.option(
+    "--price", "prices", multiple=True, metavar="TIER=PRICE", help="For a seat and period, as premium=1200.00."
+)
+@click.option("--seats", "numbers", multiple=True, metavar="TIER=NUMBER", help="Seats that it begins with.")
+@click.option("--preview", "only_preview", is_flag=True, help="Show the renewal with and without it, and stop.")
+@click.option("--yes", is_flag=True, help="Agree without being asked.")
+@click.option("--key", help="Idempotency key: a repeat with the same key agrees nothing and answers the same.")
+@json_option
+def change_plan(org: str, *, only_preview: bool, yes: bool, key: str | None, as_json: bool, **wanted: Any) -> None:
+    """Agree another plan sold by seats from the next period on: first the renewal with and without it.
+
+    Nothing is charged before. A price or number that is not named stays as it is. It can be cancelled until then.
+    """
+    from bridge.cli.opening import find_organization, open_runtime
+    from bridge.domain.actors import OPERATOR
+    from bridge.usecases.change_plan import agree_plan_change, confirm_plan_change, preview_plan_change
+
+    if as_json and not (yes or only_preview):
+        raise click.UsageError("--json asks nothing: add --yes to agree, or --preview to see the cost")
+    with open_runtime() as runtime:
+        org_id = find_organization(runtime, org)
+        with runtime.unit(org_id, OPERATOR) as unit:
+            draft = _plan_draft(unit, **wanted)
+        if yes and key is not None:
+            # Straight away: a repeat must answer as the first time, when the change waits already.
+            with runtime.unit(org_id, OPERATOR) as unit:
+                done = agree_plan_change(unit, draft, key)
+        else:
+            with runtime.unit(org_id, OPERATOR) as unit:
+                preview = preview_plan_change(unit, draft)
+            if only_preview and as_json:
+                print_json(preview)
+                return
+            if not as_json:
+                _show_plan(preview)
+            if only_preview:
+                return
+            if not yes:
+                click.confirm("Agree this plan?", abort=True)
+            with runtime.unit(org_id, OPERATOR) as unit:
+                done = confirm_plan_change(unit, preview.id, acknowledged=True, key=key)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"Agreed, from {text_of(done.effective_at)}.")
+
+
+def _plan_draft(
+    unit: "Unit", *, kind: str, cycle: str, prices: "Sequence[str]", numbers: "Sequence[str]"
+) -> "PlanDraft":
+    from bridge.billing.rules.money import Currency, to_minor
+    from bridge.errors import InvalidInputError
+    from bridge.usecases.change_plan import PlanDraft
+    from bridge.usecases.seats import read_contract
+
+    currency = Currency(read_contract(unit).currency)
+    try:
+        priced = {tier: to_minor(text, currency) for tier, text in map(_pair, prices)}
+        counted = {tier: int(text) for tier, text in map(_pair, numbers)}
+    except ValueError as error:
+        raise InvalidInputError("price or seats", str(error)) from None
+    return PlanDraft(kind, cycle, priced, counted)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    tier, sign, value = text.partition("=")
+    if not sign:
+        raise ValueError(f"{text!r} is no pair such as premium=5")
+    return tier, value
+
+
+def _show_plan(preview: "PlanPreview") -> None:
+    from bridge.billing.rules.money import Currency, format_money
+
+    quote = preview.quote
+    currency = Currency(quote.currency)
+    for title, bill in (("as it is", quote.before), ("with this plan", quote.after)):
+        click.echo(f"Renewal on {text_of(quote.effective_at)}, {title}:")
+        print_table(
+            ("tier", "amount", "formula"),
+            [(line.tier, format_money(line.amount, currency), line.formula) for line in (bill.lines if bill else ())],
+            empty="Nothing is billed",
+        )
+        click.echo(f"Total: {format_money(bill.total if bill else 0, currency)}\n")
+    for sentence in quote.sentences:
+        click.echo(sentence)
+
+
 @contract.command()
 @org_argument
 @json_option
@@ -138,9 +234,10 @@ def agreed(org: str, *, as_json: bool) -> None:
     """Show what is agreed ahead and waits for the next term or period."""
     from bridge.cli.opening import open_organization
     from bridge.usecases.agreed_changes import read_agreed_change
+    from bridge.usecases.seats import read_contract
 
     with open_organization(org) as (_, unit):
-        change = read_agreed_change(unit)
+        change, currency = read_agreed_change(unit), read_contract(unit).currency
     if as_json:
         print_json(change)
     elif change is None:
@@ -151,9 +248,21 @@ def agreed(org: str, *, as_json: bool) -> None:
                 "from": change.effective_at,
                 "agreed": change.agreed_at,
                 "by": change.agreed_by,
-                **{name.replace("_", " "): value for name, value in change.terms.items()},
+                **{name.replace("_", " "): _readable(name, value, currency) for name, value in change.terms.items()},
             }
         )
+
+
+def _readable(name: str, value: object, currency: str) -> object:
+    """Write what is agreed for people: money as money, what counts for each tier in one line."""
+    from bridge.billing.rules.money import Currency, format_money
+
+    def written(one: Any) -> object:
+        return format_money(one, Currency(currency)) if name in {"prices", "annual_fee"} else one
+
+    if isinstance(value, Mapping):
+        return ", ".join(f"{tier} {written(one)}" for tier, one in sorted(value.items()))
+    return written(value)
 
 
 @contract.command()
@@ -189,7 +298,8 @@ def _draft(
     return AmendmentDraft(annual_fee=fee, tier=tier, paid_users=paid_users, ahead=ahead)
 
 
-def _show_preview(preview: "AmendmentPreview") -> None:
+def show_amendment(preview: "AmendmentPreview") -> None:
+    """Show what an amendment would cost, with its formula."""
     from bridge.billing.rules.money import Currency, format_money
 
     quote = preview.quote

@@ -84,6 +84,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield from _database(settings)
     yield _time_zones()
     yield _mail(settings)
+    yield _documents()
     yield _address(settings)
     yield _port(settings)
 
@@ -290,6 +291,19 @@ def _mail(settings: "Settings") -> Finding:
         found = " ".join(str(error).split()) or type(error).__name__
         return Finding("mail", Health.FAILED, found, "correct SEATBRIDGE__MAIL__SMTP_URL, or start the mail server")
     return Finding("mail", Health.OK, f"the server takes mail from {settings.mail.sender}")
+
+
+def _documents() -> Finding:
+    """Try whether invoices can be made as PDF, which is an optional part."""
+    from bridge.billing.pdf import check_pdf
+    from bridge.errors import NotInstalledError
+
+    try:
+        check_pdf()
+    except NotInstalledError as error:
+        found = "invoices cannot be made as PDF: those agreed to be mailed wait; pages and e-invoices work"
+        return Finding("documents", Health.WARNING, found, error.how)
+    return Finding("documents", Health.OK, "invoices can be made as PDF")
 
 
 def _address(settings: "Settings") -> Finding:

@@ -50,7 +50,7 @@ def import_command(
 
     The first row names the columns: userName or email, and any of givenName, familyName, displayName, title,
     department, costCenter, employeeNumber, externalId, active, groups (separated by semicolons), tier. People who are
-    missing from the file stay as they are. No seat is bought.
+    missing from the file stay as they are. No seat is bought but within a budget, where the mappings say so.
 
     Ends with 0 when all is well, 1 when rows have problems, 2 when a preview would change something.
     """
@@ -146,11 +146,14 @@ def _document(people: "PeopleFile", report: "ImportReport") -> dict[str, Any]:
         "groups_created": report.effect.groups_created,
         "tiers": report.tiers,
         "problems": report.problems,
-        "bought": 0,
+        "bought": sum(use.seats for use in report.budget_uses),
+        "bought_within_budgets": report.budget_uses,
     }
 
 
 def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool, skip_bad_rows: bool) -> None:
+    from bridge.cli.seat_budgets import show_uses
+
     effect = report.effect
     for warning in people.warnings:
         click.echo(f"Note: {warning}", err=True)
@@ -172,6 +175,7 @@ def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool, skip_b
         click.echo(f"New groups: {', '.join(effect.groups_created)}")
     _show_people(report)
     _show_seats(report)
+    show_uses(report.budget_uses, {one.tier: one.name for one in report.tiers})
     if report.applied:
         click.echo("Done. Nobody was removed for being missing from the file")
     elif preview and not effect.changes_something:
@@ -228,4 +232,7 @@ def _show_seats(report: "ImportReport") -> None:
         empty="",
     )
     waiting = sum(one.waiting_after - one.waiting_before for one in report.tiers)
-    click.echo("No seat is bought and nothing is charged" + (f"; {waiting} more wait" if waiting > 0 else ""))
+    bought = "" if report.budget_uses else "No seat is bought and nothing is charged"
+    more = f"{waiting} more {'waits' if waiting == 1 else 'wait'}" if waiting > 0 else ""
+    if bought or more:
+        click.echo("; ".join(filter(None, (bought, more))))

@@ -1,15 +1,22 @@
 """``seatbridge invoice ...``."""
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
 
-from bridge.cli.seats import line_table
+from bridge.cli.files import export_tables, write_file
+from bridge.cli.seats import line_table as print_lines
 from bridge.cli.showing import harmless_line, json_option, org_argument, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bridge.billing.why_invoice import WhyInvoice, WhyLine
+    from bridge.domain.tables import Table
+    from bridge.store.unit import Unit
 
 _FIELDS = (
     "id",
@@ -41,7 +48,7 @@ _LINE_FIELDS = (
 
 @click.group()
 def invoice() -> None:
-    """Invoices with their arithmetic: list, show, why."""
+    """Invoices with their arithmetic: list, show, why, export, send."""
 
 
 @invoice.command("list")
@@ -82,13 +89,13 @@ def list_(org: str, *, as_json: bool) -> None:
 @json_option
 def show(org: str, number: str, *, as_json: bool) -> None:
     """Show one invoice, each line with its formula."""
+    from bridge.billing.documents import find_by_number
     from bridge.billing.rules.money import Currency, format_money
-    from bridge.billing.why_invoice import find_invoice_by_number
     from bridge.cli.opening import open_organization
     from bridge.usecases.seats import read_invoice
 
     with open_organization(org) as (_, unit):
-        view = read_invoice(unit, find_invoice_by_number(unit, number).id)
+        view = read_invoice(unit, find_by_number(unit, number))
         zone = ZoneInfo(unit.organization().time_zone)
     found, currency = view.invoice, Currency(view.invoice.currency)
     if as_json:
@@ -97,7 +104,7 @@ def show(org: str, number: str, *, as_json: bool) -> None:
         return
     print_facts({"invoice": found.number, "date": f"{found.at.astimezone(zone):%Y-%m-%d}", "reason": found.reason})
     click.echo()
-    line_table(view.lines, found.currency)
+    print_lines(view.lines, found.currency)
     click.echo()
     for name, amount in (
         ("Subtotal", found.subtotal),
@@ -117,12 +124,13 @@ def show(org: str, number: str, *, as_json: bool) -> None:
 @json_option
 def why(org: str, number: str, line: int | None, *, as_json: bool) -> None:
     """Explain an invoice, or one LINE of it: the event behind it, the people, the arithmetic, and what is new."""
-    from bridge.billing.why_invoice import find_invoice_by_number, why_invoice
+    from bridge.billing.documents import find_by_number
+    from bridge.billing.why_invoice import why_invoice
     from bridge.cli.opening import open_organization
     from bridge.errors import NotFoundError
 
     with open_organization(org) as (_, unit):
-        found = why_invoice(unit, find_invoice_by_number(unit, number).id)
+        found = why_invoice(unit, find_by_number(unit, number))
     lines = [one for one in found.lines if line in {None, one.line.position}]
     if not lines:
         raise NotFoundError("line", f"{line} of {number}")
@@ -173,3 +181,92 @@ def _why_as_json(found: "WhyInvoice", lines: "list[WhyLine]") -> dict[str, objec
             for one in lines
         ],
     }
+
+
+@invoice.command()
+@org_argument
+@click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
+@click.option("--format", "form", type=click.Choice(["pdf", "xml", "csv", "xlsx"]), default="pdf", show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Folder that the files go to, or the one file of a table; - for standard output. Default: here.",
+)
+@click.option("--lines", is_flag=True, help="csv: a row for each line, instead of one for each invoice.")
+@json_option
+def export(org: str, numbers: tuple[str, ...], form: str, output: Path | None, *, lines: bool, as_json: bool) -> None:
+    """Write invoices as files: PDF with the e-invoice inside, e-invoice (EN 16931) alone, or a table of all.
+
+    Without a NUMBER every invoice is written. An XLSX file has both, invoices and lines.
+    """
+    if form in {"csv", "xlsx"}:
+        if numbers:
+            raise click.UsageError("a table holds every invoice: leave the NUMBER out")
+        _export_tables(org, form, output, lines=lines, as_json=as_json)
+        return
+    if lines:
+        raise click.UsageError("--lines is for csv")
+    _export_documents(org, numbers, form, output or Path(), as_json=as_json)
+
+
+def _export_tables(org: str, form: str, output: Path | None, *, lines: bool, as_json: bool) -> None:
+    from bridge.billing.tables import invoice_table, line_table
+
+    def make(unit: "Unit") -> "list[Table]":
+        if form == "xlsx":
+            return [invoice_table(unit), line_table(unit)]
+        return [line_table(unit) if lines else invoice_table(unit)]
+
+    what = "invoice-lines" if lines and form == "csv" else "invoices"
+    export_tables(org, make, what="invoices", name=f"{what}-{org}", form=form, output=output, as_json=as_json)
+
+
+def _export_documents(org: str, numbers: tuple[str, ...], form: str, output: Path, *, as_json: bool) -> None:
+    from bridge.cli.opening import open_organization
+
+    to_stdout = str(output) == "-"
+    if to_stdout and (len(numbers) != 1 or as_json):
+        raise click.UsageError("--output - takes one NUMBER and no --json")
+    made = []
+    with open_organization(org) as (_, unit):
+        for name, content in _files(unit, numbers, form):
+            if to_stdout:
+                sys.stdout.buffer.write(content)
+                continue
+            write_file(output / name, content)
+            made.append({"file": str(output / name), "bytes": len(content)})
+    if as_json:
+        print_json(made)
+    elif not to_stdout:
+        print_table(("file", "bytes"), [tuple(one.values()) for one in made], empty="No invoice yet")
+
+
+@invoice.command()
+@org_argument
+@click.argument("number")
+@json_option
+def send(org: str, number: str, *, as_json: bool) -> None:
+    """Send an invoice once more, as PDF, to the mailboxes of the billing details."""
+    from bridge.billing.documents import find_by_number
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.send_invoice import send_invoice
+
+    with open_organization(org) as (_, unit):
+        mailboxes = send_invoice(unit, find_by_number(unit, number))
+    if as_json:
+        print_json({"invoice": number.upper(), "to": mailboxes})
+    else:
+        click.echo(f"{number.upper()} is on its way to {', '.join(mailboxes)}: `seatbridge delivery list {org}`")
+
+
+def _files(unit: "Unit", numbers: tuple[str, ...], form: str) -> "Iterator[tuple[str, bytes]]":
+    from bridge.billing.cii import to_cii
+    from bridge.billing.documents import find_by_number, list_ids, read_document
+    from bridge.billing.pdf import to_pdf
+    from bridge.usecases.exports import record_export
+
+    ids = [find_by_number(unit, number) for number in numbers] if numbers else list_ids(unit)
+    for invoice_id in ids:
+        document = read_document(unit, invoice_id)
+        yield f"{document.file_name}.{form}", to_pdf(document) if form == "pdf" else to_cii(document)
+        record_export(unit, "invoice", form=form, rows=1, subject_id=document.id)

@@ -6,7 +6,7 @@ from typing import Any
 from bridge.cli.rehearsal import Rehearsal
 from bridge.cli.scenario import Event
 from bridge.domain.roles import Permission
-from bridge.store.models import Contract, Member
+from bridge.store.models import Member
 from bridge.store.unit import Unit
 from bridge.usecases.licences import billed_months, licensed_names, list_holders
 from bridge.usecases.provision_member import Source, add_member
@@ -58,12 +58,9 @@ class LicenceRehearsal(Rehearsal):
         return {month: sorted(one.name for one in list_holders(unit, month)) for month in billed_months(unit)}
 
     def _state(self, unit: Unit) -> dict[str, Any]:
-        contract = unit.session.get_one(Contract, self.org_id)
-        members = {user: unit.session.get(Member, (self.org_id, member_id)) for user, member_id in self.ids.items()}
         return {
-            "status": contract.status,
-            "credit_balance": contract.credit_balance,
-            "workspace_members": [user for user, member in members.items() if member is not None and member.active],
+            **self._plan(unit),
+            "workspace_members": [user for user, member in self._people(unit).items() if member.active],
             "licensed_now": licensed_names(unit),
             "active_teams": sorted(team.name for team in list_teams(unit) if team.archived_at is None),
         }

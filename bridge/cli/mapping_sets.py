@@ -1,42 +1,89 @@
-"""``seatbridge mappings ...``."""
+"""``seatbridge mappings ...``: the rules in force, their versions, and files that may become the next."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.documents import load_document
 from bridge.cli.lazy import UNUSABLE
-from bridge.cli.showing import json_option, org_argument, print_json
-
-if TYPE_CHECKING:
-    from bridge.usecases.edit_mappings import MappingsPreview
-
-file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
+from bridge.cli.mapping_changes import apply, file_argument, preview, rollback
+from bridge.cli.mapping_drafts import draft
+from bridge.cli.showing import json_option, org_argument, print_json, print_table, print_yaml
 
 
 @click.group()
 def mappings() -> None:
-    """Group mappings as a file: export, diff, apply."""
+    """Group mappings: show, export, diff, preview, apply, roll back."""
 
 
 @mappings.command()
 @org_argument
 @json_option
-def export(org: str, *, as_json: bool) -> None:
-    """Print the rules in force, as YAML that apply takes."""
-    import yaml
-
+def show(org: str, *, as_json: bool) -> None:
+    """Show the rules in force, first to last, and how many people each decides for."""
     from bridge.cli.opening import open_organization
     from bridge.usecases.read_mappings import read_mappings
+    from mappings.differences import gives
 
     with open_organization(org) as (_, unit):
-        document = read_mappings(unit).document
+        view = read_mappings(unit)
+    if as_json:
+        print_json(
+            {
+                "version": view.mapping_set.version,
+                "applied_at": view.applied_at,
+                "applied_by": view.applied_by,
+                "document": view.document,
+                "decides_for": {rule.rule.key: rule.decides_for for rule in view.rules},
+                "decided_by_none": view.decided_by_none,
+                "placed_by_hand": view.pinned,
+            }
+        )
+        return
+    if view.mapping_set.version:
+        click.echo(f"Version {view.mapping_set.version}, by {view.applied_by}")
+    print_table(
+        ("rule", "who", "priority", "gives", "decides for"),
+        [
+            (
+                rule.number,
+                f"{rule.rule.about}{' (expected, not pushed yet)' if rule.rule.expects else ''}",
+                rule.rule.priority,
+                gives(rule.rule, view.ladder),
+                rule.decides_for,
+            )
+            for rule in view.rules
+        ],
+        empty="No rules: everybody gets what the default says",
+    )
+    default = view.mapping_set.default
+    words = "the highest tier with a free seat" if default == "highest_available" else view.ladder.name_of(default)
+    click.echo(f"Everyone else: {words} ({view.decided_by_none}); placed by hand: {view.pinned}")
+    for assertion in view.mapping_set.assertions:
+        click.echo(f"Asserted: {assertion.told(view.ladder)}")
+
+
+@mappings.command()
+@org_argument
+@click.option("--version", type=click.IntRange(min=1), help="An older version, as it was written.")
+@json_option
+def export(org: str, version: int | None, *, as_json: bool) -> None:
+    """Print the rules in force, as YAML that apply takes; applied and exported again, it is the same text."""
+    from bridge.cli.opening import open_organization
+    from bridge.store.pools import ladder_of, read_pools
+    from bridge.usecases.mapping_versions import read_version
+    from bridge.usecases.read_mappings import read_mappings
+    from mappings.documents import to_document
+
+    with open_organization(org) as (_, unit):
+        if version is None:
+            document = read_mappings(unit).document
+        else:
+            document = to_document(read_version(unit, version, ladder_of(read_pools(unit))))
     if as_json:
         print_json(document)
     else:
-        yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True)
+        print_yaml(document)
 
 
 @mappings.command()
@@ -45,17 +92,17 @@ def export(org: str, *, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def diff(context: click.Context, org: str, file: Path, *, as_json: bool) -> None:
-    """Say what differs from the rules in force; ends with 2 when something does."""
+    """Say what differs from the rules in force: ends with 0 without a difference, with 2 with one, with 1 on error."""
     from bridge.cli.opening import open_organization
     from bridge.store.directory import mapping_set_in_force
     from bridge.store.pools import ladder_of, read_pools
     from bridge.usecases.edit_mappings import read_document
-    from mappings.documents import difference
+    from mappings.differences import difference
 
     document = load_document(file)
     with open_organization(org) as (_, unit):
         ladder = ladder_of(read_pools(unit))
-        changes = difference(mapping_set_in_force(unit, ladder), read_document(document, ladder), ladder)
+        changes = difference(mapping_set_in_force(unit, ladder), read_document(unit, document, ladder), ladder)
     if as_json:
         print_json([{"kind": change.kind, "sentence": change.sentence} for change in changes])
     else:
@@ -65,83 +112,41 @@ def diff(context: click.Context, org: str, file: Path, *, as_json: bool) -> None
 
 @mappings.command()
 @org_argument
-@file_argument
-@click.option("--dry-run", is_flag=True, help="Show who would move, apply nothing; ends with 2 when it would change.")
-@click.option("--yes", is_flag=True, help="Apply without being asked.")
-@click.option("--buy", is_flag=True, help="Buy the seats that are missing, at the cost shown.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many versions.")
 @json_option
-@click.pass_context
-def apply(context: click.Context, org: str, file: Path, *, dry_run: bool, yes: bool, buy: bool, as_json: bool) -> None:
-    """Put the rules of a file in force: first who moves and what it costs, then exactly that."""
-    from bridge.cli.opening import find_organization, open_runtime
-    from bridge.domain.actors import OPERATOR
-    from bridge.store.directory import mapping_set_in_force
-    from bridge.store.pools import ladder_of, read_pools
-    from bridge.usecases.edit_mappings import apply_mappings, preview_mappings, read_document
-    from mappings.documents import difference
+def history(org: str, limit: int, *, as_json: bool) -> None:
+    """List the versions of the rules, newest first: who, when, why, and what changed."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.mapping_versions import list_versions
 
-    document = load_document(file)
-    if as_json and not (yes or dry_run):
-        raise click.UsageError("--json asks nothing: add --yes to apply, or --dry-run to look")
-    with open_runtime() as runtime:
-        org_id = find_organization(runtime, org)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            ladder = ladder_of(read_pools(unit))
-            if not difference(mapping_set_in_force(unit, ladder), read_document(document, ladder), ladder):
-                click.echo("null" if as_json else "These rules are in force already")
-                return
-            preview = preview_mappings(unit, document)
-        if not as_json:
-            _show_preview(preview, buy=buy)
-        elif dry_run:
-            print_json(_preview_document(preview, buy=buy))
-        if dry_run:
-            context.exit(UNUSABLE)
-        if not yes:
-            click.confirm("Apply?", abort=True)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            applied = apply_mappings(unit, preview.id, acknowledged=True, buy=buy)
+    with open_organization(org) as (_, unit):
+        versions = list_versions(unit, limit)
     if as_json:
-        print_json(applied)
-    else:
-        changed = "1 seat" if applied.moved == 1 else f"{applied.moved} seats"
-        click.echo(f"Version {applied.version} is in force; {changed} changed")
-
-
-def _preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]:
-    effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
-    names = {str(member_id): name for member_id, name in preview.names.items()}
-    return {
-        "changes": [change.sentence for change in preview.changes],
-        "moves": [
-            {
-                "member_id": move.member_id,
-                "name": names.get(str(move.member_id)),
-                "from": move.from_tier,
-                "to": move.to_tier,
-                "waiting_for": move.waiting_for,
-            }
-            for move in effect.moves
+        print_json(versions)
+        return
+    print_table(
+        ("version", "since", "by", "why", "what changed"),
+        [
+            (
+                one.version,
+                one.at,
+                one.by,
+                _WHY[one.reason] if one.restores is None else f"version {one.restores} again",
+                "; ".join(one.changes) or "nothing that decides about a seat",
+            )
+            for one in versions
         ],
-        "shortage": preview.shortage,
-        "bill": preview.quote.bill if preview.quote else None,
-    }
+        empty="No rules were applied yet",
+    )
 
 
-def _show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
-    from bridge.cli.seats import line_table
+_WHY = {
+    "edited": "edited",
+    "rolled_back": "rolled back",
+    "group_arrived": "an expected group came",
+    "group_removed": "a group was removed",
+    "upgraded": "upgrade: names became groups",
+}
 
-    for change in preview.changes:
-        click.echo(change.sentence)
-    effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
-    names = {str(member_id): name for member_id, name in preview.names.items()}
-    for move in effect.moves:
-        before, after = preview.ladder.name_of(move.from_tier), preview.ladder.name_of(move.to_tier)
-        click.echo(f"{names.get(str(move.member_id), move.member_id)}: {before} → {after}")
-    if not effect.moves:
-        click.echo("Nobody's seat changes")
-    if preview.shortage:
-        missing = ", ".join(f"{number} {preview.ladder.name_of(tier)}" for tier, number in preview.shortage.items())
-        click.echo(f"Seats missing: {missing}" + ("" if buy else " (those people wait; --buy buys them)"))
-    if buy and preview.quote is not None and preview.quote.bill is not None:
-        line_table(preview.quote.bill.lines, preview.quote.currency)
+for _command in (preview, apply, rollback, draft):
+    mappings.add_command(_command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
-from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
+from bridge.domain.plan_kinds import BUILTIN, FIXED_FEE, LICENCE_NAMES, REMOTE
 
 if TYPE_CHECKING:
     from bridge.ports import ContractDraft, FeeDraft, TierPrice
@@ -69,6 +69,11 @@ def org() -> None:
     "--auto-renew/--no-auto-renew",
     default=None,
     help="Whether the plan renews by itself. Default: yes, no for a contract.",
+)
+@click.option(
+    "--own-core",
+    is_flag=True,
+    help="team, enterprise: a core of the customer's own bills it; no invoice is issued. Next: `billing connect`.",
 )
 @click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts.")
 @click.option("--owner-name", default="", help="Default: the address.")
@@ -159,6 +164,7 @@ def _contract(
         tax_rate=terms["tax_rate"],
         auto_renew=not fixed if terms["auto_renew"] is None else terms["auto_renew"],
         fee=_fee(currency, kind, **{name: terms[name] for name in _FEE_OPTIONS}),
+        billed_by=REMOTE if terms["own_core"] else BUILTIN,
     )
 
 

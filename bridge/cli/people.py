@@ -32,6 +32,8 @@ def why(org: str, person: str, *, history: bool, as_json: bool) -> None:
         return
     click.echo(harmless_line(found.sentence))
     explanation = found.explanation
+    if explanation.held:
+        click.echo(explanation.held)
     if explanation.groups:
         click.echo(harmless_line(f"Groups: {', '.join(group.display_name for group in explanation.groups)}"))
     _print_list("How it came to that", [_step_text(step) for step in found.steps])
@@ -57,6 +59,7 @@ def _as_json(found: "WhyPerson") -> dict[str, object]:
         "member_id": explanation.member.id,
         "user_name": explanation.member.user_name,
         "sentence": found.sentence,
+        "held": explanation.held,
         "steps": found.steps,
         "would_change": found.would_change,
         "groups": [group.display_name for group in explanation.groups],

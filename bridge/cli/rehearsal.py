@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Connection as DatabaseConnection
@@ -13,11 +13,9 @@ from sqlalchemy.orm import Session
 
 from bridge.billing import BuiltinPayments
 from bridge.billing.rules.bills import instant_text
-from bridge.cli.rehearsal_roles import FeePlay, read_amendment
 from bridge.cli.scenario import Event, Scenario, read_money
 from bridge.domain.actors import OPERATOR, SYSTEM, Actor, ActorKind
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
-from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission
 from bridge.errors import BridgeError, InvalidInputError, NotFoundError, SignInRefusedError
 from bridge.ports import BillLine, PaymentOutcome
@@ -26,7 +24,6 @@ from bridge.store.directory import get_member, mapping_set_in_force
 from bridge.store.models import Alert, Connection, Contract, Domain, Invoice, InvoiceLine, Member
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit, bind_organization
-from bridge.usecases.amend_contract import amend_contract
 from bridge.usecases.assign_seats import assign_tier, promote_waiting, settle_seat
 from bridge.usecases.buy_seats import SeatsPreview, change_seats, confirm_seats, preview_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings, read_document
@@ -44,12 +41,8 @@ from bridge.usecases.provision_member import (
 from bridge.usecases.renew_contract import grant_credit, renew_contract, set_auto_renew, set_price
 from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
-from mappings.documents import difference
+from mappings.differences import difference
 from mappings.tiers import UNASSIGNED
-
-_SEATS_RAN_OUT: Final = "seats_exhausted"
-#: What is particular to the kinds of plans that are not sold by seats.
-OTHER_PLAYS: Final[Mapping[str, type[FeePlay]]] = {FIXED_FEE: FeePlay}
 
 
 @dataclass(slots=True)
@@ -67,7 +60,10 @@ class ScriptedPayments:
 
 @dataclass(slots=True)
 class Rehearsal:
-    """One organization between its first invoice and the roll-back.
+    """One organization, sold by seats, between its first invoice and the roll-back.
+
+    A plan that is sold in another way is a subclass that says what its events do (:meth:`_verbs`), which alerts it
+    notes and what stands at the end.
 
     People's ids are given in the order of their names, so that "in order of their ids" (rule A8) means the same in
     every run.
@@ -84,6 +80,9 @@ class Rehearsal:
     errors: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     seen: set[UUID] = field(default_factory=set)
+
+    alert: ClassVar[str] = "seats_exhausted"
+    """The alerts that are told of."""
 
     @property
     def domain(self) -> str:
@@ -115,7 +114,9 @@ class Rehearsal:
             session.begin(),
         ):
             bind_organization(session, self.org_id)
-            yield self.runtime.bind(session, self.org_id, actor, at=at, request_id="rehearsal")
+            unit = self.runtime.bind(session, self.org_id, actor, at=at, request_id="rehearsal")
+            yield unit
+            unit.finish()
 
     def _open(self) -> None:
         contract = self.scenario.contract
@@ -144,8 +145,11 @@ class Rehearsal:
                 )
             )
             unit.session.flush()
-            if contract.kind not in OTHER_PLAYS:
-                self._set_mappings(unit, self.scenario.mappings)
+            self._prepare(unit)
+
+    def _prepare(self, unit: Unit) -> None:
+        """Bring a new organization to where the scenario begins."""
+        self._set_mappings(unit, self.scenario.mappings)
 
     def _renew_until(self, at: datetime) -> None:
         while True:
@@ -178,8 +182,6 @@ class Rehearsal:
             confirm_seats(unit, self._preview_of(event).id, acknowledged=True, key=event.key)
         elif event.do == "change_seats":
             change_seats(unit, event.fields["changes"], event.key)
-        elif event.do == "amend_contract":
-            amend_contract(unit, read_amendment(event, self.scenario.currency), event.key)
         else:
             act = self._verbs()[event.do]
 
@@ -202,14 +204,7 @@ class Rehearsal:
             "set_price": lambda unit, event: set_price(unit, event.text("tier"), read_money(event, "price", currency)),
             "set_auto_renew": lambda unit, event: set_auto_renew(unit, value=bool(event.fields["value"])),
             "grant_credit": lambda unit, event: grant_credit(unit, read_money(event, "amount", currency)),
-            **(self._other.verbs() if self._other else {}),
         }
-
-    @property
-    def _other(self) -> "FeePlay | None":
-        """What is particular to a plan that is not sold by seats."""
-        play = OTHER_PLAYS.get(self.scenario.contract.kind)
-        return None if play is None else play(self.ids, self.domain, self.scenario.currency)
 
     def _preview_of(self, event: Event) -> SeatsPreview:
         number = event.fields["preview"]
@@ -280,8 +275,8 @@ class Rehearsal:
             promote_waiting(unit, [settle_seat(unit, member, Occasion.REGROUPED)])
 
     def _set_mappings(self, unit: Unit, tiers: Mapping[str, str]) -> None:
-        rules = [{"group": group, "tier": tier} for group, tier in tiers.items()]
-        document = {"schema": 1, "on_exhausted": self.scenario.on_exhausted, "rules": rules}
+        rules = [{"group": group, "expected": True, "tier": tier} for group, tier in tiers.items()]
+        document = {"schema": 2, "on_exhausted": self.scenario.on_exhausted, "rules": rules}
         unit.require(Permission.EDIT_MAPPINGS)
         if _in_force(unit, document):
             return
@@ -304,42 +299,41 @@ class Rehearsal:
 
     def _note_alerts(self) -> None:
         """Keep alerts as they are raised; of one event, in the order of the people's names."""
-        code = self._other.alert if self._other else _SEATS_RAN_OUT
-        names = {member_id: user for user, member_id in self.ids.items()}
         with self._unit(self.scenario.until, SYSTEM) as unit:
             new = [
                 alert
-                for alert in unit.session.scalars(select(Alert).where(Alert.org_id == self.org_id, Alert.code == code))
+                for alert in unit.session.scalars(
+                    select(Alert).where(Alert.org_id == self.org_id, Alert.code == self.alert)
+                )
                 if alert.id not in self.seen
             ]
         self.seen |= {alert.id for alert in new}
-        found = [
-            {
-                "at": instant_text(alert.at),
-                "alert": alert.code,
-                **(
-                    self._other.alert_facts(alert)
-                    if self._other
-                    else {"tier": alert.tier, "user": names[alert.member_id] if alert.member_id else None}
-                ),
-            }
-            for alert in new
-        ]
+        found = [{"at": instant_text(alert.at), "alert": alert.code, **self._alert_facts(alert)} for alert in new]
         self.alerts += sorted(found, key=lambda alert: str(alert.get("user")))
+
+    def _alert_facts(self, alert: Alert) -> dict[str, Any]:
+        """Return what an alert says besides its instant and code."""
+        names = {member_id: user for user, member_id in self.ids.items()}
+        return {"tier": alert.tier, "user": names[alert.member_id] if alert.member_id else None}
 
     def _exports(self, unit: Unit) -> dict[str, list[str]]:
         """Return the licence holders of each billed month; plans sold by seats have none."""
         del unit
         return {}
 
-    def _state(self, unit: Unit) -> dict[str, Any]:
+    def _people(self, unit: Unit) -> dict[str, Member]:
+        """Return the people of the scenario who are there, by name."""
+        found = {user: unit.session.get(Member, (self.org_id, member_id)) for user, member_id in self.ids.items()}
+        return {user: member for user, member in found.items() if member is not None}
+
+    def _plan(self, unit: Unit) -> dict[str, Any]:
+        """Return what the state at the end says of every plan."""
         contract = unit.session.get_one(Contract, self.org_id)
-        members = {user: unit.session.get(Member, (self.org_id, member_id)) for user, member_id in self.ids.items()}
-        plan = {"status": contract.status, "credit_balance": contract.credit_balance}
-        if self._other:
-            return plan | self._other.state(unit)
+        return {"status": contract.status, "credit_balance": contract.credit_balance}
+
+    def _state(self, unit: Unit) -> dict[str, Any]:
         return {
-            **plan,
+            **self._plan(unit),
             "seats": {
                 pool.tier: {
                     "paid": pool.paid,
@@ -351,8 +345,7 @@ class Rehearsal:
             },
             "members": {
                 user: {"tier": member.tier or UNASSIGNED, "active": member.active}
-                for user, member in members.items()
-                if member is not None
+                for user, member in self._people(unit).items()
             },
         }
 
@@ -360,7 +353,7 @@ class Rehearsal:
 def _in_force(unit: Unit, document: Mapping[str, Any]) -> bool:
     """Tell whether a document says what the rules in force say already."""
     ladder = ladder_of(read_pools(unit))
-    return not difference(mapping_set_in_force(unit, ladder), read_document(document, ladder), ladder)
+    return not difference(mapping_set_in_force(unit, ladder), read_document(unit, document, ladder), ladder)
 
 
 def _invoices(unit: Unit) -> list[dict[str, Any]]:

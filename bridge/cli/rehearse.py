@@ -9,15 +9,20 @@ from typing import Any
 import click
 
 from bridge.billing.rules.licences import LicenceKind
+from bridge.cli.fee_rehearsal import FeeRehearsal
 from bridge.cli.licence_rehearsal import LicenceRehearsal
 from bridge.cli.opening import open_runtime
 from bridge.cli.rehearsal import Rehearsal, ScriptedPayments
 from bridge.cli.scenario import read_scenario
+from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.errors import InvalidInputError
 from bridge.runtime import Runtime
 
 #: How plans that are not sold by seats are played.
-_OTHER_REHEARSALS: Mapping[str, type[Rehearsal]] = {str(kind): LicenceRehearsal for kind in LicenceKind}
+_OTHER_REHEARSALS: Mapping[str, type[Rehearsal]] = {
+    FIXED_FEE: FeeRehearsal,
+    **{str(kind): LicenceRehearsal for kind in LicenceKind},
+}
 
 
 def rehearse(runtime: Runtime, scenario: Mapping[str, Any]) -> dict[str, Any]:

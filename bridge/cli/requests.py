@@ -151,6 +151,8 @@ def _print_story(story: "RequestStory") -> None:
         facts["address"] = entry.address
     if entry.dialect:
         facts["speaks like"] = entry.dialect
+    if story.hold_id:
+        facts["held under"] = story.hold_id
     print_facts(facts)
     click.echo(f"\n{harmless_line(f'{entry.method} {line.path}')}")
     _print_body(entry.request_body, whole=entry.request_whole)
@@ -204,4 +206,5 @@ def _as_json(story: "RequestStory") -> dict[str, Any]:
         "said": story.line.said,
         "meaning": story.meaning,
         "decisions": story.decisions,
+        "hold_id": story.hold_id,
     }

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.seat_budgets import budget
 from bridge.cli.seat_lines import dequeue, promote, swap, waiting
+from bridge.cli.seat_outlook import forecast, thresholds
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
@@ -21,10 +23,10 @@ _CHANGE = re.compile(r"(?P<tier>[A-Za-z0-9_-]+)=(?P<number>[+-]?\d{1,7})")
 
 @click.group()
 def seats() -> None:
-    """Seats: show, buy, swap; who waits for one."""
+    """Seats: show, buy, swap; who waits for one; budgets, forecasts."""
 
 
-for _command in (waiting, promote, dequeue, swap):
+for _command in (budget, forecast, thresholds, waiting, promote, dequeue, swap):
     seats.add_command(_command)
 
 
@@ -63,7 +65,7 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
     from bridge.domain.actors import OPERATOR
     from bridge.usecases.buy_seats import change_seats, confirm_seats, preview_seats
 
-    wanted = dict(_change(text) for text in changes)
+    wanted = dict(read_change(text) for text in changes)
     if as_json and not (yes or only_preview):
         raise click.UsageError("--json asks nothing: add --yes to buy, or --preview to see the cost")
     with open_runtime() as runtime:
@@ -75,12 +77,12 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
         else:
             with runtime.unit(org_id, OPERATOR) as unit:
                 preview = preview_seats(unit, wanted)
-                moves = _moves(unit, preview)
+                moves = seat_moves(unit, preview)
             if only_preview and as_json:
                 print_json(preview)
                 return
             if not as_json:
-                _show_preview(preview, moves)
+                show_seats_preview(preview, moves)
             if only_preview:
                 return
             if not yes:
@@ -90,8 +92,12 @@ def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, ke
     if as_json:
         print_json(done)
         return
+    if done.order is not None:
+        click.echo(f"Ordered: {done.order.id}. The seats come when the billing core has confirmed it; see")
+        click.echo(f"`seatbridge billing orders {org} --open`")
+        return
     invoice = done.invoice
-    click.echo(f"Done. Invoice: {_money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")
+    click.echo(f"Done. Invoice: {money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")
     if done.promoted:
         click.echo(_promoted(len(done.promoted)))
 
@@ -109,7 +115,7 @@ def line_table(lines: "Sequence[BillLine | InvoiceLine]", currency: str) -> None
     """Print the lines of a bill, each with its formula."""
     print_table(
         ("what", "quantity", "amount", "formula"),
-        [(line.tier, line.quantity, _money(line.amount, currency), line.formula) for line in lines],
+        [(line.tier, line.quantity, money(line.amount, currency), line.formula) for line in lines],
         empty="Nothing is charged",
     )
 
@@ -120,7 +126,8 @@ def _promoted(number: int) -> str:
     return f"{number} people who waited have their seats now"
 
 
-def _change(text: str) -> tuple[str, int]:
+def read_change(text: str) -> tuple[str, int]:
+    """Read TIER=NUMBER."""
     found = _CHANGE.fullmatch(text)
     if found is None:
         raise click.BadParameter(
@@ -129,7 +136,7 @@ def _change(text: str) -> tuple[str, int]:
     return found["tier"], int(found["number"])
 
 
-def _moves(unit: "Unit", preview: "SeatsPreview") -> list[str]:
+def seat_moves(unit: "Unit", preview: "SeatsPreview") -> list[str]:
     """Say who would move from which seat to which, by the names people know."""
     from bridge.store.directory import get_member
     from bridge.store.pools import ladder_of, read_pools
@@ -142,7 +149,8 @@ def _moves(unit: "Unit", preview: "SeatsPreview") -> list[str]:
     ]
 
 
-def _show_preview(preview: "SeatsPreview", moves: Sequence[str]) -> None:
+def show_seats_preview(preview: "SeatsPreview", moves: Sequence[str]) -> None:
+    """Show what a change of seats would cost, with its formula, and whom it serves."""
     quote = preview.quote
     if quote.bill is not None:
         line_table(quote.bill.lines, quote.currency)
@@ -154,14 +162,15 @@ def _show_preview(preview: "SeatsPreview", moves: Sequence[str]) -> None:
             "Due today": quote.bill.amount_due,
         }
         for name, amount in facts.items():
-            click.echo(f"{name}: {_money(amount, quote.currency)}")
+            click.echo(f"{name}: {money(amount, quote.currency)}")
     for sentence in quote.sentences:
         click.echo(sentence)
     for sentence in moves:
         click.echo(sentence)
 
 
-def _money(amount: int, currency: str) -> str:
+def money(amount: int, currency: str) -> str:
+    """Write minor units as money."""
     from bridge.billing.rules.money import Currency, format_money
 
     return format_money(amount, Currency(currency))

@@ -37,6 +37,13 @@ def print_json(value: object) -> None:
     click.echo(harmless(json.dumps(value, default=_plain, indent=2, ensure_ascii=False)))
 
 
+def print_yaml(document: Mapping[str, Any]) -> None:
+    """Print a document as people edit it, its fields in their order."""
+    import yaml
+
+    yaml.safe_dump(dict(document), sys.stdout, sort_keys=False, allow_unicode=True)
+
+
 def harmless(text: str) -> str:
     r"""Return a text of many lines, what a terminal would act on as an escape (``\u001b``), which JSON reads too."""
     return _UNSAFE.sub(_escape, text)

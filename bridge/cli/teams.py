@@ -1,12 +1,15 @@
-"""``seatbridge team ...`` and ``seatbridge licences``."""
+"""``seatbridge team ...`` and ``seatbridge licences ...``."""
 
 from typing import TYPE_CHECKING
 
 import click
 
+from bridge.cli.files import export_tables, table_options
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bridge.store.models import Team
     from bridge.usecases.licences import LicencesNow
 
@@ -120,18 +123,20 @@ def list_(org: str, *, as_json: bool) -> None:
     )
 
 
-@click.command()
+@click.group()
+def licences() -> None:
+    """Licences by team or by person: show, export."""
+
+
+@licences.command("show")
 @org_argument
 @click.option("--month", metavar="YYYY-MM", help="List who held a licence in a month that was billed.")
-@click.option("--csv", "as_csv", is_flag=True, help="With --month: print CSV that is safe to open in a spreadsheet.")
 @json_option
-def licences(org: str, month: str | None, *, as_csv: bool, as_json: bool) -> None:
+def show_licences(org: str, month: str | None, *, as_json: bool) -> None:
     """Count members and licence holders now, or list the holders of a billed month."""
     from bridge.cli.opening import open_organization
-    from bridge.usecases.licences import holders_as_csv, list_holders, read_licences
+    from bridge.usecases.licences import list_holders, read_licences
 
-    if as_csv and (month is None or as_json):
-        raise click.UsageError("--csv lists the holders of a billed month: add --month, and leave --json out")
     with open_organization(org) as (_, unit):
         if month is None:
             now = read_licences(unit)
@@ -141,9 +146,7 @@ def licences(org: str, month: str | None, *, as_csv: bool, as_json: bool) -> Non
                 print_facts(licence_facts(now))
             return
         holders = list_holders(unit, month)
-    if as_csv:
-        click.echo(holders_as_csv(holders), nl=False)
-    elif as_json:
+    if as_json:
         print_json(holders)
     else:
         print_table(
@@ -151,6 +154,27 @@ def licences(org: str, month: str | None, *, as_csv: bool, as_json: bool) -> Non
             [(one.name, one.display_name, one.kind, one.invoice, one.id) for one in holders],
             empty=f"Nobody held a licence in {month}: nothing was billed",
         )
+
+
+@licences.command("export")
+@org_argument
+@click.option("--month", metavar="YYYY-MM", help="A month that was billed; every one by default.")
+@table_options
+@json_option
+def export_licences(org: str, month: str | None, form: str, output: "Path | None", *, as_json: bool) -> None:
+    """Write the licence holders of billed months as a file that is safe to open in a spreadsheet."""
+    from bridge.usecases.licences import holders_table
+
+    name = f"licence-holders-{org}" + (f"-{month}" if month else "")
+    export_tables(
+        org,
+        lambda unit: [holders_table(unit, month)],
+        what="licence_holders",
+        name=name,
+        form=form,
+        output=output,
+        as_json=as_json,
+    )
 
 
 def licence_facts(now: "LicencesNow") -> dict[str, object]:

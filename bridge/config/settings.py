@@ -242,6 +242,24 @@ class JobSettings(_Section):
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
     """Seconds between two looks at the queue when the database's notification does not arrive."""
 
+    usage_mail_days: Annotated[int, Field(ge=0, le=365)] = 30
+    """Days before a yearly renewal at which owners are mailed the usage of the period. 0: never."""
+
+
+class BillingSettings(_Section):
+    """Billing cores of customers' own; without any, the embedded core bills everybody."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 10.0
+    """Seconds that one request to a billing core may take as a whole. An order needs up to three."""
+
+    internal_hosts: tuple[str, ...] = ()
+    """Names or addresses of hosts in your own network where billing cores run, separated by commas. They may lead
+    to private addresses or this machine, and be talked to by plain http; every other core needs https and a
+    public address."""
+
+    stripe_url: str = "https://api.stripe.com"
+    """Where Stripe's API is. Another address is for tests only, as of a mock."""
+
 
 class MailSettings(_Section):
     """Outgoing mail. Without a server nothing is sent: alerts and invoices stand in the console only."""
@@ -323,6 +341,7 @@ class Settings(_Section):
     sso: SsoSettings = SsoSettings()
     scim: ScimSettings = ScimSettings()
     jobs: JobSettings = JobSettings()
+    billing: BillingSettings = BillingSettings()
     mail: MailSettings = MailSettings()
     seller: SellerSettings = SellerSettings()
     log: LogSettings = LogSettings()

@@ -13,8 +13,16 @@ from pydantic import BaseModel
 Key = tuple[str | int, ...]
 PREFIX = "SEATBRIDGE__"
 _NAME = "SEATBRIDGE_"
-#: What is no setting: the file's name, a token for `simulate push`, a folder for the tests' pictures.
-_OTHERS = frozenset({"SEATBRIDGE_CONFIG", "SEATBRIDGE_SCIM_TOKEN", "SEATBRIDGE_PICTURES"})
+#: What is no setting: the file's name, tokens for `simulate push` and `billing connect`, a folder for tests' pictures.
+_OTHERS = frozenset(
+    {
+        "SEATBRIDGE_CONFIG",
+        "SEATBRIDGE_SCIM_TOKEN",
+        "SEATBRIDGE_CORE_TOKEN",
+        "SEATBRIDGE_WEBHOOK_SECRET",
+        "SEATBRIDGE_PICTURES",
+    }
+)
 # Container platforms set these for a service whose name begins as ours: SEATBRIDGE_WEB_SERVICE_HOST=10.0.0.1,
 # SEATBRIDGE_WEB_PORT=tcp://10.0.0.1:8080 and so on. Nobody writes an address of that form to set a port.
 _PLATFORM_NAME = re.compile(

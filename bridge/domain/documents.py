@@ -19,6 +19,16 @@ MAPPABLE_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "employeeNumber": (ENTERPRISE, "employeeNumber"),
 }
 
+#: Attributes of several values that a mapping rule may ask for; each value is the ``value`` of an entry.
+MAPPABLE_LISTS: Mapping[str, tuple[str, ...]] = {
+    "emails": ("emails",),
+    "entitlements": ("entitlements",),
+    "roles": ("roles",),
+}
+
+#: All of them, in the order in which people are shown them.
+MAPPABLE: Mapping[str, tuple[str, ...]] = {**MAPPABLE_ATTRIBUTES, **MAPPABLE_LISTS}
+
 
 def comparison_key(text: str) -> str:
     """Fold a text for comparing what is not case-exact (RFC 7643 §2.2): NFC, then case-folded."""
@@ -36,21 +46,32 @@ def comparison_document(document: Any) -> Any:
     return document
 
 
-def mappable_attributes(document: Mapping[str, Any]) -> dict[str, str]:
-    """Pick the attributes that mapping rules may ask for."""
-    found: dict[str, str] = {}
-    for name, path in MAPPABLE_ATTRIBUTES.items():
+def mappable_attributes(document: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:
+    """Pick the attributes that mapping rules may ask for; several values as a tuple."""
+    found: dict[str, str | tuple[str, ...]] = {}
+    for name, path in MAPPABLE.items():
         value: Any = document
         for step in path:
             value = value.get(step) if isinstance(value, Mapping) else None
-        if isinstance(value, str) and value.strip():
-            found[name] = value
+        if value is not None:
+            said = mappable_value(name, value)
+            if said is not None:
+                found[name] = said
     return found
+
+
+def mappable_value(name: str, value: Any) -> str | tuple[str, ...] | None:
+    """Return what rules see of one attribute, as a document has it; None for nothing."""
+    if name in MAPPABLE_ATTRIBUTES:
+        return value if isinstance(value, str) and value.strip() else None
+    entries = value if isinstance(value, list) else ()
+    values = (entry.get("value") for entry in entries if isinstance(entry, Mapping))
+    return tuple(one for one in values if isinstance(one, str) and one.strip()) or None
 
 
 def mappable_names(document: Mapping[str, Any]) -> frozenset[str]:
     """Name the attributes that mapping rules may ask for and that a document says anything of, blanks included."""
-    return frozenset(name for name, path in MAPPABLE_ATTRIBUTES.items() if _is_said(document, path))
+    return frozenset(name for name, path in MAPPABLE.items() if _is_said(document, path))
 
 
 def _is_said(document: Any, path: Sequence[str]) -> bool:

@@ -7,12 +7,13 @@ import codecs
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.file_encodings import decode
+from bridge.domain.tables import write_rows
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_ROWS = 50_000
@@ -29,7 +30,6 @@ _BROKEN = (
     ("expected after", "a quotation mark stands inside a quoted cell: write it twice"),
     ("new-line", "a line ends in a lone carriage return"),
 )
-_NEUTRALISED = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Column(StrEnum):
@@ -197,20 +197,6 @@ def read_people(raw: bytes) -> PeopleFile:
 def column_of(name: str) -> Column | None:
     """Return the column that a header cell names, in any case and with any signs between the words."""
     return _BY_ALIAS.get("".join(letter for letter in comparison_key(name) if letter.isalnum()))
-
-
-def neutralise(cell: str) -> str:
-    """Keep a spreadsheet from running a cell as a formula: what begins like one gets an apostrophe before it."""
-    return f"'{cell}" if cell.startswith(_NEUTRALISED) else cell
-
-
-def write_rows(header: Sequence[str], rows: Iterable[Sequence[str]], delimiter: str = ",") -> str:
-    """Write a CSV file for spreadsheets, every cell neutralised."""
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
-    writer.writerow([neutralise(cell) for cell in header])
-    writer.writerows([neutralise(cell) for cell in row] for row in rows)
-    return text.getvalue()
 
 
 def write_problems(file: PeopleFile, problems: Iterable[RowProblem]) -> str:

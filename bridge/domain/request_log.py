@@ -19,6 +19,7 @@ class Mark(StrEnum):
     OTHER_ORGANIZATION = "other_organization"
     UNKNOWN_SHAPE = "unknown_shape"
     RATE_LIMITED = "rate_limited"
+    HELD = "held"
 
 
 #: What each mark means and what helps, ending without a full stop.
@@ -32,6 +33,7 @@ MEANINGS: Mapping[Mark, str] = MappingProxyType(
         Mark.OTHER_ORGANIZATION: "the token is good, but the address names another organization: correct the base URL",
         Mark.UNKNOWN_SHAPE: "members or active came in an unknown shape: that changed nothing, owners have an alert",
         Mark.RATE_LIMITED: "more requests came than are answered at once: the client was told when to come again",
+        Mark.HELD: "it was accepted, and its effect on many people waits for an owner: see seatbridge brake show",
     }
 )
 

@@ -30,6 +30,7 @@ class Permission(StrEnum):
 
     MANAGE_BILLING = "buying and reducing seats"  # Z1
     SEE_BILLING = "seeing invoices and prices"  # Z1
+    DECIDE_HOLDS = "deciding about what the brake holds"  # as Z1
     ASSIGN_SEATS = "reassigning seats"  # Z2
     EDIT_MAPPINGS = "editing group mappings"  # Z2
     MANAGE_PEOPLE = "adding and removing people"  # Z3
@@ -37,6 +38,7 @@ class Permission(StrEnum):
     ASSIGN_PRODUCT_ROLES = "giving roles in the product"  # as Z2
     DEFINE_PRODUCT_ROLES = "defining roles in the product"  # B5
     MANAGE_CONNECTIONS = "changing connections"
+    REVIEW_ACCESS = "exporting the access review"  # B4
     SEE_CONSOLE = "opening the console"
 
 
@@ -44,6 +46,7 @@ ALLOWED: Mapping[Permission, tuple[Role, ...]] = MappingProxyType(
     {
         Permission.MANAGE_BILLING: OWNERS,
         Permission.SEE_BILLING: OWNERS,
+        Permission.DECIDE_HOLDS: OWNERS,
         Permission.ASSIGN_SEATS: ADMINS,
         Permission.EDIT_MAPPINGS: ADMINS,
         Permission.MANAGE_PEOPLE: ADMINS,
@@ -51,6 +54,7 @@ ALLOWED: Mapping[Permission, tuple[Role, ...]] = MappingProxyType(
         Permission.ASSIGN_PRODUCT_ROLES: ADMINS,
         Permission.DEFINE_PRODUCT_ROLES: OWNERS,
         Permission.MANAGE_CONNECTIONS: ADMINS,
+        Permission.REVIEW_ACCESS: ADMINS,
         Permission.SEE_CONSOLE: ADMINS,
     }
 )

@@ -1,55 +1,127 @@
-"""The mails that deliveries turn into, plain text."""
+"""The mails that deliveries turn into: plain text, invoices as PDF beside it."""
 
 import uuid
+from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
+from bridge.billing.documents import InvoiceDocument, read_document
+from bridge.billing.pdf import to_pdf
 from bridge.billing.rules.money import Currency, format_money
-from bridge.ports import Message
-from bridge.store.models import Alert, Invoice, InvoiceLine, Member, SeatPool
+from bridge.billing.rules.wording import counted
+from bridge.ports import Attachment, Message
+from bridge.store.models import Alert, Contract, Invoice, Member, SeatPool
 from bridge.store.unit import Unit
+from bridge.usecases.approvals import waiting_approval
+from bridge.usecases.billing_details import billing_details_of
+from bridge.usecases.brake import ALERT as BRAKE_ALERT
 from bridge.usecases.deliver import Claim
+from bridge.usecases.read_holds import open_holds
+from bridge.usecases.remind import USAGE_MAIL
+from bridge.usecases.usage import read_usage
 
 #: So many people a mail names; the console lists them all.
 PEOPLE_NAMED = 10
+_ATTACHED = "It is attached as PDF."
+_TO_DOWNLOAD = (
+    "Download it in the console, under Seats & billing. No mailbox is agreed that invoices go to: "
+    "owners can name one in the billing details."
+)
 
 
 def compose(unit: Unit, claim: Claim) -> Message | None:
-    """Write the mail of a delivery; None when there is nobody to tell, or nothing to tell any more."""
-    if not claim.to:
-        return None
-    return {"invoice_mail": _invoice_message, "alert_mail": _alert_message}[claim.kind](unit, claim)
+    """Write the mail of a delivery; None when there is nobody to tell, or nothing to tell any more.
+
+    Raises:
+        NotInstalledError: An invoice is to go as PDF, which cannot be made here.
+    """
+    writers = {
+        "invoice_mail": _invoice_message,
+        "alert_mail": _alert_message,
+        "approval_mail": _approval_message,
+        "hold_reminder": _hold_reminder,
+        USAGE_MAIL: _usage_message,
+    }
+    return writers[claim.kind](unit, claim)
 
 
 def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
-    invoice = unit.session.get(Invoice, (unit.org_id, uuid.UUID(claim.subject_id)))
-    if invoice is None:
+    """Send an invoice as PDF to the agreed mailboxes (rule W8); without one, tell the owners where it is."""
+    invoice_id = uuid.UUID(claim.subject_id)
+    if unit.session.get(Invoice, (unit.org_id, invoice_id)) is None:
         return None
-    lines = unit.session.scalars(
-        select(InvoiceLine)
-        .where(InvoiceLine.org_id == unit.org_id, InvoiceLine.invoice_id == invoice.id)
-        .order_by(InvoiceLine.position)
+    document = read_document(unit, invoice_id)
+    mailboxes = billing_details_of(unit).mailboxes
+    if not (mailboxes or claim.to):
+        return None
+    attached = [Attachment(f"{document.file_name}.pdf", "application/pdf", to_pdf(document))] if mailboxes else []
+    return Message(
+        to=mailboxes or claim.to,
+        subject=f"{document.title} {document.number}",
+        text="\n".join((*_invoice_lines(document), "", _ATTACHED if mailboxes else _TO_DOWNLOAD)),
+        key=claim.key,
+        attachments=attached,
     )
-    organization = unit.organization()
-    day = invoice.at.astimezone(ZoneInfo(organization.time_zone))
-    text = "\n".join(
-        [
-            f"Invoice {invoice.number} for {organization.name}, {day:%Y-%m-%d}.",
-            "",
-            *(line.formula for line in lines),
-            "",
-            f"Amount due: {format_money(invoice.amount_due, Currency(invoice.currency))}",
-        ]
+
+
+def _invoice_lines(document: InvoiceDocument) -> Iterator[str]:
+    """Write what an invoice says, for who reads the mail and not the file."""
+    facts, money = document.facts, document.money
+    seller = f" from {facts.seller.name}" if facts.seller else ""
+    yield f"{document.title} {document.number}{seller} for {facts.buyer_name}, {facts.issued_on:%Y-%m-%d}."
+    if facts.buyer.purchase_order:
+        yield f"Order number: {facts.buyer.purchase_order}"
+    yield ""
+    for line in document.lines:
+        yield f"{line.name}: {line.formula}"
+    yield ""
+    yield f"Subtotal: {money(document.subtotal)}"
+    yield f"{document.tax_label}: {money(document.tax)}"
+    yield f"{'Credited' if document.is_credit_note else 'Total'}: {money(document.total)}"
+    if document.credit_applied:
+        yield f"Credit used: {money(-document.credit_applied)}"
+    if not document.is_credit_note:
+        yield f"Amount due: {money(document.amount_due)}"
+    yield document.terms
+    if document.transfer_to:
+        yield f"Transfer to {document.transfer_to}, and name {document.number}."
+
+
+def _usage_message(unit: Unit, claim: Claim) -> Message | None:
+    """Sum up the period before its renewal; None when it is over already (rule B6)."""
+    contract = unit.session.get_one(Contract, unit.org_id)
+    if not claim.to or contract.status != "active" or contract.period_end.isoformat() != claim.subject_id:
+        return None
+    organization, usage, forecast = unit.organization(), read_usage(unit, of="period"), unit.billing.next_renewal()
+    day = f"{contract.period_end.astimezone(ZoneInfo(organization.time_zone)):%Y-%m-%d}"
+    currency = Currency(contract.currency)
+    what = "ends" if forecast is None else "renews"
+    facts = [f"The period of {organization.name} {what} on {day}. So far:", ""]
+    facts += [
+        f"{one.name}: {counted(one.bought.last, 'seat')} paid for, {one.used.last} in use now, "
+        f"{one.used.peak} at most, {one.used.mean} on average"
+        for one in usage.tiers
+    ]
+    if usage.tiers:
+        facts.append(f"Holders without a sign-in for {usage.idle_days} days: {len(usage.idle)}")
+    if usage.users:
+        facts.append(f"Paid users: {usage.users['paid']}, free users: {usage.users['free']}")
+    facts.append(f"Invoiced in this period, before tax: {format_money(usage.cost.subtotal, currency)}")
+    if forecast is not None:
+        facts.append(f"The next invoice, as things are: {format_money(forecast.total, currency)}")
+    return Message(
+        to=claim.to, subject=f"{organization.name}: usage before {day}", text="\n".join(facts), key=claim.key
     )
-    return Message(to=claim.to, subject=f"Invoice {invoice.number}", text=text, key=claim.key)
 
 
 def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     """Tell of an alert and of everybody of whom the same is open by now; None when it is settled for all of them."""
     alert = unit.session.get(Alert, (unit.org_id, uuid.UUID(claim.subject_id)))
-    if alert is None:
+    if alert is None or not claim.to:
         return None
+    if alert.code == BRAKE_ALERT:
+        return _hold_message(unit, claim, "is held by the brake")
     kind = (
         Alert.org_id == unit.org_id,
         Alert.code == alert.code,
@@ -78,3 +150,41 @@ def _alert_message(unit: Unit, claim: Claim) -> Message | None:
     return Message(
         to=claim.to, subject=f"{unit.organization().name}: {alert.detail}", text="\n".join(facts), key=claim.key
     )
+
+
+def _hold_reminder(unit: Unit, claim: Claim) -> Message | None:
+    """Remind of a hold; None once it was decided about."""
+    return _hold_message(unit, claim, "still waits for your decision")
+
+
+def _hold_message(unit: Unit, claim: Claim, what: str) -> Message | None:
+    """Tell of what the brake holds now, and how to decide; None when nothing waits any more."""
+    found = open_holds(unit)
+    if not found or not claim.to:
+        return None
+    hold, organization = found[0], unit.organization()
+    people = "a change of 1 person" if hold.number == 1 else f"a change of {hold.number:,} people"
+    text = "\n".join(
+        [
+            hold.sentence,
+            f"Held since {hold.at:%Y-%m-%d %H:%M} UTC. Until an owner decides, these people keep access and seats.",
+            "",
+            "Releasing it now would do this:",
+            *(f"- {effect}" for effect in hold.effects),
+            "",
+            "Look at the names and decide in the console under Brake, or have the operator run",
+            f"seatbridge brake show {organization.slug}",
+        ]
+    )
+    return Message(to=claim.to, subject=f"{organization.name}: {people} {what}", text=text, key=claim.key)
+
+
+def _approval_message(unit: Unit, claim: Claim) -> Message | None:
+    """Tell of a request that waits for an owner; None when it was decided meanwhile."""
+    approval = waiting_approval(unit, uuid.UUID(claim.subject_id))
+    if approval is None or not claim.to:
+        return None
+    lines = [f"{approval.submitted_by} asks for {approval.summary}.", *([approval.note] if approval.note else [])]
+    lines += ["", "What it costs now is shown when you open it in the console: approve or decline it there."]
+    subject = f"{unit.organization().name}: a change waits for your approval"
+    return Message(to=claim.to, subject=subject, text="\n".join(lines), key=claim.key)

@@ -8,16 +8,22 @@ import structlog
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, UnavailableError
 from bridge.jobs.messages import compose
-from bridge.ports import Message
+from bridge.jobs.orders import SilentCores, bring_order, due_orders
+from bridge.jobs.reconciliation import catch_up, reconcile_organization
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.request_log import remove_requests_before
+from bridge.usecases.buy_for_line import buy_for_line, is_worth_buying
+from bridge.usecases.decide_holds import remind_of_hold
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.reconcile import reconcile_pools
+from bridge.usecases.remind import queue_usage_mail
 from bridge.usecases.renew_contract import renew_contract
+from bridge.usecases.watch_tiers import DEFAULT as DEFAULT_THRESHOLDS
+from bridge.usecases.watch_tiers import watch_tiers
 
 log = structlog.get_logger()
 
@@ -34,8 +40,29 @@ def never() -> bool:
 
 
 def work_through_due(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Pass every contract boundary that is due and bring every due delivery out; return how many of both."""
-    return renew_due(runtime, stopping) + deliver_due(runtime, stopping)
+    """Pass every due contract boundary, buy what budgets allow again, look at thresholds, bring mails and orders out.
+
+    Returns:
+        How many of all of them.
+    """
+    tasks = (renew_due, buy_due, watch_due, deliver_due, place_orders_due)
+    return sum(task(runtime, stopping) for task in tasks)
+
+
+def place_orders_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Bring due orders to their billing cores; one that fails, or a core that is down, stops nobody else.
+
+    Returns:
+        How many were settled; not those that were postponed or claimed by another worker.
+    """
+    settled = 0
+    silent = SilentCores()
+    for org_id, order_id in due_orders(runtime):
+        if stopping():
+            break
+        with _contained("order.failed", org_id):
+            settled += bring_order(runtime, org_id, order_id, silent)
+    return settled
 
 
 def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -51,6 +78,29 @@ def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
 def _renew_once(runtime: Runtime, org_id: OrgId) -> bool:
     with runtime.unit(org_id, SYSTEM) as unit:
         return renew_contract(unit) is not None
+
+
+def buy_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Buy seats for who waits where a budget has something left again: a new period, or a payment worth another try."""
+    bought = 0
+    for org_id in runtime.ask_gate(gate.budgeted_organizations):
+        if stopping():
+            break
+        with _contained("budget.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            if is_worth_buying(unit):
+                bought += len(buy_for_line(unit))
+    return bought
+
+
+def watch_due(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Tell owners of tiers that passed a threshold; return how many alerts were raised or settled."""
+    changed = 0
+    for org_id in runtime.ask_gate(lambda session: gate.organizations_past_threshold(session, DEFAULT_THRESHOLDS)):
+        if stopping():
+            break
+        with _contained("thresholds.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            changed += watch_tiers(unit)
+    return changed
 
 
 def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -77,21 +127,20 @@ def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim) -> bool:
     The claim has counted the attempt already, so what fails here, however it fails, is postponed and one day dead.
     """
     try:
-        with runtime.unit(org_id, SYSTEM) as unit:
-            message = compose(unit, claim)
-        note = _send(runtime, message)
+        note = _write_and_send(runtime, org_id, claim)
     except Exception as error:
-        expected = isinstance(error, OSError)
+        expected = isinstance(error, OSError | BridgeError)
+        code = error.code if isinstance(error, BridgeError) else type(error).__name__
         log.warning(
             "delivery.postponed",
             org_id=str(org_id),
             delivery_id=str(claim.delivery_id),
             attempt=claim.attempt,
-            error=type(error).__name__,
+            error=code,
             exc_info=None if expected else error,
         )
         with runtime.unit(org_id, SYSTEM) as unit:
-            postpone_delivery(unit, claim, type(error).__name__)
+            postpone_delivery(unit, claim, code)
         return False
     with runtime.unit(org_id, SYSTEM) as unit:
         finish_delivery(unit, claim.delivery_id, note=note)
@@ -99,14 +148,27 @@ def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim) -> bool:
     return True
 
 
-def _send(runtime: Runtime, message: Message | None) -> str | None:
-    """Send a message; return why none was sent, as a code."""
-    if message is None:
-        return "nobody_to_tell"
+def _write_and_send(runtime: Runtime, org_id: OrgId, claim: Claim) -> str | None:
+    """Write and send the mail of a delivery; return why none was sent, as a code."""
     if runtime.mailer is None:
         return "no_mail_server"
+    with runtime.unit(org_id, SYSTEM) as unit:
+        message = compose(unit, claim)
+    if message is None:
+        return "nobody_to_tell"
     runtime.mailer.send(message)
     return None
+
+
+def remind_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Remind owners, once a day, of what the brake holds; return how many organizations were reminded."""
+    reminded = 0
+    for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
+        if stopping():
+            break
+        with _contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            reminded += remind_of_hold(unit)
+    return reminded
 
 
 def expire_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -135,6 +197,18 @@ def forget_requests(runtime: Runtime, stopping: Stopping = never) -> int:
     return removed
 
 
+def mail_usage_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Mail the owners of every organization what the renewal ahead should be decided by; return how many."""
+    days = runtime.settings.jobs.usage_mail_days
+    queued = 0
+    for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
+        if stopping() or not days:
+            break
+        with _contained("usage_mail.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+            queued += queue_usage_mail(unit, timedelta(days=days))
+    return queued
+
+
 def check_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     """Count the held seats of every organization again; log and return how many pools differ (there should be none)."""
     different = 0
@@ -154,11 +228,39 @@ def check_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     return different
 
 
+def catch_up_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Ask every billing core for events that no webhook brought; return how many were new."""
+    new = 0
+    for org_id in runtime.ask_gate(gate.remotely_billed):
+        if stopping():
+            break
+        with _contained("events.not_caught_up", org_id):
+            new += catch_up(runtime, org_id)
+    return new
+
+
+def reconcile_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Compare with every billing core's books; log and return how many differences are left for somebody to see."""
+    different = 0
+    for org_id in runtime.ask_gate(gate.remotely_billed):
+        if stopping():
+            break
+        with _contained("reconciliation.failed", org_id):
+            for difference in reconcile_organization(runtime, org_id, SYSTEM).differences:
+                different += not difference.repaired
+                log.warning(
+                    "books.differ", org_id=str(org_id), difference=difference.code, repaired=difference.repaired
+                )
+    return different
+
+
 @contextmanager
 def _contained(event: str, org_id: OrgId) -> Iterator[None]:
     """Log what one organization's work died of, and go on with the next: the row stays due for the next sweep."""
     try:
         yield
+    except UnavailableError as error:
+        log.warning(event, org_id=str(org_id), error=error.code, detail=str(error))
     except Exception as error:
         code = error.code if isinstance(error, BridgeError) else type(error).__name__
         log.exception(event, org_id=str(org_id), error=code)

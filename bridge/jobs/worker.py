@@ -10,15 +10,29 @@ import structlog
 from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
-from bridge.jobs.work import Task, check_everywhere, expire_everywhere, forget_requests, work_through_due
+from bridge.jobs.work import (
+    Task,
+    catch_up_everywhere,
+    check_everywhere,
+    expire_everywhere,
+    forget_requests,
+    mail_usage_everywhere,
+    reconcile_everywhere,
+    remind_everywhere,
+    work_through_due,
+)
 from bridge.runtime import Runtime
 from bridge.store.queue import QUEUE, WAKE_TASK
 
 log = structlog.get_logger()
 
 EXPIRE_TASK = "seatbridge.expire"
+REMIND_TASK = "seatbridge.remind_of_holds"
 CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
+USAGE_TASK = "seatbridge.mail_usage"
+CATCH_UP_TASK = "seatbridge.catch_up_with_cores"
+RECONCILE_TASK = "seatbridge.reconcile_with_cores"
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 10.0
@@ -60,17 +74,41 @@ class Worker:
             del timestamp
             await self._work("worker.expired", expire_everywhere)
 
+        @queue.periodic(cron="17 * * * *")
+        @queue.task(name=REMIND_TASK, queue=QUEUE)
+        async def remind(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.reminded", remind_everywhere)
+
         @queue.periodic(cron="37 * * * *")
         @queue.task(name=FORGET_TASK, queue=QUEUE)
         async def forget(timestamp: int) -> None:
             del timestamp
             await self._work("worker.forgot_requests", forget_requests)
 
+        @queue.periodic(cron="11 6 * * *")
+        @queue.task(name=USAGE_TASK, queue=QUEUE)
+        async def mail_usage(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.mailed_usage", mail_usage_everywhere)
+
         @queue.periodic(cron="23 3 * * *")
         @queue.task(name=CHECK_TASK, queue=QUEUE)
         async def check(timestamp: int) -> None:
             del timestamp
             await self._work("worker.checked", check_everywhere)
+
+        @queue.periodic(cron="27 * * * *")
+        @queue.task(name=CATCH_UP_TASK, queue=QUEUE)
+        async def catch_up(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.caught_up", catch_up_everywhere)
+
+        @queue.periodic(cron="43 3 * * *")
+        @queue.task(name=RECONCILE_TASK, queue=QUEUE)
+        async def reconcile(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.books_differ", reconcile_everywhere)
 
     async def _work(self, event: str, task: Task) -> None:
         """Work in a thread: the product's own code is synchronous."""

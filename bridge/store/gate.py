@@ -146,7 +146,52 @@ def due_renewals(session: Session, at: datetime) -> Sequence[OrgId]:
     return [OrgId(row.org_id) for row in session.execute(text("SELECT * FROM due_renewals(:at)"), {"at": at})]
 
 
+def budgeted_organizations(session: Session) -> Sequence[OrgId]:
+    """List organizations in which seats may be bought within a budget."""
+    return [OrgId(row.org_id) for row in session.execute(text("SELECT * FROM budgeted_organizations()"))]
+
+
+def organizations_past_threshold(session: Session, usual: Sequence[int]) -> Sequence[OrgId]:
+    """List organizations in which a tier has passed a threshold, up or down, without an alert that says so.
+
+    Args:
+        session: A session.
+        usual: The thresholds of organizations that have set none, in percent.
+    """
+    rows = session.execute(
+        text("SELECT * FROM organizations_past_threshold(cast(:usual AS jsonb))"), {"usual": str(list(usual))}
+    )
+    return [OrgId(row.org_id) for row in rows]
+
+
 def due_deliveries(session: Session, at: datetime) -> Sequence[tuple[OrgId, uuid.UUID]]:
     """List deliveries that wait for a worker, longest overdue first, at most 1,000."""
     rows = session.execute(text("SELECT * FROM due_deliveries(:at)"), {"at": at})
     return [(OrgId(row.org_id), row.delivery_id) for row in rows]
+
+
+def due_orders(session: Session, at: datetime) -> Sequence[tuple[OrgId, uuid.UUID]]:
+    """List orders that wait for a worker, longest overdue first, at most 1,000."""
+    rows = session.execute(text("SELECT * FROM due_orders(:at)"), {"at": at})
+    return [(OrgId(row.org_id), row.order_id) for row in rows]
+
+
+def remotely_billed(session: Session) -> Sequence[OrgId]:
+    """List the organizations whose seats are billed by a core of their own."""
+    return [OrgId(row.org_id) for row in session.execute(text("SELECT * FROM remotely_billed()"))]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingWork:
+    """What waits for workers in all organizations together; the instants are those of the oldest."""
+
+    orders: int
+    dead_orders: int
+    oldest_order: datetime | None
+    deliveries: int
+    oldest_mail: datetime | None
+
+
+def waiting_work(session: Session) -> WaitingWork:
+    """Count what waits for workers, for probes."""
+    return WaitingWork(*session.execute(text("SELECT * FROM waiting_work()")).one())

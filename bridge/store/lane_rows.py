@@ -32,3 +32,8 @@ class PersonRow:
     pinned: bool
     waiting_for: str | None
     decision_id: uuid.UUID | None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the directory reads the person as active: lanes know nobody whom the brake keeps active."""
+        return self.active

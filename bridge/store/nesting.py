@@ -112,17 +112,12 @@ def people_below(unit: Unit, ids: Collection[GroupId]) -> set[MemberId]:
     )
 
 
-def names_upwards(unit: Unit, group_id: GroupId) -> Sequence[str]:
-    """Return the names of a group and of all groups above it: what its members count as members of."""
-    upwards = union_all(
-        select(literal(group_id, Uuid)),
-        select(GroupAncestor.ancestor_id).where(
-            GroupAncestor.org_id == unit.org_id, GroupAncestor.group_id == group_id
-        ),
+def groups_upwards(unit: Unit, group_id: GroupId) -> Sequence[GroupId]:
+    """Return a group and all groups above it: what its members count as members of."""
+    above = select(GroupAncestor.ancestor_id).where(
+        GroupAncestor.org_id == unit.org_id, GroupAncestor.group_id == group_id
     )
-    return unit.session.scalars(
-        select(Group.display_name).where(Group.org_id == unit.org_id, Group.id.in_(upwards))
-    ).all()
+    return [group_id, *unit.session.scalars(above)]
 
 
 def inherited_through(unit: Unit, member_id: MemberId) -> dict[GroupId, tuple[str, ...]]:

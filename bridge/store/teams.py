@@ -5,12 +5,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Uuid, any_, exists, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.errors import NotFoundError
-from bridge.store.journal import record
+from bridge.store.journal import Entry, record_many
 from bridge.store.models import Contract, LicencePlan, Member, Team, TeamSpell, TeamStay
 from bridge.store.unit import Unit
 
@@ -107,51 +108,69 @@ def open_stays(unit: Unit, member_id: MemberId, team_ids: Collection[uuid.UUID])
 
 def close_stays(unit: Unit, member_id: MemberId, team_ids: Collection[uuid.UUID] | None = None) -> list[uuid.UUID]:
     """Take somebody out of teams, all of them by default; return which they were in."""
+    return _close_stays(unit, [member_id], team_ids).get(member_id, [])
+
+
+def _close_stays(
+    unit: Unit, member_ids: Collection[MemberId], team_ids: Collection[uuid.UUID] | None = None
+) -> dict[MemberId, list[uuid.UUID]]:
     statement = update(TeamStay).where(
-        TeamStay.org_id == unit.org_id, TeamStay.member_id == member_id, TeamStay.until.is_(None)
+        TeamStay.org_id == unit.org_id,
+        TeamStay.member_id == any_(literal(list(member_ids), ARRAY(Uuid))),
+        TeamStay.until.is_(None),
     )
     if team_ids is not None:
         statement = statement.where(TeamStay.team_id.in_(team_ids))
-    ended = unit.session.scalars(
+    ended: dict[MemberId, list[uuid.UUID]] = {}
+    for member_id, team_id in unit.session.execute(
         # Bounded below by the period's start: what is billed stays billed.
         statement.values(until=func.greatest(TeamStay.since, unit.at, _period_start(unit)))
-        .returning(TeamStay.team_id)
+        .returning(TeamStay.member_id, TeamStay.team_id)
         .execution_options(synchronize_session=False)
-    ).all()
-    return sorted(ended)
+    ):
+        ended.setdefault(member_id, []).append(team_id)
+    return {member_id: sorted(team_ids) for member_id, team_ids in ended.items()}
 
 
-def end_stays(unit: Unit, member: Member, *, reason: str, removed: bool = False) -> None:
-    """Take somebody who loses access out of every team, in this very transaction (rule W3).
+def end_stays(unit: Unit, members: Sequence[Member], *, reason: str, removed: bool = False) -> None:
+    """Take people who lose access out of every team, in this very transaction (rule W3).
 
     Args:
         unit: The unit, which has the organization's lock.
-        member: Whom.
+        members: Whom.
         reason: What the audit says of why.
-        removed: The person goes for good: what they were in this month keeps their names until it is billed;
+        removed: They go for good: what they were in this month keeps their names until it is billed;
             of a plan that has ended nothing is billed any more.
     """
-    left = close_stays(unit, member.id)
+    ids = [member.id for member in members]
+    left = _close_stays(unit, ids)
     if removed:
         unit.session.execute(
             update(TeamStay)
             .where(
                 TeamStay.org_id == unit.org_id,
-                TeamStay.member_id == member.id,
+                TeamStay.member_id == any_(literal(ids, ARRAY(Uuid))),
                 TeamStay.until > _period_start(unit, Contract.status == "active"),
+                Member.org_id == TeamStay.org_id,
+                Member.id == TeamStay.member_id,
             )
-            .values(user_name=member.user_name, display_name=member.display_name)
+            .values(user_name=Member.user_name, display_name=Member.display_name)
             .execution_options(synchronize_session=False)
         )
-    if left:
-        record(
-            unit,
-            "member.left_teams",
-            subject_kind="member",
-            subject_id=member.id,
-            reason=reason,
-            body={"teams": [str(team_id) for team_id in left]},
-        )
+    record_many(
+        unit,
+        [
+            Entry(
+                "member.left_teams",
+                "member",
+                member_id,
+                reason,
+                {"teams": [str(team_id) for team_id in left[member_id]]},
+            )
+            for member_id in ids
+            if member_id in left
+        ],
+    )
 
 
 def forget_names(unit: Unit, billed_until: datetime) -> None:

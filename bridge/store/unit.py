@@ -1,5 +1,6 @@
 """The unit of work: one transaction of one organization, with who acts and at what instant."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Unit:
         payment_terms_days: Days to pay where the buyer's billing details name none.
         recheck: Runs once, when the lock has just been taken: refuses an actor who lost access while it was waited for.
         on_lock: Runs once after it: what must come before anything else is written.
+        held: The hold that the brake put something of this unit under, if it did.
+        on_finish: Serves who has begun to wait for a seat that may be bought; see :meth:`finish`.
     """
 
     session: Session
@@ -44,6 +47,9 @@ class Unit:
     seller: Seller | None = None
     payment_terms_days: int = 30
     recheck: Callable[["Unit"], None] | None = None
+    held: uuid.UUID | None = None
+    on_finish: Callable[["Unit"], object] | None = None
+    line_grew: bool = False
     _billing: BillingCore | None = field(default=None, repr=False)
     _state: OrganizationState | None = field(default=None, repr=False)
 
@@ -53,6 +59,11 @@ class Unit:
         if self._billing is None:
             self._billing = self.billing_factory(self)
         return self._billing
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether other writers of the organization wait for this unit."""
+        return self._state is not None
 
     def lock(self, *, settle: bool = True) -> OrganizationState:
         """Lock the organization's state row: the first thing every writing use case does.
@@ -99,6 +110,16 @@ class Unit:
             ForbiddenError: When the role lacks the permission.
         """
         require(self.actor.role, permission)
+
+    def finish(self) -> None:
+        """Do what is done once for everything the unit did, just before it is committed.
+
+        Whoever has begun to wait for a seat that may be bought within a budget is bought one then: all of them by one
+        purchase, in the order of the line, and none for a step that was taken back.
+        """
+        if self.line_grew and self.on_finish is not None:
+            self.line_grew = False
+            self.on_finish(self)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -1,5 +1,7 @@
 """Alerts: what an owner should know or decide, kept until it is settled."""
 
+from collections.abc import Collection
+
 from sqlalchemy import exists, func, select, update
 
 from bridge.domain.identifiers import MemberId, new_id
@@ -14,8 +16,16 @@ SENTENCES = {
     "members_unknown": "A directory replaced a group's members by people nobody here knows: the group is empty",
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
+    "brake_held": "A directory would let go or move many people at once: an owner decides about it",
+    "budget_used_up": "The budget for seats is used up: people wait in line",
+    "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",
+    "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
+    "tier_threshold": "A tier fills up",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",
+    "order_declined": "The billing core declined an order of seats: nothing was changed",
+    "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
+    "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 
@@ -127,13 +137,25 @@ def resolve_seat_alerts(unit: Unit, member_id: MemberId | None = None) -> None:
     unit.session.execute(settled)
 
 
+def resolve_alerts(unit: Unit, code: str, *, but_for: Collection[str] = ()) -> None:
+    """Settle every open alert of a code, except of these tiers."""
+    unit.session.flush()
+    kept = [Alert.tier.not_in(but_for)] if but_for else []
+    unit.session.execute(
+        update(Alert)
+        .where(Alert.org_id == unit.org_id, Alert.code == code, Alert.resolved_at.is_(None), *kept)
+        .values(resolved_at=unit.at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def open_alerts(unit: Unit) -> list[Alert]:
     """Return the alerts nobody has settled, newest first."""
     return list(
         unit.session.scalars(
             select(Alert)
             .where(Alert.org_id == unit.org_id, Alert.resolved_at.is_(None))
-            .order_by(Alert.at.desc(), Alert.id)
+            .order_by(Alert.at.desc(), Alert.number.desc().nulls_last(), Alert.id)
         )
     )
 

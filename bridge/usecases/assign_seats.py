@@ -1,12 +1,14 @@
 """Who gets which seat: the pure rules decide, conditional updates take, a decision record says why."""
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
+from bridge.domain.brake import HeldEffect, Outcome
 from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission, Role
@@ -25,6 +27,7 @@ from bridge.store.pools import (
 )
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert, resolve_seat_alerts
+from bridge.usecases.brake import held_effect, let_off
 from bridge.usecases.charges import execute_change
 from mappings.allocation import (
     Grant,
@@ -38,7 +41,7 @@ from mappings.allocation import (
     wish,
 )
 from mappings.resolution import Entitlement, resolve
-from mappings.rules import MappingSet, OnExhausted, PersonFacts
+from mappings.rules import MappingRule, MappingSet, OnExhausted, PersonFacts
 from mappings.tiers import ANY, UNASSIGNED, TierLadder
 
 
@@ -73,14 +76,17 @@ def holding_of(member: Member) -> Holding:
     )
 
 
-def settle_seat(
-    unit: Unit,
-    member: Member,
-    occasion: Occasion,
-    placement: Placement | None = None,
-    *,
-    extra_groups: Iterable[str] = (),
-) -> str | None:
+def person_facts(document: Mapping[str, Any], groups: Iterable[uuid.UUID], connection_id: uuid.UUID) -> PersonFacts:
+    """Return what the rules see of a person: the document, the groups around them, the connection they belong to."""
+    return PersonFacts(frozenset(map(str, groups)), mappable_attributes(document), str(connection_id))
+
+
+def rule_record(rule: MappingRule | None) -> dict[str, Any] | None:
+    """Return what a decision keeps of the rule that decided."""
+    return None if rule is None else {"key": rule.key, "about": rule.about, "tier": rule.tier}
+
+
+def settle_seat(unit: Unit, member: Member, occasion: Occasion, placement: Placement | None = None) -> str | None:
     """Give a member the seat, role and teams that the rules say.
 
     Args:
@@ -88,7 +94,6 @@ def settle_seat(
         member: Whom.
         occasion: Why the seat is looked at now.
         placement: Rules and tiers, when the caller has read them for many people.
-        extra_groups: Groups that count besides the stored memberships.
 
     Returns:
         The tier that was freed, for :func:`promote_waiting`; None when none was.
@@ -99,8 +104,9 @@ def settle_seat(
     Source: rules A1 to A8, K1, K2.
     """
     placement = placement or read_placement(unit)
-    groups = sorted({group.display_name for group in groups_of(unit, member.id)} | set(extra_groups))
-    facts = PersonFacts(groups=frozenset(groups), attributes=mappable_attributes(member.document))
+    around = groups_of(unit, member.id)
+    groups = sorted({group.display_name for group in around})
+    facts = person_facts(member.document, (group.id for group in around), member.connection_id)
     entitlement = resolve(facts, placement.mapping_set, placement.ladder)
     apply_access(unit, member, entitlement)
     holding = holding_of(member)
@@ -129,6 +135,10 @@ class Access:
             return Access(self.role, self.role_from_mapping, teams)
         role = entitlement.role or (Role.MEMBER if self.role_from_mapping else self.role)
         return Access(str(role), entitlement.role is not None, teams)
+
+    def is_less_than(self, before: "Access") -> bool:
+        """Tell whether the role of an admin or a team is lost by it."""
+        return (before.role == Role.ADMIN and self.role != Role.ADMIN) or not set(before.teams) <= set(self.teams)
 
     def entries_until(self, after: "Access", member_id: MemberId) -> list[Entry]:
         """Return what the audit says of a change."""
@@ -165,6 +175,8 @@ def _settle(
 ) -> str | None:
     """Write a decision: the member's seat, the record of why, the audit entry, the alert; return the freed tier."""
     freed = decision.from_tier if decision.moves else None
+    if decision.granted_by is Grant.MANUAL and held_effect(unit, member) is HeldEffect.RESEAT:
+        let_off(unit, [member.id], Outcome.BY_HAND)
     if freed is not None and not given_back:
         give_back_seat(unit, freed)
     still_waits = decision.waiting_for is not None and member.waiting_since is not None
@@ -199,7 +211,7 @@ def _settle(
         granted_by=member.granted_by,
         waiting_for=decision.waiting_for,
         groups=groups if groups is not None else [group.display_name for group in groups_of(unit, member.id)],
-        rule={"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
+        rule=rule_record(rule),
         losing_rules=[losing.key for losing in entitlement.losing] if entitlement else [],
         mapping_version=placement.mapping_set.version if placement else unit.state().mapping_version,
         pools=pools_snapshot(unit),
@@ -212,7 +224,9 @@ def _settle(
     unit.session.flush()
     if left_line:
         resolve_seat_alerts(unit, member.id)
-    if decision.alert:
+    if decision.buys:
+        unit.line_grew = True
+    elif decision.alert:
         raise_alert(unit, "seats_exhausted", tier=decision.alert_tier, member_id=member.id)
     return freed
 
@@ -279,7 +293,13 @@ def _first_in_line(unit: Unit, placement: Placement, passed_over: Collection[Mem
         ]
     return unit.session.scalars(
         select(Member)
-        .where(Member.org_id == unit.org_id, Member.active, or_(*usable), Member.id.not_in(passed_over))
+        .where(
+            Member.org_id == unit.org_id,
+            Member.active,
+            Member.hold_id.is_(None),  # an owner has to decide about them first
+            or_(*usable),
+            Member.id.not_in(passed_over),
+        )
         .order_by(Member.waiting_since, Member.id)
         .limit(1)
     ).one_or_none()

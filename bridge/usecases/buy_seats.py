@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bridge.core.quotes import kept, restored, seat_quote
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
 from bridge.errors import (
@@ -16,14 +17,15 @@ from bridge.errors import (
     PreviewStaleError,
     ReductionNotAllowedError,
 )
-from bridge.ports import InvoiceReference, SeatChange, SeatQuote
+from bridge.ports import InvoiceReference, OrderReference, SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.models import Contract, Preview, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import promote_waiting
+from bridge.usecases.billing_orders import place_order
 from bridge.usecases.charges import execute_change
-from bridge.usecases.idempotency import once
+from bridge.usecases.idempotency import is_known, once
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
@@ -62,12 +64,15 @@ class SeatsPreview:
 class SeatsConfirmation:
     """What a confirmed change did; a repeat answers the same.
 
-    ``invoice`` is None when nothing was charged; ``promoted`` got a seat from the line, in its order.
+    ``invoice`` is None when nothing was charged; ``promoted`` got a seat from the line, in its order. Where a core of
+    the organization's own bills, there is an ``order`` instead: seats, invoice and promotions come when it has
+    confirmed.
     """
 
     changes: Mapping[str, int]
     invoice: InvoiceReference | None
     promoted: tuple[MemberId, ...]
+    order: OrderReference | None = None
 
 
 def preview_seats(unit: Unit, changes: Mapping[str, int]) -> SeatsPreview:
@@ -82,18 +87,26 @@ def preview_seats(unit: Unit, changes: Mapping[str, int]) -> SeatsPreview:
         BelowMinimumError: Under the plan's minimum (rule D6).
         ReductionNotAllowedError: Enterprise, during the term (rule D7).
         PlanEndedError: The plan has ended (rule R5).
+        OrderOpenError, BillingCoreUnreachableError, BillingCoreRefusedError: As
+            :meth:`bridge.ports.BillingCore.prepare`.
     """
     unit.require(Permission.MANAGE_BILLING)
+    unit.billing.prepare(SeatChange(_wanted(changes), at=unit.at))
     state = unit.lock()
     quote, promotions = _compute(unit, changes, unit.at)
+    pinned = quote.pinned
     preview = Preview(
         org_id=unit.org_id,
         id=new_id(),
         kind=PREVIEW_KIND,
-        request={"changes": dict(quote.change.changes), "shown": _shown(unit, quote, promotions)},
+        request={
+            "changes": dict(quote.change.changes),
+            "shown": _shown(unit, quote, promotions),
+            "pinned": kept(pinned),
+        },
         seat_version=state.seat_version,
-        at=unit.at,
-        expires_at=unit.at + PREVIEW_LIFETIME,
+        at=quote.change.at,
+        expires_at=min(unit.at + PREVIEW_LIFETIME, pinned.expires_at) if pinned else unit.at + PREVIEW_LIFETIME,
         actor=str(unit.actor),
         confirmed_at=None,
         result=None,
@@ -101,6 +114,19 @@ def preview_seats(unit: Unit, changes: Mapping[str, int]) -> SeatsPreview:
     unit.session.add(preview)
     unit.session.flush()
     return _as_preview(preview, quote, promotions)
+
+
+def possible_change(unit: Unit, changes: Mapping[str, int]) -> dict[str, int]:
+    """Return a change of seats that could be bought, for somebody who may not buy it and asks the owners.
+
+    Raises:
+        ForbiddenError: The actor may not assign seats (rule Z2).
+        InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError, PlanEndedError: As
+            :func:`preview_seats`.
+    """
+    unit.require(Permission.ASSIGN_SEATS)
+    unit.lock()
+    return dict(_compute(unit, changes, unit.at)[0].change.changes)
 
 
 def open_seats_preview(unit: Unit, preview_id: uuid.UUID) -> SeatsPreview:
@@ -186,8 +212,10 @@ def change_seats(unit: Unit, changes: Mapping[str, int], key: str | None = None)
             PlanEndedError: As :func:`preview_seats`.
     """
     unit.require(Permission.MANAGE_BILLING)
+    wanted = _wanted(changes)
+    if not is_known(unit, key):
+        unit.billing.prepare(SeatChange(wanted, at=unit.at))
     unit.lock()
-    wanted = {tier: number for tier, number in sorted(changes.items()) if number}
 
     def change() -> dict[str, Any]:
         quote, _ = _compute(unit, wanted, unit.at)
@@ -198,21 +226,31 @@ def change_seats(unit: Unit, changes: Mapping[str, int], key: str | None = None)
 
 def _compute(unit: Unit, changes: Mapping[str, int], at: datetime) -> tuple[SeatQuote, tuple[Promotion, ...]]:
     """Quote a change as of an instant of the present period, with what it does for people in line."""
+    change, promotions = _change_now(unit, changes, at)
+    try:
+        return unit.billing.quote(change), promotions
+    except ReductionNotAllowedError as refusal:
+        zone = ZoneInfo(unit.organization().time_zone)
+        raise ReductionNotAllowedError(term_end=refusal.term_end.astimezone(zone)) from refusal
+
+
+def _wanted(changes: Mapping[str, int]) -> dict[str, int]:
     wanted = {tier: number for tier, number in sorted(changes.items()) if number}
     if any(abs(number) > MAX_SEATS for number in wanted.values()):
         raise InvalidChangeError(f"at most {MAX_SEATS:,} seats change at once")
-    pools = read_pools(unit)
-    promotions = _promotions(unit, wanted, pools)
+    return wanted
+
+
+def _change_now(unit: Unit, changes: Mapping[str, int], at: datetime) -> tuple[SeatChange, tuple[Promotion, ...]]:
+    """Return a change with what it does for people in line."""
+    wanted = _wanted(changes)
+    promotions = _promotions(unit, wanted, read_pools(unit))
     placed: dict[str, int] = {}
     for promotion in promotions:
         placed[promotion.to_tier] = placed.get(promotion.to_tier, 0) + 1
         if promotion.from_tier is not None:
             placed[promotion.from_tier] = placed.get(promotion.from_tier, 0) - 1
-    try:
-        return unit.billing.quote(SeatChange(wanted, at=at, placed=placed)), promotions
-    except ReductionNotAllowedError as refusal:
-        zone = ZoneInfo(unit.organization().time_zone)
-        raise ReductionNotAllowedError(term_end=refusal.term_end.astimezone(zone)) from refusal
+    return SeatChange(wanted, at=at, placed=placed), promotions
 
 
 def _promotions(unit: Unit, wanted: Mapping[str, int], pools: list[SeatPool]) -> tuple[Promotion, ...]:
@@ -237,13 +275,21 @@ def _promotions(unit: Unit, wanted: Mapping[str, int], pools: list[SeatPool]) ->
 
 
 def _recomputed(unit: Unit, preview: Preview) -> tuple[SeatQuote, tuple[Promotion, ...]]:
-    """Compute a preview again at its pinned instant; refuse it when the answer is another one by now (rules Q2, Q3)."""
+    """Compute a preview again at its pinned instant; refuse it when the answer is another one by now (rules Q2, Q3).
+
+    What another core quoted is taken as it was pinned: that core decides whether it still holds.
+    """
     if unit.at >= preview.expires_at:
         raise PreviewExpiredError(preview.expires_at)
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
     if contract.period_start.isoformat() != preview.request["shown"]["period"]:
         raise PreviewStaleError
-    quote, promotions = _compute(unit, preview.request["changes"], preview.at)
+    document = preview.request["pinned"]
+    if document is None:
+        quote, promotions = _compute(unit, preview.request["changes"], preview.at)
+    else:
+        change, promotions = _change_now(unit, preview.request["changes"], preview.at)
+        quote = seat_quote(change, restored(document))
     if _shown(unit, quote, promotions) != preview.request["shown"]:
         raise PreviewStaleError
     return quote, promotions
@@ -266,6 +312,9 @@ def _shown(unit: Unit, quote: SeatQuote, promotions: tuple[Promotion, ...]) -> d
 
 
 def _execute(unit: Unit, quote: SeatQuote, *, key: str) -> dict[str, Any]:
+    if quote.pinned is not None:
+        order = place_order(unit, quote, key=key)
+        return {"changes": dict(quote.change.changes), "invoice": None, "promoted": [], "order": asdict(order)}
     invoice = execute_change(unit, quote, key=key)
     promoted = promote_waiting(unit, [tier for tier, number in quote.change.changes.items() if number > 0])
     return {
@@ -286,4 +335,5 @@ def _confirmation(result: Mapping[str, Any]) -> SeatsConfirmation:
         changes=result["changes"],
         invoice=InvoiceReference(**invoice) if invoice else None,
         promoted=tuple(MemberId(uuid.UUID(member_id)) for member_id in result["promoted"]),
+        order=OrderReference(**result["order"]) if result.get("order") else None,
     )

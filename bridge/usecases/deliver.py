@@ -1,23 +1,15 @@
-"""Bringing deliveries out: claimed by one worker at a time, retried with growing pauses, never lost."""
+"""Bringing mails out: what they tell of and to whom; attempts are counted by :mod:`bridge.usecases.attempts`."""
 
-import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlalchemy import select, update
 
 from bridge.store.models import Delivery
-from bridge.store.queue import wake_workers
 from bridge.store.unit import Unit
+from bridge.usecases.attempts import claim, postpone, revive
 from bridge.usecases.manage_access import owners_of
-
-#: How long one attempt may take before another worker may claim the delivery.
-LEASE = timedelta(minutes=2)
-#: After these many attempts (about a day) a delivery is dead until somebody retries it.
-MAX_ATTEMPTS = 12
-_LONGEST_PAUSE_SECONDS = 3 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +29,13 @@ def claim_delivery(unit: Unit, delivery_id: uuid.UUID) -> Claim | None:
 
     The claim commits before anything leaves the house, so a worker that dies gives it back when the lease ends.
     """
-    claimed = unit.session.execute(
-        update(Delivery)
-        .where(
-            Delivery.org_id == unit.org_id,
-            Delivery.id == delivery_id,
-            Delivery.state == "pending",
-            Delivery.next_attempt_at <= unit.at,
-        )
-        .values(attempts=Delivery.attempts + 1, next_attempt_at=unit.at + LEASE)
-        .returning(Delivery.kind, Delivery.key, Delivery.subject_id, Delivery.attempts)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
-    if claimed is None:
+    attempt = claim(unit, Delivery, delivery_id)
+    if attempt is None:
         return None
+    claimed = unit.session.get_one(Delivery, (unit.org_id, delivery_id), populate_existing=True)
     return Claim(
         delivery_id=delivery_id,
-        attempt=claimed.attempts,
+        attempt=attempt,
         kind=claimed.kind,
         key=claimed.key,
         subject_id=claimed.subject_id,
@@ -71,28 +53,9 @@ def finish_delivery(unit: Unit, delivery_id: uuid.UUID, *, note: str | None = No
     )
 
 
-def postpone_delivery(unit: Unit, claim: Claim, error_code: str) -> None:
-    """Try again later, with a growing, jittered pause; after the last attempt the delivery is dead and visible.
-
-    Nothing is written when the lease ended meanwhile and another worker has claimed the delivery.
-    """
-    dead = claim.attempt >= MAX_ATTEMPTS
-    pause = min(_LONGEST_PAUSE_SECONDS, 15 * 2**claim.attempt) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
-    unit.session.execute(
-        update(Delivery)
-        .where(
-            Delivery.org_id == unit.org_id,
-            Delivery.id == claim.delivery_id,
-            Delivery.state == "pending",
-            Delivery.attempts == claim.attempt,
-        )
-        .values(
-            state="dead" if dead else "pending",
-            next_attempt_at=unit.at + timedelta(seconds=pause),
-            last_error=error_code,
-        )
-        .execution_options(synchronize_session=False)
-    )
+def postpone_delivery(unit: Unit, claimed: Claim, error_code: str) -> None:
+    """Try again later; after the last attempt the delivery is dead and visible."""
+    postpone(unit, Delivery, claimed.delivery_id, claimed.attempt, error_code)
 
 
 def list_open_deliveries(unit: Unit) -> Sequence[Delivery]:
@@ -106,13 +69,4 @@ def list_open_deliveries(unit: Unit) -> Sequence[Delivery]:
 
 def retry_dead_deliveries(unit: Unit) -> int:
     """Put dead deliveries back in line and wake a worker; return how many."""
-    revived = unit.session.scalars(
-        update(Delivery)
-        .where(Delivery.org_id == unit.org_id, Delivery.state == "dead")
-        .values(state="pending", attempts=0, next_attempt_at=unit.at)
-        .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    if revived:
-        wake_workers(unit.session)
-    return len(revived)
+    return len(revive(unit, Delivery))

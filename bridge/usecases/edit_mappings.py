@@ -5,35 +5,44 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Uuid, any_, literal, select
+from sqlalchemy import Text, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId, new_id
-from bridge.domain.roles import Permission, Role
+from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
+    AssertionFailedError,
     InvalidInputError,
     PreviewExpiredError,
     PreviewStaleError,
 )
 from bridge.ports import InvoiceReference, SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
-from bridge.store.journal import record
-from bridge.store.models import MappingVersion, Member, Preview
+from bridge.store.models import Member, Preview
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import read_placement
 from bridge.usecases.charges import execute_change
+from bridge.usecases.mapping_versions import VersionReason, read_directory, read_version, store_version
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.purses import BudgetPurse, BudgetUse, open_purse
 from bridge.usecases.settle_many import settle_many
-from mappings.allocation import Occasion
-from mappings.documents import MappingDocumentError, Problem, RuleChange, difference, from_document, to_document
+from mappings.allocation import MemberKey, Occasion
+from mappings.assertions import PersonHas, conditions_of
+from mappings.checks import Effect, Finding, check
+from mappings.differences import RuleChange, difference
+from mappings.documents import MappingDocumentError, Problem, from_document, to_document
+from mappings.naming import refreshed
 from mappings.people import Pool
-from mappings.preview import AccessChange, MovesPreview, moves_under
+from mappings.preview import AccessChange, Move, MovesPreview, moves_under
+from mappings.reasons import because
 from mappings.rules import MappingSet
 from mappings.tiers import TierLadder
 
@@ -63,12 +72,18 @@ class MappingsPreview:
         id: Names the preview for :func:`apply_mappings`.
         expires_at: Until when it may be applied, unless something changes before (rule Q3).
         changes: What differs from the rules in force, in words.
-        moves: What happens without buying.
+        moves: What happens when no shortage is bought; what budgets pay for is in it.
+        budget_uses: What is bought within budgets, at what price, and what is left of them then; the amounts are for
+            who :attr:`sees_money`.
         shortage: Seats missing by tier, so that nobody the change touches has to wait.
         quote: What those seats cost; None without a shortage, or for who may not see prices.
         moves_if_bought: What happens when they are bought; None without a quote.
+        settled: What applying settles before it buys within budgets, and the same when the shortage is bought.
         role_changes: Everybody whose role really changes: an owner's never does (T10, T11).
         names: What pages call everybody who is named in the moves.
+        findings: What the document asserts, beside what happens without buying.
+        findings_if_bought: The same when the missing seats are bought; empty without a quote.
+        restores: The older version that the document is, for a rollback.
     """
 
     id: uuid.UUID
@@ -84,6 +99,12 @@ class MappingsPreview:
     moves_if_bought: MovesPreview | None
     role_changes: tuple[RoleChange, ...]
     names: Mapping[MemberId, str]
+    settled: tuple[MovesPreview, MovesPreview | None]
+    budget_uses: tuple[BudgetUse, ...] = ()
+    sees_money: bool = False
+    findings: tuple[Finding, ...] = ()
+    findings_if_bought: tuple[Finding, ...] = ()
+    restores: int | None = None
 
     @property
     def roles(self) -> Mapping[str, int]:
@@ -94,6 +115,13 @@ class MappingsPreview:
     def team_changes(self) -> tuple[AccessChange, ...]:
         """Everybody who joins or leaves a team."""
         return tuple(change for change in self.moves.access_changes if change.teams_gained or change.teams_lost)
+
+    def because(self, move: Move) -> str:
+        """Return why somebody moves, to stand after "because", without a full stop."""
+        wanted = move.waiting_for or (None if move.rule is None else move.rule.tier)
+        return because(
+            move.reason, self.ladder, tier=move.to_tier, rule=move.rule, wanted=wanted, before=move.from_tier
+        )
 
     @property
     def gives_roles(self) -> bool:
@@ -134,16 +162,67 @@ def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
         InvalidInputError: The document is not a mapping set, or is the one in force.
     """
     unit.require(Permission.EDIT_MAPPINGS)
-    state = unit.lock()
+    unit.lock()
     ladder = ladder_of(read_pools(unit))
-    new = read_document(document, ladder)
+    return _preview(unit, read_document(unit, document, ladder), ladder)
+
+
+def preview_stored(unit: Unit, document: object) -> MappingsPreview:
+    """Show what a document would do that was read and stored before: groups that are gone since are expected.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        InvalidInputError: It cannot hold any more, or is what is in force.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    unit.lock()
+    ladder = ladder_of(read_pools(unit))
+    try:
+        stored = from_document(document, ladder)
+    except MappingDocumentError as error:
+        raise InvalidInputError("mappings", str(error)) from error
+    return _preview(unit, refreshed(stored, read_directory(unit)), ladder)
+
+
+def usable_mappings_preview(unit: Unit, preview_id: uuid.UUID) -> tuple[MappingsPreview, Mapping[str, Any]]:
+    """Compute a preview again that may still be applied, with the document that it is of.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        NotFoundError: There is no such preview here.
+        PreviewExpiredError: It is older than its 15 minutes.
+        PreviewStaleError: People, seats or rules changed since it was made.
+    """
+    shown = open_preview(unit, preview_id)
+    return shown, stored_preview(unit, preview_id, KIND).request["document"]
+
+
+def preview_rollback(unit: Unit, version: int) -> MappingsPreview:
+    """Show what it would do to put the rules of an older version in force again.
+
+    Groups that are gone are expected again; those that came since, under a name that only one has, are meant.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        InvalidInputError: The version cannot hold any more, or is what is in force.
+        NotFoundError: There is no such version.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    unit.lock()
+    ladder = ladder_of(read_pools(unit))
+    older = refreshed(read_version(unit, version, ladder), read_directory(unit))
+    return _preview(unit, older, ladder, restores=version)
+
+
+def _preview(unit: Unit, new: MappingSet, ladder: TierLadder, *, restores: int | None = None) -> MappingsPreview:
+    state = unit.lock()
     if not difference(mapping_set_in_force(unit, ladder), new, ladder):
         raise InvalidInputError("mappings", "these are the rules in force already; change one to see what it does")
     stored = Preview(
         org_id=unit.org_id,
         id=new_id(),
         kind=KIND,
-        request={"document": to_document(new)},
+        request={"document": to_document(new), "restores": restores},
         seat_version=state.seat_version,
         at=unit.at,
         expires_at=unit.at + PREVIEW_LIFETIME,
@@ -196,6 +275,7 @@ def apply_mappings(
 
     Raises:
         AcknowledgementMissingError: Buying, or giving somebody a higher role, without the tick.
+        AssertionFailedError: Something that the document asserts would not be so.
         ForbiddenError: The actor may not edit mappings, or not buy.
         NotFoundError: There is no such preview here.
         PaymentFailedError: The payment was declined; the unit must roll back.
@@ -207,7 +287,7 @@ def apply_mappings(
         unit.require(Permission.MANAGE_BILLING)
         if not acknowledged:
             raise AcknowledgementMissingError
-    state = unit.lock()
+    unit.lock()
     stored = stored_preview(unit, preview_id, KIND)
     if stored.confirmed_at is not None and stored.result is not None:
         return _read_result(stored.result)
@@ -215,27 +295,24 @@ def apply_mappings(
     if preview.gives_roles and not (acknowledged if roles_acknowledged is None else roles_acknowledged):
         raise AcknowledgementMissingError
     invoice = None
+    is_bought = buy and preview.quote is not None
+    findings = preview.findings_if_bought if is_bought else preview.findings
+    failed = [str(finding) for finding in findings if not finding.holds]
+    if failed:
+        raise AssertionFailedError(failed)
     if buy and preview.quote is not None:
         invoice = execute_change(unit, preview.quote, key=f"mappings:{stored.id}")
-    version = state.mapping_version + 1
-    unit.session.add(
-        MappingVersion(
-            org_id=unit.org_id, version=version, document=stored.request["document"], at=unit.at, actor=str(unit.actor)
-        )
-    )
-    state.mapping_version = version
-    unit.session.flush()
-    record(
-        unit,
-        "mapping.applied",
-        subject_kind="mapping_version",
-        subject_id=version,
-        reason="edited",
-        body={"rules": len(preview.new.rules), "invoice": invoice.id if invoice else None},
-    )
-    effect = preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
+    reason = VersionReason.EDITED if preview.restores is None else VersionReason.ROLLED_BACK
+    paid = invoice.id if invoice else None
+    version = store_version(unit, preview.new, reason, restores=preview.restores, invoice=paid)
+    with_purchase = buy and preview.moves_if_bought is not None
+    effect = preview.settled[with_purchase]
+    assert effect is not None, "what happens with a purchase is known wherever one is possible"
     settle_many(unit, effect, read_placement(unit), Occasion.REMAPPED)
-    applied = MappingsApplied(version, len(effect.moves), invoice, preview.roles, len(preview.team_changes))
+    # Whom the rules let buy is served at the unit's end, whether they have begun to wait now or long ago.
+    unit.line_grew = True
+    shown = preview.moves_if_bought if with_purchase and preview.moves_if_bought else preview.moves
+    applied = MappingsApplied(version, len(shown.moves), invoice, preview.roles, len(preview.team_changes))
     stored.confirmed_at = unit.at
     stored.result = _write_result(applied)
     return applied
@@ -250,7 +327,7 @@ def mapping_problems(unit: Unit, document: object) -> tuple[Problem, ...]:
     unit.require(Permission.EDIT_MAPPINGS)
     ladder = ladder_of(read_pools(unit))
     try:
-        new = from_document(document, ladder)
+        new = from_document(document, ladder, directory=read_directory(unit))
     except MappingDocumentError as error:
         return error.problems
     if not difference(mapping_set_in_force(unit, ladder), new, ladder):
@@ -258,14 +335,14 @@ def mapping_problems(unit: Unit, document: object) -> tuple[Problem, ...]:
     return ()
 
 
-def read_document(document: object, ladder: TierLadder) -> MappingSet:
-    """Read a mapping document; refuse one with mistakes, each named by its place.
+def read_document(unit: Unit, document: object, ladder: TierLadder) -> MappingSet:
+    """Read a mapping document somebody wrote; refuse one with mistakes, each named by its place.
 
     Raises:
         InvalidInputError: With every problem.
     """
     try:
-        return from_document(document, ladder)
+        return from_document(document, ladder, directory=read_directory(unit))
     except MappingDocumentError as error:
         raise InvalidInputError("mappings", str(error)) from error
 
@@ -275,17 +352,27 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     ladder = ladder_of(pools)
     old = mapping_set_in_force(unit, ladder)
     new = from_document(stored.request["document"], ladder, version=old.version + 1)
-    people = person_classes(unit, (old, new))
+    people = person_classes(unit, (old, new), conditions_of(new.assertions))
+    persons = _named_persons(unit, new)
     counts = {pool.tier: Pool(pool.total, pool.used) for pool in pools}
-    moves = moves_under(people, old, new, ladder, counts)
+    purse = open_purse(unit)
+    settled = moves_under(people, old, new, ladder, counts)
+    moves = moves_under(people, old, new, ladder, counts, purse=purse) if purse.budgets else settled
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
-    quote, bought = None, None
-    if shortage and unit.actor.role.is_owner:
+    quote, bought, settled_if_bought = None, None, None
+    findings_if_bought: tuple[Finding, ...] = ()
+    if shortage and unit.actor.role.is_owner and unit.billing.sells_at_once:
         grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
-        bought = moves_under(people, old, new, ladder, grown)
+        bought = settled_if_bought = moves_under(people, old, new, ladder, grown)
+        purse_then = open_purse(unit)
+        if purse_then.budgets:
+            bought = moves_under(people, old, new, ladder, grown, purse=purse_then)
         quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))
         touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
+        findings_if_bought = check(
+            new.assertions, Effect(people, bought, _cost(quote) + _cost_within(purse_then), persons), ladder
+        )
     touched |= {change.member_id for change in moves.access_changes}
     return MappingsPreview(
         id=stored.id,
@@ -301,6 +388,43 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         moves_if_bought=bought,
         role_changes=_role_changes(unit, moves.access_changes),
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
+        settled=(settled, settled_if_bought),
+        budget_uses=purse.uses(),
+        sees_money=may(unit.actor.role, Permission.SEE_BILLING),
+        findings=check(new.assertions, Effect(people, moves, _cost_within(purse), persons), ladder),
+        findings_if_bought=findings_if_bought,
+        restores=stored.request.get("restores"),
+    )
+
+
+def _named_persons(unit: Unit, mapping_set: MappingSet) -> dict[str, MemberKey]:
+    """Find the active people whom assertions name, by userName or else by mail address; of several, none is meant."""
+    wanted = {one.person: comparison_key(one.person) for one in mapping_set.assertions if isinstance(one, PersonHas)}
+    if not wanted:
+        return {}
+    keys = any_(literal(list(wanted.values()), ARRAY(Text)))
+    rows = unit.session.execute(
+        select(Member.id, Member.user_name_key, Member.email_key).where(
+            Member.org_id == unit.org_id, Member.active, (Member.user_name_key == keys) | (Member.email_key == keys)
+        )
+    ).all()
+    found: dict[str, MemberKey] = {}
+    for person, key in wanted.items():
+        named = [row.id for row in rows if row.user_name_key == key] or [row.id for row in rows if row.email_key == key]
+        if len(named) == 1:
+            found[person] = named[0]
+    return found
+
+
+def _cost(quote: SeatQuote) -> Decimal:
+    """Return what a purchase costs, tax included, in major units."""
+    return Decimal(quote.bill.total if quote.bill else 0).scaleb(-quote.digits)
+
+
+def _cost_within(purse: BudgetPurse) -> Decimal:
+    """Return what is spent from budgets, tax included, in major units."""
+    return sum(
+        (_cost(purse.quote(tier, len(members))) for (tier, _), members in purse.taken.items() if members), Decimal(0)
     )
 
 

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 
@@ -16,10 +15,12 @@ from bridge.store.nesting import inherited_through
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.teams import teams_of
 from bridge.store.unit import Unit
+from bridge.usecases.actors import name_actors as name_actors  # noqa: PLC0414 (asked for here by others)
 from bridge.usecases.lines import PlaceInLine, places_in_line
+from bridge.usecases.read_holds import held_sentence
 from mappings.documents import from_document
 from mappings.reasons import SENTENCES, SeatReason, because
-from mappings.rules import GroupCondition, MappingSet, comparison_key
+from mappings.rules import GroupCondition, MappingSet
 from mappings.tiers import TierLadder
 
 HISTORY_LENGTH = 50
@@ -74,6 +75,7 @@ class Explanation:
         sentence: The whole answer, ending with a full stop.
         decisions: Newest first, at most :data:`HISTORY_LENGTH`.
         teams: Where the plan is not sold by seats: the names of the teams the person is in, archived ones too.
+        held: What the brake keeps from the person, or an owner kept, ending with a full stop.
         current: The decision that the present state follows from; None for somebody never looked at.
     """
 
@@ -87,6 +89,7 @@ class Explanation:
     place: PlaceInLine | None
     decisions: tuple[ExplainedDecision, ...]
     teams: tuple[str, ...] = ()
+    held: str | None = None
 
     @property
     def current(self) -> ExplainedDecision | None:
@@ -113,39 +116,55 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
         .limit(HISTORY_LENGTH)
     ).all()
     groups, through = tuple(groups_of(unit, member.id)), inherited_through(unit, member.id)
-    decisions = _with_ways(explain_decisions(unit, stored, ladder), stored, groups, through, ladder)
+    versions = _mapping_versions(unit, {decision.mapping_version for decision in stored}, ladder)
+    decisions = _with_ways(explain_decisions(unit, stored, ladder), stored, through, versions, ladder)
     said = [decision for decision in decisions if decision.reason is not SeatReason.KEPT] or list(decisions)
-    reason = said[0].because if said else _why_undecided(member, ladder)
+    reason = said[0].because if said else _why_undecided(ladder, active=member.active)
     return Explanation(
         member=member,
         connection=get_connection(unit, member.connection_id),
         ladder=ladder,
         groups=groups,
         through=through,
-        sentence=f"{member.display_name} has {_seat(ladder, member.tier)} because {reason}.",
+        sentence=_sentence(member.display_name, member.tier, reason, ladder),
         because=reason,
         place=places_in_line(unit, [member.id]).get(member.id),
         decisions=tuple(decisions),
         teams=() if len(ladder) else tuple(team.name for team in teams_of(unit, member.id)),
+        held=held_sentence(unit, member),
     )
+
+
+def seat_sentence(name: str, tier: str | None, decision: Decision | None, ladder: TierLadder, *, active: bool) -> str:
+    """Explain somebody's seat in one sentence, from their newest decision that says something; None for none."""
+    reason = _why_undecided(ladder, active=active) if decision is None else stored_because(decision, ladder)
+    return _sentence(name, tier, reason, ladder)
+
+
+def _sentence(name: str, tier: str | None, reason: str, ladder: TierLadder) -> str:
+    return f"{name} has {_seat(ladder, tier)} because {reason}."
 
 
 def _with_ways(
     decisions: list[ExplainedDecision],
     stored: Sequence[Decision],
-    groups: Iterable[Group],
     through: Mapping[GroupId, tuple[str, ...]],
+    versions: Mapping[int, MappingSet],
     ladder: TierLadder,
 ) -> list[ExplainedDecision]:
     """Say of the decision that the present state follows from through which inner groups its rule speaks.
 
     Of that one only: memberships are known as they are now, and any change of them leads to a look at the seat.
     """
-    ways = {comparison_key(str(GroupCondition(group.display_name))): through.get(group.id) for group in groups}
+    ways = {str(group_id): names for group_id, names in through.items()}
     for place, (told, decision) in enumerate(zip(decisions, stored, strict=True)):
         if told.reason is SeatReason.KEPT:
             continue
-        names = ways.get(comparison_key(told.rule or ""))
+        version = versions.get(decision.mapping_version)
+        rule_key = (decision.rule or {}).get("key", "")
+        deciding = None if version is None else version.rule(rule_key)
+        condition = None if deciding is None else deciding.condition
+        names = ways.get(condition.group) if isinstance(condition, GroupCondition) else None
         if names:
             rule = f"{told.rule} (through {', '.join(names)})"
             decisions[place] = replace(told, rule=rule, because=stored_because(decision, ladder, about=rule))
@@ -171,7 +190,8 @@ def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None 
         about: What its rule speaks of, in other words than the stored ones.
     """
     rule = decision.rule or {}
-    return because(
+    paid = f" ({decision.purchase['formula']})" if decision.purchase and decision.purchase["formula"] else ""
+    said = because(
         SeatReason(decision.reason),
         ladder,
         tier=decision.to_tier,
@@ -179,32 +199,7 @@ def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None 
         wanted=decision.waiting_for or rule.get("tier"),
         before=decision.from_tier,
     )
-
-
-def name_actors(unit: Unit, actors: Iterable[str]) -> dict[str, str]:
-    """Return who acted, in words: a member's name, a directory's, "the operator" or "Seatbridge"."""
-    wanted = set(actors)
-    ids = {actor: uuid.UUID(actor.partition(":")[2]) for actor in wanted if ":" in actor}
-    members = _names(unit, Member.id, Member.display_name, Member.org_id, ids.values())
-    connections = _names(unit, Connection.id, Connection.name, Connection.org_id, ids.values())
-    words = {"operator": "the operator", "system": "Seatbridge"}
-    for actor, identifier in ids.items():
-        kind = actor.partition(":")[0]
-        if kind == "member":
-            words[actor] = members.get(identifier, "somebody who has left")
-        else:
-            name = connections.get(identifier, "a directory that is gone")
-            words[actor] = f"{name} (sign-in)" if kind == "sign_in" else name
-    return {actor: words.get(actor, actor) for actor in wanted}
-
-
-def _names(unit: Unit, key: Any, name: Any, org_id: Any, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    wanted = list(ids)
-    if not wanted:
-        return {}
-    return {
-        row[0]: row[1] for row in unit.session.execute(select(key, name).where(org_id == unit.org_id, key.in_(wanted)))
-    }
+    return said + paid
 
 
 def _explained(
@@ -217,9 +212,7 @@ def _explained(
     rule = decision.rule or {}
     version = versions.get(decision.mapping_version)
     losing = [
-        str(found.condition)
-        for key in decision.losing_rules
-        if version is not None and (found := version.rule(key)) is not None
+        found.about for key in decision.losing_rules if version is not None and (found := version.rule(key)) is not None
     ]
     return ExplainedDecision(
         at=decision.at,
@@ -273,9 +266,9 @@ def _seat(ladder: TierLadder, tier: str | None) -> str:
     return "no seat" if tier is None else ladder.name_of(tier)
 
 
-def _why_undecided(member: Member, ladder: TierLadder) -> str:
+def _why_undecided(ladder: TierLadder, *, active: bool) -> str:
     if not len(ladder):
         return SENTENCES[SeatReason.NOT_BY_SEATS]
-    if not member.active:
+    if not active:
         return "access is turned off"
     return "nobody has given one yet"

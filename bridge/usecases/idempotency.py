@@ -46,3 +46,8 @@ def once(unit: Unit, key: str | None, content: Mapping[str, Any], act: Callable[
     unit.session.add(IdempotencyKey(org_id=unit.org_id, key=key, fingerprint=fingerprint, result=result, at=unit.at))
     unit.session.flush()
     return result
+
+
+def is_known(unit: Unit, key: str | None) -> bool:
+    """Tell whether a key was used before, so that its answer needs nothing from outside any more."""
+    return key is not None and unit.session.get(IdempotencyKey, (unit.org_id, key)) is not None

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from sqlalchemy import func, select
+from sqlalchemy import Uuid, any_, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.identifiers import ConnectionId
 from bridge.domain.people_files import PeopleFile, PersonRow, RowProblem
@@ -15,9 +17,12 @@ from bridge.errors import PreviewStaleError
 from bridge.store.directory import get_connection, manual_connection
 from bridge.store.journal import record
 from bridge.store.models import Member
-from bridge.store.pools import read_pools
+from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.buy_for_line import expected_purchases
 from bridge.usecases.import_effect import AddedPerson, ChangedPerson, ImportEffect, Importer
+from bridge.usecases.purses import BudgetUse
+from mappings.allocation import MemberKey, SeatDecision
 from mappings.tiers import ANY
 
 __all__ = ["AddedPerson", "ChangedPerson", "ImportReport", "TierEffect", "import_people", "preview_import"]
@@ -62,6 +67,7 @@ class ImportReport:
         effect: Who comes, changes and stays the same.
         problems: What is wrong, by row: with the file, or with what is here already.
         tiers: Best first, "no seat" last.
+        budget_uses: What is bought within budgets for who comes or waits, at what price, and what is left then.
     """
 
     fingerprint: str
@@ -71,6 +77,7 @@ class ImportReport:
     effect: ImportEffect
     problems: tuple[RowProblem, ...]
     tiers: tuple[TierEffect, ...] = ()
+    budget_uses: tuple[BudgetUse, ...] = ()
 
     @property
     def bad_rows(self) -> frozenset[int]:
@@ -90,6 +97,7 @@ class _Run:
     effect: ImportEffect
     found: tuple[RowProblem, ...] = ()
     tiers: tuple[TierEffect, ...] = field(default=())
+    budget_uses: tuple[BudgetUse, ...] = field(default=())
 
 
 def preview_import(
@@ -129,7 +137,7 @@ def import_people(
 
     Who is here already is changed to what the file says; a cell left empty changes nothing, and nobody is removed or
     turned off for being missing. Seats go first to who is here, then to newcomers in the order of the file, and are
-    never bought (rule A3). The same file once more changes nothing.
+    bought within a budget at most (rule A3). The same file once more changes nothing.
 
     Args:
         unit: The unit.
@@ -200,6 +208,7 @@ def _import(
 def _attempt(unit: Unit, run: Callable[[], _Run], keep: Callable[[_Run], bool]) -> tuple[_Run, bool]:
     """Go through once, and take it back unless it is to be kept."""
     done: _Run | None = None
+    line_grew = unit.line_grew
     try:
         with unit.savepoint():
             done = run()
@@ -208,6 +217,7 @@ def _attempt(unit: Unit, run: Callable[[], _Run], keep: Callable[[_Run], bool]) 
             return done, True
     except _TakenBackError:
         unit.session.expire_all()
+        unit.line_grew = line_grew
     assert done is not None
     return done, False
 
@@ -215,7 +225,7 @@ def _attempt(unit: Unit, run: Callable[[], _Run], keep: Callable[[_Run], bool]) 
 def _completed(
     report: ImportReport, run: _Run, file: PeopleFile, connection_id: ConnectionId, version: int
 ) -> ImportReport:
-    filled = replace(report, effect=run.effect, tiers=run.tiers)
+    filled = replace(report, effect=run.effect, tiers=run.tiers, budget_uses=run.budget_uses)
     return replace(filled, fingerprint=_fingerprint(file, connection_id, version, filled))
 
 
@@ -231,7 +241,51 @@ def _run(
     effect = importer.run()
     if importer.problems:
         return _Run(effect, tuple(importer.problems))
-    return _Run(effect, (), _tiers(unit, before, _counts(unit)))
+    after = _counts(unit)
+    if not unit.line_grew:
+        return _Run(effect, (), _tiers(unit, before, after))
+    return _with_purchases(unit, effect, before, after)
+
+
+def _with_purchases(
+    unit: Unit,
+    effect: ImportEffect,
+    before: dict[tuple[str, str | None], int],
+    after: dict[tuple[str, str | None], int],
+) -> _Run:
+    """Put what is bought within budgets at the end into the picture; nothing is bought while an import may fail yet."""
+    expected, uses = expected_purchases(unit)
+    counts = Counter(after)
+    moved: dict[MemberKey, tuple[SeatDecision, str]] = {}
+    ladder = ladder_of(read_pools(unit))
+    for settlement in expected.settlements:
+        decision, number = settlement.decision, settlement.count
+        counts["held", decision.tier] += number
+        counts["held", decision.from_tier] -= number
+        waited, waits = settlement.holding.waiting_for, decision.waiting_for
+        counts["waiting", None if waited == ANY else waited] -= number
+        if waits is not None:
+            counts["waiting", None if waits == ANY else waits] += number
+        moved |= dict.fromkeys(settlement.member_ids, (decision, decision.because(ladder, settlement.rule)))
+    rows = unit.session.execute(
+        select(Member.user_name, Member.id).where(
+            Member.org_id == unit.org_id, Member.id == any_(literal(list(moved), ARRAY(Uuid)))
+        )
+    )
+    by_name = {user_name: moved[member_id] for user_name, member_id in rows}
+    added = [
+        replace(
+            one,
+            tier=by_name[one.user_name][0].tier,
+            waiting_for=by_name[one.user_name][0].waiting_for,
+            reason=str(by_name[one.user_name][0].reason),
+            because=by_name[one.user_name][1],
+        )
+        if one.user_name in by_name
+        else one
+        for one in effect.added
+    ]
+    return _Run(replace(effect, added=tuple(added)), (), _tiers(unit, before, counts, uses), uses)
 
 
 def _counts(unit: Unit) -> dict[tuple[str, str | None], int]:
@@ -252,9 +306,15 @@ def _counts(unit: Unit) -> dict[tuple[str, str | None], int]:
 
 
 def _tiers(
-    unit: Unit, before: dict[tuple[str, str | None], int], after: dict[tuple[str, str | None], int]
+    unit: Unit,
+    before: dict[tuple[str, str | None], int],
+    after: Mapping[tuple[str, str | None], int],
+    uses: Collection[BudgetUse] = (),
 ) -> tuple[TierEffect, ...]:
-    lines: list[tuple[str | None, str, int | None]] = [(pool.tier, pool.name, pool.total) for pool in read_pools(unit)]
+    lines: list[tuple[str | None, str, int | None]] = [
+        (pool.tier, pool.name, pool.total + sum(use.seats for use in uses if use.tier == pool.tier))
+        for pool in read_pools(unit)
+    ]
     lines.append((None, "no seat", None))
     return tuple(
         TierEffect(
@@ -280,6 +340,7 @@ def _fingerprint(file: PeopleFile, connection_id: ConnectionId, version: int, re
         [[one.row, *one.attributes] for one in report.effect.changed],
         [str(problem) for problem in report.problems],
         [[one.tier, one.held_after, one.waiting_after] for one in report.tiers],
+        [[one.tier, one.cost_centre, one.seats] for one in report.budget_uses],
     ]
     digest = hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
     return digest[:_FINGERPRINT_LETTERS]

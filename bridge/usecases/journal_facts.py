@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from bridge.store.models import AuditEntry, Decision
@@ -48,7 +48,7 @@ def entry_naming_invoice(unit: Unit, invoice_id: uuid.UUID, after: int) -> Audit
             AuditEntry.org_id == unit.org_id,
             AuditEntry.seq > after,
             AuditEntry.seq <= after + _NEAR,
-            AuditEntry.body["invoice"].astext == str(invoice_id),
+            or_(AuditEntry.body["invoice"].astext == str(invoice_id), AuditEntry.subject_id == str(invoice_id)),
         )
         .order_by(AuditEntry.seq)
         .limit(1)

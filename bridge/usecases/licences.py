@@ -2,14 +2,15 @@
 
 import re
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from bridge.domain.people_files import write_rows
 from bridge.domain.roles import Permission
+from bridge.domain.tables import Cell, Table
 from bridge.errors import InvalidInputError
 from bridge.store.models import Contract, Invoice, LicenceHolder, LicencePlan, Member, Team
 from bridge.store.teams import find_licence_plan, in_active_team
@@ -17,6 +18,8 @@ from bridge.store.unit import Unit
 from bridge.usecases.workspace_teams import require_licences
 
 TEAM_LICENCE = "team_licence"
+#: Columns keep their names and their order; new ones come at the end.
+HOLDER_COLUMNS = ("month", "kind", "id", "name", "display name", "invoice")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _INSTANT = timedelta(microseconds=1)
 
@@ -134,12 +137,39 @@ def list_holders(unit: Unit, month: str) -> list[HolderView]:
     ]
 
 
-def holders_as_csv(holders: list[HolderView]) -> str:
-    """Write licence holders as a CSV file for spreadsheets; no cell can run as a formula."""
-    return write_rows(
-        ["month", "kind", "id", "name", "display name", "invoice"],
-        ([one.month, one.kind, str(one.id), one.name, one.display_name, one.invoice] for one in holders),
+def holders_table(unit: Unit, month: str | None = None) -> Table:
+    """Return licence holders as a table: of one month, or of every billed one, the first month first (rule W5).
+
+    Raises:
+        ForbiddenError: The actor may not see money (rule Z1).
+        InvalidInputError: As :func:`list_holders`.
+    """
+    unit.require(Permission.SEE_BILLING)
+    require_licences(unit)
+    if month is not None:
+        _check_month(_contract(unit), month)
+    return Table("licence holders", HOLDER_COLUMNS, _holder_rows(unit, month))
+
+
+def _holder_rows(unit: Unit, month: str | None) -> Iterator[tuple[Cell, ...]]:
+    statement = (
+        select(
+            LicenceHolder.month,
+            LicenceHolder.kind,
+            LicenceHolder.unit_id,
+            LicenceHolder.name,
+            LicenceHolder.display_name,
+            Invoice.number,
+        )
+        .join(Invoice, (Invoice.org_id == LicenceHolder.org_id) & (Invoice.id == LicenceHolder.invoice_id))
+        .where(LicenceHolder.org_id == unit.org_id)
+        .order_by(LicenceHolder.month, LicenceHolder.name, LicenceHolder.unit_id)
+        .execution_options(yield_per=1000)
     )
+    if month is not None:
+        statement = statement.where(LicenceHolder.month == month)
+    for holder in unit.session.execute(statement):
+        yield holder.month, holder.kind, str(holder.unit_id), holder.name, holder.display_name, holder.number
 
 
 def _count(unit: Unit, plan: LicencePlan) -> LicencesNow:

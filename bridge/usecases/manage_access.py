@@ -1,32 +1,38 @@
 """Turning a person's access off and on again."""
 
-from sqlalchemy import select, update
+from collections.abc import Collection, Sequence
 
+from sqlalchemy import Uuid, any_, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from bridge.domain.brake import HeldEffect, Outcome
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Role
-from bridge.store.journal import record
+from bridge.store.journal import Entry, record, record_many
 from bridge.store.models import Member, ScimToken, SignInLink, WebSession
 from bridge.store.teams import end_stays
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import Placement, free_seat, settle_seat
+from bridge.usecases.brake import forget_limit, held_effect, is_braked, let_off
 from bridge.usecases.tier_review import review_tier
 from mappings.allocation import Occasion
 
 
-def end_sessions(unit: Unit, member_id: MemberId, by: str) -> int:
-    """End every session and sign-in link of a member, in this very transaction (T18); return how many sessions."""
+def end_sessions(unit: Unit, member_ids: Collection[MemberId], by: str) -> int:
+    """End every session and sign-in link of people, in this very transaction (T18); return how many sessions."""
     unit.lock()
+    ids = any_(literal(list(member_ids), ARRAY(Uuid)))
     ended = unit.session.scalars(
         update(WebSession)
-        .where(WebSession.org_id == unit.org_id, WebSession.member_id == member_id, WebSession.ended_at.is_(None))
+        .where(WebSession.org_id == unit.org_id, WebSession.member_id == ids, WebSession.ended_at.is_(None))
         .values(ended_at=unit.at, ended_by=by)
         .returning(WebSession.id)
         .execution_options(synchronize_session=False)
     ).all()
     unit.session.execute(
         update(SignInLink)
-        .where(SignInLink.org_id == unit.org_id, SignInLink.member_id == member_id, SignInLink.used_at.is_(None))
+        .where(SignInLink.org_id == unit.org_id, SignInLink.member_id == ids, SignInLink.used_at.is_(None))
         .values(used_at=unit.at)
         .execution_options(synchronize_session=False)
     )
@@ -49,20 +55,35 @@ def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
     if Role(member.role).is_owner:
         raise_alert(unit, "owner_protected", member_id=member.id)
         return None
-    member.active = False
+    member.active, member.said_off = False, False
     freed = free_seat(unit, member)
-    end_stays(unit, member, reason=reason)
-    end_sessions(unit, member.id, by=reason)
-    _revoke_tokens(unit, member.id)
-    record(unit, "member.deactivated", subject_kind="member", subject_id=member.id, reason=reason)
+    end_access(unit, [member], reason=reason)
     return freed
 
 
-def _revoke_tokens(unit: Unit, member_id: MemberId) -> None:
-    """Revoke the tokens that belong to a member, for good: access that comes back does not bring them back."""
+def end_access(unit: Unit, members: Sequence[Member], *, reason: str) -> None:
+    """End what people who were turned off still have besides the seat: teams, sessions, links, tokens, what is held."""
+    ids = [member.id for member in members]
+    end_stays(unit, members, reason=reason)
+    end_sessions(unit, ids, by=reason)
+    _revoke_tokens(unit, ids)
+    record_many(unit, [Entry("member.deactivated", "member", member_id, reason) for member_id in ids])
+    if not is_braked(unit):
+        forget_limit(unit)
+    held = [member.id for member in members if held_effect(unit, member) not in {None, HeldEffect.REMOVE}]
+    if held:
+        let_off(unit, held, Outcome.APPLIED if is_braked(unit) else Outcome.BY_HAND)
+
+
+def _revoke_tokens(unit: Unit, member_ids: Collection[MemberId]) -> None:
+    """Revoke the tokens that belong to people, for good: access that comes back does not bring them back."""
     unit.session.execute(
         update(ScimToken)
-        .where(ScimToken.org_id == unit.org_id, ScimToken.member_id == member_id, ScimToken.revoked_at.is_(None))
+        .where(
+            ScimToken.org_id == unit.org_id,
+            ScimToken.member_id == any_(literal(list(member_ids), ARRAY(Uuid))),
+            ScimToken.revoked_at.is_(None),
+        )
         .values(revoked_at=unit.at)
         .execution_options(synchronize_session=False)
     )

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.domain.plan_kinds import FIXED_FEE, REMOTE, SOLD_BY_SEATS
 from bridge.domain.roles import Role
 from bridge.errors import InvalidInputError, UniquenessError
 from bridge.ports import ContractDraft, InvoiceReference
@@ -143,6 +143,8 @@ def check_draft(draft: OrganizationDraft) -> None:
 
 
 def _check_plan(contract: ContractDraft) -> None:
+    if contract.billed_by == REMOTE and contract.kind not in SOLD_BY_SEATS:
+        raise InvalidInputError("billed_by", f"a core of its own bills {' and '.join(SOLD_BY_SEATS)} plans only")
     if contract.kind == FIXED_FEE:
         _check_fixed_fee(contract)
     elif not contract.tiers:

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
+from bridge.core.quotes import kept, restored, seat_quote
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
@@ -21,6 +22,7 @@ from bridge.store.models import Member, Preview
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
+from bridge.usecases.billing_orders import place_order
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.waiting_people import waiting_people
@@ -65,6 +67,8 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
         NotFoundError: There is no such member here.
     """
     unit.require(Permission.ASSIGN_SEATS)
+    if not unit.billing.sells_at_once:
+        _ask_core(unit, member_id, tier)
     state = unit.lock()
     member = get_member(unit, member_id)
     ladder = ladder_of(read_pools(unit))
@@ -75,31 +79,51 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
         raise InvalidInputError("member", "is deactivated: activate the person before giving a seat")
     if target == member.tier and member.pinned:
         raise InvalidInputError("tier", f"{member.display_name} has {ladder.name_of(target)} by hand already")
+    pool = next((pool for pool in read_pools(unit) if pool.tier == target), None)
+    free = target in {None, member.tier} or (pool is not None and pool.used < pool.total)
+    quote = None
+    if not free and target is not None and may(unit.actor.role, Permission.MANAGE_BILLING):
+        quote = _quote(unit, member, target)
+    pinned = quote.pinned if quote is not None else None
     stored = Preview(
         org_id=unit.org_id,
         id=new_id(),
         kind=KIND,
-        request={"member": str(member.id), "tier": tier},
+        request={
+            "member": str(member.id),
+            "tier": tier,
+            "upgrade_from": member.tier,
+            "pinned": kept(pinned),
+        },
         seat_version=state.seat_version,
         at=unit.at,
-        expires_at=unit.at + PREVIEW_LIFETIME,
+        expires_at=min(unit.at + PREVIEW_LIFETIME, pinned.expires_at) if pinned else unit.at + PREVIEW_LIFETIME,
         actor=str(unit.actor),
         confirmed_at=None,
         result=None,
     )
     unit.session.add(stored)
     unit.session.flush()
-    pool = next((pool for pool in read_pools(unit) if pool.tier == target), None)
-    free = target in {None, member.tier} or (pool is not None and pool.used < pool.total)
-    quote = None
-    if not free and target is not None and may(unit.actor.role, Permission.MANAGE_BILLING):
-        quote = _quote(unit, member, target)
     return SeatPreview(stored.id, stored.at, stored.expires_at, member, ladder, target, free, quote)
 
 
+def _ask_core(unit: Unit, member_id: MemberId, tier: str) -> None:
+    """Ask what a seat costs that is not free, before the organization is locked, where another core bills it."""
+    member = get_member(unit, member_id)
+    pool = next((pool for pool in read_pools(unit) if pool.tier == tier), None)
+    bought = pool is not None and pool.tier != member.tier and pool.used >= pool.total
+    if bought and member.active and may(unit.actor.role, Permission.MANAGE_BILLING):
+        unit.billing.prepare(SeatChange({tier: 1}, at=unit.at, upgrade_from=member.tier))
+
+
 def _quote(unit: Unit, member: Member, target: str) -> SeatQuote:
-    """Quote a seat as :func:`assign_tier` buys it; the renewal is as of when everybody has been placed (rule R7)."""
+    """Quote a seat as :func:`assign_tier` buys it; the renewal is as of when everybody has been placed (rule R7).
+
+    Another core decides itself whether it is an exchange, and what it forecasts.
+    """
     exchange = unit.billing.quote(SeatChange({target: 1}, at=unit.at, upgrade_from=member.tier))
+    if exchange.pinned is not None:
+        return exchange
     if member.tier is not None and exchange.seats[member.tier].paid < _paid(unit, member.tier):
         return exchange
     placed = _placed(unit, member, target)
@@ -131,6 +155,8 @@ def _placed(unit: Unit, member: Member, target: str) -> dict[str, int]:
 def confirm_seat(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool) -> Member:
     """Place the person as previewed; a seat that is not free is bought at the price that was shown (rule Q2).
 
+    Where a core of the organization's own bills, the seat is ordered: the person gets it when the core has confirmed.
+
     Raises:
         AcknowledgementMissingError: A seat would be bought, and the tick is missing (rule Q1).
         ForbiddenError: The actor may not assign seats, or not buy.
@@ -156,11 +182,20 @@ def confirm_seat(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool) -> Me
     buys = pool is not None and pool.tier != member.tier and pool.used >= pool.total
     if buys and may(unit.actor.role, Permission.MANAGE_BILLING) and not acknowledged:
         raise AcknowledgementMissingError
-    member = assign_tier(
-        unit, member_id, tier, buy_if_needed=buys and acknowledged, key=f"seat:{stored.id}", priced_at=stored.at
-    )
+    if buys and acknowledged and stored.request["pinned"] is not None:
+        _order_seat(unit, stored, member_id, tier)
+    else:
+        member = assign_tier(
+            unit, member_id, tier, buy_if_needed=buys and acknowledged, key=f"seat:{stored.id}", priced_at=stored.at
+        )
     stored.confirmed_at = unit.at
     return member
+
+
+def _order_seat(unit: Unit, stored: Preview, member_id: MemberId, tier: str) -> None:
+    change = SeatChange({tier: 1}, at=stored.at, upgrade_from=stored.request["upgrade_from"])
+    quote = seat_quote(change, restored(stored.request["pinned"]))
+    place_order(unit, quote, key=f"seat:{stored.id}", member_id=member_id, tier=tier)
 
 
 def turn_off_member(unit: Unit, member_id: MemberId) -> Member:
@@ -205,7 +240,7 @@ def end_sessions_of(unit: Unit, member_id: MemberId) -> int:
         unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
     member = get_member(unit, member_id)
-    ended = end_sessions(unit, member.id, by=str(unit.actor))
+    ended = end_sessions(unit, [member.id], by=str(unit.actor))
     if ended:
         record(
             unit,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Uuid, any_, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
+from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, new_id
 from bridge.store.journal import Entry, record_many
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.pools import read_pools
@@ -91,7 +91,8 @@ def provision_many(
 ) -> ManyProvisioned:
     """Take new people in and give them the seats that the rules say, first come, first served.
 
-    It ends as :func:`provision_member` would for one after the other; seats are never bought (rule A3).
+    It ends as :func:`provision_member` would for one after the other; seats are bought at the unit's end only, and
+    within a budget (rule A3).
 
     Args:
         unit: The unit.
@@ -103,7 +104,12 @@ def provision_many(
         InvalidInputError: A userName is not possible.
     """
     unit.lock()
-    members = [build_member(unit, connection_id, one.draft, source) for one in newcomers]
+    # Of people who begin to wait at one instant the lower id is served first: that is to be the order of the file.
+    given = sorted(MemberId(new_id()) for _ in newcomers)
+    members = [
+        build_member(unit, connection_id, one.draft, source, member_id=member_id)
+        for one, member_id in zip(newcomers, given, strict=True)
+    ]
     unit.session.add_all(members)
     unit.session.flush()
     ids = [member.id for member in members]

@@ -1,23 +1,26 @@
 """People arriving, changing and leaving: one way in for SCIM, sign-in (JIT), import and by hand (T16)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Uuid, any_, delete, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bridge.domain.actors import ActorKind
+from bridge.domain.brake import HeldEffect, Outcome
 from bridge.domain.documents import comparison_document, comparison_key, display_name, primary_email
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.domain.roles import Permission, Role
 from bridge.errors import AdoptionRefusedError, InvalidInputError, UniquenessError
+from bridge.store.departed import find_departed, put_aside, take_back
 from bridge.store.directory import (
     find_member_by_external_id,
     find_member_by_user_name,
     manual_connection,
 )
-from bridge.store.journal import record
+from bridge.store.journal import Entry, record, record_many
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.teams import end_stays
@@ -29,8 +32,11 @@ from bridge.usecases.assign_seats import (
     promote_waiting,
     settle_seat,
 )
+from bridge.usecases.brake import forget_limit, held_effect, hold_people, is_braked, let_off, lets_through
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
+from bridge.usecases.reevaluate import settle_regrouped
 from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
+from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
 from mappings.tiers import UNASSIGNED
 
@@ -79,16 +85,16 @@ def provision_member(
 ) -> Member:
     """Take a new person in and give them the seat that the rules say.
 
-    Provisioning never fails for want of a seat and never buys one (rule A3). A person who is here already and whom no
-    directory manages (signed in before the push, or added by hand inside a verified domain) is adopted: same id, same
-    seat, now managed by the directory.
+    Provisioning never fails for want of a seat, and buys one within an owner's budget at most (rule A3). A person who
+    is here already and whom no directory manages (signed in before the push, or added by hand inside a verified domain)
+    is adopted: same id, same seat, now managed by the directory.
 
     Args:
         unit: The unit.
         connection_id: The directory the person belongs to.
         draft: Who.
         source: How they came.
-        claimed_groups: Names of groups that a sign-in asserted; they count for the mappings.
+        claimed_groups: Names of groups that a sign-in asserted: the person is in them from the beginning.
         member_id: A new person's id, for a rehearsal that must come out the same each time; random by default.
 
     Raises:
@@ -99,6 +105,10 @@ def provision_member(
     unit.lock()
     user_name_key = checked_user_name(draft.user_name)
     present = find_member_by_user_name(unit, connection_id, user_name_key)
+    if present is None and source is Source.SCIM:
+        departed = find_departed(unit, connection_id, user_name_key, draft.external_id)
+        if departed is not None:
+            return _bring_back(unit, departed, connection_id, draft)
     if present is None and source is not Source.MANUAL:
         present = _unmanaged_namesake(unit, connection_id, draft)
     if present is not None:
@@ -109,8 +119,10 @@ def provision_member(
     unit.session.flush()
     record(unit, "member.created", subject_kind="member", subject_id=member.id, reason=str(source))
     adopt_parked(unit, member)
+    if claimed_groups:
+        sync_claimed_groups(unit, connection_id, member, claimed_groups)
     if member.active and source is not Source.MANUAL:
-        settle_seat(unit, member, Occasion.ARRIVED, extra_groups=claimed_groups)
+        settle_seat(unit, member, Occasion.ARRIVED)
     return member
 
 
@@ -218,7 +230,24 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     member.external_id = draft.external_id
     unit.session.flush()
     adopt_parked(unit, member)
-    update_member(unit, member, draft)
+    if not update_member(unit, member, draft) and member.active:
+        # Rules may speak of the people of this directory only.
+        promote_waiting(unit, [settle_seat(unit, member, Occasion.REGROUPED)])
+    return member
+
+
+def _bring_back(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> Member:
+    """Give somebody back to the directory that had deleted them and pushes them anew: nothing has happened to them.
+
+    The seat stays until their groups, which a directory sends afterwards, say something of it.
+    """
+    _check_external_id(unit, connection_id, draft.external_id, but=member.id)
+    let_off(unit, [member.id], Outcome.REVERSED)
+    take_back(unit, member, connection_id)
+    unit.session.flush()
+    record(unit, "member.pushed_again", subject_kind="member", subject_id=member.id, reason="directory")
+    adopt_parked(unit, member)
+    update_member(unit, member, draft, settle=False)
     return member
 
 
@@ -251,7 +280,8 @@ def update_member(
     if member.source == Source.JIT and unit.actor.kind is ActorKind.DIRECTORY:
         draft = _take_over(unit, member, member.connection_id, draft)
     document = draft.full_document()
-    if document == member.document and draft.external_id == member.external_id and draft.active == member.active:
+    was_on = member.is_on if is_braked(unit) else member.active
+    if document == member.document and draft.external_id == member.external_id and draft.active == was_on:
         return False
     user_name_key = checked_user_name(draft.user_name)
     _check_user_name(unit, member, draft.user_name, user_name_key)
@@ -274,15 +304,33 @@ def update_member(
     if is_renamed:
         adopt_parked(unit, member)
     freed = None
-    if draft.active != member.active:
-        if draft.active:
-            reactivate_member(unit, member, reason=reason)
-        else:
-            freed = deactivate_member(unit, member, reason=reason)
+    if draft.active != was_on:
+        freed = _turn_on(unit, member, reason) if draft.active else _turn_off(unit, member, reason)
     elif member.active and settle:
-        freed = settle_seat(unit, member, Occasion.REGROUPED)
+        freed = settle_regrouped(unit, member)
     promote_waiting(unit, [freed])
     return True
+
+
+def _turn_on(unit: Unit, member: Member, reason: str) -> str | None:
+    """Turn access on, or take back that it was to be turned off; return the freed tier."""
+    held = held_effect(unit, member)
+    member.said_off = False
+    if held is HeldEffect.TURN_OFF:
+        let_off(unit, [member.id], Outcome.REVERSED)
+    if member.active:
+        return settle_regrouped(unit, member)
+    reactivate_member(unit, member, reason=reason)
+    return None
+
+
+def _turn_off(unit: Unit, member: Member, reason: str) -> str | None:
+    """Turn access off, unless the brake holds that; return the freed tier."""
+    if lets_through(unit, 1):
+        return deactivate_member(unit, member, reason=reason)
+    member.said_off = True
+    hold_people(unit, [member.id], HeldEffect.TURN_OFF)
+    return None
 
 
 def write_person(unit: Unit, member: Member, draft: PersonDraft) -> list[str]:
@@ -318,7 +366,7 @@ def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: P
             raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
         if member.source == Source.JIT:
             forget_links(unit, member)
-            end_sessions(unit, member.id, by="adopted")
+            end_sessions(unit, [member.id], by="adopted")
     came_from = member.source
     member.connection_id, member.source = connection_id, str(Source.SCIM)
     record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=came_from)
@@ -354,18 +402,47 @@ def remove_member(unit: Unit, member: Member, *, reason: str = "directory") -> b
     if Role(member.role).is_owner:
         raise_alert(unit, "owner_protected", member_id=member.id)
         return False
+    is_pending = held_effect(unit, member) is HeldEffect.TURN_OFF
+    if member.active and is_braked(unit) and (is_pending or not lets_through(unit, 1)):
+        hold_removal(unit, member)
+        return True
     freed = free_seat(unit, member)
-    end_stays(unit, member, reason=reason, removed=True)
-    end_sessions(unit, member.id, by=reason)
-    record(unit, "member.removed", subject_kind="member", subject_id=member.id, reason=reason)
-    unit.session.flush()
+    remove_people(unit, [member], reason=reason)
+    promote_waiting(unit, [freed])
+    return True
+
+
+def hold_removal(unit: Unit, member: Member) -> None:
+    """Take somebody out of their directory and its groups, and leave everything else until an owner decides."""
+    connection_id = member.connection_id
+    record(unit, "member.removal_held", subject_kind="member", subject_id=member.id, reason="directory")
     unit.session.execute(
         delete(GroupMember).where(GroupMember.org_id == unit.org_id, GroupMember.member_id == member.id)
     )
-    unit.session.delete(member)
+    put_aside(unit, member, connection_id)
+    hold_people(unit, [member.id], HeldEffect.REMOVE)
+
+
+def remove_people(unit: Unit, members: Sequence[Member], *, reason: str) -> None:
+    """Remove people whose seats are free already: teams, memberships, identities and sessions go."""
+    ids = [member.id for member in members]
+    end_stays(unit, members, reason=reason, removed=True)
+    end_sessions(unit, ids, by=reason)
+    record_many(unit, [Entry("member.removed", "member", member_id, reason) for member_id in ids])
+    if not is_braked(unit):
+        forget_limit(unit)
+    held = [member.id for member in members if member.hold_id is not None]
+    if held:
+        let_off(unit, held, Outcome.APPLIED if is_braked(unit) else Outcome.BY_HAND)
     unit.session.flush()
-    promote_waiting(unit, [freed])
-    return True
+    gone = any_(literal(ids, ARRAY(Uuid)))
+    unit.session.execute(delete(GroupMember).where(GroupMember.org_id == unit.org_id, GroupMember.member_id == gone))
+    unit.session.execute(
+        delete(Member)
+        .where(Member.org_id == unit.org_id, Member.id == gone)
+        .execution_options(synchronize_session="fetch")
+    )
+    unit.session.flush()
 
 
 def check_user_name_is_new(unit: Unit, user_name: str) -> None:

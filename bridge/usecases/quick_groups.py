@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from bridge.domain.brake import is_loss
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId, new_id
 from bridge.store.journal import Entry
 from bridge.store.lane import Lane
@@ -26,7 +27,6 @@ from bridge.usecases.quick_writes import (
     sealed,
 )
 from mappings.allocation import Grant, Holding, Occasion, SeatDecision, decide, wish
-from mappings.rules import comparison_key
 
 _READ = "lane_group"
 _LOOK = "lane_membership"
@@ -135,7 +135,7 @@ def change_membership(
     row = lane.ask(_LOOK, (*asked, bool(mapped), -1))
     if row is None:
         return None
-    found, names, is_nested, people = _read(row)
+    found, upwards, is_nested, people = _read(row)
     known = {uuid.UUID(one["id"]): one for one in people}
     if found.schema_version != rules.schema_version or not known.keys() >= {*add, *remove}:
         return None
@@ -147,7 +147,7 @@ def change_membership(
         row = lane.ask(_LOOK, (*asked[:4], [], False, most))
         return None if row is None else _read(row)[0]
     settled: list[dict[str, Any]] = []
-    if not mapped.isdisjoint(map(comparison_key, names)):
+    if not mapped.isdisjoint(map(str, upwards)):
         touched = [known[member_id] for member_id in sorted((*delta.added, *delta.removed))]
         settled_or_none = None if is_nested else _settlements(caller, rules, found.group, touched)
         if settled_or_none is None:
@@ -159,7 +159,7 @@ def change_membership(
         (
             *known_state(caller, rules),
             group_id,
-            names,
+            upwards,
             delta.added,
             delta.removed,
             [str(member_id) for member_id in remove],
@@ -178,13 +178,13 @@ def change_membership(
     return replace(found, group=group, members=None if too_many else member_ids or (), too_many=too_many)
 
 
-def _read(row: Sequence[Any]) -> tuple[FoundGroup, list[str], bool, list[dict[str, Any]]]:
+def _read(row: Sequence[Any]) -> tuple[FoundGroup, list[uuid.UUID], bool, list[dict[str, Any]]]:
     org_id, connection_id, can_write, schema_version, *columns = row
-    *columns, names, is_nested, people, member_ids, too_many = columns
+    *columns, upwards, is_nested, people, member_ids, too_many = columns
     members = None if too_many in {None, True} else member_ids or ()
     group = GroupRow(*columns)
     found = FoundGroup(org_id, connection_id, can_write, schema_version, group, members, bool(too_many))
-    return found, names, is_nested, people or []
+    return found, upwards, is_nested, people or []
 
 
 def _settlements(
@@ -208,12 +208,12 @@ def _settlement(caller: Caller, rules: Rules, group: GroupRow, person: dict[str,
         groups.append((group.id, group.display_name))
     names = sorted({name for _, name in groups})
     placement = rules.placement
-    entitlement = entitlement_of(rules, person["document"], names)
+    entitlement = entitlement_of(rules, person["document"], [group_id for group_id, _ in groups])
     granted_by = Grant(person["granted_by"]) if person["granted_by"] else None
     holding = Holding(person["tier"], granted_by, person["pinned"], person["waiting_for"])
     wanted = wish(entitlement, holding, Occasion.REGROUPED, placement.ladder, placement.mapping_set.on_exhausted)
     decisions = [decide(wanted, tier, holding) for tier in (*wanted.tiers, None)]
-    if holding.waiting_for is not None and any(decision.alters(holding) for decision in decisions):
+    if wanted.buys or (holding.waiting_for is not None and any(decision.alters(holding) for decision in decisions)):
         return None
     member_id = MemberId(uuid.UUID(person["id"]))
     before = Access(person["role"], person["role_from_mapping"], person["teams"])
@@ -238,6 +238,7 @@ def _settlement(caller: Caller, rules: Rules, group: GroupRow, person: dict[str,
         "outcomes": [
             {
                 **_outcome(obtained, decision, holding),
+                "loses": is_loss(holding.tier, decision.tier, less_access=after.is_less_than(before)),
                 "entry": sealed(caller, rules, seat_entry(member_id, decision)),
             }
             for obtained, decision in zip((*wanted.tiers, None), decisions, strict=True)

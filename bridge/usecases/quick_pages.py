@@ -17,7 +17,8 @@ class PersonOnPage(NamedTuple):
     """A person with the page they are on, named as :class:`~bridge.store.models.Member` names them.
 
     ``total`` is None on a page by cursor, ``reason`` for who does not only read. ``groups`` has id, name and the group
-    between of each way into a group.
+    between of each way into a group. ``active`` is what the directory reads, which the brake may
+    keep from taking effect.
     """
 
     org_id: OrgId
@@ -39,6 +40,11 @@ class PersonOnPage(NamedTuple):
     decision_id: uuid.UUID | None
     reason: str | None
     groups: Sequence[tuple[str, str, str | None]] | None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the directory reads the person as active."""
+        return self.active
 
 
 _ID = PersonOnPage._fields.index("id")

@@ -276,12 +276,13 @@ def _turn(
 ) -> _Turn | None:
     """Decide about the seat of somebody who is updated; None when the rules have more to say than a lane can do."""
     person, groups = found.person, [name for _, name in found.groups]
+    group_ids = [group_id for group_id, _ in found.groups]
     if draft.active == person.active:
         if not draft.active or not _facts_differ(rules, person, document):
             return _Turn()
-        return None if _needs_settling(rules, person, entitlement_of(rules, document, groups)) else _Turn()
+        return None if _needs_settling(rules, person, entitlement_of(rules, document, group_ids)) else _Turn()
     if draft.active:
-        entitlement = entitlement_of(rules, document, groups)
+        entitlement = entitlement_of(rules, document, group_ids)
         if _access_differs(person, entitlement):
             return None
         return _Turn(
@@ -305,7 +306,7 @@ def _facts_differ(rules: Rules, person: PersonRow, document: dict[str, Any]) -> 
     return bool(asked) and _facts(document, asked) != _facts(person.document, asked)
 
 
-def _facts(document: dict[str, Any], asked: frozenset[str]) -> dict[str, str]:
+def _facts(document: dict[str, Any], asked: frozenset[str]) -> dict[str, str | tuple[str, ...]]:
     return {name: value for name, value in mappable_attributes(document).items() if rule_key(name) in asked}
 
 
@@ -343,7 +344,8 @@ def _outcome(caller: Caller, rules: Rules, member_id: MemberId, decision: SeatDe
         "reason": str(decision.reason),
         "waiting_for": decision.waiting_for,
         "alert_tier": decision.alert_tier,
-        "rejected": decision.rejected,
+        # Who may be bought a seat for is no case for the lane.
+        "rejected": decision.rejected or bool(decision.buys),
         "entry": sealed(caller, rules, seat_entry(member_id, decision)),
     }
 

@@ -1,13 +1,13 @@
 """What the statements of all lanes have in common: who asks, the rules that were decided by, what the audit seals."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from bridge.domain.documents import mappable_attributes
 from bridge.domain.identifiers import ConnectionId, OrgId, new_id
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.journal import Entry
@@ -15,10 +15,9 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.seals import frame
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES
-from bridge.usecases.assign_seats import Placement
+from bridge.usecases.assign_seats import Placement, person_facts, rule_record
 from mappings.allocation import SeatDecision
 from mappings.resolution import Entitlement, resolve
-from mappings.rules import PersonFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,9 @@ def read_rules(unit: Unit, connection_id: ConnectionId, schema_version: int) -> 
     return Rules(unit.org_id, connection_id, placement, schema_version)
 
 
-def entitlement_of(rules: Rules, document: dict[str, Any], groups: Sequence[str]) -> Entitlement:
-    """Ask the rules about a document and the names of the groups around it."""
-    facts = PersonFacts(groups=frozenset(groups), attributes=mappable_attributes(document))
+def entitlement_of(rules: Rules, document: dict[str, Any], groups: Iterable[uuid.UUID]) -> Entitlement:
+    """Ask the rules about a person of the directory: the document, and the groups around it."""
+    facts = person_facts(document, groups, rules.connection_id)
     return resolve(facts, rules.placement.mapping_set, rules.placement.ladder)
 
 
@@ -96,7 +95,7 @@ def decision_record(
         "occasion": str(occasion),
         "from_tier": from_tier,
         "groups": list(groups),
-        "rule": {"key": rule.key, "about": str(rule.condition), "tier": rule.tier} if rule else None,
+        "rule": rule_record(rule),
         "losing_rules": [losing.key for losing in entitlement.losing] if entitlement else [],
         "mapping_version": rules.mapping_version,
         "alert_id": str(new_id()),

@@ -1,5 +1,6 @@
 """The group mappings in force as the page shows them: rules with the people each decides for, groups without a rule."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,9 +13,11 @@ from bridge.store.models import Connection, Group, MappingVersion, Member, effec
 from bridge.store.nesting import has_nesting
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.explain import name_actors
+from bridge.usecases.actors import name_actors
+from bridge.usecases.mapping_versions import read_directory
 from bridge.usecases.person_classes import person_classes
 from mappings.documents import to_document
+from mappings.naming import relabelled
 from mappings.resolution import resolve
 from mappings.rules import GroupCondition, MappingRule, MappingSet, comparison_key
 from mappings.tiers import TierLadder
@@ -22,16 +25,22 @@ from mappings.tiers import TierLadder
 
 @dataclass(frozen=True, slots=True)
 class GroupCount:
-    """A group and how many active people are in it, directly or through groups inside it."""
+    """A group and how many active people are in it, directly or through groups inside it.
 
+    Attributes:
+        label: The name; with the connection's behind it where another connection has a group of the same name.
+    """
+
+    id: str
     name: str
     people: int
     connection: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """One rule: its number from 1, whom it decides for now, and the group it names (None: no such group yet)."""
+    """One rule: its number from 1, whom it decides for now, and the group it speaks of if that is all it does."""
 
     number: int
     rule: MappingRule
@@ -76,7 +85,8 @@ def read_mappings(unit: Unit) -> MappingsView:
         key = None if winning is None else winning.key
         heads[key] = heads.get(key, 0) + kind.count
     groups = count_groups(unit)
-    by_key = {comparison_key(group.name): group for group in groups}
+    by_id = {group.id: group for group in groups}
+    mapping_set = relabelled(mapping_set, read_directory(unit))
     stored = unit.session.get(MappingVersion, (unit.org_id, mapping_set.version)) if mapping_set.version else None
     return MappingsView(
         ladder=ladder,
@@ -87,14 +97,14 @@ def read_mappings(unit: Unit) -> MappingsView:
                 number,
                 rule,
                 heads.get(rule.key, 0),
-                by_key.get(rule.condition.key) if isinstance(rule.condition, GroupCondition) else None,
+                by_id.get(rule.condition.group) if isinstance(rule.condition, GroupCondition) else None,
             )
             for number, rule in enumerate(mapping_set.rules, 1)
         ),
         decided_by_none=heads.get(None, 0),
         pinned=pinned,
         people=people,
-        unmapped=tuple(group for group in groups if comparison_key(group.name) not in mapping_set.groups),
+        unmapped=tuple(group for group in groups if group.id not in mapping_set.groups),
         groups=tuple(groups),
         applied_at=stored.at if stored else None,
         applied_by=name_actors(unit, [stored.actor])[stored.actor] if stored else None,
@@ -107,7 +117,7 @@ def count_groups(unit: Unit) -> list[GroupCount]:
     # Only somebody who is in a group by several ways is there more than once.
     people = func.count(distinct(Member.id) if has_nesting(unit) else Member.id)
     rows = unit.session.execute(
-        select(Group.display_name, people, Connection.name)
+        select(Group.id, Group.display_name, people, Connection.name)
         .join(Connection, (Connection.org_id == Group.org_id) & (Connection.id == Group.connection_id))
         .outerjoin(effective_membership, (membership.org_id == Group.org_id) & (membership.group_id == Group.id))
         .outerjoin(
@@ -116,6 +126,16 @@ def count_groups(unit: Unit) -> list[GroupCount]:
         )
         .where(Group.org_id == unit.org_id)
         .group_by(Group.id, Group.display_name, Connection.name)
-        .order_by(people.desc(), Group.display_name)
-    )
-    return [GroupCount(row[0], row[1], row[2]) for row in rows]
+        .order_by(people.desc(), Group.display_name, Connection.name)
+    ).all()
+    names = Counter(comparison_key(name) for _, name, _, _ in rows)
+    return [
+        GroupCount(
+            str(group_id),
+            name,
+            number,
+            connection,
+            name if names[comparison_key(name)] == 1 else f"{name} ({connection})",
+        )
+        for group_id, name, number, connection in rows
+    ]

@@ -21,6 +21,7 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.request_log import signs_of_connections
 from bridge.store.unit import Unit
 from bridge.usecases.explain import ExplainedDecision, explain_decisions
+from bridge.usecases.read_holds import hold_of_request
 
 #: What a connection showed longer ago than this before it was last seen is forgotten: it may speak another way now.
 REMEMBERED = timedelta(days=30)
@@ -89,6 +90,7 @@ class RequestStory:
         token: Label and first characters of the token; None where it is nobody's, or gone.
         meaning: What a refusal means and what helps, a sentence; None for what was accepted.
         decisions: What it made of seats, newest first.
+        hold_id: The hold that the brake put something of it under.
     """
 
     line: RequestLine
@@ -96,6 +98,7 @@ class RequestStory:
     token: str | None
     meaning: str | None
     decisions: Sequence[ExplainedDecision]
+    hold_id: uuid.UUID | None
 
 
 def list_requests(
@@ -171,6 +174,7 @@ def read_request(unit: Unit, name: str) -> RequestStory:
         token=_token_name(unit, entry),
         meaning=meaning_of(entry.status, entry.scim_type, entry.mark),
         decisions=decisions_of(unit, entry.request_id, around=entry.at),
+        hold_id=hold_of_request(unit, entry.request_id),
     )
 
 

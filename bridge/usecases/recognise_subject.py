@@ -10,6 +10,7 @@ from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId
 from bridge.domain.roles import Role
 from bridge.errors import SignInRefusedError
+from bridge.store.departed import departed_from
 from bridge.store.directory import get_member, manual_connection, owns_domain
 from bridge.store.models import Connection, Identity, Member
 from bridge.store.unit import Unit
@@ -132,7 +133,7 @@ def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject)
     member = unit.session.scalars(
         select(Member).where(
             Member.org_id == unit.org_id,
-            Member.connection_id == connection.id,
+            Member.connection_id.in_((connection.id, departed_from(connection.id))),
             Member.source == "scim",
             Member.user_name_key == comparison_key(asserted.subject),
         )

@@ -6,8 +6,9 @@ from sqlalchemy import insert, or_, select, update
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import new_id
+from bridge.domain.plan_kinds import BUILTIN, REMOTE
 from bridge.domain.roles import Permission
-from bridge.errors import InvalidInputError, PlanEndedError
+from bridge.errors import InvalidChangeError, InvalidInputError, PlanEndedError
 from bridge.ports import Renewal
 from bridge.store.journal import record
 from bridge.store.models import AuditEntry, Contract, Decision, LicencePlan, Member, SeatPool
@@ -28,10 +29,14 @@ def pass_boundaries(unit: Unit) -> None:
     """Pass every boundary that the unit's instant has reached, before anything else is written (rule R6).
 
     Each writing unit does this when it takes the lock, so that the seats in use are counted as they were at the
-    boundary (rule R7) and no purchase is prorated in a period that is over, however late a worker comes.
+    boundary (rule R7) and no purchase is prorated in a period that is over, however late a worker comes. The
+    boundaries of a plan that a core of its own bills come from there.
     """
     due = select(Contract.org_id).where(
-        Contract.org_id == unit.org_id, Contract.status == "active", Contract.period_end <= unit.at
+        Contract.org_id == unit.org_id,
+        Contract.status == "active",
+        Contract.billed_by == BUILTIN,
+        Contract.period_end <= unit.at,
     )
     while unit.session.scalar(due) is not None:
         renew_contract(unit)
@@ -58,7 +63,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
     if invoice is not None:
         queue_delivery(system, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
     if renewal.ended:
-        _end_plan(system, renewal)
+        end_plan(system, renewal)
         return renewal
     record(
         system,
@@ -84,7 +89,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
     return renewal
 
 
-def _end_plan(unit: Unit, renewal: Renewal) -> None:
+def end_plan(unit: Unit, renewal: Renewal) -> None:
     """Take every seat, place in line and pin, in sets; nobody is removed (rule R5)."""
     unit.session.flush()
     snapshot = {tier: {"total": 0, "used": 0} for tier in pools_snapshot(unit)}
@@ -171,6 +176,16 @@ def _end_decision(unit: Unit, entry: AuditEntry, pools: dict[str, dict[str, int]
     }
 
 
+def _refuse_for_remote(unit: Unit) -> None:
+    """Refuse to change terms that a billing core of its own decides.
+
+    Raises:
+        InvalidChangeError: It does.
+    """
+    if unit.session.get_one(Contract, unit.org_id, populate_existing=True).billed_by == REMOTE:
+        raise InvalidChangeError("prices, credits and renewal of this plan are set in its billing core")
+
+
 def set_price(unit: Unit, tier: str, price: int) -> None:
     """Set the price that a seat of a tier, or a licence, has from the next renewal on (rule R4).
 
@@ -184,9 +199,11 @@ def set_price(unit: Unit, tier: str, price: int) -> None:
     Raises:
         ForbiddenError: The actor may not change the plan.
         InvalidInputError: There is no such tier, or the price is negative.
+        InvalidChangeError: A billing core of its own decides it.
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
+    _refuse_for_remote(unit)
     licences = find_licence_plan(unit)
     pools: dict[str, SeatPool | LicencePlan] = {pool.tier: pool for pool in read_pools(unit)}
     if licences is not None:
@@ -213,9 +230,11 @@ def set_auto_renew(unit: Unit, *, value: bool) -> None:
     Raises:
         ForbiddenError: The actor may not change the plan.
         PlanEndedError: It has ended already.
+        InvalidChangeError: A billing core of its own decides it.
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
+    _refuse_for_remote(unit)
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
     if contract.status != "active":
         raise PlanEndedError
@@ -247,9 +266,11 @@ def grant_credit(unit: Unit, amount: int) -> int:
     Raises:
         ForbiddenError: The actor may not change the plan.
         InvalidInputError: The amount is not above 0.
+        InvalidChangeError: A billing core of its own decides it.
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
+    _refuse_for_remote(unit)
     if not 0 < amount <= MAX_MINOR_UNITS:
         raise InvalidInputError("amount", f"must be 1 to {MAX_MINOR_UNITS} minor units")
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)

@@ -10,12 +10,13 @@ from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, may
 from bridge.errors import NotFoundError
 from bridge.ports import Bill, FeeFacts
-from bridge.store.models import Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
+from bridge.store.models import BillingOrder, Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.agreed_changes import AgreedView, read_agreed_change
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.lines import waiting_counts
+from bridge.usecases.mirror_core import open_order
 from bridge.usecases.tier_review import UserCounts, count_users
 from mappings.tiers import ANY, TierLadder
 
@@ -97,7 +98,7 @@ class FeeView:
 class SeatsView:
     """Everything about seats; what costs is None or empty for who may not see it (rule Z1).
 
-    ``fee`` is None for a plan that is sold by seats.
+    ``fee`` is None for a plan that is sold by seats; ``order`` is one that is on its way to a core of its own.
     """
 
     organization: Organization
@@ -111,6 +112,7 @@ class SeatsView:
     fee: FeeView | None = None
     licences: LicencesNow | None = None
     agreed: AgreedView | None = None
+    order: BillingOrder | None = None
 
 
 def read_seats(unit: Unit) -> SeatsView:
@@ -138,6 +140,7 @@ def read_seats(unit: Unit) -> SeatsView:
         licences=licences_if_any(unit),
         fee=read_fee_view(unit, contract),
         agreed=read_agreed_change(unit) if sees_money else None,
+        order=open_order(unit) if sees_money else None,
     )
 
 
@@ -252,6 +255,19 @@ def read_invoice(unit: Unit, invoice_id: uuid.UUID) -> InvoiceView:
     if invoice is None:
         raise NotFoundError("invoice", str(invoice_id))
     return _with_lines(unit, [invoice])[0]
+
+
+def read_invoices(unit: Unit, ids: Sequence[uuid.UUID]) -> list[InvoiceView]:
+    """Return some invoices, in the order of their numbers; unknown ids are passed over.
+
+    Raises:
+        ForbiddenError: The actor may not see money (rule Z1).
+    """
+    unit.require(Permission.SEE_BILLING)
+    invoices = unit.session.scalars(
+        select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.id.in_(ids)).order_by(Invoice.number)
+    ).all()
+    return _with_lines(unit, invoices)
 
 
 def _with_lines(unit: Unit, invoices: Sequence[Invoice]) -> list[InvoiceView]:

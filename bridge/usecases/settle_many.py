@@ -4,6 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -17,9 +18,9 @@ from bridge.store.pools import pools_snapshot
 from bridge.store.rows import insert_rows, update_rows
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES, queue_delivery, resolve_seat_alerts
-from bridge.usecases.assign_seats import Access, Placement, seat_entry
+from bridge.usecases.assign_seats import Access, Placement, rule_record, seat_entry
 from bridge.usecases.person_classes import TouchedPerson, touched_people
-from mappings.allocation import Occasion, SeatDecision
+from mappings.allocation import Occasion, SeatDecision, SeatReason
 from mappings.preview import MovesPreview, Settlement
 from mappings.resolution import Entitlement, resolve
 
@@ -43,14 +44,22 @@ class _Settled:
 class _Reasons:
     """What the records of decisions say besides: numbers of audit entries and the pools' counts, person by person."""
 
-    occasion: Occasion
+    occasion: Occasion | SeatReason
     mapping_version: int
     numbers: Sequence[int]
     pools: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class _AccessChange:
+class SeatPurchase:
+    """What paid for a seat: the invoice, if anything was to be paid, and what the decision keeps of the purchase."""
+
+    invoice_id: uuid.UUID | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChange:
     """One person whose role or teams become others."""
 
     before: Access
@@ -61,9 +70,10 @@ def settle_many(
     unit: Unit,
     effect: MovesPreview,
     placement: Placement,
-    occasion: Occasion,
+    occasion: Occasion | SeatReason,
     *,
     touched: Sequence[TouchedPerson] | None = None,
+    purchases: Mapping[MemberId, SeatPurchase] = MappingProxyType({}),
 ) -> None:
     """Write the seats, lines, roles and teams that a preview showed; each person gets a decision and an audit entry.
 
@@ -74,6 +84,7 @@ def settle_many(
         effect: What to write.
         placement: The rules now in force.
         occasion: Why the seats were looked at.
+        purchases: What paid for the seats of those for whom one was bought.
         touched: Whose role and teams may be others now; by default those of whom the preview says so.
 
     Raises:
@@ -84,15 +95,15 @@ def settle_many(
     unit.lock()
     unit.session.flush()
     if touched is None:
-        changing = [_member_id(change.member_id) for change in effect.access_changes]
+        changing = [member_id_of(change.member_id) for change in effect.access_changes]
         touched = touched_people(unit, changing, placement.mapping_set) if changing else ()
-    access = _access_changes(touched, placement)
+    access = access_changes(touched, placement)
     people = _in_order(effect, placement, occasion)
     if not people and not access:
         return
     pools = _move_pools(unit, effect.settlements, people, one_by_one=occasion is not Occasion.REMAPPED)
     reasons = _Reasons(occasion, placement.mapping_set.version, _write_audit(unit, people, access), pools)
-    _write_seats(unit, people, _write_decisions(unit, people, reasons))
+    _write_seats(unit, people, _write_decisions(unit, people, reasons, purchases))
     _write_access(unit, access)
     _write_alerts(unit, people)
     resolve_seat_alerts(unit)
@@ -100,15 +111,15 @@ def settle_many(
     unit.session.expire_all()
 
 
-def _in_order(effect: MovesPreview, placement: Placement, occasion: Occasion) -> list[_Settled]:
+def _in_order(effect: MovesPreview, placement: Placement, occasion: Occasion | SeatReason) -> list[_Settled]:
     """Return everybody by id, which is the order in which the rules reach people (rule A8), or as the line moves."""
     people: list[_Settled] = []
     for settlement in effect.settlements:
         entitlement = resolve(settlement.facts, placement.mapping_set, placement.ladder)
         losing = tuple(rule.key for rule in entitlement.losing)
-        people += [_Settled(_member_id(member_id), settlement, losing) for member_id in settlement.member_ids]
+        people += [_Settled(member_id_of(member_id), settlement, losing) for member_id in settlement.member_ids]
     if occasion is Occasion.PROMOTION:
-        places = {_member_id(move.member_id): place for place, move in enumerate(effect.moves)}
+        places = {member_id_of(move.member_id): place for place, move in enumerate(effect.moves)}
         people.sort(key=lambda one: (places.get(one.member_id, len(places)), one.member_id))
     else:
         people.sort(key=lambda one: one.member_id.int)
@@ -164,10 +175,10 @@ def _taken(decision: SeatDecision) -> Mapping[str, int]:
     return {tier: number for tier, number in taken.items() if tier is not None}
 
 
-def _access_changes(touched: Iterable[TouchedPerson], placement: Placement) -> dict[MemberId, _AccessChange]:
+def access_changes(touched: Iterable[TouchedPerson], placement: Placement) -> dict[MemberId, AccessChange]:
     """Compare the role and teams people have with those the rules give."""
     known: dict[int, Entitlement] = {}
-    changes: dict[MemberId, _AccessChange] = {}
+    changes: dict[MemberId, AccessChange] = {}
     for one in touched:
         facts = one.person.facts
         entitlement = known.get(id(facts))
@@ -175,11 +186,11 @@ def _access_changes(touched: Iterable[TouchedPerson], placement: Placement) -> d
             entitlement = known[id(facts)] = resolve(facts, placement.mapping_set, placement.ladder)
         after = one.access.under(entitlement)
         if after != one.access:
-            changes[one.member_id] = _AccessChange(one.access, after)
+            changes[one.member_id] = AccessChange(one.access, after)
     return changes
 
 
-def _write_audit(unit: Unit, people: Sequence[_Settled], access: Mapping[MemberId, _AccessChange]) -> list[int]:
+def _write_audit(unit: Unit, people: Sequence[_Settled], access: Mapping[MemberId, AccessChange]) -> list[int]:
     """Write the entries about everybody, role and teams before the seat; return the numbers of those about seats."""
     entries: list[Entry] = []
     places: list[int] = []
@@ -199,12 +210,15 @@ def _write_audit(unit: Unit, people: Sequence[_Settled], access: Mapping[MemberI
     return [numbers[place] for place in places]
 
 
-def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) -> list[uuid.UUID]:
+def _write_decisions(
+    unit: Unit, people: Sequence[_Settled], reasons: _Reasons, purchases: Mapping[MemberId, SeatPurchase]
+) -> list[uuid.UUID]:
     """Write why each person ends where they do; return the ids of the decisions."""
     if not people:
         return []
     groups = _groups_of_many(unit, [one.member_id for one in people])
     ids = [new_id() for _ in people]
+    paid = [purchases.get(one.member_id) for one in people]
     insert_rows(
         unit.session,
         Decision,
@@ -213,7 +227,6 @@ def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) 
             "at": unit.at,
             "occasion": str(reasons.occasion),
             "mapping_version": reasons.mapping_version,
-            "invoice_id": None,
             "request_id": unit.request_id,
             "actor": str(unit.actor),
         },
@@ -230,14 +243,16 @@ def _write_decisions(unit: Unit, people: Sequence[_Settled], reasons: _Reasons) 
             "rule": [_rule_text(one.settlement) for one in people],
             "losing_rules": [_json(one.losing) for one in people],
             "pools": list(reasons.pools),
+            "invoice_id": [one.invoice_id if one else None for one in paid],
+            "purchase": [_json(one.facts) if one else None for one in paid],
         },
     )
     return ids
 
 
 def _rule_text(settlement: Settlement) -> str | None:
-    rule = settlement.rule
-    return None if rule is None else _json({"key": rule.key, "about": str(rule.condition), "tier": rule.tier})
+    record = rule_record(settlement.rule)
+    return None if record is None else _json(record)
 
 
 def _write_seats(unit: Unit, people: Sequence[_Settled], decision_ids: Sequence[uuid.UUID]) -> None:
@@ -268,7 +283,7 @@ def _write_seats(unit: Unit, people: Sequence[_Settled], decision_ids: Sequence[
     )
 
 
-def _write_access(unit: Unit, access: Mapping[MemberId, _AccessChange]) -> None:
+def _write_access(unit: Unit, access: Mapping[MemberId, AccessChange]) -> None:
     if not access:
         return
     update_rows(
@@ -298,7 +313,9 @@ def _write_alerts(unit: Unit, people: Sequence[_Settled]) -> None:
 
     It goes through people in order, so that who leaves the line before the next joins it closes the tier's alert.
     """
-    if not any(one.decision.alert for one in people):
+    if any(one.decision.buys for one in people):
+        unit.line_grew = True
+    if not any(_alerts(one.decision) for one in people):
         return
     known = unit.session.execute(
         select(Alert.member_id, Alert.tier).where(
@@ -317,7 +334,7 @@ def _write_alerts(unit: Unit, people: Sequence[_Settled]) -> None:
         for tier in [tier for tier in mine if tier != decision.waiting_for]:
             mine.discard(tier)
             told[tier] -= 1
-        if not decision.alert or decision.alert_tier in mine:
+        if not _alerts(decision) or decision.alert_tier in mine:
             continue
         alert_id = new_id()
         raised[alert_id] = (one.member_id, decision.alert_tier)
@@ -343,6 +360,11 @@ def _write_alerts(unit: Unit, people: Sequence[_Settled]) -> None:
     )
 
 
+def _alerts(decision: SeatDecision) -> bool:
+    """Tell whether the owners hear of somebody now; of who may be bought a seat they hear when that is settled."""
+    return decision.alert and not decision.buys
+
+
 def _groups_of_many(unit: Unit, member_ids: Collection[MemberId]) -> dict[MemberId, list[str]]:
     """Return the names of the groups each of these people is in, directly or through groups inside them."""
     membership = effective_membership.c
@@ -358,7 +380,8 @@ def _groups_of_many(unit: Unit, member_ids: Collection[MemberId]) -> dict[Member
     return {row[0]: sorted(row[1]) for row in rows}
 
 
-def _member_id(member_id: Any) -> MemberId:
+def member_id_of(member_id: Any) -> MemberId:
+    """Return what a preview knows somebody by as what it is here."""
     assert isinstance(member_id, uuid.UUID)
     return MemberId(member_id)
 

@@ -15,7 +15,7 @@ from bridge.store.directory import get_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, Identity, Member, SamlReplay, SamlRequest, SignInEvent
 from bridge.store.unit import Unit
-from bridge.usecases.assign_seats import promote_waiting, settle_seat
+from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, update_member
 from bridge.usecases.recognise_subject import (
     AssertedSubject,
@@ -26,8 +26,8 @@ from bridge.usecases.recognise_subject import (
     recognise_subject,
     refused,
 )
+from bridge.usecases.reevaluate import settle_regrouped
 from bridge.usecases.sync_groups import sync_claimed_groups
-from mappings.allocation import Occasion
 
 _MAX_DETAIL = 1000
 _SENTENCES = {
@@ -303,8 +303,8 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
     if asserted.email is not None and _belongs_to_another(unit, member, asserted.email):
         claimed.pop("emails", None)
     document = {**member.document, **claimed}
-    update_member(unit, member, PersonDraft(member.user_name, member.external_id, member.active, document))
-    promote_waiting(unit, [settle_seat(unit, member, Occasion.REGROUPED)])
+    update_member(unit, member, PersonDraft(member.user_name, member.external_id, member.is_on, document))
+    promote_waiting(unit, [settle_regrouped(unit, member)])
 
 
 def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:

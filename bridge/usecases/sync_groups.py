@@ -15,9 +15,10 @@ from bridge.store.directory import direct_groups_of
 from bridge.store.journal import record
 from bridge.store.memberships import let_in
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
-from bridge.store.nesting import children_of, known_groups, names_upwards, people_below
+from bridge.store.nesting import children_of, groups_upwards, known_groups, people_below
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
+from bridge.usecases.mapping_versions import bind_group, release_group
 from bridge.usecases.nest_groups import adopt_parked_group, nest_groups, remove_with_edges, unnest_groups
 from bridge.usecases.reevaluate import reevaluate, speaks_of
 
@@ -99,6 +100,7 @@ def create_group(
     unit.session.add(group)
     unit.session.flush()
     record(unit, "group.created", subject_kind="group", subject_id=group.id, reason=source)
+    bind_group(unit, group)
     adopt_parked_group(unit, group)
     if members:
         change_members(unit, group, add=members, touch=False)
@@ -106,9 +108,11 @@ def create_group(
 
 
 def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
-    """Write what a directory says of a group now; a new name re-evaluates its members.
+    """Write what a directory says of a group now.
 
-    A new externalId puts it into the groups that waited for a group of that one, as if it came now.
+    Rules know a group by its id, so that a new name moves nobody, unless a rule expects a group of that name: it then
+    speaks of this one, and its members are looked at. A new externalId puts it into the groups that waited for a group
+    of that one, as if it came now.
 
     Returns:
         Whether anything changed; version and lastModified move only then.
@@ -123,7 +127,7 @@ def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
         return False
     key = _checked_name(draft.display_name)
     _check_unique(unit, group.connection_id, draft, key, but=group.id)
-    names = {group.display_name, draft.display_name} if key != group.display_name_key else set()
+    is_renamed = key != group.display_name_key
     is_waited_for = draft.external_id not in {None, group.external_id}
     group.display_name, group.display_name_key = draft.display_name, key
     group.external_id = draft.external_id
@@ -131,9 +135,9 @@ def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
     _touch(unit, group)
     unit.session.flush()
     record(unit, "group.updated", subject_kind="group", subject_id=group.id, reason="directory")
-    if is_waited_for and adopt_parked_group(unit, group):
-        names |= set(names_upwards(unit, group.id))
-    if speaks_of(unit, names):
+    is_bound = is_renamed and bind_group(unit, group)
+    is_nested = is_waited_for and bool(adopt_parked_group(unit, group))
+    if is_bound or (is_nested and speaks_of(unit, groups_upwards(unit, group.id))):
         reevaluate(unit, people_below(unit, [group.id]))
     return True
 
@@ -141,9 +145,10 @@ def update_group(unit: Unit, group: Group, draft: GroupDraft) -> bool:
 def remove_group(unit: Unit, group: Group) -> None:
     """Remove a group; its members, and those of the groups inside it, are re-evaluated without it."""
     unit.lock()
-    touched = people_below(unit, [group.id]) if speaks_of(unit, names_upwards(unit, group.id)) else ()
+    touched = people_below(unit, [group.id]) if speaks_of(unit, groups_upwards(unit, group.id)) else ()
     remove_with_edges(unit, group)
     record(unit, "group.removed", subject_kind="group", subject_id=group.id, reason="directory")
+    release_group(unit, group)
     reevaluate(unit, touched)
 
 
@@ -197,7 +202,7 @@ def change_members(
         body=change.body,
     )
     unit.session.flush()
-    if speaks_of(unit, names_upwards(unit, group.id)):
+    if speaks_of(unit, groups_upwards(unit, group.id)):
         reevaluate(unit, {*added, *removed, *people_below(unit, [*groups_added, *groups_removed])})
     return change
 

@@ -2,38 +2,35 @@
 
 from sqlalchemy import func, select
 
-from bridge.domain.documents import mappable_attributes
-from bridge.store.models import Group, Member, effective_membership
+from bridge.store.models import Member, effective_membership
 from bridge.store.unit import Unit
-from bridge.usecases.assign_seats import holding_of
+from bridge.usecases.assign_seats import holding_of, person_facts
 from mappings.people import Person
-from mappings.rules import PersonFacts
 
 
 def waiting_people(unit: Unit) -> list[Person]:
-    """Return every active member who waits for a seat, with the facts that rules look at."""
+    """Return every active member who waits for a seat and is under no hold, with the facts that rules look at."""
     unit.session.flush()
     membership = effective_membership.c
     groups = (
-        select(membership.member_id, func.array_agg(Group.display_name).label("names"))
-        .join_from(effective_membership, Group, (Group.org_id == membership.org_id) & (Group.id == membership.group_id))
+        select(membership.member_id, func.array_agg(membership.group_id.distinct()).label("ids"))
         .where(membership.org_id == unit.org_id)
         .group_by(membership.member_id)
         .subquery()
     )
     rows = unit.session.execute(
-        select(Member, groups.c.names)
+        select(Member, groups.c.ids)
         .outerjoin(groups, groups.c.member_id == Member.id)
-        .where(Member.org_id == unit.org_id, Member.active, Member.waiting_for.is_not(None))
+        .where(Member.org_id == unit.org_id, Member.active, Member.waiting_for.is_not(None), Member.hold_id.is_(None))
         .order_by(Member.waiting_since, Member.id)
         .execution_options(populate_existing=True)
     )
     return [
         Person(
             member_id=member.id,
-            facts=PersonFacts(groups=frozenset(names or ()), attributes=mappable_attributes(member.document)),
+            facts=person_facts(member.document, ids or (), member.connection_id),
             holding=holding_of(member),
             waiting_since=member.waiting_since,
         )
-        for member, names in rows
+        for member, ids in rows
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, abort, g, jsonify, request
@@ -13,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.observability import request_id_from
 from bridge.runtime import Runtime
+from bridge.store.gate import waiting_work
 from bridge.store.schema import newest_revision, present_revision
 from bridge.web.credentials import Credential, asks_for, credential_of, public
 from bridge.web.errors import register_error_pages
@@ -21,7 +23,7 @@ from bridge.web.session import EXTENSION, is_secure
 
 MAX_FORM_BYTES = 1_048_576
 #: What a browser does not send by itself, or sends for another site, needs no secret of a form.
-_WITHOUT_FORMS = frozenset({Credential.SCIM_TOKEN, Credential.ASSERTION})
+_WITHOUT_FORMS = frozenset({Credential.SCIM_TOKEN, Credential.ASSERTION, Credential.SIGNATURE})
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -158,13 +160,31 @@ def _add_probes(app: Flask, runtime: Runtime) -> None:
     @app.get("/readyz")
     @public
     def readyz() -> tuple[Response, int]:
-        """Answer whether the database can be reached and has this version's schema."""
+        """Answer whether the database can be reached and has this version's schema, and how old waiting work is."""
         needed = newest_revision()
         try:
             with runtime.engine.connect() as connection:
                 present = present_revision(connection)
+            ready = present == needed
+            waiting = _ages(runtime) if ready else {}
         except SQLAlchemyError:
             return jsonify(status="unavailable", database="unreachable", schema=None, needed=needed), 503
-        ready = present == needed
         status = "ok" if ready else "unavailable"
-        return jsonify(status=status, database="ok", schema=present, needed=needed), 200 if ready else 503
+        answer = {"status": status, "database": "ok", "schema": present, "needed": needed, "waiting": waiting}
+        return jsonify(answer), 200 if ready else 503
+
+
+def _ages(runtime: Runtime) -> dict[str, int]:
+    """Count what waits for workers, and how many seconds the oldest has waited: numbers only."""
+    waiting = runtime.ask_gate(waiting_work)
+    return {
+        "orders": waiting.orders,
+        "orders_given_up": waiting.dead_orders,
+        "oldest_order_seconds": _seconds_since(runtime, waiting.oldest_order),
+        "deliveries": waiting.deliveries,
+        "oldest_delivery_seconds": _seconds_since(runtime, waiting.oldest_mail),
+    }
+
+
+def _seconds_since(runtime: Runtime, instant: datetime | None) -> int:
+    return 0 if instant is None else max(int((runtime.clock.now() - instant).total_seconds()), 0)

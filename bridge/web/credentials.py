@@ -25,6 +25,7 @@ class Credential(StrEnum):
     SCIM_TOKEN = "scim_token"  # noqa: S105 (a kind, not a token)
     ASSERTION = "assertion"
     LINK = "link"
+    SIGNATURE = "signature"
 
 
 def asks_for(kind: Credential) -> Callable[[ViewT], ViewT]:
@@ -41,6 +42,7 @@ public = asks_for(Credential.NONE)
 scim = asks_for(Credential.SCIM_TOKEN)
 assertion = asks_for(Credential.ASSERTION)
 link = asks_for(Credential.LINK)
+signature = asks_for(Credential.SIGNATURE)
 
 
 def signed_in(

@@ -52,6 +52,12 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.NestingTooDeepError: Answer(
             HTTPStatus.UNPROCESSABLE_ENTITY, "Groups are nested too deeply", "Put the people in a group further out."
         ),
+        errors.AssertionFailedError: Answer(
+            HTTPStatus.CONFLICT, "The document asserts something else", "Change the rules, or what they assert."
+        ),
+        errors.ApprovalDecidedError: Answer(
+            HTTPStatus.CONFLICT, "This request was decided already", "Send a new one if it is still wanted."
+        ),
         errors.VersionMismatchError: Answer(HTTPStatus.CONFLICT, "Somebody else changed this meanwhile", _READ_AGAIN),
         errors.ForbiddenError: Answer(HTTPStatus.FORBIDDEN, "Your role does not allow this", _ASK_OWNER),
         errors.OwnerProtectedError: Answer(
@@ -67,6 +73,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         ),
         errors.MemberInactiveError: Answer(
             HTTPStatus.CONFLICT, "This person's access is turned off", "Turn it on first, then give a seat."
+        ),
+        errors.BudgetNotPossibleError: Answer(
+            HTTPStatus.CONFLICT, "This plan buys no seats by itself", "Buy seats on the seats page instead."
         ),
         errors.NotWaitingError: Answer(
             HTTPStatus.CONFLICT, "This person is not in line", "Open the page again: the seat may have come meanwhile."
@@ -91,6 +100,12 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         ),
         errors.PreviewExpiredError: Answer(HTTPStatus.CONFLICT, "This preview has expired", _NEW_PREVIEW),
         errors.PreviewStaleError: Answer(HTTPStatus.CONFLICT, "Something changed since this preview", _NEW_PREVIEW),
+        errors.HoldDecidedError: Answer(
+            HTTPStatus.CONFLICT, "This was decided already", "Open the page of the brake to see how."
+        ),
+        errors.HoldChangedError: Answer(
+            HTTPStatus.CONFLICT, "What is held has changed", "Look at it again, then decide. Nothing was changed."
+        ),
         errors.IdempotencyConflictError: Answer(
             HTTPStatus.CONFLICT, "This was sent before with other content", _NEW_PREVIEW
         ),
@@ -112,11 +127,38 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.UnavailableError: Answer(
             HTTPStatus.SERVICE_UNAVAILABLE, "Not available at the moment", "Wait a few seconds and try again."
         ),
+        errors.BillingCoreUnreachableError: Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The billing core does not answer",
+            "Nothing was bought. Try again in a minute; people come and go meanwhile as ever.",
+        ),
+        errors.BillingCoreRefusedError: Answer(
+            HTTPStatus.CONFLICT, "The billing core refused this", "Change what it names, or ask who keeps its books."
+        ),
+        errors.OrderOpenError: Answer(
+            HTTPStatus.CONFLICT,
+            "An order of seats is on its way",
+            "Wait until it is settled, then look at a new preview.",
+        ),
+        errors.OrderClosedError: Answer(
+            HTTPStatus.CONFLICT,
+            "This order cannot be changed",
+            "Look at the seats: it may have been settled meanwhile.",
+        ),
+        errors.WebhookRefusedError: Answer(
+            HTTPStatus.UNAUTHORIZED, "This event is not accepted", "Check the secret and the clock of the sender."
+        ),
         errors.TooManyRequestsError: Answer(
             HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "Wait a few seconds and try again."
         ),
         errors.NotReplayableError: Answer(
             HTTPStatus.CONFLICT, "This request cannot be sent again", "Have the identity provider send it once more."
+        ),
+        errors.EInvoiceIncompleteError: Answer(
+            HTTPStatus.CONFLICT, "No e-invoice can be made of this", "Complete the billing details for later invoices."
+        ),
+        errors.NotInstalledError: Answer(
+            HTTPStatus.NOT_IMPLEMENTED, "This installation cannot do that", "Ask the operator of the service."
         ),
     }
 )

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
@@ -92,9 +92,9 @@ def signed_money(minor: int, currency: str) -> str:
     return f"+{money(minor, currency)}" if minor > 0 else money(minor, currency)
 
 
-def day(instant: datetime) -> str:
-    """Write the day in the organization's zone: "21 Nov 2026"."""
-    local = _local(instant)
+def day(when: datetime | date) -> str:
+    """Write a day, that of an instant in the organization's zone: "21 Nov 2026"."""
+    local = _local(when) if isinstance(when, datetime) else when
     return f"{local.day} {local:%b %Y}"
 
 

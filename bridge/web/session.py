@@ -166,6 +166,7 @@ def open_visit() -> Iterator[Visit]:
         g.visitor = visit
         with bound_ids(org_id=str(principal.org_id), member_id=str(member.id)):
             yield visit
+            unit.finish()
         if at - stored.last_seen_at >= _SEEN_EVERY:
             # Last, after whatever locks the view took: the organization's lock always comes before this row's.
             stored.last_seen_at = at

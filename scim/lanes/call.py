@@ -21,6 +21,7 @@ class Call:
         token_hash: SHA-256 of the bearer token; None without one that could be ours.
         request_id: The request's id.
         at: The instant of everything the request writes.
+        is_held: Whether the brake holds an effect of it.
     """
 
     request: Request
@@ -29,6 +30,7 @@ class Call:
     token_hash: bytes | None
     request_id: str
     at: datetime
+    is_held: bool = False
     _body: bytes | None = field(default=None, repr=False)
 
     @property

@@ -98,13 +98,16 @@ def mapping_document(*, movers: bool = False) -> dict[str, Any]:
     Args:
         movers: Whether the movers get Premium, which moves those of them who have Standard.
     """
-    rules: list[dict[str, str]] = [
+    rules: list[dict[str, Any]] = [
         {"attribute": "department", "equals": ENGINEERING, "tier": STANDARD},
         {"attribute": "department", "equals": DESIGN, "tier": PREMIUM},
-        {"group": BULK, "tier": STANDARD},
-        *({"group": measured_group(place), "tier": STANDARD} for place in range(MEASURED_GROUPS)),
-        *({"group": synced_group(number), "tier": PREMIUM} for number in range(0, SYNCED_GROUPS, SYNCED_MAPPED_EVERY)),
+        {"group": BULK, "expected": True, "tier": STANDARD},
+        *({"group": measured_group(place), "expected": True, "tier": STANDARD} for place in range(MEASURED_GROUPS)),
+        *(
+            {"group": synced_group(number), "expected": True, "tier": PREMIUM}
+            for number in range(0, SYNCED_GROUPS, SYNCED_MAPPED_EVERY)
+        ),
     ]
     if movers:
-        rules.append({"group": MOVERS, "tier": PREMIUM})
+        rules.append({"group": MOVERS, "expected": True, "tier": PREMIUM})
     return {"schema": 1, "on_exhausted": "unassigned", "default": "unassigned", "rules": rules}

@@ -25,14 +25,15 @@ from tests.bench.ceiling import DATABASE_VARIABLE, metadata
 from tests.bench.people import mapping_document
 from tests.bench.seeding import fill
 from tests.bench.services import CEILING, OURS, Service, running
-from tests.factories import create_customer
+from tests.factories import create_customer, loosen_brake
 from tests.postgres import clone_database
 
 SLUG = "bench"
 #: The most that a plan may have: more than any database here has people in one tier.
 SEATS = 1_000_000
 _TEMPLATE = "bench_template"
-#: The only settings that are not the defaults: a run sends more than a directory may. The limiter works all the same.
+#: With the brake the only settings that are not the defaults: a run sends more than a directory may. Both work all the
+#: same.
 _UNLIMITED = {"SEATBRIDGE__SCIM__RATE_BURST": "10000000", "SEATBRIDGE__SCIM__RATE_PER_SECOND": "100000"}
 
 
@@ -119,6 +120,7 @@ class World:
             customer = create_customer(
                 runtime, SLUG, premium=SEATS, standard=SEATS, premium_price=200, standard_price=100
             )
+            loosen_brake(customer)
             with customer.unit() as unit:
                 token = issue_scim_token(unit, customer.connection_id).text
                 apply_mappings(unit, preview_mappings(unit, mapping_document()).id, acknowledged=True)

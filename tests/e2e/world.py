@@ -17,8 +17,8 @@ MAPPINGS = {
     "on_exhausted": "next_lower",
     "default": "unassigned",
     "rules": [
-        {"group": "Engineering", "tier": "premium", "teams": ["platform"]},
-        {"group": "Support", "tier": "standard"},
+        {"group": "Engineering", "expected": True, "tier": "premium", "teams": ["platform"]},
+        {"group": "Support", "expected": True, "tier": "standard"},
     ],
 }
 

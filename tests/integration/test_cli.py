@@ -464,11 +464,11 @@ class TestMappings:
         file = tmp_path / "mappings.yaml"
         file.write_text(yaml.safe_dump(document))
         same = run("mappings", "diff", "nordlys", str(file))
-        document["rules"] = [{"key": "eng", "group": "Engineers", "tier": "standard"}]
+        document["rules"] = [{"key": "eng", "group": "Engineers", "expected": True, "tier": "standard"}]
         file.write_text(yaml.safe_dump(document))
 
         different = run("mappings", "diff", "nordlys", str(file))
-        looked = run("mappings", "apply", "nordlys", str(file), "--dry-run")
+        looked = run("mappings", "apply", "nordlys", str(file), "--check")
         unchanged = run("mappings", "diff", "nordlys", str(file))
         applied = run("mappings", "apply", "nordlys", str(file), "--yes")
         again = run("mappings", "apply", "nordlys", "-", "--yes", typed=file.read_text())
@@ -479,6 +479,45 @@ class TestMappings:
         assert "Version 1 is in force" in applied.stdout
         assert "in force already" in again.stdout
         assert run("mappings", "diff", "nordlys", str(file)).exit_code == 0
+
+    def test_rules_have_a_history_and_a_way_back(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
+        file = tmp_path / "mappings.yaml"
+        for tier in ("standard", "premium"):
+            rule = {"group": "Engineers", "expected": True, "tier": tier}
+            file.write_text(yaml.safe_dump({"schema": 2, "default": "unassigned", "rules": [rule]}))
+            assert run("mappings", "apply", "nordlys", str(file), "--yes").exit_code == 0
+        exported = run("mappings", "export", "nordlys").stdout
+
+        history = json.loads(run("mappings", "history", "nordlys", "--json").stdout)
+        looked = run("mappings", "rollback", "nordlys", "1", "--check")
+        back = run("mappings", "rollback", "nordlys", "1", "--yes", "--json")
+        shown = run("mappings", "show", "nordlys")
+        again = run("mappings", "apply", "nordlys", "-", "--yes", typed=exported)
+
+        assert [one["version"] for one in history] == [2, 1]
+        assert history[0]["changes"] == ["Engineers: Standard → Premium"]
+        assert looked.exit_code == 2
+        assert "Engineers: Premium → Standard" in looked.stdout
+        assert json.loads(back.stdout)["version"] == 3
+        assert "the group Engineers (expected, not pushed yet)" in shown.stdout
+        assert again.exit_code == 0
+        assert run("mappings", "export", "nordlys").stdout == exported
+
+    def test_a_file_that_asserts_what_would_not_be_so_is_refused(
+        self, run: Run, nordlys: Customer, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mappings.yaml"
+        asserted = [{"person": "nobody@nordlys.test", "tier": "premium"}]
+        file.write_text(yaml.safe_dump({"schema": 2, "default": "unassigned", "rules": [], "assert": asserted}))
+
+        looked = run("mappings", "preview", "nordlys", str(file), "--json")
+        checked = run("mappings", "apply", "nordlys", str(file), "--check")
+        applied = run("mappings", "apply", "nordlys", str(file), "--yes")
+
+        assert json.loads(looked.stdout)["assertions"][0]["holds"] is False
+        assert (checked.exit_code, applied.exit_code) == (1, 1)
+        assert "FAILS: nobody@nordlys.test has Premium: nobody active is called so" in checked.stdout
+        assert "(assertion_failed)" in applied.stderr
 
     @pytest.mark.parametrize("text", ["rules: [", "rules: [{group: X, tier: gold}]", "[]"])
     def test_a_file_that_is_no_mapping_set_is_refused(
@@ -690,3 +729,51 @@ class TestWaitingLine:
         assert re.search(r"p8@nordlys.test +no seat, waits for any tier +Premium", swapped.output)
         assert (again.exit_code, "same_tier" in again.output) == (1, True)
         assert json.loads(empty.output) == {"waiting": []}
+
+
+class TestBudgets:
+    def test_a_budget_is_set_shown_used_and_removed(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
+        rules = tmp_path / "rules.yaml"
+        rules.write_text("schema: 1\non_exhausted: buy_up_to\ndefault: premium\nrules: []\n")
+        people = tmp_path / "people.csv"
+        people.write_text("userName\n" + "".join(f"p{number}@nordlys.test\n" for number in range(6)))
+
+        created = run("seats", "budget", "set", "nordlys", "premium", "--seats", "3", "--amount", "900")
+        centre = run("seats", "budget", "set", "nordlys", "premium", "--seats", "1", "--cost-centre", "Lab 7", "--json")
+        applied = run("mappings", "apply", "nordlys", str(rules), "--yes")
+        preview = run("import", "nordlys", str(people), "--preview")
+        imported = run("import", "nordlys", str(people), "--json")
+        shown = run("seats", "budget", "show", "nordlys")
+        why = run("why", "nordlys", "p4@nordlys.test")
+        removed = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
+        again = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
+        bad = run("seats", "budget", "set", "nordlys", "premium", "--amount", "9.999")
+
+        assert created.output == "The budget for Premium seats is set: 3 seats and €900.00 in a month.\n"
+        assert json.loads(centre.output)["cost_centre"] == "Lab 7"
+        assert applied.exit_code == 0
+        assert re.search(r"Bought within the budget: 3 Premium, 3 × €150.00.*; left: 0 seats and €\d+", preview.output)
+        assert json.loads(imported.output)["bought"] == 3
+        assert re.search(r"Premium +all others +3 seats and €900.00 +month +0 seats and", shown.output)
+        assert "every Premium seat was taken, so one was bought within the budget (3 × €150.00" in why.output
+        assert (removed.exit_code, again.exit_code, bad.exit_code) == (0, 1, 1)
+        assert "amount" in bad.output + bad.stderr
+
+
+class TestOutlook:
+    def test_thresholds_and_the_forecast_are_shown(self, run: Run, nordlys: Customer) -> None:
+        nordlys.push("ann@nordlys.test")
+
+        usual = run("seats", "thresholds", "show", "nordlys")
+        changed = run("seats", "thresholds", "set", "nordlys", "50", "100", "--json")
+        none = run("seats", "thresholds", "set", "nordlys")
+        shown = run("seats", "forecast", "nordlys")
+        told = json.loads(run("seats", "forecast", "nordlys", "--json").output)
+
+        assert usual.output == "The owners hear of a tier at: 80 %, 95 %, full\n"
+        assert json.loads(changed.output)["percents"] == [50, 100]
+        assert none.output == "The owners hear of no tier that fills up, only of people who wait\n"
+        assert re.search(r"Premium +2 +1 +0 +– +not in sight +not in sight +1 +0", shown.output)
+        assert "No trend yet" in shown.output
+        assert [tier["needed_at_renewal"] for tier in told["tiers"]] == [1, 0]
+        assert len(told["months"]) == 12

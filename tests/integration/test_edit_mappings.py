@@ -42,8 +42,8 @@ def rules(*given: dict[str, Any], default: str = "unassigned", on_exhausted: str
     return {"schema": 1, "default": default, "on_exhausted": on_exhausted, "rules": list(given)}
 
 
-ENGINEERS_PREMIUM = rules({"group": "Engineering", "tier": "premium"})
-ENGINEERS_STANDARD = rules({"group": "Engineering", "tier": "standard"})
+ENGINEERS_PREMIUM = rules({"group": "Engineering", "expected": True, "tier": "premium"})
+ENGINEERS_STANDARD = rules({"group": "Engineering", "expected": True, "tier": "standard"})
 
 
 def apply(customer: Customer, document: dict[str, Any], **options: bool) -> MappingsApplied:
@@ -110,7 +110,7 @@ def test_applying_moves_exactly_whom_the_preview_named(customer: Customer) -> No
 @pytest.mark.parametrize("number", [1, 3, 6, 9])
 def test_after_applying_the_heads_are_what_the_preview_said(customer: Customer, on_exhausted: str, number: int) -> None:
     engineers(customer, number)
-    wanted = rules({"group": "Engineering", "tier": "standard"}, on_exhausted=on_exhausted)
+    wanted = rules({"group": "Engineering", "expected": True, "tier": "standard"}, on_exhausted=on_exhausted)
 
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, wanted)
@@ -136,7 +136,7 @@ def test_every_person_ends_with_exactly_what_the_preview_said(
 
     for _ in range(5):
         drawn = [
-            {"group": group, "tier": random.choice(["premium", "standard", "unassigned"])}
+            {"group": group, "expected": True, "tier": random.choice(["premium", "standard", "unassigned"])}
             | ({"on_exhausted": random.choice(["next_lower", "unassigned"])} if random.random() < 0.3 else {})
             for group in random.sample(groups, random.randint(1, 4))
         ]
@@ -175,14 +175,20 @@ def places(customer: Customer) -> dict[object, tuple[str | None, str | None]]:
 
 def test_a_withdrawn_rule_takes_the_seats_it_gave_and_the_next_in_line_gets_them(customer: Customer) -> None:
     """Rule A5."""
-    apply(customer, rules({"group": "Engineering", "tier": "premium"}, {"group": "Board", "tier": "premium"}))
+    apply(
+        customer,
+        rules(
+            {"group": "Engineering", "expected": True, "tier": "premium"},
+            {"group": "Board", "expected": True, "tier": "premium"},
+        ),
+    )
     engineers(customer, 2)
     push_group(customer, "Board", [])
     chair = customer.push("chair@nordlys.test", displayName="The Chair")
     add_to_group(customer, "Board", chair)
     assert seats(customer)["chair@nordlys.test"] == (None, "premium")
 
-    apply(customer, rules({"group": "Board", "tier": "premium"}))
+    apply(customer, rules({"group": "Board", "expected": True, "tier": "premium"}))
 
     assert seats(customer)["chair@nordlys.test"] == ("premium", None)
     assert used(customer) == {"premium": 1, "standard": 0}
@@ -232,7 +238,7 @@ def test_buying_needs_the_tick(customer: Customer) -> None:
 
 def test_giving_somebody_a_higher_role_needs_the_tick(customer: Customer) -> None:
     engineers(customer, 2)
-    document = rules({"group": "Engineering", "tier": "premium", "role": "admin"})
+    document = rules({"group": "Engineering", "expected": True, "tier": "premium", "role": "admin"})
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, document)
 
@@ -242,7 +248,7 @@ def test_giving_somebody_a_higher_role_needs_the_tick(customer: Customer) -> Non
     assert preview.roles == {"admin": 2}
     assert apply(customer, document).roles == {"admin": 2}
     with customer.unit(customer.owner) as unit:
-        withdrawn = preview_mappings(unit, rules({"group": "Engineering", "tier": "premium"}))
+        withdrawn = preview_mappings(unit, rules({"group": "Engineering", "expected": True, "tier": "premium"}))
     # Losing a role is shown, and needs no tick.
     assert (withdrawn.roles, withdrawn.gives_roles) == ({"member": 2}, False)
 
@@ -312,7 +318,8 @@ def test_applying_twice_does_it_once_and_answers_the_same(customer: Customer) ->
     with customer.unit() as unit:
         # One for the first period, one for the seat.
         assert unit.session.scalar(select(func.count()).select_from(Invoice)) == 2
-        assert unit.state().mapping_version == 2
+        # The rules as given, the group they expected, the rules as changed.
+        assert unit.state().mapping_version == 3
 
 
 def test_people_placed_by_hand_stay(customer: Customer) -> None:
@@ -334,7 +341,9 @@ def test_the_rules_in_force_are_nothing_to_preview(customer: Customer) -> None:
 
 
 def test_every_mistake_of_a_document_is_named_by_its_place(customer: Customer) -> None:
-    wrong = rules({"group": "Engineering", "tier": "platinum"}, {"group": "", "role": "owner"})
+    wrong = rules(
+        {"group": "Engineering", "expected": True, "tier": "platinum"}, {"group": "", "expected": True, "role": "owner"}
+    )
 
     with customer.unit(customer.owner) as unit:
         problems = mapping_problems(unit, wrong)
@@ -344,7 +353,10 @@ def test_every_mistake_of_a_document_is_named_by_its_place(customer: Customer) -
 
 def test_everybody_whom_a_change_moves_gets_a_decision_that_says_why(customer: Customer) -> None:
     people = engineers(customer, 3)
-    apply(customer, rules({"group": "Engineering", "tier": "standard", "teams": ["platform"], "role": "admin"}))
+    apply(
+        customer,
+        rules({"group": "Engineering", "expected": True, "tier": "standard", "teams": ["platform"], "role": "admin"}),
+    )
 
     with customer.unit(customer.owner) as unit:
         why = explain_member(unit, people[0].id)
@@ -383,7 +395,7 @@ def test_the_heads_of_all_rules_add_up_to_everybody(customer: Customer) -> None:
     apply(
         customer,
         rules(
-            {"group": "engineering", "tier": "standard"},
+            {"group": "engineering", "expected": True, "tier": "standard"},
             {"attribute": "userType", "equals": "contractor", "tier": "premium"},
         ),
     )

@@ -63,7 +63,7 @@ def everything(customer: Customer) -> object:
 
 
 def map_group(customer: Customer, group: str, tier: str, **document: object) -> None:
-    rules = {"schema": 1, "rules": [{"key": "one", "group": group, "tier": tier}], **document}
+    rules = {"schema": 1, "rules": [{"key": "one", "group": group, "expected": True, "tier": tier}], **document}
     with customer.unit() as unit:
         preview = preview_mappings(unit, rules)
     with customer.unit() as unit:

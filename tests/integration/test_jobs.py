@@ -22,7 +22,8 @@ from bridge.runtime import Runtime, build_runtime
 from bridge.store.models import Delivery
 from bridge.store.queue import wake_workers
 from bridge.usecases.alerts import raise_alert
-from bridge.usecases.deliver import MAX_ATTEMPTS, claim_delivery, list_open_deliveries, retry_dead_deliveries
+from bridge.usecases.attempts import MAX_ATTEMPTS
+from bridge.usecases.deliver import claim_delivery, list_open_deliveries, retry_dead_deliveries
 from tests.conftest import KEY, SettableClock
 from tests.factories import Customer, create_customer
 from tests.processes import Product, eventually, seatbridge

@@ -82,7 +82,11 @@ def test_new_rules_are_followed_by_the_very_next_push(
     with customer.unit() as unit:
         state = unit.lock()
         state.mapping_version = 1
-        unit.session.add(MappingVersion(org_id=unit.org_id, version=1, document=document, at=unit.at, actor="operator"))
+        unit.session.add(
+            MappingVersion(
+                org_id=unit.org_id, version=1, document=document, at=unit.at, actor="operator", reason="edited"
+            )
+        )
 
     first, second = (client.post("/Users", person(name)).get_json()["id"] for name in ("alice", "bob"))
 

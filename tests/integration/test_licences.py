@@ -15,6 +15,7 @@ from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.people_files import read_people
 from bridge.domain.roles import Role
+from bridge.domain.tables import write_rows
 from bridge.errors import (
     ForbiddenError,
     InvalidChangeError,
@@ -44,7 +45,7 @@ from bridge.store.models import (
 )
 from bridge.store.unit import Unit
 from bridge.usecases.import_people import import_people
-from bridge.usecases.licences import holders_as_csv, licensed_names, list_holders, read_licences
+from bridge.usecases.licences import holders_table, licensed_names, list_holders, read_licences
 from bridge.usecases.people_by_hand import turn_off_member, turn_on_member
 from bridge.usecases.provision_member import remove_member
 from bridge.usecases.remove_inactive import confirm_remove_inactive, preview_remove_inactive
@@ -233,7 +234,8 @@ def test_w5_the_export_cannot_run_as_a_formula(runtime: Runtime, clock: Settable
     with teams.unit() as unit:
         create_team(unit, "red")
 
-        text = holders_as_csv(list_holders(unit, "2026-03"))
+        table = holders_table(unit, "2026-03")
+        text = write_rows(table.columns, table.rows)
 
     header, row = csv.reader(io.StringIO(text))
     assert header == ["month", "kind", "id", "name", "display name", "invoice"]

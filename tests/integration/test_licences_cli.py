@@ -109,11 +109,11 @@ def test_licences_are_counted_and_a_billed_month_is_exported(run: Run, nordlys: 
     run("team", "create", "nordlys", "Red")
     run("team", "join", "nordlys", "bob@nordlys.test", "Red")
 
-    now = shown(run("licences", "nordlys", "--json"))
-    holders = shown(run("licences", "nordlys", "--month", f"{first:%Y-%m}", "--json"))
-    as_csv = run("licences", "nordlys", "--month", f"{first:%Y-%m}", "--csv")
-    table = run("licences", "nordlys", "--month", f"{first:%Y-%m}")
-    words = run("licences", "nordlys")
+    now = shown(run("licences", "show", "nordlys", "--json"))
+    holders = shown(run("licences", "show", "nordlys", "--month", f"{first:%Y-%m}", "--json"))
+    as_csv = run("licences", "export", "nordlys", "--month", f"{first:%Y-%m}", "--output", "-")
+    table = run("licences", "show", "nordlys", "--month", f"{first:%Y-%m}")
+    words = run("licences", "show", "nordlys")
 
     assert isinstance(now, dict)
     assert (now["members"], now["licensed"], now["counted"]) == (3, 1, 1)
@@ -122,7 +122,7 @@ def test_licences_are_counted_and_a_billed_month_is_exported(run: Run, nordlys: 
     assert list(csv.reader(io.StringIO(as_csv.stdout))) == [["month", "kind", "id", "name", "display name", "invoice"]]
     assert "nothing was billed" in table.output
     assert "1 (people)" in words.output
-    assert run("licences", "nordlys", "--csv").exit_code == 2
+    assert run("licences", "export", "nordlys", "--output", "-", "--json").exit_code == 2
 
 
 def test_who_is_in_no_active_team_is_named_and_then_removed(run: Run, nordlys: Customer) -> None:

@@ -46,7 +46,7 @@ def put_in_force(customer: Customer, document: dict[str, Any]) -> None:
 def drawn_rules(random: Random, *, policies: Sequence[str]) -> dict[str, Any]:
     rules: list[dict[str, Any]] = []
     for group in random.sample(GROUPS, random.randint(1, 4)):
-        rule: dict[str, Any] = {"group": group}
+        rule: dict[str, Any] = {"group": group, "expected": True}
         if random.random() < 0.8:
             rule["tier"] = random.choice(["premium", "standard", "unassigned"])
         if random.random() < 0.3:
@@ -270,7 +270,7 @@ def test_a_group_that_no_rule_names_moves_nobody_and_one_that_a_rule_names_moves
     customer: Customer, people: list[MemberId]
 ) -> None:
     """Rule A5; Engineering gets Premium, of which there are 2 seats."""
-    rule = {"group": "  ENGINEERING ", "tier": "premium"}
+    rule = {"group": "  ENGINEERING ", "expected": True, "tier": "premium"}
     put_in_force(customer, {"schema": 1, "default": "unassigned", "rules": [rule]})
     other, named = group_of(customer, "Support"), group_of(customer, "Engineering")
 
@@ -293,7 +293,10 @@ def test_renaming_or_removing_a_group_moves_its_people_where_a_rule_names_it(
     customer: Customer, people: list[MemberId]
 ) -> None:
     """Rule A5."""
-    put_in_force(customer, {"schema": 1, "default": "unassigned", "rules": [{"group": "Board", "tier": "premium"}]})
+    put_in_force(
+        customer,
+        {"schema": 1, "default": "unassigned", "rules": [{"group": "Board", "expected": True, "tier": "premium"}]},
+    )
     group_id = group_of(customer, "Engineering", people[:6])
 
     with customer.unit(customer.directory) as unit:

@@ -89,7 +89,7 @@ def test_a_second_run_changes_nothing(owner_url: URL) -> None:
 def test_two_processes_at_once_take_turns(empty_url: URL) -> None:
     both = [start(empty_url), start(empty_url)]
     for process in both:
-        process.join(60)
+        process.join(300)
 
     assert [process.exitcode for process in both] == [0, 0]
     with connect(empty_url) as connection:
@@ -111,7 +111,7 @@ def test_a_process_waits_while_another_one_migrates(empty_url: URL) -> None:
         )
         nothing_yet = tables(empty_url)
         other.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
-    process.join(60)
+    process.join(300)
 
     assert (waits, nothing_yet, process.exitcode) == (True, 0, 0)
 

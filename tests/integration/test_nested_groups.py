@@ -32,12 +32,12 @@ from bridge.usecases.sync_groups import (
     sync_claimed_groups,
     update_group,
 )
-from tests.factories import Customer
+from tests.factories import Customer, loosen_brake
 
 
 def map_groups(customer: Customer, **tiers: str) -> None:
     """Put mappings in force: ``map_groups(customer, Engineering="premium")``."""
-    rules = [{"group": group, "tier": tier} for group, tier in tiers.items()]
+    rules = [{"group": group, "expected": True, "tier": tier} for group, tier in tiers.items()]
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, {"schema": 1, "rules": rules, "default": "unassigned"})
         apply_mappings(unit, preview.id, acknowledged=True)
@@ -233,7 +233,7 @@ def test_only_people_below_the_edge_are_looked_at(customer: Customer) -> None:
 
 def test_t10_a_role_and_teams_come_from_an_outer_group_too(customer: Customer) -> None:
     with customer.unit(customer.owner) as unit:
-        rules = [{"group": "IT", "role": "admin", "teams": ["operators"]}]
+        rules = [{"group": "IT", "expected": True, "role": "admin", "teams": ["operators"]}]
         preview = preview_mappings(unit, {"schema": 1, "rules": rules})
         apply_mappings(unit, preview.id, acknowledged=True)
     member = customer.push("u@nordlys.test")
@@ -247,6 +247,7 @@ def test_t10_a_role_and_teams_come_from_an_outer_group_too(customer: Customer) -
 
 def test_many_people_are_settled_like_few(make_customer: Callable[..., Customer]) -> None:
     customer = make_customer(premium=7, standard=0)
+    loosen_brake(customer)
     map_groups(customer, Company="premium")
     people = [customer.push(f"u{number}@nordlys.test") for number in range(9)]
     team = push_group(customer, "Team", *people)
@@ -406,7 +407,7 @@ class TestReading:
         inside, outside = customer.push("a@nordlys.test"), customer.push("b@nordlys.test")
         left, right = push_group(customer, "Left", inside), push_group(customer, "Right", inside)
         push_group(customer, "Outer", left, right)
-        rules = [{"group": "Outer", "tier": "standard"}]
+        rules = [{"group": "Outer", "expected": True, "tier": "standard"}]
 
         with customer.unit(customer.owner) as unit:
             preview = preview_mappings(unit, {"schema": 1, "rules": rules, "default": "unassigned"})
@@ -557,6 +558,7 @@ def seats(customer: Customer) -> tuple[dict[MemberId, str | None], dict[str, int
 def company(request: pytest.FixtureRequest, make_customer: Callable[..., Customer]) -> Company:
     """A company after a random history."""
     customer = make_customer(premium=50, standard=50)
+    loosen_brake(customer)
     map_groups(customer, G0="premium", G3="standard", G5="premium")
     company = Company(customer, request.param)
     for _ in range(40):

@@ -40,7 +40,10 @@ def test_the_purchase_serves_whom_the_preview_showed(
         "schema": 1,
         "on_exhausted": "next_lower" if seed % 2 else "unassigned",
         "default": chance.choice(["highest_available", "standard", "premium"]),
-        "rules": [{"group": "eng", "tier": "premium"}, {"group": "ops", "tier": "standard"}],
+        "rules": [
+            {"group": "eng", "expected": True, "tier": "premium"},
+            {"group": "ops", "expected": True, "tier": "standard"},
+        ],
     }
     with customer.unit(customer.owner) as unit:
         apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.every_postgres
 
 def map_groups(customer: Customer, **tiers: str) -> None:
     """Put mappings in force: ``map_groups(customer, Engineering="premium")``."""
-    rules = [{"group": group, "tier": tier} for group, tier in tiers.items()]
+    rules = [{"group": group, "expected": True, "tier": tier} for group, tier in tiers.items()]
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, {"schema": 1, "rules": rules})
         apply_mappings(unit, preview.id, acknowledged=True)
@@ -213,7 +213,9 @@ class TestMappings:
         self, customer: Customer
     ) -> None:
         with customer.unit(customer.owner) as unit:
-            preview = preview_mappings(unit, {"schema": 1, "rules": [{"group": "IT", "role": "admin"}]})
+            preview = preview_mappings(
+                unit, {"schema": 1, "rules": [{"group": "IT", "expected": True, "role": "admin"}]}
+            )
             apply_mappings(unit, preview.id, acknowledged=True)
         member = customer.push("u@nordlys.test")
         group = push_group(customer, "IT", member)
@@ -226,7 +228,7 @@ class TestMappings:
         with customer.unit() as unit:
             assert (given, get_member(unit, member.id).role) == ("admin", "member")
         with pytest.raises(InvalidInputError), customer.unit(customer.owner) as unit:
-            preview_mappings(unit, {"schema": 1, "rules": [{"group": "IT", "role": "owner"}]})
+            preview_mappings(unit, {"schema": 1, "rules": [{"group": "IT", "expected": True, "role": "owner"}]})
 
 
 class TestByHand:
@@ -545,7 +547,11 @@ class TestAlertsOfWhoNoLongerWaits:
     @pytest.mark.parametrize("end", ["removed", "turned off", "regrouped", "placed by hand"])
     def test_the_alert_ends_and_the_next_one_is_mailed_again(self, customer: Customer, end: str) -> None:
         with customer.unit(customer.owner) as unit:
-            document = {"schema": 1, "default": "unassigned", "rules": [{"group": "Board", "tier": "premium"}]}
+            document = {
+                "schema": 1,
+                "default": "unassigned",
+                "rules": [{"group": "Board", "expected": True, "tier": "premium"}],
+            }
             apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
         people = [customer.push(f"u{index}@nordlys.test") for index in range(4)]  # nobody has a seat
         board = push_group(customer, "Board", *people[:3])  # two Premium seats: one of the three waits

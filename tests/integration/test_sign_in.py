@@ -38,7 +38,10 @@ from tests.sign_ins import (
 ENGINEERS_GET_PREMIUM = {
     "on_exhausted": "next_lower",
     "default": "standard",
-    "rules": [{"group": "Engineering", "tier": "premium"}, {"group": "Everyone", "tier": "standard"}],
+    "rules": [
+        {"group": "Engineering", "expected": True, "tier": "premium"},
+        {"group": "Everyone", "expected": True, "tier": "standard"},
+    ],
 }
 
 
@@ -516,7 +519,7 @@ def test_t12_a_domain_bound_to_one_connection_lets_another_adopt_nobody(acme: Cu
 
 def test_a_claim_gives_a_role_by_a_mapping_only_and_never_an_owner(acme: Customer) -> None:
     plain = sign_in(acme, "ada@acme.test", groups=frozenset({"admin", "owner", "primary_owner"}))
-    map_groups(acme, {"rules": [{"group": "Seat admins", "role": "admin"}]})
+    map_groups(acme, {"rules": [{"group": "Seat admins", "expected": True, "role": "admin"}]})
 
     mapped = sign_in(acme, "bea@acme.test", groups=frozenset({"Seat admins"}))
 

@@ -1,5 +1,6 @@
 """Who may open which page: every route declares its credential, and every role gets what rules Z1 to Z4 allow."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -18,14 +19,32 @@ ID = "00000000-0000-4000-8000-000000000000"
 
 #: Every page that shows or changes something, with the least that opens it.
 OWNERS_ONLY = (
+    ("POST", f"/console/brake/holds/{ID}/release"),
+    ("POST", f"/console/brake/holds/{ID}/drop"),
+    ("POST", "/console/brake/thresholds"),
     ("POST", f"/console/people/{ID}/role"),
     ("GET", "/console/seats/change"),
     ("POST", "/console/seats/previews"),
     ("GET", f"/console/seats/previews/{ID}"),
     ("POST", f"/console/seats/previews/{ID}/confirm"),
     ("GET", f"/console/seats/invoices/{ID}"),
+    ("POST", f"/console/approvals/{ID}/open"),
+    ("POST", f"/console/approvals/{ID}/approve"),
+    ("POST", f"/console/approvals/{ID}/decline"),
+    ("GET", f"/console/seats/invoices/{ID}/pdf"),
+    ("GET", f"/console/seats/invoices/{ID}/why"),
+    ("GET", "/console/contract/change"),
+    ("POST", "/console/contract/previews"),
+    ("GET", f"/console/contract/previews/{ID}"),
+    ("POST", f"/console/contract/previews/{ID}/confirm"),
+    ("POST", "/console/contract/agreed/cancel"),
+    ("GET", f"/console/seats/invoices/{ID}/xml"),
+    ("GET", "/console/seats/invoices.csv"),
+    ("GET", "/console/seats/invoice-lines.csv"),
+    ("GET", "/console/seats/licence-holders.csv"),
 )
 ADMINS = (
+    ("GET", "/console/people/access-review.csv"),
     ("GET", "/console"),
     ("GET", "/console/people"),
     ("GET", "/console/people/add"),
@@ -43,6 +62,11 @@ ADMINS = (
     ("GET", f"/console/mappings/previews/{ID}"),
     ("POST", f"/console/mappings/previews/{ID}/apply"),
     ("GET", "/console/seats"),
+    ("GET", "/console/brake"),
+    ("GET", "/console/approvals"),
+    ("POST", "/console/approvals/seats"),
+    ("POST", f"/console/approvals/mappings/{ID}"),
+    ("POST", f"/console/approvals/{ID}/withdraw"),
 )
 
 
@@ -71,7 +95,7 @@ def test_a_route_that_declares_nothing_is_never_served(runtime: Runtime) -> None
 
 def test_the_lists_of_this_test_name_every_console_route(app: Flask) -> None:
     routes = {
-        (method, rule.rule.replace("<member_id>", ID).replace("<preview_id>", ID).replace("<invoice_id>", ID))
+        (method, re.sub("<[a-z]+_id>", ID, rule.rule).replace("<any(csv, xlsx):form>", "csv"))
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) & {"GET", "POST"}
         if rule.rule.startswith("/console")

@@ -393,7 +393,7 @@ def test_tax_is_shown_with_its_rate_and_tiers_best_first(browser: Browser, custo
 
     # 2 × 150.00 + 1 × 25.00 = 325.00
     assert "25 % of €325.00" in shown
-    assert "Tax 25 % on €325.00" in invoice
+    assert "VAT 25 % on €325.00" in invoice
     assert invoice.index("Premium seat") < invoice.index("Standard seat")
 
 
@@ -415,7 +415,7 @@ def test_an_owner_is_not_told_to_ask_themselves(browser: Browser) -> None:
 
 def apply_rule(customer: Customer, group: str, tier: str) -> None:
     """Map one group; who has none gets no seat."""
-    document = {"schema": 1, "default": "unassigned", "rules": [{"group": group, "tier": tier}]}
+    document = {"schema": 1, "default": "unassigned", "rules": [{"group": group, "expected": True, "tier": tier}]}
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, document)
         apply_mappings(unit, preview.id, acknowledged=False)
@@ -439,12 +439,13 @@ def draft(*rules: tuple[str, str]) -> dict[str, object]:
     blank = [""] * len(rules)
     return {
         "rule.key": blank,
-        "rule.about": ["group"] * len(rules),
+        "rule.about": ["expected"] * len(rules),
         "rule.value": [group for group, _ in rules],
         "rule.tier": [tier for _, tier in rules],
         "rule.on_exhausted": blank,
         "rule.role": blank,
         "rule.teams": blank,
+        "rule.kept": blank,
         "on_exhausted": "unassigned",
         "default": "unassigned",
     }

@@ -7,7 +7,8 @@ from html import unescape
 import pytest
 from sqlalchemy import func, select
 
-from bridge.billing.why_invoice import WhyInvoice, find_invoice_by_number, why_invoice
+from bridge.billing.documents import find_by_number
+from bridge.billing.why_invoice import WhyInvoice, why_invoice
 from bridge.billing.why_person import why_person
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId
@@ -21,6 +22,7 @@ from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.manage_access import deactivate_member
+from bridge.usecases.person_history import read_person_history
 from bridge.usecases.product_roles import change_roles
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member
 from bridge.usecases.renew_contract import set_price
@@ -37,11 +39,11 @@ Make = Callable[..., Customer]
 
 def explained(customer: Customer, number: int) -> WhyInvoice:
     with customer.unit(customer.owner) as unit:
-        return why_invoice(unit, find_invoice_by_number(unit, f"{customer.slug.upper()}-{number:06}").id)
+        return why_invoice(unit, find_by_number(unit, f"{customer.slug.upper()}-{number:06}"))
 
 
 def group_rule(customer: Customer, group: str, tier: str) -> None:
-    document = {"schema": 1, "rules": [{"group": group, "tier": tier}]}
+    document = {"schema": 1, "rules": [{"group": group, "expected": True, "tier": tier}]}
     with customer.unit(customer.owner) as unit:
         apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
 
@@ -151,6 +153,34 @@ class TestPeople:
             why_person(unit, ada.id)
 
 
+class TestHistory:
+    def test_b4_every_change_of_a_person_is_in_the_chain_even_after_they_are_gone(self, make_customer: Make) -> None:
+        customer = make_customer(premium=1, standard=1)
+        ada = customer.push("ada@nordlys.test", displayName="Ada")
+        with customer.unit(customer.owner) as unit:
+            assign_tier(unit, ada.id, "standard")
+            remove_member(unit, unit.session.get_one(Member, (unit.org_id, ada.id)), reason="by_hand")
+
+        with customer.unit(customer.owner) as unit:
+            changes = read_person_history(unit, ada.id)
+
+        assert [one.action for one in changes] == [
+            "member.created",
+            "seat.assigned",
+            "seat.assigned",
+            "seat.released",
+            "member.removed",
+        ]
+        assert [one.actor for one in changes][:3] == ["Okta", "Okta", "Olga Owner"]
+
+    def test_b4_members_do_not_read_the_chain(self, make_customer: Make) -> None:
+        customer = make_customer()
+        ada = customer.push("ada@nordlys.test")
+
+        with pytest.raises(ForbiddenError), customer.unit(Actor(ActorKind.MEMBER, ada.id, Role.MEMBER)) as unit:
+            read_person_history(unit, ada.id)
+
+
 class TestPages:
     def test_the_person_s_page_says_what_the_command_line_says(self, make_customer: Make, runtime: Runtime) -> None:
         customer = make_customer(premium=1, standard=0)
@@ -171,7 +201,7 @@ class TestPages:
         customer = make_customer(premium=1, standard=2)
         browser = sign_in(create_web_app(runtime, console_blueprints()), customer)
         with customer.unit(customer.owner) as unit:
-            invoice_id = find_invoice_by_number(unit, "NORDLYS-000001").id
+            invoice_id = find_by_number(unit, "NORDLYS-000001")
             why = why_invoice(unit, invoice_id)
 
         invoice = browser.get(f"/console/seats/invoices/{invoice_id}")
@@ -286,7 +316,7 @@ class TestInvoices:
     def test_money_is_for_owners_and_an_unknown_number_is_not_found(self, make_customer: Make) -> None:
         customer = make_customer()
         with customer.unit() as unit:
-            invoice_id = find_invoice_by_number(unit, "nordlys-000001").id
+            invoice_id = find_by_number(unit, "nordlys-000001")
 
         with (
             pytest.raises(ForbiddenError),
@@ -294,4 +324,4 @@ class TestInvoices:
         ):
             why_invoice(unit, invoice_id)
         with pytest.raises(NotFoundError), customer.unit() as unit:
-            find_invoice_by_number(unit, "NORDLYS-000099")
+            find_by_number(unit, "NORDLYS-000099")

@@ -30,7 +30,7 @@ from wsgi import compose
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 GREETING = "You're in, Ada."
-MAPPINGS = {"default": "standard", "rules": [{"group": "Engineering", "tier": "premium"}]}
+MAPPINGS = {"default": "standard", "rules": [{"group": "Engineering", "expected": True, "tier": "premium"}]}
 
 pytestmark = [
     pytest.mark.every_postgres,

@@ -3,7 +3,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.documents import MappingDocumentError, difference, from_document, to_document
+from mappings.conditions import AllOf, AnyOf, Condition, Not, Operator
+from mappings.differences import difference
+from mappings.documents import MappingDocumentError, from_document, to_document
 from mappings.resolution import resolve
 from mappings.rules import (
     MAPPABLE_ROLES,
@@ -20,7 +22,22 @@ from mappings.tiers import HIGHEST_AVAILABLE, UNASSIGNED, SeatTier, TierLadder
 LADDER = TierLadder([SeatTier("premium", "Premium", 2), SeatTier("standard", "Standard", 1)])
 TIERS = [*LADDER.keys, UNASSIGNED]
 names = st.text(max_size=20).map(str.strip).filter(lambda text: bool(comparison_key(text)) and text.isprintable())
-conditions = st.builds(GroupCondition, names) | st.builds(AttributeCondition, names, names)
+texts = st.sampled_from([Operator.EQUALS, Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.CONTAINS])
+leaves: st.SearchStrategy[Condition] = (
+    st.builds(GroupCondition, names)
+    | st.builds(AttributeCondition, names, names, texts)
+    | st.builds(AttributeCondition, names, st.lists(names, min_size=1, max_size=3).map(tuple), st.just(Operator.IN))
+    | st.builds(AttributeCondition, names, st.booleans(), st.just(Operator.PRESENT))
+)
+conditions = st.recursive(
+    leaves,
+    lambda inner: (
+        st.builds(AllOf, st.lists(inner, min_size=1, max_size=3).map(tuple))
+        | st.builds(AnyOf, st.lists(inner, min_size=1, max_size=3).map(tuple))
+        | st.builds(Not, inner)
+    ),
+    max_leaves=5,
+)
 
 
 @st.composite
@@ -56,7 +73,22 @@ json_values = st.recursive(
     max_leaves=6,
 )
 fields = ["schema", "on_exhausted", "default", "rules"]
-rule_fields = ["key", "group", "attribute", "equals", "tier", "role", "teams", "on_exhausted"]
+rule_fields = [
+    "key",
+    "group",
+    "group_id",
+    "expected",
+    "connection",
+    "attribute",
+    "equals",
+    "in",
+    "when",
+    "priority",
+    "tier",
+    "role",
+    "teams",
+    "on_exhausted",
+]
 nearly = st.fixed_dictionaries(
     {"schema": st.just(1)},
     optional={

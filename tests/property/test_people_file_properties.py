@@ -6,7 +6,8 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.people_files import Column, column_of, neutralise, read_people, write_problems, write_rows
+from bridge.domain.people_files import Column, column_of, read_people, write_problems
+from bridge.domain.tables import neutralise, write_rows
 
 CELLS = st.text(alphabet=st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), max_size=40)
 NASTY = st.lists(

@@ -21,8 +21,8 @@ RULES = {
     "default": "unassigned",
     "on_exhausted": "unassigned",
     "rules": [
-        {"group": "Engineering", "tier": "premium"},
-        {"group": "Board", "tier": "standard", "role": "admin", "teams": ["Red"]},
+        {"group": "Engineering", "expected": True, "tier": "premium"},
+        {"group": "Board", "expected": True, "tier": "standard", "role": "admin", "teams": ["Red"]},
         {"attribute": "title", "equals": "Clerk", "tier": "standard"},
     ],
 }
@@ -171,7 +171,7 @@ def test_a_seat_that_a_rule_gives_and_takes_is_the_same(worlds: Worlds, taken: l
         change(worlds, "Board", "remove", name)
 
     worlds.agree()
-    assert taken.count("PATCH") >= 8
+    assert taken.count("PATCH") >= 7  # the first seat lost has the people counted for the brake, by the general way
 
 
 def test_who_is_off_or_placed_by_hand_is_the_same(worlds: Worlds) -> None:

@@ -385,7 +385,7 @@ def test_t3_a_group_of_another_organization_is_answered_like_a_value_nobody_know
 def test_a_push_of_somebody_inside_gives_the_seat_that_the_outer_group_gives(
     customer: Customer, client: ScimClient
 ) -> None:
-    rules = [{"group": "Outer", "tier": "standard"}]
+    rules = [{"group": "Outer", "expected": True, "tier": "standard"}]
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, {"schema": 1, "rules": rules, "default": "unassigned"})
         apply_mappings(unit, preview.id, acknowledged=True)

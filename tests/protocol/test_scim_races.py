@@ -16,11 +16,13 @@ import pytest
 from sqlalchemy import func, select
 
 from bridge.domain.identifiers import MemberId
-from bridge.errors import MemberInactiveError, PreviewStaleError, SameTierError
+from bridge.errors import InvalidInputError, MemberInactiveError, PreviewStaleError, SameTierError, SeatsInUseError
 from bridge.store.directory import get_member
 from bridge.store.journal import verify
-from bridge.store.models import AuditEntry, Member, SeatPool
+from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member, SeatPool
 from bridge.usecases.assign_seats import assign_tier
+from bridge.usecases.budgets import set_budget
+from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.swap_seats import confirm_swap, preview_swap
@@ -56,7 +58,7 @@ def at_once(call: Callable[[int], Answer], times: int) -> Sequence[Answer]:
 
 def map_groups(customer: Customer, **tiers: str) -> None:
     """Put mappings in force: ``map_groups(customer, Engineering="premium")``."""
-    rules = [{"group": group, "tier": tier} for group, tier in tiers.items()]
+    rules = [{"group": group, "expected": True, "tier": tier} for group, tier in tiers.items()]
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, {"schema": 1, "rules": rules})
         apply_mappings(unit, preview.id, acknowledged=True)
@@ -140,6 +142,61 @@ def test_c1_200_parallel_creates_take_exactly_the_seats_there_are(
 
 
 @pytest.mark.slow
+def test_c1_200_parallel_creates_buy_exactly_what_the_budget_allows_each_seat_charged_once(
+    make_customer: Callable[..., Customer],
+) -> None:
+    customer = make_customer(premium=10, standard=50)
+    with customer.unit(customer.owner) as unit:
+        document = {"schema": 1, "on_exhausted": "buy_up_to", "default": "premium", "rules": []}
+        apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
+        set_budget(unit, "premium", seats=15)
+    with live_server(customer) as url, sampled(customer) as samples:
+        client = HttpClient(url, make_token(customer))
+
+        answers = at_once(
+            lambda number: client.send("POST", "/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"}),
+            200,
+        )
+
+    assert Counter(status for status, _ in answers) == {201: 200}
+    assert [sample for sample in samples if not sample.is_exact] == []
+    # 10 seats were there and 15 were bought; 175 wait.
+    assert held_seats(customer) == {"premium": 25, None: 175}
+    with customer.unit() as unit:
+        bought = unit.session.scalars(select(BudgetPurchase).order_by(BudgetPurchase.number)).all()
+        charged = unit.session.scalars(select(Invoice.key).where(Invoice.reason == "seat_change")).all()
+        paid = unit.session.scalars(
+            select(Decision.invoice_id).where(Decision.reason == "bought", Decision.to_tier == "premium")
+        ).all()
+        mails = unit.session.scalar(
+            select(func.count()).select_from(Delivery).where(Delivery.kind == "invoice_mail", Delivery.state != "dead")
+        )
+        told = unit.session.scalars(select(Alert.code).where(Alert.resolved_at.is_(None))).all()
+    assert [one.seats for one in bought] == [1] * 15
+    assert sorted(charged) == sorted(f"budget:{number}" for number in range(1, 16))
+    assert sorted(map(str, paid)) == sorted(str(one.invoice_id) for one in bought)
+    # The first invoice is that of the start.
+    assert (mails, told) == (16, ["budget_used_up"])
+    check_books(customer)
+
+
+def test_c2_people_who_come_one_after_the_other_take_the_best_tier_first(
+    make_customer: Callable[..., Customer],
+) -> None:
+    customer = make_customer(premium=2, standard=1)
+    with live_server(customer) as url:
+        client = HttpClient(url, make_token(customer))
+        for number in range(4):
+            client.send("POST", "/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"})
+
+    with customer.unit() as unit:
+        tiers = unit.session.scalars(
+            select(Member.tier).where(Member.connection_id == customer.connection_id).order_by(Member.position)
+        ).all()
+    assert tiers == ["premium", "premium", "standard", None]
+
+
+@pytest.mark.slow
 def test_c3_the_same_user_name_20_times_at_once_makes_one_person_with_one_seat(customer: Customer) -> None:
     before = used_seats(customer)
     with live_server(customer) as url:
@@ -210,6 +267,77 @@ def test_c6_a_storm_of_deletes_and_of_switching_on_and_off_gives_each_seat_back_
     assert Counter(status for status, _ in answers) == {204: 1, 404: 15, 200: 32}
     assert used_seats(customer) == before
     check_books(customer)
+
+
+@pytest.mark.slow
+def test_c7_whoever_is_synced_while_the_rules_change_ends_on_the_newest_rules_tier(
+    make_customer: Callable[..., Customer],
+) -> None:
+    customer = make_customer(premium=20, standard=20)
+    with live_server(customer) as url:
+        client = HttpClient(url, make_token(customer))
+        _, group = client.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "Engineering"})
+        people = [
+            client.send("POST", "/Users", {"schemas": [USER], "userName": f"p{number}@corp.test"})[1]["id"]
+            for number in range(16)
+        ]
+
+        def sync_or_edit(number: int) -> Answer:
+            if number % 8 == 7:
+                return edit_rules(customer, "standard" if number % 16 == 15 else "premium")
+            change = {"op": "add", "path": "members", "value": [{"value": people[number % 16]}]}
+            return client.send("PATCH", f"/Groups/{group['id']}", {"Operations": [change]})
+
+        answers = at_once(sync_or_edit, 32)
+        everybody = [{"value": person} for person in people]
+        client.send(
+            "PATCH", f"/Groups/{group['id']}", {"Operations": [{"op": "add", "path": "members", "value": everybody}]}
+        )
+        edit_rules(customer, "standard")
+
+    assert {status for status, _ in answers} <= {200, 204}
+    assert held_seats(customer) == {"standard": 16}
+    check_books(customer)
+    with customer.unit() as unit:
+        moves = unit.session.execute(
+            select(Decision.member_id, Decision.seq).where(Decision.from_tier.is_distinct_from(Decision.to_tier))
+        ).all()
+        entries = unit.session.scalars(
+            select(AuditEntry.seq).where(AuditEntry.action.in_(["seat.assigned", "seat.released"]))
+        ).all()
+    # One audit entry for each change of a seat, and no other.
+    assert sorted(row[1] for row in moves) == sorted(entries)
+
+
+def edit_rules(customer: Customer, tier: str) -> Answer:
+    """Map Engineering to a tier, looking again as often as somebody changed something meanwhile."""
+    while True:
+        try:
+            with customer.unit(customer.owner) as unit:
+                document = {"schema": 1, "rules": [{"group": "Engineering", "tier": tier}]}
+                preview = preview_mappings(unit, document)
+            with customer.unit(customer.owner) as unit:
+                apply_mappings(unit, preview.id, acknowledged=True)
+        except PreviewStaleError:
+            continue
+        except InvalidInputError:  # in force already
+            return 200, {}
+        return 200, {}
+
+
+def test_c9_fewer_seats_than_are_used_are_refused_with_the_count(make_customer: Callable[..., Customer]) -> None:
+    customer = make_customer(premium=5, standard=0)
+    for number in range(4):
+        customer.push(f"p{number}@corp.test")
+
+    with (
+        pytest.raises(SeatsInUseError, match="4 premium seats are assigned") as refused,
+        customer.unit(customer.owner) as unit,
+    ):
+        change_seats(unit, {"premium": -2})
+
+    assert (refused.value.used, refused.value.requested) == (4, 3)
+    assert used_seats(customer)["premium"] == 4
 
 
 @pytest.mark.slow

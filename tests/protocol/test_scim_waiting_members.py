@@ -9,7 +9,7 @@ from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from tests.factories import Customer
 from tests.protocol.scim_client import GROUP, USER, ScimClient, make_app, make_token
 
-RULES = {"schema": 1, "rules": [{"group": "Team", "tier": "premium"}], "default": "unassigned"}
+RULES = {"schema": 1, "rules": [{"group": "Team", "expected": True, "tier": "premium"}], "default": "unassigned"}
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def everything(connection: RawConnection) -> dict[str, list[tuple[object, ...]]]
 def test_a_test_sign_in_shows_who_arrived_and_what_would_happen_and_changes_nothing(
     admin: Browser, acme: Customer, owner_connection: RawConnection
 ) -> None:
-    map_groups(acme, {"rules": [{"group": "Engineering", "tier": "premium"}]})
+    map_groups(acme, {"rules": [{"group": "Engineering", "expected": True, "tier": "premium"}]})
     received = admin.begin_test()
     before = everything(owner_connection)
 

@@ -1,5 +1,8 @@
 """The editor's form and the picture of a preview: pure functions from text and counts."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from werkzeug.datastructures import MultiDict
 
@@ -23,12 +26,27 @@ from mappings.rules import MappingSet, PersonFacts
 from mappings.tiers import SeatTier, TierLadder
 
 LADDER = TierLadder([SeatTier("premium", "Premium", 2), SeatTier("standard", "Standard", 1)])
-DOCUMENT = {
-    "schema": 1,
+DOCUMENT: dict[str, Any] = {
+    "schema": 2,
     "on_exhausted": "next_lower",
     "default": "unassigned",
     "rules": [
-        {"group": "Engineering", "tier": "premium", "role": "admin", "teams": ["core", "ops"]},
+        {
+            "group": "Engineering",
+            "group_id": "g1",
+            "connection": "Okta",
+            "tier": "premium",
+            "role": "admin",
+            "teams": ["core", "ops"],
+        },
+        {"group": "Board", "expected": True, "tier": "premium"},
+        {
+            "when": {"all": [{"group": "IT", "group_id": "g2"}, {"attribute": "title", "present": True}]},
+            "connection": "Okta",
+            "connection_id": "c1",
+            "priority": 5,
+            "tier": "standard",
+        },
         {"key": "sales", "attribute": "department", "equals": "Sales", "tier": "standard", "on_exhausted": "reject"},
     ],
 }
@@ -45,6 +63,28 @@ def names_of(form: MappingForm) -> str:
 def test_a_document_survives_the_editor_unchanged() -> None:
     assert mapping_form_of(DOCUMENT).to_document() == DOCUMENT
     assert to_document(from_document(mapping_form_of(DOCUMENT).to_document(), LADDER)) == DOCUMENT
+
+
+def test_a_rule_that_the_editor_cannot_draw_is_told_in_words_and_kept() -> None:
+    rule = mapping_form_of(DOCUMENT).rules[2]
+
+    assert (rule.about, rule.value) == ("when", "the group IT and any title in Okta")
+    assert replace(rule, tier="premium").to_document()["when"] == DOCUMENT["rules"][2]["when"]
+
+
+def test_another_name_in_a_row_is_another_group() -> None:
+    rule = mapping_form_of(DOCUMENT).rules[0]
+
+    other = replace(rule, value="Support").to_document()
+    namesake = replace(rule, value="IT (Entra)").to_document({"IT (Entra)": {"group": "IT", "group_id": "g9"}})
+
+    assert other == {"group": "Support", "tier": "premium", "role": "admin", "teams": ["core", "ops"]}
+    assert namesake["group_id"] == "g9"
+
+
+def test_a_row_that_was_tampered_with_is_refused() -> None:
+    with pytest.raises(InvalidInputError):
+        RuleForm(value="x", kept="[").to_document()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +149,7 @@ def preview_of(now: dict[str | None, int], new: dict[str, str], pools: dict[str,
         people.append(PersonClass(facts, holding, count, list(range(first, first + count))))
         first += count
     old = MappingSet()
-    rules = [{"group": group, "tier": tier} for group, tier in new.items()]
+    rules = [{"group": group, "group_id": group, "tier": tier} for group, tier in new.items()]
     document = {"schema": 1, "default": "unassigned", "rules": rules}
     return moves_under(people, old, from_document(document, LADDER), LADDER, pools)
 

@@ -1,16 +1,17 @@
 import pytest
 
-from mappings.documents import ChangeKind, MappingDocumentError, difference, from_document, to_document
+from mappings.differences import ChangeKind, difference
+from mappings.documents import MappingDocumentError, from_document, to_document
 from mappings.rules import AttributeCondition, GroupCondition, MappingRule, MappingSet, OnExhausted
 from mappings.tiers import SeatTier, TierLadder
 
 LADDER = TierLadder([SeatTier("premium", "Premium", 2), SeatTier("standard", "Standard", 1)])
 BY_HAND = {
-    "schema": 1,
+    "schema": 2,
     "on_exhausted": "unassigned",
     "default": "highest_available",
     "rules": [
-        {"group": "Engineering", "tier": "premium", "role": "admin", "teams": ["platform"]},
+        {"group": "Engineering", "group_id": "e", "tier": "premium", "role": "admin", "teams": ["platform"]},
         {"attribute": "department", "equals": "Sales", "tier": "standard"},
     ],
 }
@@ -36,7 +37,7 @@ def test_a_document_written_by_hand_is_read() -> None:
     assert mapping_set == MappingSet(
         14,
         (
-            MappingRule("group:engineering", GroupCondition("Engineering"), "premium", "admin", ("platform",)),
+            MappingRule("group:engineering", GroupCondition("e", "Engineering"), "premium", "admin", ("platform",)),
             MappingRule("attribute:department=sales", AttributeCondition("department", "Sales"), "standard"),
         ),
     )
@@ -77,12 +78,12 @@ def test_everything_wrong_is_listed_by_path_in_one_go() -> None:
         'default: unknown tier "premum" (did you mean "premium"?)',
         'rules.0.tier: unknown tier "premum" (did you mean "premium"?)',
         'rules.1.group: 42 is not text; put it in quotes: "42"',
-        "rules.2.equals: is missing",
+        "rules.2: compares an attribute with nothing; say one of equals, in, starts_with, ends_with, contains, present",
         'rules.3.role: "owner" can only be given by an owner, never by a mapping',
         'rules.4.role: unknown role "admn" (did you mean "admin"?)',
         "rules.5: gives nothing: add a tier, a role or teams",
-        "rules.6: speaks of nobody: add a group, or an attribute and equals",
-        "rules.7: speaks of a group and of an attribute; make two rules of it",
+        "rules.6: speaks of nobody: add a group, an attribute and its value, or a when",
+        "rules.7: speaks of several things at once; put them together in a when, with all or any",
         "rules.8.teams: must be a list, such as [platform]",
         'rules.9.teams.1: "X" is there twice',
         'rules.9.teams.2: 7 is not text; put it in quotes: "7"',
@@ -109,9 +110,9 @@ def test_two_rules_about_the_same_people_are_one_problem() -> None:
     [
         (None, "a mapping document has fields: schema, on_exhausted, default and rules"),
         ([], "a mapping document has fields: schema, on_exhausted, default and rules"),
-        ({"rules": []}, "schema: is missing; this is how it reads today: schema: 1"),
-        ({"schema": 2}, "schema: 2 is not known; this release reads 1"),
-        ({"schema": True}, "schema: True is not known; this release reads 1"),
+        ({"rules": []}, "schema: is missing; this is how it reads today: schema: 2"),
+        ({"schema": 3}, "schema: 3 is not known; this release reads 1 and 2"),
+        ({"schema": True}, "schema: True is not known; this release reads 1 and 2"),
         ({"schema": 1, "rules": {}}, "rules: must be a list"),
         ({"schema": 1, "rules": [{}] * 1001}, "rules: 1001 rules; at most 1000 are allowed"),
         (

@@ -5,8 +5,9 @@ import hashlib
 import pytest
 
 from bridge.domain import people_files
-from bridge.domain.people_files import Column, neutralise, read_people, write_problems, write_rows
+from bridge.domain.people_files import Column, read_people, write_problems
 from bridge.domain.people_rows import changed_attributes, laid_over
+from bridge.domain.tables import neutralise, write_rows
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 

@@ -31,6 +31,8 @@ class WrittenLine(Protocol):
 def arithmetic_steps(line: WrittenLine, currency: Currency) -> tuple[str, ...]:
     """Show how a line came to its amount, one sentence for each step, each with a full stop.
 
+    A line without an exact share, of before it was kept or of another billing core, is told in its own words.
+
     The exact value is computed anew from quantity, price and share, so that a line whose amount does not follow from
     them cannot be explained.
 
@@ -39,11 +41,12 @@ def arithmetic_steps(line: WrittenLine, currency: Currency) -> tuple[str, ...]:
 
     Source: rules P6 and U4.
     """
+    if line.share is None:
+        part = f"{line.quantity:,} at {format_money(line.unit_price, currency)}"
+        return (f"{part}: {line.explanation}." if line.explanation else f"{part}.", f"That is {line.exact}.")
     kind = LineKind(line.kind)
     price = format_money(line.unit_price, currency)
     first = _first_step(kind, line.quantity, price)
-    if line.share is None:
-        return (first, f"The part charged: {line.explanation}.", f"That is {line.exact}, rounded once.")
     share = Fraction(line.share)
     exact = (-1 if kind is LineKind.SEAT_CREDIT else 1) * line.quantity * line.unit_price * share
     part = "The whole of it is charged." if share == 1 else f"The part charged is {share}: {line.explanation}."

@@ -46,7 +46,7 @@ def start(terms: ContractTerms, seats: Mapping[str, int], prices: Mapping[str, i
     for key, count in seats.items():
         if count < 0:
             raise RuleRefusal(RefusalCode.INVALID_CHANGE, problem=f"{key} seats cannot be {count}")
-    return _period_bill(BillReason.START, terms, 0, seats, prices, credit_balance=0)
+    return period_bill(BillReason.START, terms, 0, seats, prices, credit_balance=0)
 
 
 def renew(state: ContractState, in_use: Mapping[str, int]) -> Renewal:
@@ -75,7 +75,7 @@ def renew(state: ContractState, in_use: Mapping[str, int]) -> Renewal:
         return Renewal(None, ended, ended=True, sentence=f"The plan ended on {day}: no auto-renewal.")
     seats, prices = _renewed_seats(state, in_use), state.renewal_prices
     index = state.period_index + 1
-    bill = _period_bill(BillReason.RENEWAL, terms, index, seats, prices, credit_balance=state.credit_balance)
+    bill = period_bill(BillReason.RENEWAL, terms, index, seats, prices, credit_balance=state.credit_balance)
     next_state = replace(
         state,
         period_index=index,
@@ -133,7 +133,7 @@ def _renewed_seats(state: ContractState, in_use: Mapping[str, int]) -> dict[str,
     }
 
 
-def _period_bill(
+def period_bill(
     reason: BillReason,
     terms: ContractTerms,
     index: int,
@@ -142,6 +142,7 @@ def _period_bill(
     *,
     credit_balance: int,
 ) -> Bill | None:
+    """Bill one period in advance: for each tier quantity × price (rule P1); None without a seat."""
     term = terms.term(index)
     lines = [
         seat_line(

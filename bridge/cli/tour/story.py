@@ -117,6 +117,7 @@ def a_mapping_is_previewed_and_applied(stage: Stage, narrator: Narrator) -> None
         rule = (
             *(("rule.key", ""), ("rule.about", "group"), ("rule.value", "Contractors")),
             *(("rule.tier", "unassigned"), ("rule.on_exhausted", ""), ("rule.role", ""), ("rule.teams", "")),
+            ("rule.kept", ""),
         )
         preview = browser.submit(editor, "/console/mappings/edit", (*rule, ("do", "preview")))
         unchanged = read_ledger(stage, customer).used

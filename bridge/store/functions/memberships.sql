@@ -1,17 +1,14 @@
 -- What is called from outside keeps one plan for each of its statements, and for those of the functions it calls: each
 -- goes by keys, and a plan for each call takes longer to make than to follow (a third of the time of a whole request).
 
--- Names of a group and of all groups above it: what its members count as members of.
-CREATE FUNCTION lane_names_upwards(org uuid, wanted_group uuid) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+-- A group, if there is one, and all groups above it: what its members count as members of.
+CREATE FUNCTION lane_upwards(org uuid, wanted_group uuid) RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN (
-        SELECT array_agg(w.name ORDER BY w.name, w.id) FROM (
-            SELECT o.id, o.display_name AS name FROM "group" o WHERE o.org_id = org AND o.id = wanted_group
-            UNION ALL
-            SELECT o.id, o.display_name FROM group_ancestor a
-            JOIN "group" o ON o.org_id = a.org_id AND o.id = a.ancestor_id
-            WHERE a.org_id = org AND a.group_id = wanted_group
-        ) w
+    RETURN ARRAY(
+        SELECT o.id FROM "group" o WHERE o.org_id = org AND o.id = wanted_group
+    ) || ARRAY(
+        SELECT a.ancestor_id FROM group_ancestor a
+        WHERE a.org_id = org AND a.group_id = wanted_group ORDER BY a.ancestor_id
     );
 END
 $$
@@ -93,7 +90,7 @@ CREATE FUNCTION lane_membership(
 ) RETURNS TABLE (
     principal_org uuid, principal_connection uuid, can_write boolean, schema_version bigint,
     id uuid, display_name text, external_id text, document jsonb, version bigint,
-    created_at timestamptz, modified_at timestamptz, names text[], is_nested boolean, people jsonb,
+    created_at timestamptz, modified_at timestamptz, upwards uuid[], is_nested boolean, people jsonb,
     member_ids uuid[], too_many boolean
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -123,8 +120,8 @@ BEGIN
     version := g.version;
     created_at := g.created_at;
     modified_at := g.modified_at;
-    names := lane_names_upwards(p.org_id, g.id);
-    is_nested := cardinality(names) > 1;
+    upwards := lane_upwards(p.org_id, g.id);
+    is_nested := cardinality(upwards) > 1;
     SELECT jsonb_agg(
         jsonb_build_object('id', m.id, 'inside', EXISTS (
             SELECT 1 FROM group_member w WHERE w.org_id = p.org_id AND w.group_id = g.id AND w.member_id = m.id
@@ -157,11 +154,11 @@ END
 $$
 -- ;
 -- Settles one person whose groups changed: writes the first outcome that is possible. Raises SB001 where somebody is not
--- as the caller knows them, or what must be done is no case for the lane. Returns the chain's new end, and whether a
--- seat was freed.
+-- as the caller knows them, or what must be done is no case for the lane. Returns the chain's new end, whether a seat
+-- was freed, and whether somebody lost something that the brake counts.
 CREATE FUNCTION lane_regroup_person(
     org uuid, instant timestamptz, actor text, request text, inner_pad bytea, outer_pad bytea, person jsonb,
-    INOUT seq bigint, INOUT head bytea, OUT frees boolean
+    INOUT seq bigint, INOUT head bytea, OUT frees boolean, OUT loses boolean
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -176,7 +173,7 @@ BEGIN
     SELECT * INTO m FROM member o WHERE o.org_id = org AND o.id = member_id;
     IF NOT FOUND OR NOT m.active OR m.version <> (person ->> 'version')::bigint OR m.role <> person ->> 'role'
         OR m.teams <> person -> 'teams' OR m.role_from_mapping <> (person ->> 'role_from_mapping')::boolean
-        OR m.decision_id IS DISTINCT FROM (person ->> 'decision_id')::uuid
+        OR m.decision_id IS DISTINCT FROM (person ->> 'decision_id')::uuid OR m.hold_id IS NOT NULL
         OR lane_groups_of(org, member_id) <> person -> 'groups'
     THEN
         RAISE SQLSTATE 'SB001';
@@ -190,6 +187,7 @@ BEGIN
         taken := outcome;
         EXIT;
     END LOOP;
+    loses := (taken ->> 'loses')::boolean;
     IF NOT (taken ->> 'alters')::boolean THEN
         taken := NULL;
     ELSIF taken ->> 'alert_tier' IS NOT NULL AND NOT EXISTS (
@@ -231,7 +229,7 @@ $$
 CREATE FUNCTION lane_change_members(
     hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
     known_mapping bigint, known_schemas bigint, known_tiers text[],
-    wanted_id uuid, known_names text[], added uuid[], removed uuid[], forgotten text[],
+    wanted_id uuid, known_upwards uuid[], added uuid[], removed uuid[], forgotten text[],
     actor text, request text, inner_pad bytea, outer_pad bytea, entries jsonb, people jsonb, most integer, early boolean
 ) RETURNS TABLE (new_version bigint, member_ids uuid[], too_many boolean)
 LANGUAGE plpgsql AS $$
@@ -243,13 +241,15 @@ DECLARE
     head bytea;
     frees boolean;
     freed boolean := false;
+    loses boolean;
+    lost integer := 0;
 BEGIN
     state := lane_begin_writing(
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
         early
     );
     IF state.org_id IS NULL
-        OR known_names IS DISTINCT FROM lane_names_upwards(wanted_org, wanted_id)
+        OR known_upwards IS DISTINCT FROM lane_upwards(wanted_org, wanted_id)
         OR EXISTS (SELECT 1 FROM group_nesting n WHERE n.org_id = wanted_org AND n.parent_id = wanted_id)
         OR cardinality(added) <> (
             SELECT count(*) FROM member m
@@ -281,12 +281,13 @@ BEGIN
             state.audit_seq, state.audit_head
         ) a;
         FOR person IN SELECT jsonb_array_elements(people) LOOP
-            SELECT r.seq, r.head, r.frees INTO seq, head, frees FROM lane_regroup_person(
+            SELECT r.seq, r.head, r.frees, r.loses INTO seq, head, frees, loses FROM lane_regroup_person(
                 wanted_org, instant, actor, request, inner_pad, outer_pad, person, seq, head
             ) r;
             freed := freed OR frees;
+            lost := lost + loses::integer;
         END LOOP;
-        IF freed AND EXISTS (
+        IF lost > 0 AND NOT lane_brake_allows(state, lost, instant) OR freed AND EXISTS (
             SELECT 1 FROM member w WHERE w.org_id = wanted_org AND w.waiting_for IS NOT NULL
         ) THEN
             RAISE SQLSTATE 'SB001';
@@ -295,7 +296,8 @@ BEGIN
         RETURN;
     END;
     UPDATE organization_state s
-    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq
+    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq,
+        brake_counts = CASE WHEN lost > 0 THEN lane_brake_counts(state, lost, instant) ELSE s.brake_counts END
     WHERE s.org_id = wanted_org;
     SELECT w.member_ids, w.too_many INTO member_ids, too_many FROM lane_members(wanted_org, wanted_id, most) w;
     RETURN NEXT;

@@ -55,7 +55,7 @@ BEGIN
     )
     SELECT
         p.org_id, p.connection_id, p.can_write, p.schema_version, s.counted,
-        m.id, m.position, m.user_name, m.external_id, m.active, m.document, m.version,
+        m.id, m.position, m.user_name, m.external_id, m.active AND NOT m.said_off, m.document, m.version,
         m.created_at, m.modified_at, m.tier, m.waiting_for, m.decision_id,
         CASE WHEN NOT p.can_write THEN (
             SELECT d.reason FROM decision d WHERE d.org_id = m.org_id AND d.id = m.decision_id

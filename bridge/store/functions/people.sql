@@ -86,6 +86,10 @@ BEGIN
         SELECT * INTO m FROM member o
         WHERE o.org_id = p.org_id AND o.connection_id = p.connection_id AND o.external_id = wanted;
     END IF;
+    -- What the brake holds of somebody is nothing a lane knows of.
+    IF m.hold_id IS NOT NULL OR m.said_off THEN
+        RETURN;
+    END IF;
     IF EXISTS (SELECT 1 FROM group_member w WHERE w.org_id = m.org_id AND w.member_id = m.id) THEN
         SELECT g.ids, g.names, g.inherited INTO ids, names, inherited FROM lane_groups_around(m.org_id, m.id) g;
     END IF;
@@ -136,7 +140,8 @@ BEGIN
     SELECT * INTO state FROM organization_state s WHERE s.org_id = p.org_id FOR UPDATE;
     IF state.mapping_version <> known_mapping OR state.schema_version <> known_schemas
         OR EXISTS (
-            SELECT 1 FROM contract c WHERE c.org_id = p.org_id AND c.status = 'active' AND c.period_end <= instant
+            SELECT 1 FROM contract c
+            WHERE c.org_id = p.org_id AND c.status = 'active' AND c.billed_by = 'builtin' AND c.period_end <= instant
         )
         OR known_tiers IS DISTINCT FROM (
             SELECT array_agg(s.tier ORDER BY s.rank DESC) FROM seat_pool s WHERE s.org_id = p.org_id
@@ -247,7 +252,7 @@ BEGIN
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
         early
     );
-    IF state.org_id IS NULL THEN
+    IF state.org_id IS NULL OR state.has_departed THEN
         RETURN;
     END IF;
     SELECT c.id INTO manual FROM connection c WHERE c.org_id = wanted_org AND c.kind = 'manual';
@@ -431,6 +436,8 @@ BEGIN
     SELECT * INTO m FROM member o WHERE o.org_id = wanted_org AND o.id = wanted_id;
     IF NOT FOUND OR m.connection_id <> wanted_connection OR m.source <> 'scim' OR m.version <> known_version
         OR m.decision_id IS DISTINCT FROM known_decision OR m.role <> known_role
+        OR m.hold_id IS NOT NULL OR m.said_off
+        OR m.active AND NOT new_active AND NOT lane_brake_allows(state, 1, instant)
     THEN
         RETURN;
     END IF;
@@ -499,7 +506,10 @@ BEGIN
         PERFORM lane_record_decision(wanted_org, wanted_id, instant, actor, request, decided, decision, taken);
     END IF;
     UPDATE organization_state s
-    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq
+    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq,
+        brake_counts = CASE
+            WHEN m.active AND NOT new_active THEN lane_brake_counts(state, 1, instant) ELSE s.brake_counts
+        END
     WHERE s.org_id = wanted_org;
     RETURN NEXT;
 END

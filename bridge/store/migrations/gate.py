@@ -103,6 +103,31 @@ DUE_DELIVERIES = (
     """,
 )
 
+BUDGETED_ORGANIZATIONS = (
+    "budgeted_organizations()",
+    "TABLE (org_id uuid)",
+    "BEGIN RETURN QUERY SELECT DISTINCT b.org_id FROM seat_budget b ORDER BY b.org_id; END",
+)
+
+ORGANIZATIONS_PAST_THRESHOLD = (
+    "organizations_past_threshold(usual jsonb)",
+    "TABLE (org_id uuid)",
+    """
+    BEGIN
+        RETURN QUERY
+        SELECT DISTINCT p.org_id
+        FROM seat_pool p
+        LEFT JOIN seat_watch w ON w.org_id = p.org_id
+        CROSS JOIN LATERAL jsonb_array_elements_text(coalesce(w.percents, usual)) t (percent)
+        LEFT JOIN alert a
+            ON a.org_id = p.org_id AND a.code = 'tier_threshold' AND a.tier = p.tier
+                AND a.number = t.percent::bigint AND a.resolved_at IS NULL
+        WHERE (p.total > 0 AND p.used * 100 >= t.percent::bigint * p.total) <> (a.id IS NOT NULL)
+        ORDER BY p.org_id;
+    END
+    """,
+)
+
 GATE_FUNCTIONS = (
     ENTER_SCIM,
     ENTER_SESSION,

@@ -1,5 +1,6 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
+from bridge.store.models.approvals import Approval, MappingDraft
 from bridge.store.models.billing import (
     AgreedChange,
     Contract,
@@ -10,6 +11,8 @@ from bridge.store.models.billing import (
     SeatPool,
     StoredBillingDetails,
 )
+from bridge.store.models.brake import HeldPerson, Hold
+from bridge.store.models.budgets import BudgetPurchase, SeatBudget, SeatWatch
 from bridge.store.models.directory import (
     Connection,
     Domain,
@@ -31,6 +34,7 @@ from bridge.store.models.journal import (
     Preview,
 )
 from bridge.store.models.nesting import GroupAncestor, GroupNesting, effective_membership
+from bridge.store.models.orders import BillingConnection, BillingOrder, CoreEventApplied
 from bridge.store.models.organization import Organization, OrganizationState
 from bridge.store.models.paging import MemberEmail, PageLandmark
 from bridge.store.models.product_roles import ProductRole, ProductRoleHolder
@@ -43,14 +47,20 @@ from bridge.store.models.sessions import (
     SignInLink,
     WebSession,
 )
+from bridge.store.models.stripe import StripeOrder, StripePicture
 from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
 
 __all__ = [
     "AgreedChange",
     "Alert",
+    "Approval",
     "AuditEntry",
+    "BillingConnection",
+    "BillingOrder",
+    "BudgetPurchase",
     "Connection",
     "Contract",
+    "CoreEventApplied",
     "Decision",
     "DeclaredSchema",
     "Delivery",
@@ -61,6 +71,8 @@ __all__ = [
     "GroupAncestor",
     "GroupMember",
     "GroupNesting",
+    "HeldPerson",
+    "Hold",
     "IdempotencyKey",
     "Identity",
     "IdpCertificate",
@@ -69,6 +81,7 @@ __all__ = [
     "LicenceHolder",
     "LicencePlan",
     "LoggedRequest",
+    "MappingDraft",
     "MappingVersion",
     "Member",
     "MemberEmail",
@@ -83,10 +96,14 @@ __all__ = [
     "SamlReplay",
     "SamlRequest",
     "ScimToken",
+    "SeatBudget",
     "SeatPool",
+    "SeatWatch",
     "SignInEvent",
     "SignInLink",
     "StoredBillingDetails",
+    "StripeOrder",
+    "StripePicture",
     "Team",
     "TeamSpell",
     "TeamStay",

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bridge.domain.identifiers import OrgId
+from bridge.domain.plan_kinds import BUILTIN
 from bridge.store.base import Base
 
 
@@ -36,6 +37,7 @@ class Contract(Base):
     period_end: Mapped[datetime]
     status: Mapped[str] = mapped_column(default="active", doc="active or ended.")
     credit_balance: Mapped[int] = mapped_column(default=0, doc="Minor units, used before money (rule C3).")
+    billed_by: Mapped[str] = mapped_column(default=BUILTIN, doc="builtin, or remote: a core that keeps its own books.")
 
 
 class FixedFee(Base):
@@ -127,7 +129,8 @@ class Invoice(Base):
     credit_applied: Mapped[int]
     amount_due: Mapped[int]
     facts: Mapped[dict[str, Any] | None] = mapped_column(
-        doc="Both parties, dates and tax on the day of issue (bridge.domain.issued_facts); NULL for older invoices."
+        doc="Both parties, dates and tax on the day of issue (bridge.domain.issued_facts); NULL for older invoices and "
+        "for those that another core issued."
     )
 
 

@@ -24,7 +24,9 @@ class Connection(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[ConnectionId] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="manual or idp.")
+    kind: Mapped[str] = mapped_column(
+        doc="manual, idp, or departed: whom an idp connection deleted while the brake held it."
+    )
     name: Mapped[str]
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
@@ -104,6 +106,7 @@ class Member(Base):
     __table_args__ = (
         ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),
         ForeignKeyConstraint(["org_id", "tier"], ["seat_pool.org_id", "seat_pool.tier"]),
+        ForeignKeyConstraint(["org_id", "hold_id"], ["hold.org_id", "hold.id"]),
         UniqueConstraint("org_id", "connection_id", "user_name_key"),
         Index(
             "uq_member_org_id_connection_id_external_id",
@@ -124,7 +127,13 @@ class Member(Base):
             "id",
             postgresql_where=text("waiting_for IS NOT NULL"),
         ),
+        Index("ix_member_held", "org_id", "hold_id", postgresql_where=text("hold_id IS NOT NULL")),
     )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the person is active as the directory reads it: what it said and the brake holds is as it said."""
+        return self.active and not self.said_off
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
     id: Mapped[MemberId] = mapped_column(primary_key=True)
@@ -157,6 +166,10 @@ class Member(Base):
         doc="When the wait began, of somebody who was moved within the line; NULL otherwise."
     )
     decision_id: Mapped[uuid.UUID | None] = mapped_column(doc="The newest decision about the seat.")
+    hold_id: Mapped[uuid.UUID | None] = mapped_column(doc="What of the directory waits for an owner to decide.")
+    said_off: Mapped[bool] = mapped_column(
+        default=False, doc="The directory turned the person off and the brake kept that from taking effect."
+    )
 
 
 class Group(Base):

@@ -37,6 +37,9 @@ class Decision(Base):
     mapping_version: Mapped[int]
     pools: Mapped[dict[str, Any]] = mapped_column(doc="{tier: {total, used}} right after.")
     invoice_id: Mapped[uuid.UUID | None] = mapped_column(doc="The charge that paid for the seat, if one did.")
+    purchase: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="Of a seat bought within a budget: the budget, the formula and what is left."
+    )
     request_id: Mapped[str]
     actor: Mapped[str]
 
@@ -91,6 +94,8 @@ class MappingVersion(Base):
     document: Mapped[dict[str, Any]]
     at: Mapped[datetime]
     actor: Mapped[str]
+    reason: Mapped[str] = mapped_column(doc="edited, rolled_back, group_arrived, group_removed or upgraded.")
+    restores: Mapped[int | None] = mapped_column(doc="The version whose rules a rollback put in force again.")
 
 
 class Preview(Base):
@@ -100,7 +105,7 @@ class Preview(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="seats, seat, swap, mappings, amendment or remove_inactive.")
+    kind: Mapped[str] = mapped_column(doc="seats, seat, swap, mappings, amendment, plan or remove_inactive.")
     request: Mapped[dict[str, Any]]
     seat_version: Mapped[int] = mapped_column(doc="What it was computed against.")
     at: Mapped[datetime] = mapped_column(doc="The pinned instant of proration (rule Q2).")
@@ -136,9 +141,9 @@ class Delivery(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="invoice_mail or alert_mail.")
+    kind: Mapped[str] = mapped_column(doc="invoice_mail, alert_mail, approval_mail, hold_reminder or usage_mail.")
     key: Mapped[str]
-    subject_id: Mapped[str] = mapped_column(doc="The invoice or alert it tells of.")
+    subject_id: Mapped[str] = mapped_column(doc="The invoice, alert, hold or approval it tells of.")
     state: Mapped[str] = mapped_column(doc="pending, done or dead.")
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]

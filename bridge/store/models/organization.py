@@ -1,6 +1,7 @@
 """The organization (tenant) and the one row that serialises its writers."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
@@ -43,4 +44,13 @@ class OrganizationState(Base):
     )
     schema_version: Mapped[int] = mapped_column(
         default=0, doc="Moves with every change of the organization's own extension schemas."
+    )
+    brake_minimum: Mapped[int] = mapped_column(default=5, doc="So many effects of a directory are always allowed.")
+    brake_share: Mapped[int] = mapped_column(default=20, doc="So many of a hundred active people are allowed.")
+    brake_window: Mapped[int] = mapped_column(default=10, doc="Within so many minutes.")
+    brake_counts: Mapped[dict[str, Any]] = mapped_column(default=dict, doc="Effects by minute since 1970.")
+    brake_limit: Mapped[int | None] = mapped_column(doc="How many are allowed; NULL: count the people first.")
+    brake_limit_at: Mapped[datetime | None] = mapped_column(doc="When the people were counted for it.")
+    has_departed: Mapped[bool] = mapped_column(
+        default=False, doc="Whether people are here whom a directory deleted and an owner has not let go."
     )

@@ -2,9 +2,19 @@
 
 from flask import Blueprint
 
-from bridge.web.console import contract, entry, mappings, overview, people, seats
+from bridge.web.console import approvals, brake, contract, documents, entry, mappings, overview, people, seats
 
 
 def console_blueprints() -> tuple[Blueprint, ...]:
     """Return every blueprint of pages, for :func:`bridge.web.app.create_web_app`."""
-    return (entry.pages, overview.pages, people.pages, mappings.pages, seats.pages, contract.pages)
+    return (
+        entry.pages,
+        overview.pages,
+        people.pages,
+        mappings.pages,
+        seats.pages,
+        documents.pages,
+        brake.pages,
+        approvals.pages,
+        contract.pages,
+    )

@@ -1,18 +1,23 @@
 """Reading forms and addresses: text in, typed values out, refusals named by their field."""
 
+import json
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
 from bridge.domain.identifiers import parse_id
 from bridge.errors import InvalidInputError, NotFoundError
-from mappings.documents import MAX_RULES, SCHEMA
+from mappings.condition_documents import ATTRIBUTE_FIELDS, Reader
+from mappings.documents import MAX_RULES, SCHEMA, WHO_FIELDS
 
 GROUP = "group"
+EXPECTED = "expected"
+WHEN = "when"
 _LONGEST_NUMBER = 9
 _LONGEST_ADDRESS = 254
 _MAIL_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
@@ -47,7 +52,15 @@ def mail_address(text: str | None, field: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RuleForm:
-    """One row of the mapping editor, as text; ``about`` is "group" or the name of an attribute."""
+    """One row of the mapping editor, as text.
+
+    Attributes:
+        about: "group", "expected" for a group to come, the name of an attribute, or "when" for conditions that the
+            editor shows and does not change.
+        value: The group, the attribute's value, or the conditions in words.
+        kept: The whole rule as it was, as JSON: what the row does not show, and whom it speaks of while nobody
+            changes that.
+    """
 
     key: str = ""
     about: str = GROUP
@@ -56,12 +69,25 @@ class RuleForm:
     on_exhausted: str = ""
     role: str = ""
     teams: str = ""
+    kept: str = ""
 
-    def to_document(self) -> dict[str, Any]:
-        """Return the rule as the mapping document has it."""
-        rule: dict[str, Any] = (
-            {GROUP: self.value} if self.about == GROUP else {"attribute": self.about, "equals": self.value}
-        )
+    def to_document(self, groups: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> dict[str, Any]:
+        """Return the rule as the mapping document has it.
+
+        Args:
+            groups: What stands for a group that has a namesake, by what the editor calls it.
+        """
+        kept = _read_kept(self.kept)
+        if kept and self.about in {WHEN, _about(kept)} and (self.about == WHEN or self.value == _value(kept)):
+            rule = {name: value for name, value in kept.items() if name in WHO_FIELDS}
+        elif self.about in {GROUP, EXPECTED}:
+            rule = dict(groups.get(self.value) or {GROUP: self.value})
+            if self.about == EXPECTED:
+                rule["expected"] = True
+        else:
+            rule = {"attribute": self.about, "equals": self.value}
+        if "priority" in kept:
+            rule["priority"] = kept["priority"]
         for name in ("key", "tier", "on_exhausted", "role"):
             if value := getattr(self, name):
                 rule[name] = value
@@ -79,13 +105,13 @@ class MappingForm:
     on_exhausted: str
     default: str
 
-    def to_document(self) -> dict[str, Any]:
-        """Return the draft as a mapping document."""
+    def to_document(self, groups: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> dict[str, Any]:
+        """Return the draft as a mapping document; ``groups`` as for :meth:`RuleForm.to_document`."""
         return {
             "schema": SCHEMA,
             "on_exhausted": self.on_exhausted,
             "default": self.default,
-            "rules": [rule.to_document() for rule in self.rules],
+            "rules": [rule.to_document(groups) for rule in self.rules],
         }
 
     def after(self, act: str) -> "MappingForm":
@@ -104,9 +130,38 @@ class MappingForm:
         return replace(self, rules=tuple(rules))
 
 
+def _about(rule: Mapping[str, Any]) -> str:
+    if "connection_id" in rule and GROUP not in rule:
+        return WHEN
+    if GROUP in rule:
+        return EXPECTED if rule.get("expected") else GROUP
+    return str(rule["attribute"]) if "equals" in rule else WHEN
+
+
+def _value(rule: Mapping[str, Any]) -> str:
+    if _about(rule) != WHEN:
+        return str(rule.get("equals", rule.get(GROUP, "")))
+    reader = Reader(None)
+    said = rule.get("when", {name: value for name, value in rule.items() if name in ATTRIBUTE_FIELDS})
+    words = str(reader.condition("when", said))
+    return f"{words} in {rule['connection']}" if "connection" in rule else words
+
+
+def _read_kept(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        kept = json.loads(text)
+    except ValueError:
+        kept = None
+    if not isinstance(kept, dict):
+        raise InvalidInputError("rules", "a row cannot be read: open the page again")
+    return kept
+
+
 def parse_mapping_form(form: MultiDict[str, str]) -> MappingForm:
     """Read the editor; every row sends every field, so that the n-th of each belong together."""
-    names = ("key", "about", "value", "tier", "on_exhausted", "role", "teams")
+    names = ("key", "about", "value", "tier", "on_exhausted", "role", "teams", "kept")
     columns = [form.getlist(f"rule.{name}")[:MAX_RULES] for name in names]
     if len({len(column) for column in columns}) > 1:
         raise InvalidInputError("rules", "some rows are incomplete: open the page again")
@@ -124,12 +179,13 @@ def mapping_form_of(document: dict[str, Any]) -> MappingForm:
         rules=tuple(
             RuleForm(
                 key=rule.get("key", ""),
-                about=rule.get("attribute", GROUP),
-                value=rule.get("equals", rule.get("group", "")),
+                about=_about(rule),
+                value=_value(rule),
                 tier=rule.get("tier", ""),
                 on_exhausted=rule.get("on_exhausted", ""),
                 role=rule.get("role", ""),
                 teams=", ".join(rule.get("teams", ())),
+                kept=json.dumps(rule, ensure_ascii=False, separators=(",", ":")),
             )
             for rule in document["rules"]
         ),

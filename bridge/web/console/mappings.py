@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, flash, request, url_for
 
-from bridge.domain.documents import MAPPABLE_ATTRIBUTES
+from bridge.domain.documents import MAPPABLE
 from bridge.domain.roles import Permission
 from bridge.usecases.edit_mappings import (
     MappingsApplied,
@@ -14,7 +14,7 @@ from bridge.usecases.edit_mappings import (
     open_preview,
     preview_mappings,
 )
-from bridge.usecases.read_mappings import read_mappings
+from bridge.usecases.read_mappings import MappingsView, read_mappings
 from bridge.web.console.flows import draw_flows, group_moves
 from bridge.web.console.forms import MappingForm, identifier, mapping_form_of, parse_mapping_form
 from bridge.web.credentials import signed_in
@@ -50,7 +50,7 @@ def change(visit: Visit) -> Response:
     act = request.form.get("do", "")
     if act != "preview":
         return _editor(visit, form.after(act))
-    document = form.to_document()
+    document = form.to_document(_namesakes(read_mappings(visit.unit)))
     problems = mapping_problems(visit.unit, document)
     if problems:
         return _editor(visit, form, problems)
@@ -111,12 +111,19 @@ def _access(roles: Mapping[str, int], teams: int, *, past: bool) -> list[str]:
     return told
 
 
+def _namesakes(view: MappingsView) -> dict[str, dict[str, str]]:
+    """Return the groups that share their name with another connection's, by what the editor calls them."""
+    return {
+        group.label: {"group": group.name, "group_id": group.id} for group in view.groups if group.label != group.name
+    }
+
+
 def _editor(visit: Visit, form: MappingForm, problems: tuple[Problem, ...] = ()) -> Response:
     return render(
         "mappings_edit.html",
         status=422 if problems else 200,
         form=form,
         view=read_mappings(visit.unit),
-        attributes=tuple(MAPPABLE_ATTRIBUTES),
+        attributes=tuple(MAPPABLE),
         problems=problems,
     )

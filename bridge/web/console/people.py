@@ -7,6 +7,7 @@ from bridge.domain.identifiers import MemberId
 from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import InvalidInputError, UniquenessError
+from bridge.usecases.billing_orders import ordered_for
 from bridge.usecases.change_role import change_role
 from bridge.usecases.held_roles import roles_of
 from bridge.usecases.people import PeopleFilter, PersonState, list_people
@@ -108,7 +109,10 @@ def give_seat(visit: Visit, preview_id: str) -> Response:
     member = confirm_seat(
         visit.unit, identifier("preview", preview_id), acknowledged=request.form.get("acknowledged") == "yes"
     )
-    flash(f"{member.display_name}'s seat was set by hand.", "ok")
+    if ordered_for(visit.unit, member.id):
+        flash(f"The seat is ordered. {member.display_name} gets it when your billing core has confirmed.", "ok")
+    else:
+        flash(f"{member.display_name}'s seat was set by hand.", "ok")
     return see_other(url_for("people.show", member_id=member.id))
 
 

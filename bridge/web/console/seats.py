@@ -4,13 +4,17 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, flash, request, url_for
 
+from bridge.billing.documents import document_of
 from bridge.billing.why_invoice import why_invoice
 from bridge.domain.roles import Permission
 from bridge.errors import (
     BelowMinimumError,
+    BillingCoreRefusedError,
+    BillingCoreUnreachableError,
     BridgeError,
     InvalidChangeError,
     InvalidInputError,
+    OrderOpenError,
     ReductionNotAllowedError,
     SeatsInUseError,
 )
@@ -31,7 +35,16 @@ from bridge.web.session import Visit
 
 pages = Blueprint("seats", __name__, url_prefix="/console/seats")
 
-_MISTAKES = (InvalidInputError, InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError)
+_MISTAKES = (
+    InvalidInputError,
+    InvalidChangeError,
+    SeatsInUseError,
+    BelowMinimumError,
+    ReductionNotAllowedError,
+    BillingCoreRefusedError,
+    BillingCoreUnreachableError,
+    OrderOpenError,
+)
 """Refusals of a form that stay in the form, beside what was typed."""
 
 
@@ -90,6 +103,9 @@ def confirm(visit: Visit, preview_id: str) -> Response:
 
 def _told(done: SeatsConfirmation, sentence: str) -> Response:
     """Say what a confirmed change did, where it is to be seen."""
+    if done.order is not None:
+        flash("The seats are ordered. They come when your billing core has confirmed.", "ok")
+        return see_other(url_for("seats.index"))
     promoted = len(done.promoted)
     served = f" {plural(promoted, 'person in line got a seat', 'people in line got a seat')}." if promoted else ""
     flash(f"{sentence}{served}", "ok")
@@ -101,9 +117,10 @@ def _told(done: SeatsConfirmation, sentence: str) -> Response:
 @pages.get("/invoices/<invoice_id>")
 @signed_in(Permission.SEE_BILLING)
 def invoice(visit: Visit, invoice_id: str) -> Response:
-    """Show an invoice with its arithmetic, ready to print."""
+    """Show an invoice with its arithmetic."""
     view = read_invoice(visit.unit, identifier("invoice", invoice_id))
-    return render("invoice.html", view=view, ladder=read_ladder(visit.unit))
+    document = document_of(visit.unit, view)
+    return render("invoice.html", document=document, paid=view.paid, ladder=read_ladder(visit.unit))
 
 
 @pages.get("/invoices/<invoice_id>/why")

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from bridge.store.security import secure_table
 
-revision = "0014"
-down_revision = "0013"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

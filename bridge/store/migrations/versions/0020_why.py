@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
@@ -12,7 +12,8 @@ depends_on = None
 _POSITIONS = """
 UPDATE invoice SET journal_seq = coalesce(
     (SELECT min(entry.seq) - 1 FROM audit_entry AS entry
-      WHERE entry.org_id = invoice.org_id AND entry.body ->> 'invoice' = invoice.id::text), 1)
+      WHERE entry.org_id = invoice.org_id
+        AND (entry.body ->> 'invoice' = invoice.id::text OR entry.subject_id = invoice.id::text)), 1)
 """
 _COUNTS = """
 UPDATE invoice SET counts = CASE

@@ -1,0 +1,373 @@
+"""Changes that cost, asked for by who may not buy and decided by an owner (rule Z1).
+
+What is sent is the wish, never a price: an owner opens it, sees a preview computed at that moment, and approves exactly
+that preview or none. When anything changed in between the preview is stale and the owner looks at a new one.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from bridge.domain.identifiers import new_id
+from bridge.domain.roles import Permission
+from bridge.errors import ApprovalDecidedError, InvalidInputError, NotFoundError, PreviewStaleError
+from bridge.store.journal import record
+from bridge.store.models import Approval
+from bridge.store.pools import read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import queue_delivery
+from bridge.usecases.amend_contract import (
+    AmendmentConfirmation,
+    AmendmentDraft,
+    AmendmentPreview,
+    confirm_amendment,
+    preview_amendment,
+)
+from bridge.usecases.buy_seats import (
+    SeatsConfirmation,
+    SeatsPreview,
+    confirm_seats,
+    possible_change,
+    preview_seats,
+)
+from bridge.usecases.edit_mappings import (
+    MappingsApplied,
+    MappingsPreview,
+    apply_mappings,
+    preview_stored,
+    usable_mappings_preview,
+)
+from bridge.usecases.explain import name_actors
+
+MAX_NOTE: Final = 500
+MAX_WAITING: Final = 100
+LISTED: Final = 100
+
+ShownPreview = MappingsPreview | SeatsPreview | AmendmentPreview
+Approved = MappingsApplied | SeatsConfirmation | AmendmentConfirmation
+
+
+class ApprovalKind(StrEnum):
+    """What is asked for."""
+
+    MAPPINGS = "mappings"
+    """Rules under which seats are missing: to put them in force and buy those seats."""
+    SEATS = "seats"
+    """More or fewer seats."""
+    AMENDMENT = "amendment"
+    """Another fixed fee."""
+
+
+class ApprovalState(StrEnum):
+    """Where a request stands."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalView:
+    """A request as people see it; the names are words, ``summary`` says in one line what is asked for."""
+
+    id: uuid.UUID
+    kind: ApprovalKind
+    summary: str
+    note: str
+    submitted_at: datetime
+    submitted_by: str
+    state: ApprovalState
+    decided_at: datetime | None
+    decided_by: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedApproval:
+    """A request and what it would do and cost now."""
+
+    approval: ApprovalView
+    preview: ShownPreview
+
+
+def submit_mappings(unit: Unit, preview_id: uuid.UUID, *, note: str = "") -> ApprovalView:
+    """Send previewed rules under which seats are missing to the owners, who can buy them with it.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        InvalidInputError: No seat is missing: the actor can apply the rules.
+        NotFoundError, PreviewExpiredError, PreviewStaleError: As for applying the preview.
+    """
+    shown, document = usable_mappings_preview(unit, preview_id)
+    if not shown.shortage:
+        raise InvalidInputError("preview", "costs nothing, so it needs no owner: apply it")
+    return _submit(unit, ApprovalKind.MAPPINGS, {"document": document, "seats": dict(shown.shortage)}, note)
+
+
+def submit_seats(unit: Unit, changes: Mapping[str, int], *, note: str = "") -> ApprovalView:
+    """Ask the owners for more, or fewer, seats.
+
+    Raises:
+        ForbiddenError: The actor may not assign seats (rule Z2).
+        InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError, PlanEndedError: The change is
+            not possible, whoever asks for it.
+    """
+    return _submit(unit, ApprovalKind.SEATS, {"changes": possible_change(unit, changes)}, note)
+
+
+def submit_amendment(unit: Unit, draft: AmendmentDraft, *, note: str = "") -> ApprovalView:
+    """Ask the owners for another fixed fee; whether it is possible is seen when one of them opens it.
+
+    Raises:
+        ForbiddenError: The actor may not assign seats or roles (rule Z2).
+        InvalidInputError: Nothing is asked for.
+    """
+    unit.require(Permission.ASSIGN_PRODUCT_ROLES)
+    wanted = {name: value for name, value in asdict(draft).items() if value is not None}
+    if not wanted:
+        raise InvalidInputError("amendment", "says nothing: name a fee, a tier or a number of paid users")
+    return _submit(unit, ApprovalKind.AMENDMENT, wanted, note)
+
+
+def list_approvals(unit: Unit, *, waiting_only: bool = False) -> list[ApprovalView]:
+    """Return the requests: those that wait first, oldest first, then the decided ones, newest first.
+
+    Raises:
+        ForbiddenError: The actor may not see the console.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    mine = select(Approval).where(Approval.org_id == unit.org_id)
+    waits = Approval.state == ApprovalState.WAITING
+    rows = list(unit.session.scalars(mine.where(waits).order_by(Approval.submitted_at, Approval.id)))
+    if not waiting_only:
+        decided = mine.where(~waits).order_by(Approval.decided_at.desc(), Approval.id).limit(LISTED)
+        rows += unit.session.scalars(decided)
+    return _views(unit, rows)
+
+
+def waiting_approval(unit: Unit, approval_id: uuid.UUID) -> ApprovalView | None:
+    """Return a request that waits, for telling the owners of it; None when it does not."""
+    approval = unit.session.get(Approval, (unit.org_id, approval_id), populate_existing=True)
+    if approval is None or approval.state != ApprovalState.WAITING:
+        return None
+    return _views(unit, [approval])[0]
+
+
+def open_approval(unit: Unit, approval_id: uuid.UUID) -> OpenedApproval:
+    """Compute what a request would do and cost now; only this preview can be approved, and only while it holds.
+
+    Raises:
+        ApprovalDecidedError: It was decided or withdrawn.
+        ForbiddenError: The actor is no owner.
+        NotFoundError: There is no such request.
+        BridgeError: It is not possible any more; it can still be declined.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    approval = _waiting(unit, approval_id)
+    preview = _preview(unit, approval)
+    approval.preview_id = preview.id
+    unit.session.flush()
+    return OpenedApproval(_views(unit, [approval])[0], preview)
+
+
+def approve(
+    unit: Unit,
+    approval_id: uuid.UUID,
+    preview_id: uuid.UUID,
+    *,
+    acknowledged: bool,
+    roles_acknowledged: bool | None = None,
+) -> Approved:
+    """Do what an opened request showed, and charge exactly that.
+
+    Args:
+        unit: The unit.
+        approval_id: The request.
+        preview_id: What the owner was shown.
+        acknowledged: Whether its cost was ticked (rule Q1).
+        roles_acknowledged: Whether it was ticked that people may do more; as ``acknowledged`` by default.
+
+    Raises:
+        AcknowledgementMissingError: A tick is missing.
+        ApprovalDecidedError: It was declined or withdrawn.
+        AssertionFailedError: Something that a mapping document asserts would not be so.
+        ForbiddenError: The actor is no owner.
+        NotFoundError: There is no such request.
+        PaymentFailedError: The payment was declined; the unit must roll back.
+        PreviewExpiredError, PreviewStaleError: What was shown is no longer so: open the request again.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+    approval = _get(unit, approval_id)
+    if approval.state == ApprovalState.APPROVED and approval.preview_id == preview_id:
+        return _execute(unit, approval, preview_id, acknowledged=True, roles_acknowledged=True)
+    approval = _waiting(unit, approval_id)
+    if approval.preview_id != preview_id:
+        raise PreviewStaleError
+    done = _execute(unit, approval, preview_id, acknowledged=acknowledged, roles_acknowledged=roles_acknowledged)
+    _decide(unit, approval, ApprovalState.APPROVED)
+    return done
+
+
+def decline(unit: Unit, approval_id: uuid.UUID, *, reason: str) -> ApprovalView:
+    """Say no to a request, and why.
+
+    Raises:
+        ApprovalDecidedError: It was decided or withdrawn.
+        ForbiddenError: The actor is no owner.
+        InvalidInputError: The reason is missing or too long.
+        NotFoundError: There is no such request.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    approval = _waiting(unit, approval_id)
+    approval.reason = _text("reason", reason)
+    if not approval.reason:
+        raise InvalidInputError("reason", "say why, for who asked")
+    return _decide(unit, approval, ApprovalState.DECLINED)
+
+
+def withdraw(unit: Unit, approval_id: uuid.UUID) -> ApprovalView:
+    """Take a request back: who sent it, or an owner.
+
+    Raises:
+        ApprovalDecidedError: It was decided or withdrawn.
+        ForbiddenError: The actor neither sent it nor is an owner.
+        NotFoundError: There is no such request.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    approval = _waiting(unit, approval_id)
+    if approval.submitted_by != str(unit.actor):
+        unit.require(Permission.MANAGE_BILLING)
+    return _decide(unit, approval, ApprovalState.WITHDRAWN)
+
+
+def _submit(unit: Unit, kind: ApprovalKind, request: Mapping[str, Any], note: str) -> ApprovalView:
+    unit.lock()
+    waiting = select(func.count()).where(Approval.org_id == unit.org_id, Approval.state == ApprovalState.WAITING)
+    if (unit.session.scalar(waiting) or 0) >= MAX_WAITING:
+        raise InvalidInputError("approval", f"{MAX_WAITING} requests wait for an owner already: withdraw one first")
+    approval = Approval(
+        org_id=unit.org_id,
+        id=new_id(),
+        kind=str(kind),
+        request=dict(request),
+        note=_text("note", note),
+        submitted_at=unit.at,
+        submitted_by=str(unit.actor),
+        state=str(ApprovalState.WAITING),
+        preview_id=None,
+        decided_at=None,
+        decided_by=None,
+        reason="",
+    )
+    unit.session.add(approval)
+    unit.session.flush()
+    _record(unit, approval, "submitted")
+    queue_delivery(unit, "approval_mail", key=f"approval:{approval.id}", subject_id=str(approval.id))
+    return _views(unit, [approval])[0]
+
+
+def _preview(unit: Unit, approval: Approval) -> ShownPreview:
+    request = approval.request
+    match ApprovalKind(approval.kind):
+        case ApprovalKind.MAPPINGS:
+            return preview_stored(unit, request["document"])
+        case ApprovalKind.SEATS:
+            return preview_seats(unit, request["changes"])
+        case ApprovalKind.AMENDMENT:
+            return preview_amendment(unit, AmendmentDraft(**request))
+
+
+def _execute(
+    unit: Unit, approval: Approval, preview_id: uuid.UUID, *, acknowledged: bool, roles_acknowledged: bool | None
+) -> Approved:
+    match ApprovalKind(approval.kind):
+        case ApprovalKind.MAPPINGS:
+            return apply_mappings(
+                unit, preview_id, acknowledged=acknowledged, buy=True, roles_acknowledged=roles_acknowledged
+            )
+        case ApprovalKind.SEATS:
+            return confirm_seats(unit, preview_id, acknowledged=acknowledged)
+        case ApprovalKind.AMENDMENT:
+            return confirm_amendment(unit, preview_id, acknowledged=acknowledged)
+
+
+def _get(unit: Unit, approval_id: uuid.UUID) -> Approval:
+    approval = unit.session.get(Approval, (unit.org_id, approval_id), populate_existing=True)
+    if approval is None:
+        raise NotFoundError("approval", str(approval_id))
+    return approval
+
+
+def _waiting(unit: Unit, approval_id: uuid.UUID) -> Approval:
+    unit.lock()
+    approval = _get(unit, approval_id)
+    if approval.state != ApprovalState.WAITING:
+        raise ApprovalDecidedError(approval.state)
+    return approval
+
+
+def _decide(unit: Unit, approval: Approval, state: ApprovalState) -> ApprovalView:
+    approval.state = str(state)
+    approval.decided_at, approval.decided_by = unit.at, str(unit.actor)
+    unit.session.flush()
+    _record(unit, approval, str(state))
+    return _views(unit, [approval])[0]
+
+
+def _record(unit: Unit, approval: Approval, what: str) -> None:
+    record(
+        unit,
+        f"approval.{what}",
+        subject_kind="approval",
+        subject_id=approval.id,
+        reason=approval.kind,
+        body={"preview": str(approval.preview_id) if approval.preview_id else None},
+        touches_seats=False,
+    )
+
+
+def _views(unit: Unit, rows: list[Approval]) -> list[ApprovalView]:
+    actors = name_actors(unit, {actor for row in rows for actor in (row.submitted_by, row.decided_by) if actor})
+    names = {pool.tier: pool.name for pool in read_pools(unit)}
+    return [
+        ApprovalView(
+            id=row.id,
+            kind=ApprovalKind(row.kind),
+            summary=_summary(row, names),
+            note=row.note,
+            submitted_at=row.submitted_at,
+            submitted_by=actors[row.submitted_by],
+            state=ApprovalState(row.state),
+            decided_at=row.decided_at,
+            decided_by=actors[row.decided_by] if row.decided_by else None,
+            reason=row.reason,
+        )
+        for row in rows
+    ]
+
+
+def _summary(row: Approval, names: Mapping[str, str]) -> str:
+    """Say in one line what is asked for, as it was when it was sent."""
+    match ApprovalKind(row.kind):
+        case ApprovalKind.MAPPINGS:
+            missing = ", ".join(f"{number} {names.get(tier, tier)}" for tier, number in row.request["seats"].items())
+            return f"other group mappings, with {missing} to buy"
+        case ApprovalKind.SEATS:
+            changes = row.request["changes"].items()
+            return "seats: " + ", ".join(f"{number:+} {names.get(tier, tier)}" for tier, number in changes)
+        case ApprovalKind.AMENDMENT:
+            return "another fixed fee: " + ", ".join(name.replace("_", " ") for name in row.request)
+
+
+def _text(field: str, text: str) -> str:
+    text = " ".join(text.split())
+    if len(text) > MAX_NOTE or not text.isprintable():
+        raise InvalidInputError(field, f"must be at most {MAX_NOTE} printable characters")
+    return text

@@ -1,0 +1,196 @@
+"""Changing the plan: shown with what it will cost, agreed, and in force from the next period on (rule B1).
+
+For the operator: prices are agreed with the account manager, so no page and no API of a customer offers it.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bridge.domain.identifiers import new_id
+from bridge.domain.roles import Permission
+from bridge.errors import (
+    AcknowledgementMissingError,
+    InvalidChangeError,
+    PreviewExpiredError,
+    PreviewStaleError,
+)
+from bridge.ports import PlanChange, PlanQuote
+from bridge.store.agreed import AgreedKind, agree, agreed_change
+from bridge.store.journal import record
+from bridge.store.models import Preview
+from bridge.store.unit import Unit
+from bridge.usecases.idempotency import once
+from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+
+PREVIEW_KIND = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDraft:
+    """The plan that is to count from the next period on.
+
+    Attributes:
+        kind: ``team`` or ``enterprise``.
+        cycle: ``month`` or ``year``; an enterprise contract is annual.
+        prices: Minor units for one seat and period of the new plan; a tier that is missing keeps its next price.
+        seats: Seats it begins with; a tier that is missing keeps what this period leaves.
+    """
+
+    kind: str
+    cycle: str
+    prices: Mapping[str, int] = field(default_factory=dict)
+    seats: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPreview:
+    """What a change of the plan would do, good until ``expires_at`` (excluded) or until something changes (rule Q3)."""
+
+    id: uuid.UUID
+    at: datetime
+    expires_at: datetime
+    quote: PlanQuote
+
+
+@dataclass(frozen=True, slots=True)
+class PlanConfirmation:
+    """What was agreed; a repeat answers the same."""
+
+    change_id: uuid.UUID
+    kind: str
+    cycle: str
+    effective_at: datetime
+
+
+def preview_plan_change(unit: Unit, draft: PlanDraft) -> PlanPreview:
+    """Show what another plan would cost at the renewal, beside what the present one would.
+
+    Raises:
+        ForbiddenError: The actor may not change the plan (rule Z1).
+        InvalidChangeError: Nothing changes, the plan is not sold by seats, it does not go on, or another change waits.
+        InvalidInputError: Terms that make no contract.
+        PlanEndedError: The plan has ended (rule R5).
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    state = unit.lock()
+    quote = _compute(unit, draft)
+    preview = Preview(
+        org_id=unit.org_id,
+        id=new_id(),
+        kind=PREVIEW_KIND,
+        request={"draft": asdict(draft), "shown": _shown(quote)},
+        seat_version=state.seat_version,
+        at=unit.at,
+        expires_at=unit.at + PREVIEW_LIFETIME,
+        actor=str(unit.actor),
+        confirmed_at=None,
+        result=None,
+    )
+    unit.session.add(preview)
+    unit.session.flush()
+    return PlanPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
+
+
+def confirm_plan_change(
+    unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, key: str | None = None
+) -> PlanConfirmation:
+    """Agree what a preview showed; nothing is charged before the next period.
+
+    Raises:
+        ForbiddenError: The actor may not change the plan.
+        AcknowledgementMissingError: The tick is missing.
+        NotFoundError: There is no such preview here.
+        PreviewExpiredError: Its 15 minutes are over.
+        PreviewStaleError: What it shows is no longer so.
+        IdempotencyConflictError: The key was used before for something else (rule Q5).
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+
+    def confirm() -> dict[str, Any]:
+        preview = stored_preview(unit, preview_id, PREVIEW_KIND)
+        if preview.result is not None:
+            return preview.result
+        if not acknowledged:
+            raise AcknowledgementMissingError
+        if unit.at >= preview.expires_at:
+            raise PreviewExpiredError(preview.expires_at)
+        if agreed_change(unit) is not None:
+            raise PreviewStaleError
+        quote = _compute(unit, PlanDraft(**preview.request["draft"]))
+        if _shown(quote) != preview.request["shown"]:
+            raise PreviewStaleError
+        result = _agree(unit, quote)
+        preview.confirmed_at, preview.result = unit.at, result
+        unit.session.flush()
+        return result
+
+    return _confirmation(once(unit, key, {"do": "confirm_plan_change", "preview": str(preview_id)}, confirm))
+
+
+def agree_plan_change(unit: Unit, draft: PlanDraft, key: str | None = None) -> PlanConfirmation:
+    """Agree at once, for callers that saw the cost elsewhere or accept any.
+
+    Raises:
+        IdempotencyConflictError: The key was used before with another content (rule Q5).
+        ForbiddenError, InvalidChangeError, InvalidInputError, PlanEndedError: As :func:`preview_plan_change`.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+
+    def act() -> dict[str, Any]:
+        return _agree(unit, _compute(unit, draft))
+
+    return _confirmation(once(unit, key, {"do": "change_plan", **asdict(draft)}, act))
+
+
+def _compute(unit: Unit, draft: PlanDraft) -> PlanQuote:
+    if agreed_change(unit) is not None:
+        raise InvalidChangeError("another change is agreed already: cancel it first")
+    return unit.billing.quote_plan(PlanChange(draft.kind, draft.cycle, dict(draft.prices), dict(draft.seats)))
+
+
+def _shown(quote: PlanQuote) -> dict[str, Any]:
+    """Return everything that a confirmation promises to be still so, in JSON values."""
+
+    def bill(of: Any) -> list[Any] | None:
+        return None if of is None else [[line.tier, line.quantity, line.amount] for line in of.lines] + [of.total]
+
+    return {
+        "effective_at": quote.effective_at.isoformat(),
+        "terms": [quote.change.kind, quote.change.cycle, dict(quote.change.prices), dict(quote.change.seats)],
+        "before": bill(quote.before),
+        "after": bill(quote.after),
+    }
+
+
+def _agree(unit: Unit, quote: PlanQuote) -> dict[str, Any]:
+    terms = asdict(quote.change)
+    change = agree(unit, AgreedKind.PLAN, terms, effective_at=quote.effective_at)
+    record(
+        unit,
+        "contract.change_agreed",
+        subject_kind="contract",
+        subject_id=unit.org_id,
+        reason="plan_change",
+        body={"change": str(change.id), "effective_at": quote.effective_at.isoformat(), **terms},
+    )
+    return {
+        "change_id": str(change.id),
+        "kind": quote.change.kind,
+        "cycle": quote.change.cycle,
+        "effective_at": quote.effective_at.isoformat(),
+    }
+
+
+def _confirmation(result: Mapping[str, Any]) -> PlanConfirmation:
+    """Read an answer back, of now or of the first time."""
+    return PlanConfirmation(
+        change_id=uuid.UUID(result["change_id"]),
+        kind=result["kind"],
+        cycle=result["cycle"],
+        effective_at=datetime.fromisoformat(result["effective_at"]),
+    )

@@ -1,0 +1,92 @@
+"""Handing the billing of an organization's seats to a core that keeps its own books."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge.core import CoreSubscription
+from bridge.core.documents import subscription_document
+from bridge.domain.plan_kinds import REMOTE, SOLD_BY_SEATS
+from bridge.domain.roles import Permission
+from bridge.errors import InvalidChangeError, InvalidInputError
+from bridge.store.journal import record
+from bridge.store.models import BillingConnection, Contract
+from bridge.store.pools import read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.assign_seats import promote_waiting
+from bridge.usecases.billing_orders import refuse_second_order
+from bridge.usecases.mirror_core import find_connection, mirror_subscription, write_pools
+
+
+@dataclass(frozen=True, slots=True)
+class CoreAddress:
+    """How a core is reached; the two secrets are sealed already. ``prices`` are those of the tiers at Stripe."""
+
+    url: str
+    token: bytes
+    webhook_secret: bytes
+    prices: Mapping[str, str] | None = None
+
+
+def connect_core(unit: Unit, address: CoreAddress, subscription: CoreSubscription) -> None:
+    """Bill the organization's seats at a core from now on; the seats become those of its subscription.
+
+    Connecting again changes address and secrets. Invoices that the embedded core issued before stay as they are.
+
+    Args:
+        unit: The unit.
+        address: Where the core is.
+        subscription: What the core answered just now.
+
+    Raises:
+        ForbiddenError: The actor may not change the plan.
+        InvalidChangeError: The plan is not sold by seats, or has ended, here or there.
+        InvalidInputError: The core's tiers or currency are others than those here, or people hold more seats.
+        OrderOpenError: An order is on its way to the core that is connected now.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+    contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+    _check(unit, contract, subscription)
+    refuse_second_order(unit)
+    connection = find_connection(unit)
+    moved = connection is None or connection.url != address.url
+    if connection is None:
+        connection = BillingConnection(org_id=unit.org_id, connected_at=unit.at, cursor=None, heard_at=unit.at)
+        unit.session.add(connection)
+    connection.url, connection.token, connection.webhook_secret = address.url, address.token, address.webhook_secret
+    connection.prices = None if address.prices is None else dict(address.prices)
+    if moved:
+        connection.cursor, connection.version = None, -1
+        connection.subscription = subscription_document(subscription)
+    contract.billed_by = REMOTE
+    unit.session.flush()
+    mirror_subscription(unit, subscription, reason="connected")
+    record(
+        unit,
+        "billing_core.connected",
+        subject_kind="contract",
+        subject_id=unit.org_id,
+        reason="operator",
+        body={"url": address.url, "version": subscription.version},
+    )
+    promote_waiting(unit, write_pools(unit))
+
+
+def _check(unit: Unit, contract: Contract, subscription: CoreSubscription) -> None:
+    if contract.kind not in SOLD_BY_SEATS:
+        raise InvalidChangeError(f"a core of its own bills {' and '.join(SOLD_BY_SEATS)} plans only")
+    if contract.status != "active" or not subscription.active:
+        raise InvalidChangeError("the plan has ended, here or at the core")
+    if subscription.currency != contract.currency:
+        raise InvalidInputError("url", f"the core bills in {subscription.currency}, the plan is in {contract.currency}")
+    pools = read_pools(unit)
+    if set(subscription.tiers) != {pool.tier for pool in pools}:
+        here, there = ", ".join(pool.tier for pool in pools), ", ".join(subscription.tiers)
+        raise InvalidInputError(
+            "url", f"the core has the tiers {there}; here they are {here}: give them the same names"
+        )
+    for pool in pools:
+        tier = subscription.tiers[pool.tier]
+        if min(tier.paid, tier.next) < pool.used:
+            problem = f"people hold {pool.used} {pool.tier} seats and the core has {min(tier.paid, tier.next)}"
+            raise InvalidInputError("url", f"{problem}: add seats there, or free some here, first")

@@ -1,0 +1,69 @@
+"""What a billing core tells by itself: each event applied once, in any order, pushed or asked for."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import insert
+
+from bridge.core import CoreEvent, EventKind
+from bridge.store.models import BillingConnection, CoreEventApplied
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import raise_alert, resolve_alerts
+from bridge.usecases.assign_seats import promote_waiting
+from bridge.usecases.billing_orders import settle_order
+from bridge.usecases.mirror_core import mirror_invoice, mirror_subscription, write_pools
+
+
+def apply_event(unit: Unit, event: CoreEvent) -> bool:
+    """Do what an event says; a repeated one does nothing.
+
+    An order is settled, a newer picture of the subscription taken over, an invoice mirrored, and who waits is served.
+
+    Returns:
+        Whether it was new.
+    """
+    unit.lock()
+    new = unit.session.execute(
+        insert(CoreEventApplied)
+        .values(org_id=unit.org_id, event_id=event.id, kind=str(event.kind), at=event.at, applied_at=unit.at)
+        .on_conflict_do_nothing()
+        .returning(CoreEventApplied.event_id)
+    ).first()
+    note_heard(unit)
+    if new is None:
+        return False
+    if event.order is not None:
+        settle_order(unit, event.order, reason="event")
+    if event.subscription is not None and mirror_subscription(unit, event.subscription, reason="event"):
+        promote_waiting(unit, write_pools(unit))
+    if event.invoice is not None:
+        mirror_invoice(unit, event.invoice, reason=str(event.kind))
+    if event.kind is EventKind.PAYMENT_FAILED:
+        raise_alert(unit, "renewal_payment_declined")
+    if event.kind is EventKind.INVOICE_PAID:
+        resolve_alerts(unit, "renewal_payment_declined")
+    unit.session.flush()
+    return True
+
+
+def apply_events(unit: Unit, events: Sequence[CoreEvent], cursor: str | None) -> int:
+    """Apply a page of events that was asked for, and remember where it ended; return how many were new."""
+    unit.lock()
+    new = sum(apply_event(unit, event) for event in events)
+    unit.session.execute(
+        update(BillingConnection)
+        .where(BillingConnection.org_id == unit.org_id)
+        .values(cursor=cursor)
+        .execution_options(synchronize_session=False)
+    )
+    return new
+
+
+def note_heard(unit: Unit) -> None:
+    """Remember that the core was heard of."""
+    unit.session.execute(
+        update(BillingConnection)
+        .where(BillingConnection.org_id == unit.org_id)
+        .values(heard_at=unit.at)
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,247 @@
+"""What a billing core keeps its books about, as it is here: pools, period, prices, invoices and payments."""
+
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+
+from sqlalchemy import select, update
+
+from bridge.core import CoreInvoice, CoreSubscription
+from bridge.core.documents import read_subscription, subscription_document
+from bridge.domain.identifiers import new_id, parse_id
+from bridge.domain.roles import Permission
+from bridge.ports import Renewal, SeatCount
+from bridge.store.journal import record
+from bridge.store.models import BillingConnection, BillingOrder, Contract, Invoice, InvoiceLine, Payment, SeatPool
+from bridge.store.pools import read_pools
+from bridge.store.unit import Unit
+from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_alerts
+from bridge.usecases.renew_contract import end_plan
+
+#: Orders that may still change something: at most one for each organization.
+OPEN_STATES = ("pending", "dead")
+_ORDER = "order-"
+
+
+def find_connection(unit: Unit) -> BillingConnection | None:
+    """Return how the organization's billing core is reached; None where it has none."""
+    return unit.session.get(BillingConnection, unit.org_id, populate_existing=True)
+
+
+def open_order(unit: Unit) -> BillingOrder | None:
+    """Return the order that is on its way or was given up; None when nothing is open."""
+    return unit.session.scalars(
+        select(BillingOrder)
+        .where(BillingOrder.org_id == unit.org_id, BillingOrder.state.in_(OPEN_STATES))
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def mirror_subscription(unit: Unit, subscription: CoreSubscription, *, reason: str) -> bool:
+    """Take over a picture of the subscription, unless a newer one was taken before.
+
+    Period and prices become the core's; the pools follow by :func:`write_pools`. A subscription that has ended takes
+    every seat (rule R5).
+
+    Returns:
+        Whether it was taken over.
+    """
+    unit.lock()
+    connection = unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True)
+    if subscription.version <= connection.version:
+        return False
+    contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+    renewed = subscription.period_start > contract.period_start
+    connection.version, connection.subscription = subscription.version, subscription_document(subscription)
+    # The period counts from its own start, so that a forecast needs no other boundary than the core's.
+    contract.anchor, contract.period_index = subscription.period_start, 0
+    contract.period_start, contract.period_end = subscription.period_start, subscription.period_end
+    contract.credit_balance = subscription.credit_balance
+    _write_prices(unit, subscription)
+    if contract.status == "active" and not subscription.active:
+        contract.status = "ended"
+        unit.session.flush()
+        none = {tier: SeatCount(paid=0, next=0) for tier in subscription.tiers}
+        end_plan(unit, Renewal(at=unit.at, invoice=None, seats=none, ended=True))
+        return True
+    unit.session.flush()
+    if renewed:
+        record(
+            unit,
+            "contract.renewed",
+            subject_kind="contract",
+            subject_id=unit.org_id,
+            reason=reason,
+            body={
+                "boundary": subscription.period_start.isoformat(),
+                "seats": {key: tier.next for key, tier in subscription.tiers.items()},
+                "version": subscription.version,
+            },
+        )
+    return True
+
+
+def _write_prices(unit: Unit, subscription: CoreSubscription) -> None:
+    for pool in read_pools(unit):
+        tier = subscription.tiers.get(pool.tier)
+        if tier is None:
+            continue
+        if pool.next_price != tier.next_price:
+            record(
+                unit,
+                "contract.price_changed",
+                subject_kind="contract",
+                subject_id=unit.org_id,
+                reason="core",
+                body={"tier": pool.tier, "from": pool.next_price, "to": tier.next_price},
+            )
+        pool.price, pool.next_price = tier.price, tier.next_price
+
+
+def write_pools(unit: Unit) -> list[str]:
+    """Set every pool to the newest picture of the subscription, less what an open order holds back (rule D3).
+
+    Seats that people hold stay, whatever the core says: the owners are told, and reconciliation names them.
+
+    Returns:
+        The tiers of which more seats can be assigned than before.
+    """
+    unit.lock()
+    unit.session.flush()
+    connection = unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True)
+    subscription = read_subscription(connection.subscription)
+    if not subscription.active:
+        return []
+    order = open_order(unit)
+    held_back: Mapping[str, int] = order.held_back if order is not None else {}
+    grown, over = [], []
+    for pool in read_pools(unit):
+        tier = subscription.tiers.get(pool.tier)
+        paid, following = (tier.paid, tier.next) if tier is not None else (0, 0)
+        agreed = max(min(paid, following) - held_back.get(pool.tier, 0), 0)
+        total = max(agreed, pool.used)
+        if total > agreed:
+            over.append(pool.tier)
+        if total > pool.total:
+            grown.append(pool.tier)
+        _set_pool(unit, pool.tier, paid=max(paid, total), total=total)
+    _tell_of_seats_over(unit, over)
+    return grown
+
+
+def _set_pool(unit: Unit, tier: str, *, paid: int, total: int) -> None:
+    unit.session.execute(
+        update(SeatPool)
+        .where(SeatPool.org_id == unit.org_id, SeatPool.tier == tier)
+        .values(paid=paid, total=total)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _tell_of_seats_over(unit: Unit, tiers: Collection[str]) -> None:
+    for tier in tiers:
+        raise_alert(unit, "seats_over_core", tier=tier)
+    resolve_alerts(unit, "seats_over_core", but_for=tiers)
+
+
+def mirror_invoice(unit: Unit, invoice: CoreInvoice, *, reason: str) -> Invoice:
+    """Write an invoice of the core into the ledger here, once, under the core's own number; a mail brings it.
+
+    Returns:
+        The mirrored invoice, of now or of the first time.
+    """
+    unit.lock()
+    key = mirrored_key(invoice.id)
+    mirrored = unit.session.scalars(select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key == key)).first()
+    if mirrored is None:
+        mirrored = _write_invoice(unit, invoice, key)
+        record(
+            unit,
+            "invoice.mirrored",
+            subject_kind="invoice",
+            subject_id=mirrored.id,
+            reason=reason,
+            body={"core_id": invoice.id, "number": invoice.number, "total": invoice.bill.total},
+            touches_seats=False,
+        )
+        queue_delivery(unit, "invoice_mail", key=f"invoice:{mirrored.id}", subject_id=str(mirrored.id))
+    if invoice.paid:
+        _note_payment(unit, mirrored)
+    return mirrored
+
+
+def mirrored_key(core_invoice_id: str) -> str:
+    """Return the ledger's key of an invoice of the core."""
+    return f"core:{core_invoice_id}"
+
+
+def core_invoice_id(unit: Unit, number: str) -> str | None:
+    """Return the core's own id of a mirrored invoice; None for a number that was not mirrored.
+
+    Raises:
+        ForbiddenError: The actor may not see money (rule Z1).
+    """
+    unit.require(Permission.SEE_BILLING)
+    key = unit.session.scalar(select(Invoice.key).where(Invoice.org_id == unit.org_id, Invoice.number == number))
+    prefix = mirrored_key("")
+    return key.removeprefix(prefix) if key is not None and key.startswith(prefix) else None
+
+
+def _write_invoice(unit: Unit, invoice: CoreInvoice, key: str) -> Invoice:
+    bill = invoice.bill
+    mirrored = Invoice(
+        org_id=unit.org_id,
+        id=new_id(),
+        number=invoice.number,
+        key=key,
+        type=bill.type,
+        reason=bill.reason,
+        counts="seats",
+        journal_seq=unit.state().audit_seq,
+        at=invoice.at,
+        currency=bill.currency,
+        subtotal=bill.subtotal,
+        tax=bill.tax,
+        total=bill.total,
+        credit_applied=bill.credit_applied,
+        amount_due=bill.amount_due,
+    )
+    unit.session.add(mirrored)
+    unit.session.flush()
+    unit.session.add_all(
+        # Another core may round in another way: its arithmetic stands in its own words, and is not computed anew.
+        InvoiceLine(org_id=unit.org_id, invoice_id=mirrored.id, position=position, **(asdict(line) | {"share": None}))
+        for position, line in enumerate(bill.lines, 1)
+    )
+    unit.session.flush()
+    return mirrored
+
+
+def _note_payment(unit: Unit, invoice: Invoice) -> None:
+    """Write that an invoice was paid at the core, once."""
+    known = select(Payment.id).where(Payment.org_id == unit.org_id, Payment.key == invoice.key)
+    if not invoice.amount_due or unit.session.scalar(known) is not None:
+        return
+    unit.session.add(
+        Payment(
+            org_id=unit.org_id,
+            id=new_id(),
+            invoice_id=invoice.id,
+            key=invoice.key,
+            amount=invoice.amount_due,
+            currency=invoice.currency,
+            reference=invoice.key,
+            at=unit.at,
+        )
+    )
+    unit.session.flush()
+
+
+def order_key(order_id: uuid.UUID) -> str:
+    """Return the key that the core knows an order by."""
+    return f"{_ORDER}{order_id}"
+
+
+def order_id_of(key: str) -> uuid.UUID | None:
+    """Return the order of a key that the core named; None for one that is not ours."""
+    return parse_id(key.removeprefix(_ORDER)) if key.startswith(_ORDER) else None

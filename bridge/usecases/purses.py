@@ -1,0 +1,177 @@
+"""What budgets have left, taken person by person while it is decided who is bought a seat."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Uuid, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from bridge.domain.documents import MAPPABLE_ATTRIBUTES, comparison_key
+from bridge.domain.identifiers import MemberId
+from bridge.ports import SeatChange, SeatQuote
+from bridge.store.models import Contract, Member
+from bridge.store.unit import Unit
+from bridge.usecases.budgets import Budget, BudgetKey, by_key, read_budgets
+from mappings.allocation import MemberKey
+from mappings.tiers import ANY
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """Seats of a tier bought within a budget at once, or that would be.
+
+    Attributes:
+        cost_centre: The budget's; empty for that of everybody else.
+        set_by: Who set it.
+        until: When its present period ends.
+        amount: Minor units before tax.
+        formula: How the amount comes about; empty where nothing is to be paid.
+        seats_left: Of the budget afterwards; None when only the amount has a cap.
+        amount_left: The same in minor units; None when only the seats have a cap.
+    """
+
+    tier: str
+    cost_centre: str
+    set_by: str
+    set_at: datetime
+    until: datetime
+    seats: int
+    amount: int
+    currency: str
+    formula: str
+    seats_left: int | None
+    amount_left: int | None
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What decisions and audit keep of it."""
+        kept = asdict(self)
+        return {**kept, "set_at": self.set_at.isoformat(), "until": self.until.isoformat()}
+
+
+def use_of(budget: Budget, seats: int, quote: SeatQuote) -> BudgetUse:
+    """Say what buying seats by this quote makes of a budget."""
+    bill = quote.bill
+    amount = bill.subtotal if bill else 0
+    return BudgetUse(
+        tier=budget.tier,
+        cost_centre=budget.cost_centre,
+        set_by=budget.set_by,
+        set_at=budget.set_at,
+        until=budget.end,
+        seats=seats,
+        amount=amount,
+        currency=budget.currency,
+        formula="; ".join(line.formula for line in bill.lines) if bill else "",
+        seats_left=None if budget.seats_left is None else budget.seats_left - seats,
+        amount_left=None if budget.amount_left is None else budget.amount_left - amount,
+    )
+
+
+@dataclass(slots=True)
+class BudgetPurse:
+    """Takes seats from budgets, first asked, first served (:class:`mappings.people.Purse`). Nothing is charged by it.
+
+    Attributes:
+        caps: How many seats each budget pays for at most; known from the first look at it on.
+        taken: For whom a seat was taken, by budget, in the order of taking.
+        short: Budgets that somebody asked for who got nothing.
+        missing: Tiers, or ``any``, for which there is no budget at all though somebody asked.
+    """
+
+    unit: Unit
+    budgets: Mapping[BudgetKey, Budget]
+    caps: dict[BudgetKey, int] = field(default_factory=dict)
+    taken: dict[BudgetKey, list[MemberId]] = field(default_factory=dict)
+    short: set[BudgetKey] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    _centres: dict[MemberKey, str] = field(default_factory=dict)
+    _asked: int = 0
+
+    @property
+    def bought(self) -> Mapping[str, int]:
+        """How many seats were taken so far, by tier."""
+        counts: Counter[str] = Counter()
+        for (tier, _), members in self.taken.items():
+            counts[tier] += len(members)
+        return counts
+
+    def look_up(self, member_ids: Collection[MemberKey]) -> None:
+        """Read the cost centres of people who may be asked about, by one statement."""
+        self._asked = max(self._asked, len(member_ids))
+        if not member_ids or not any(cost_centre for _, cost_centre in self.budgets):
+            return
+        rows = self.unit.session.execute(
+            select(Member.id, Member.document[MAPPABLE_ATTRIBUTES["costCenter"]].astext).where(
+                Member.org_id == self.unit.org_id, Member.id == any_(literal(list(member_ids), ARRAY(Uuid)))
+            )
+        )
+        self._centres |= {row[0]: comparison_key(row[1].strip()) for row in rows if row[1]}
+
+    def take(self, member_id: MemberKey, tiers: Sequence[str]) -> str | None:
+        """Take one seat for somebody, of the first of these tiers that their budget has left for."""
+        keys = [key for key in (self._key(member_id, tier) for tier in tiers) if key in self.budgets]
+        if not keys:
+            self.missing.add(tiers[0] if len(tiers) == 1 else ANY)
+        for key in keys:
+            members = self.taken.setdefault(key, [])
+            if len(members) < self.cap(key):
+                members.append(member_id)  # type: ignore[arg-type] # members of the store have its ids
+                return key[0]
+        self.short.update(keys)
+        return None
+
+    def cap(self, key: BudgetKey) -> int:
+        """Return how many seats a budget pays for at most, as far as anybody asks."""
+        if key not in self.caps:
+            self.caps[key] = self._affordable(self.budgets[key])
+        return self.caps[key]
+
+    def uses(self) -> tuple[BudgetUse, ...]:
+        """Say what it would cost to buy what was taken, and what would be left of each budget."""
+        found: list[BudgetUse] = []
+        for key, members in self.taken.items():
+            if members:
+                found.append(use_of(self.budgets[key], len(members), self.quote(key[0], len(members))))
+        return tuple(found)
+
+    def quote(self, tier: str, number: int) -> SeatQuote:
+        """Quote seats of a tier, for people who take them at once."""
+        return self.unit.billing.quote(SeatChange({tier: number}, at=self.unit.at, placed={tier: number}))
+
+    def limited_to(self, caps: Mapping[BudgetKey, int]) -> "BudgetPurse":
+        """Return a fresh purse that pays for exactly so many; for a budget that is not named, nothing."""
+        return BudgetPurse(self.unit, self.budgets, {key: caps.get(key, 0) for key in self.budgets})
+
+    def _key(self, member_id: MemberKey, tier: str) -> BudgetKey:
+        own = (tier, self._centres.get(member_id, ""))
+        return own if own in self.budgets else (tier, "")
+
+    def _affordable(self, budget: Budget) -> int:
+        if budget.paused_until is not None and self.unit.at < budget.paused_until:
+            return 0
+        most = max(self._asked, 1) if budget.seats_left is None else min(budget.seats_left, max(self._asked, 1))
+        left = budget.amount_left
+        if left is None or most == 0 or self._net(budget.tier, most) <= left:
+            return most
+        fits, too_many = 0, most
+        while too_many - fits > 1:
+            number = (fits + too_many) // 2
+            if self._net(budget.tier, number) <= left:
+                fits = number
+            else:
+                too_many = number
+        return fits
+
+    def _net(self, tier: str, number: int) -> int:
+        bill = self.quote(tier, number).bill
+        return bill.subtotal if bill else 0
+
+
+def open_purse(unit: Unit) -> BudgetPurse:
+    """Return what the budgets have left now; a plan that has ended or is sold elsewhere has none (rule R5)."""
+    contract = unit.session.get_one(Contract, unit.org_id)
+    may_buy = contract.status == "active" and unit.billing.sells_at_once
+    return BudgetPurse(unit, by_key(read_budgets(unit)) if may_buy else {})

@@ -1,0 +1,172 @@
+"""Requests to the owners in the console and on the command line; drafts on the command line."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from flask import Flask
+from sqlalchemy import URL
+
+from bridge.billing import BuiltinPayments
+from bridge.cli import main
+from bridge.config import Settings
+from bridge.domain.actors import Actor, ActorKind
+from bridge.domain.roles import Role
+from bridge.runtime import Runtime, build_runtime
+from bridge.usecases.approvals import list_approvals, submit_seats
+from bridge.usecases.edit_mappings import preview_mappings
+from bridge.web.app import create_web_app
+from bridge.web.console import console_blueprints
+from tests.conftest import KEY
+from tests.factories import Customer, create_customer
+from tests.web import make_admin, push_group, sign_in
+
+PREVIEW = re.compile(r'name="preview" value="([0-9a-f-]{36})"')
+Run = Callable[..., Result]
+OPEN = re.compile(r"/console/approvals/[0-9a-f-]{36}/open")
+
+
+@pytest.fixture
+def app(runtime: Runtime) -> Flask:
+    return create_web_app(runtime, console_blueprints())
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, database_url: URL) -> Run:
+    """Run ``seatbridge ...`` here."""
+    monkeypatch.setenv("SEATBRIDGE__DATABASE__URL", database_url.render_as_string(hide_password=False))
+    monkeypatch.setenv("SEATBRIDGE__SECRETS__KEYS", KEY)
+    return lambda *arguments, typed="": CliRunner().invoke(main, list(arguments), input=typed)
+
+
+@pytest.fixture
+def nordlys(settings: Settings, database_url: URL) -> Iterator[Customer]:
+    """A customer of the present day: 2 Premium and 5 Standard seats by the month."""
+    runtime = build_runtime(settings, database_url, payments=BuiltinPayments())
+    yield create_customer(runtime)
+    runtime.close()
+
+
+def premium_for_engineers(customer: Customer) -> dict[str, object]:
+    push_group(customer, "Engineering", [customer.push(f"e{index}@nordlys.test") for index in range(4)])
+    return {"schema": 2, "default": "unassigned", "rules": [{"group": "Engineering", "tier": "premium"}]}
+
+
+def test_an_admins_rules_go_to_the_owner_who_approves_what_is_shown(app: Flask, customer: Customer) -> None:
+    document = premium_for_engineers(customer)
+    ada = make_admin(customer)
+    admin, owner = sign_in(app, customer, ada.id), sign_in(app, customer)
+    with customer.unit(Actor(ActorKind.MEMBER, ada.id, Role.ADMIN)) as unit:
+        preview_id = preview_mappings(unit, document).id
+
+    asking = admin.get(f"/console/mappings/previews/{preview_id}").text
+    admin.post(f"/console/approvals/mappings/{preview_id}", {"note": "For May"})
+    theirs, listed = admin.get("/console/approvals").text, owner.get("/console/approvals").text
+    opening = OPEN.search(listed)
+    assert opening is not None
+    shown = owner.post(opening.group()).text
+    preview = PREVIEW.search(shown)
+    assert preview is not None
+    approved = owner.post(
+        opening.group().replace("/open", "/approve"), {"preview": preview.group(1), "acknowledged": "yes"}
+    )
+
+    assert "Ask to buy" in asking
+    assert "€" not in asking + theirs
+    assert OPEN.search(theirs) is None
+    assert "Other group mappings, with" in listed
+    assert "“For May”" in shown
+    assert "€" in shown
+    assert approved.status == 303
+    assert "invoice" in owner.get("/console/approvals").text
+
+
+def test_an_admin_asks_for_seats_and_reads_why_not(app: Flask, customer: Customer) -> None:
+    admin, owner = sign_in(app, customer, make_admin(customer).id), sign_in(app, customer)
+
+    form = admin.get("/console/approvals").text
+    asked = admin.post("/console/approvals/seats", {"tier": "premium", "number": "2", "note": ""})
+    opening = OPEN.search(owner.get("/console/approvals").text)
+    assert opening is not None
+    refused = admin.post(opening.group())
+    declined = owner.post(opening.group().replace("/open", "/decline"), {"reason": "Not before May"})
+
+    assert "Ask for seats" in form
+    assert "Ask for seats" not in owner.get("/console/approvals").text
+    assert (asked.status, refused.status, declined.status) == (303, 403, 303)
+    assert "Not before May" in admin.get("/console/approvals").text
+
+
+def test_a_request_is_withdrawn_in_the_console(app: Flask, customer: Customer) -> None:
+    admin = sign_in(app, customer, make_admin(customer).id)
+    admin.post("/console/approvals/seats", {"tier": "premium", "number": "1", "note": ""})
+    taking_back = re.search(r"/console/approvals/[0-9a-f-]{36}/withdraw", admin.get("/console/approvals").text)
+    assert taking_back is not None
+
+    admin.post(taking_back.group())
+
+    assert "withdrawn" in admin.get("/console/approvals").text
+
+
+class TestCommands:
+    def test_a_request_is_listed_shown_and_approved(self, run: Run, nordlys: Customer) -> None:
+        with nordlys.unit() as unit:
+            asked = submit_seats(unit, {"premium": 1}, note="For Bo")
+
+        listed = run("approvals", "list", "nordlys", "--waiting")
+        shown = run("approvals", "show", "nordlys", str(asked.id))
+        unasked = run("approvals", "approve", "nordlys", str(asked.id), typed="n\n")
+        approved = run("approvals", "approve", "nordlys", str(asked.id), "--yes", "--json")
+        again = run("approvals", "decline", "nordlys", str(asked.id), "--reason", "no")
+
+        assert "seats: +1 Premium" in listed.stdout
+        assert shown.stdout.startswith("the operator asks for seats: +1 Premium: For Bo\n")
+        assert "Total today:" in shown.stdout
+        assert unasked.exit_code == 1
+        assert json.loads(approved.stdout)["invoice"]["number"]
+        assert again.exit_code == 1
+        assert "(approval_decided)" in again.stderr
+
+    @pytest.mark.parametrize(("verb", "more"), [("decline", ("--reason", "Not now")), ("withdraw", ())])
+    def test_a_request_ends_otherwise(self, run: Run, nordlys: Customer, verb: str, more: tuple[str, ...]) -> None:
+        asked = json.loads(run("approvals", "ask-seats", "nordlys", "premium=1", "--json").stdout)
+
+        ended = run("approvals", verb, "nordlys", asked["id"], *more)
+
+        assert ended.exit_code == 0
+        with nordlys.unit() as unit:
+            assert list_approvals(unit, waiting_only=True) == []
+
+    def test_rules_are_asked_for_by_file(self, run: Run, nordlys: Customer, tmp_path: Path) -> None:
+        file = tmp_path / "mappings.yaml"
+        file.write_text(yaml.safe_dump(premium_for_engineers(nordlys)))
+
+        asked = json.loads(run("approvals", "ask-mappings", "nordlys", str(file), "--json").stdout)
+        shown = run("approvals", "show", "nordlys", asked["id"])
+
+        assert "Engineering: Premium" in shown.stdout
+        assert "Next renewal, before tax:" in shown.stdout
+
+    def test_a_draft_is_saved_listed_shown_previewed_and_discarded(
+        self, run: Run, nordlys: Customer, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mappings.yaml"
+        file.write_text(yaml.safe_dump(premium_for_engineers(nordlys)))
+
+        saved = run("mappings", "draft", "save", "nordlys", "May", str(file), "--expect", "0")
+        stale = run("mappings", "draft", "save", "nordlys", "May", str(file), "--expect", "0")
+        listed = run("mappings", "draft", "list", "nordlys")
+        shown = run("mappings", "draft", "show", "nordlys", "May")
+        looked = run("mappings", "draft", "preview", "nordlys", "May", "--json")
+        discarded = run("mappings", "draft", "discard", "nordlys", "may", "--json")
+
+        assert saved.stdout.startswith("Draft 'May', version 1;")
+        assert "(version_mismatch)" in stale.stderr
+        assert "May" in listed.stdout
+        assert yaml.safe_load(shown.stdout)["rules"][0]["group"] == "Engineering"
+        assert json.loads(looked.stdout)["moves"] is not None
+        assert json.loads(discarded.stdout) == {"discarded": "may"}

@@ -1,0 +1,162 @@
+"""Another plan from the next period on: previewed, agreed, in the forecast, cancelled (rule B1)."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from bridge.domain.actors import Actor, ActorKind
+from bridge.domain.roles import Role
+from bridge.errors import (
+    AcknowledgementMissingError,
+    ForbiddenError,
+    InvalidChangeError,
+    NotFoundError,
+    PreviewStaleError,
+)
+from bridge.ports import FeeDraft
+from bridge.store.models import AuditEntry, Contract, Invoice, InvoiceLine, Payment
+from bridge.store.pools import read_pools
+from bridge.usecases.agreed_changes import cancel_agreed_change, read_agreed_change
+from bridge.usecases.buy_seats import preview_seats
+from bridge.usecases.change_plan import PlanConfirmation, PlanDraft, confirm_plan_change, preview_plan_change
+from bridge.usecases.renew_contract import set_auto_renew
+from tests.conftest import SettableClock
+from tests.factories import Customer
+
+Make = Callable[..., Customer]
+APRIL, MAY = datetime(2026, 4, 2, 9, tzinfo=UTC), datetime(2026, 5, 2, 9, tzinfo=UTC)
+ENTERPRISE = PlanDraft("enterprise", "year", {"premium": 120_000, "standard": 24_000}, {"premium": 1, "standard": 4})
+
+
+def agree(customer: Customer, draft: PlanDraft, key: str | None = None) -> PlanConfirmation:
+    with customer.unit(customer.owner) as unit:
+        preview = preview_plan_change(unit, draft)
+    with customer.unit(customer.owner) as unit:
+        return confirm_plan_change(unit, preview.id, acknowledged=True, key=key)
+
+
+def newest(customer: Customer) -> tuple[str, int, list[tuple[str, int, int]]]:
+    with customer.unit() as unit:
+        invoice = unit.session.scalars(select(Invoice).order_by(Invoice.number.desc()).limit(1)).one()
+        lines = unit.session.scalars(select(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id)).all()
+        return invoice.reason, invoice.total, sorted((line.tier, line.quantity, line.amount) for line in lines)
+
+
+def test_b1_a_team_becomes_an_enterprise_at_its_renewal_and_not_before(
+    make_customer: Make, clock: SettableClock
+) -> None:
+    customer = make_customer(premium=2, standard=5)
+    ada = customer.push("ada@nordlys.test")
+
+    done = agree(customer, ENTERPRISE)
+    with customer.unit(customer.owner) as unit:
+        forecast, waiting = unit.billing.next_renewal(), read_agreed_change(unit)
+        kind = unit.session.get_one(Contract, unit.org_id).kind
+    clock.at = APRIL
+    with customer.unit(customer.owner) as unit:
+        unit.lock()
+        contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+        terms = (contract.kind, contract.cycle, contract.period_start, contract.period_end)
+        pools = {pool.tier: (pool.paid, pool.total, pool.used, pool.price) for pool in read_pools(unit)}
+        payments = unit.session.scalars(select(Payment.invoice_id)).all()
+        entry = unit.session.scalars(select(AuditEntry).where(AuditEntry.action == "contract.renewed")).one()
+        settled = read_agreed_change(unit)
+
+    # 1 × 1,200.00 + 4 × 240.00, from the day on which the month ended.
+    assert forecast is not None
+    assert (kind, forecast.total) == ("team", 216_000)
+    assert waiting is not None
+    assert newest(customer) == ("renewal", 216_000, [("premium", 1, 120_000), ("standard", 4, 96_000)])
+    assert terms == ("enterprise", "year", done.effective_at, datetime(2027, 4, 2, 9, tzinfo=UTC))
+    assert pools == {"premium": (1, 1, 1, 120_000), "standard": (4, 4, 0, 24_000)}
+    assert (len(payments), entry.body["change"], settled) == (1, str(done.change_id), None)
+    assert ada.tier == "premium"
+
+
+def test_b1_nobody_loses_a_seat_because_fewer_were_agreed(make_customer: Make, clock: SettableClock) -> None:
+    customer = make_customer(premium=2, standard=0)
+    for name in ("ada", "bob"):
+        customer.push(f"{name}@nordlys.test")
+    agree(customer, ENTERPRISE)
+
+    clock.at = APRIL
+    with customer.unit(customer.owner) as unit:
+        unit.lock()
+
+    assert newest(customer)[2] == [("premium", 2, 240_000), ("standard", 4, 96_000)]
+
+
+def test_b1_a_year_can_become_months_again(make_customer: Make, clock: SettableClock) -> None:
+    customer = make_customer(cycle="year", premium=0, standard=2, anchor=datetime(2025, 4, 2, 9, tzinfo=UTC))
+    agree(customer, PlanDraft("team", "month", {"standard": 3_000}))
+
+    clock.at = MAY
+    with customer.unit(customer.owner) as unit:
+        unit.lock()
+
+    with customer.unit() as unit:
+        reasons = unit.session.scalars(select(Invoice.total).order_by(Invoice.number)).all()
+    # A year at 2 × 25.00, then April and May at 2 × 30.00.
+    assert reasons == [5_000, 6_000, 6_000]
+
+
+def test_b1_a_cancelled_change_never_happens_and_only_one_waits(make_customer: Make, clock: SettableClock) -> None:
+    customer = make_customer(premium=2, standard=5)
+    agree(customer, ENTERPRISE)
+    with pytest.raises(InvalidChangeError, match="agreed already"):
+        agree(customer, PlanDraft("team", "year"))
+    with customer.unit(customer.owner) as unit:
+        cancel_agreed_change(unit)
+    with pytest.raises(NotFoundError), customer.unit(customer.owner) as unit:
+        cancel_agreed_change(unit)
+
+    clock.at = APRIL
+    with customer.unit(customer.owner) as unit:
+        unit.lock()
+
+    # 2 × 150.00 + 5 × 25.00, as every month.
+    assert newest(customer)[:2] == ("renewal", 42_500)
+
+
+def test_b1_seats_bought_meanwhile_are_previewed_with_the_plan_to_come(make_customer: Make) -> None:
+    customer = make_customer(premium=2, standard=5)
+    agree(customer, ENTERPRISE)
+
+    with customer.unit(customer.owner) as unit:
+        quote = preview_seats(unit, {"premium": 1}).quote
+
+    assert (quote.renewal_before, quote.renewal_after) == (216_000, 216_000)
+
+
+def test_q3_and_q5_a_preview_dies_of_a_change_and_a_repeat_agrees_nothing(make_customer: Make) -> None:
+    customer = make_customer(premium=2, standard=5)
+    with customer.unit(customer.owner) as unit:
+        first, second = preview_plan_change(unit, ENTERPRISE), preview_plan_change(unit, ENTERPRISE)
+    with pytest.raises(AcknowledgementMissingError), customer.unit(customer.owner) as unit:
+        confirm_plan_change(unit, first.id, acknowledged=False)
+    with customer.unit(customer.owner) as unit:
+        done = confirm_plan_change(unit, first.id, acknowledged=True, key="k")
+    with customer.unit(customer.owner) as unit:
+        again = confirm_plan_change(unit, first.id, acknowledged=True, key="k")
+
+    assert again == done
+    with pytest.raises(PreviewStaleError), customer.unit(customer.owner) as unit:
+        confirm_plan_change(unit, second.id, acknowledged=True)
+
+
+def test_b1_what_cannot_be_is_refused(make_customer: Make) -> None:
+    customer = make_customer(premium=2, standard=5)
+    fee = make_customer("sydlys", fee=FeeDraft(annual_fee=100_000, tier="M", paid_users=5))
+
+    with pytest.raises(InvalidChangeError, match="nothing of the plan"), customer.unit(customer.owner) as unit:
+        preview_plan_change(unit, PlanDraft("team", "month"))
+    with pytest.raises(InvalidChangeError, match="sold by seats"), fee.unit(fee.owner) as unit:
+        preview_plan_change(unit, PlanDraft("team", "month"))
+    with pytest.raises(ForbiddenError), customer.unit(Actor(ActorKind.MEMBER, role=Role.ADMIN)) as unit:
+        preview_plan_change(unit, ENTERPRISE)
+    with customer.unit(customer.owner) as unit:
+        set_auto_renew(unit, value=False)
+    with pytest.raises(InvalidChangeError, match="does not renew"), customer.unit(customer.owner) as unit:
+        preview_plan_change(unit, ENTERPRISE)
