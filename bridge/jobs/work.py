@@ -8,7 +8,7 @@ import structlog
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, UnavailableError
 from bridge.jobs.messages import compose
 from bridge.jobs.orders import SilentCores, bring_order, due_orders
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
@@ -246,6 +246,8 @@ def _contained(event: str, org_id: OrgId) -> Iterator[None]:
     """Log what one organization's work died of, and go on with the next: the row stays due for the next sweep."""
     try:
         yield
+    except UnavailableError as error:
+        log.warning(event, org_id=str(org_id), error=error.code, detail=str(error))
     except Exception as error:
         code = error.code if isinstance(error, BridgeError) else type(error).__name__
         log.exception(event, org_id=str(org_id), error=code)

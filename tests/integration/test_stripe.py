@@ -531,3 +531,15 @@ def test_an_order_left_halfway_is_brought_to_its_end_before_the_next(
     assert found is not None
     assert found.state is OrderState.PLACED
     assert stripe.quantities() == {"standard": 7, "premium": 3}
+
+
+def test_a_new_connection_asks_for_the_last_days_only_and_an_old_cursor_for_all(
+    service: StripeBillingService, stripe: StripeStandIn
+) -> None:
+    # The subscription was opened fifteen days ago.
+    fresh, _ = service.events(None)
+    forgotten, _ = service.events("evt_of_last_year")
+
+    assert list(fresh) == []
+    assert [event.kind for event in forgotten] == [EventKind.INVOICE_PAID]
+    assert stripe.state()["events"][0]["type"] == "invoice.finalized"

@@ -100,9 +100,9 @@ class StripeApi:
         newest_first = self._list(lambda: self.client.v1.invoices.list(wanted).auto_paging_iter())
         return [self._with_lines(invoice) for invoice in reversed(newest_first)]
 
-    def events(self, types: Sequence[str], after: str | None) -> Sequence[Document]:
-        """List events of the whole account behind one of them, oldest first; without one, all that Stripe keeps."""
-        wanted: Any = {"types": list(types), "limit": _PAGE}
+    def events(self, types: Sequence[str], after: str | None, *, since: int = 0) -> Sequence[Document]:
+        """List events of the whole account, oldest first: those behind one of them, or since an instant in seconds."""
+        wanted: Any = {"types": list(types), "limit": _PAGE, "created": {"gte": since}}
         if after is None:
             return self._list(lambda: self.client.v1.events.list(wanted).auto_paging_iter())[::-1]
         # The SDK walks backwards from the cursor by itself: from the oldest that is newer than it.

@@ -67,6 +67,8 @@ KEY_LIFETIME: Final = timedelta(hours=23)
 IN_FLIGHT: Final = timedelta(minutes=2)
 #: Clocks differ: invoices of an order are looked for from this long before it was sent.
 _LOOK_BACK: Final = timedelta(days=1)
+#: An organization that was connected just now is asked for the events of so long.
+_FIRST_LOOK: Final = timedelta(days=3)
 _BASE_LENGTH: Final = 16
 _UNKNOWN_RENEWAL: Final = "invoice_upcoming_none"
 
@@ -218,8 +220,10 @@ class StripeBillingService:
     def events(self, after: str | None) -> tuple[Sequence[CoreEvent], str | None]:
         """Return what happened behind an event, oldest first: the account's events that are about the subscription."""
         newest = self.api.newest_event()
+        # Nothing from before the connection is needed: it read the subscription, and reconciling reads the invoices.
+        since = 0 if after else int((self.clock.now() - _FIRST_LOOK).timestamp())
         try:
-            told = self.api.events(RELEVANT, after)
+            told = self.api.events(RELEVANT, after, since=since)
         except BillingCoreRefusedError:
             # The cursor's event is older than the 30 days that Stripe keeps one: begin with the oldest there is.
             told = self.api.events(RELEVANT, None)
