@@ -12,7 +12,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from bridge.store.journal import verify
-from bridge.store.models import Alert, AuditEntry, Decision, Delivery, Group, Member, SeatPool
+from bridge.store.models import Alert, AuditEntry, Decision, Delivery, Group, HeldPerson, Hold, Member, SeatPool
 from scim.edge import scim_blueprint
 from scim.lanes.directory import Lanes
 from tests.conftest import SettableClock
@@ -66,6 +66,8 @@ class Side:
                 (Decision, Decision.seq),
                 (Alert, Alert.member_id),
                 (Delivery, Delivery.created_at),
+                (Hold, Hold.at),
+                (HeldPerson, HeldPerson.at),
             ):
                 for row in unit.session.scalars(select(model).where(model.org_id == unit.org_id).order_by(order)):
                     facts = {
@@ -77,7 +79,10 @@ class Side:
                         facts = {name: facts[name] for name in facts if name in {"code", "tier", "kind", "state"}}
                     found.append((model.__name__, _sorted(self.symbols, facts)))
             state = unit.state()
-            found.append(("state", {"seq": state.audit_seq, "seats": state.seat_version, "at": state.member_position}))
+            counted = {"brake": state.brake_counts, "limit": state.brake_limit, "departed": state.has_departed}
+            found.append(
+                ("state", {"seq": state.audit_seq, "seats": state.seat_version, "at": state.member_position, **counted})
+            )
         plain = [each for each in found if each[0] not in {"Alert", "Delivery"}]
         return plain + sorted((each for each in found if each not in plain), key=str)
 

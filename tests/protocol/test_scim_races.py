@@ -26,7 +26,7 @@ from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.swap_seats import confirm_swap, preview_swap
-from tests.factories import Customer
+from tests.factories import Customer, loosen_brake
 from tests.protocol.scim_client import GROUP, USER, make_token
 from tests.protocol.scim_live import live_server
 
@@ -244,6 +244,7 @@ def test_c6_a_storm_of_deletes_and_of_switching_on_and_off_gives_each_seat_back_
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=5, standard=5)
+    loosen_brake(customer)
     before = used_seats(customer)
     with live_server(customer) as url:
         client = HttpClient(url, make_token(customer))
@@ -419,6 +420,7 @@ def test_c11_whoever_leaves_one_of_two_mapped_groups_at_once_with_others_has_the
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=10, standard=10)
+    loosen_brake(customer)
     map_groups(customer, Engineering="premium", Sales="standard")
     with live_server(customer) as url:
         client = HttpClient(url, make_token(customer))
