@@ -288,6 +288,7 @@ class BuiltinBilling:
     def _new_plan(self, contract: Contract, change: PlanChange) -> plan_changes.NewPlan:
         """Return a plan that begins at the period's end; what is not named has the default of its kind."""
         pools = read_pools(self._unit)
+        prices = {pool.tier: change.prices.get(pool.tier, pool.next_price) for pool in pools}
         draft = ContractDraft(
             kind=change.kind,
             cycle=change.cycle,
@@ -295,14 +296,14 @@ class BuiltinBilling:
             currency=contract.currency,
             time_zone=contract.time_zone,
             tiers=tuple(
-                TierPrice(pool.tier, pool.name, pool.rank, change.prices[pool.tier], change.seats[pool.tier])
+                TierPrice(pool.tier, pool.name, pool.rank, prices[pool.tier], change.seats.get(pool.tier, 0))
                 for pool in pools
             ),
             tax_rate=contract.tax_rate,
             reduction=contract.reduction,
             minimum_seats=contract.minimum_seats,
         )
-        return plan_changes.NewPlan(agreed_terms(draft), change.prices, change.seats)
+        return plan_changes.NewPlan(agreed_terms(draft), prices, change.seats)
 
     def _begin_plan(self, contract: Contract, plan: plan_changes.NewPlan) -> str | None:
         """Write the terms and prices of the plan that begins; return the id of the agreement."""

@@ -1,9 +1,11 @@
 """The values of the port as JSON documents, written and read; what is read is checked, field by field."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from bridge.billing.rules.money import Currency
 from bridge.core.port import (
     CoreEvent,
     CoreInvoice,
@@ -22,6 +24,7 @@ ValueT = TypeVar("ValueT")
 #: More than any amount or count that means something, and what a column holds.
 _MOST = 10**15
 _LONGEST = 2000
+_NOT_PRINTED = re.compile(r"[\n\t]")
 
 
 def question_document(question: SeatQuestion) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def read_quote(document: object) -> CoreQuote:
     fields = _object(document, "quote")
     renewal = _object(fields.get("renewal"), "renewal")
     seats = _object(fields.get("seats"), "seats")
-    currency = _text(fields, "currency")
+    currency = _currency(fields)
     return CoreQuote(
         id=_text(fields, "id"),
         at=_instant(fields, "at"),
@@ -174,7 +177,7 @@ def read_subscription(document: object) -> CoreSubscription:
     return CoreSubscription(
         version=_count(fields, "version"),
         active=status == "active",
-        currency=_text(fields, "currency"),
+        currency=_currency(fields),
         period_start=start,
         period_end=end,
         tiers={key: _read_tier(tier, key) for key, tier in _object(fields.get("tiers"), "tiers").items()},
@@ -201,7 +204,7 @@ def read_invoice(document: object) -> CoreInvoice:
         id=_text(fields, "id"),
         number=_text(fields, "number"),
         at=_instant(fields, "at"),
-        bill=read_bill(fields, _text(fields, "currency")),
+        bill=read_bill(fields, _currency(fields)),
         paid=fields.get("paid") is True,
     )
 
@@ -323,7 +326,7 @@ def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
-    if not isinstance(value, str) or not value or len(value) > _LONGEST or "\x00" in value:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST or not _NOT_PRINTED.sub("", value).isprintable():
         raise ValueError(f"{name} must be a text of 1 to {_LONGEST} characters")
     return value
 
@@ -342,6 +345,10 @@ def _count(fields: Mapping[str, Any], name: str) -> int:
     return value
 
 
+def _currency(fields: Mapping[str, Any]) -> str:
+    return Currency(_text(fields, "currency")).code
+
+
 def _numbers(fields: Mapping[str, Any], name: str) -> dict[str, int]:
     values = _object(fields.get(name), name)
     return {key: _number(values, key) for key in values}
@@ -354,7 +361,10 @@ def _instant(fields: Mapping[str, Any], name: str) -> datetime:
         value = None
     if value is None or value.tzinfo is None:
         raise ValueError(f"{name} must be an instant with its offset, as 2026-03-02T09:00:00Z")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{name} is out of range") from None
 
 
 def _instant_text(value: datetime) -> str:

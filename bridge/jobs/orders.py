@@ -96,7 +96,11 @@ def _ask(service: BillingService, claimed: OrderClaim) -> CoreOrder:
         if found.state is OrderState.RESERVED:
             found = service.confirm(request.key)
     except BillingCoreRefusedError as refusal:
-        return CoreOrder(key=request.key, state=OrderState.DECLINED, reason=refusal.core_code)
+        # What it refuses now it may have carried out, or be about to, for a request whose answer was lost: give the
+        # order up there too, and take what the core says of it.
+        found = service.cancel(request.key)
+        if found.state is OrderState.CANCELLED:
+            return CoreOrder(key=request.key, state=OrderState.DECLINED, reason=refusal.core_code)
     if found.key != request.key or found.state is OrderState.RESERVED:
         raise BillingCoreUnreachableError("of this organization", "unreadable")
     return found

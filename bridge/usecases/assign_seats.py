@@ -134,7 +134,8 @@ class Access:
         if Role(self.role).is_owner:
             return Access(self.role, self.role_from_mapping, teams)
         role = entitlement.role or (Role.MEMBER if self.role_from_mapping else self.role)
-        return Access(str(role), entitlement.role is not None, teams)
+        by_rule = entitlement.role is not None and (self.role_from_mapping or entitlement.role != self.role)
+        return Access(str(role), by_rule, teams)
 
     def is_less_than(self, before: "Access") -> bool:
         """Tell whether the role of an admin or a team is lost by it."""

@@ -219,6 +219,7 @@ def _settle_placed(unit: Unit, order: BillingOrder, found: CoreOrder, reason: st
         order.id,
         "seat_change",
         changes=order.body["changes"],
+        **_seats_of(found),
         invoice=str(order.invoice_id) if order.invoice_id else None,
         total=order.body["total"],
     )
@@ -227,6 +228,13 @@ def _settle_placed(unit: Unit, order: BillingOrder, found: CoreOrder, reason: st
         grown += _place_buyer(unit, order.member_id, order.tier)
     promote_waiting(unit, grown)
     resolve_alerts(unit, "order_declined")
+
+
+def _seats_of(found: CoreOrder) -> dict[str, Any]:
+    """Return the seats that the core says there are now, as the journal keeps them."""
+    if found.subscription is None:
+        return {}
+    return {"seats": {key: [tier.paid, tier.next] for key, tier in found.subscription.tiers.items()}}
 
 
 def _place_buyer(unit: Unit, member_id: uuid.UUID, tier: str) -> list[str]:

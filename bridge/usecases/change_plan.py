@@ -123,7 +123,7 @@ def confirm_plan_change(
         quote = _compute(unit, PlanDraft(**preview.request["draft"]))
         if _shown(quote) != preview.request["shown"]:
             raise PreviewStaleError
-        result = _agree(unit, quote)
+        result = _agree(unit, quote, PlanDraft(**preview.request["draft"]))
         preview.confirmed_at, preview.result = unit.at, result
         unit.session.flush()
         return result
@@ -142,7 +142,7 @@ def agree_plan_change(unit: Unit, draft: PlanDraft, key: str | None = None) -> P
     unit.lock()
 
     def act() -> dict[str, Any]:
-        return _agree(unit, _compute(unit, draft))
+        return _agree(unit, _compute(unit, draft), draft)
 
     return _confirmation(once(unit, key, {"do": "change_plan", **asdict(draft)}, act))
 
@@ -167,8 +167,9 @@ def _shown(quote: PlanQuote) -> dict[str, Any]:
     }
 
 
-def _agree(unit: Unit, quote: PlanQuote) -> dict[str, Any]:
-    terms = asdict(quote.change)
+def _agree(unit: Unit, quote: PlanQuote, draft: PlanDraft) -> dict[str, Any]:
+    # Only what was named: every other tier keeps the price and the seats that this period leaves.
+    terms = asdict(draft)
     change = agree(unit, AgreedKind.PLAN, terms, effective_at=quote.effective_at)
     record(
         unit,

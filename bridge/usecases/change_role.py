@@ -36,6 +36,7 @@ def change_role(unit: Unit, member_id: MemberId, role: str) -> Member:
         raise InvalidInputError("role", f"must be one of {', '.join(GIVEN_BY_HAND)}")
     before, after = Role(member.role), Role(role)
     if before is after or (before.is_owner and after.is_owner):
+        member.role_from_mapping = False
         return member
     if after.is_owner and not member.active:
         raise InvalidInputError("role", "an owner must have access: turn it on first")

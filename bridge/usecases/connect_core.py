@@ -8,6 +8,7 @@ from bridge.core.documents import subscription_document
 from bridge.domain.plan_kinds import REMOTE, SOLD_BY_SEATS
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidChangeError, InvalidInputError
+from bridge.store.agreed import agreed_change
 from bridge.store.journal import record
 from bridge.store.models import BillingConnection, Contract
 from bridge.store.pools import read_pools
@@ -48,6 +49,8 @@ def connect_core(unit: Unit, address: CoreAddress, subscription: CoreSubscriptio
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
     _check(unit, contract, subscription)
     refuse_second_order(unit)
+    if agreed_change(unit) is not None:
+        raise InvalidChangeError("a change of the contract is agreed ahead: cancel it first")
     connection = find_connection(unit)
     moved = connection is None or connection.url != address.url
     if connection is None:
@@ -67,7 +70,11 @@ def connect_core(unit: Unit, address: CoreAddress, subscription: CoreSubscriptio
         subject_kind="contract",
         subject_id=unit.org_id,
         reason="operator",
-        body={"url": address.url, "version": subscription.version},
+        body={
+            "url": address.url,
+            "version": subscription.version,
+            "seats": {key: tier.paid for key, tier in subscription.tiers.items()},
+        },
     )
     promote_waiting(unit, write_pools(unit))
 

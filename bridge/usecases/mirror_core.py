@@ -74,7 +74,7 @@ def mirror_subscription(unit: Unit, subscription: CoreSubscription, *, reason: s
             reason=reason,
             body={
                 "boundary": subscription.period_start.isoformat(),
-                "seats": {key: tier.next for key, tier in subscription.tiers.items()},
+                "seats": {key: tier.paid for key, tier in subscription.tiers.items()},
                 "version": subscription.version,
             },
         )
@@ -192,7 +192,7 @@ def _write_invoice(unit: Unit, invoice: CoreInvoice, key: str) -> Invoice:
     mirrored = Invoice(
         org_id=unit.org_id,
         id=new_id(),
-        number=invoice.number,
+        number=_free_number(unit, invoice.number),
         key=key,
         type=bill.type,
         reason=bill.reason,
@@ -215,6 +215,14 @@ def _write_invoice(unit: Unit, invoice: CoreInvoice, key: str) -> Invoice:
     )
     unit.session.flush()
     return mirrored
+
+
+def _free_number(unit: Unit, number: str) -> str:
+    """Return the core's number; with a mark where an invoice of another core bears it here already."""
+    same = Invoice.number.startswith(number, autoescape=True)
+    taken = set(unit.session.scalars(select(Invoice.number).where(Invoice.org_id == unit.org_id, same)))
+    marked = (f"{number}/{again}" for again in range(2, len(taken) + 3))
+    return next(one for one in (number, *marked) if one not in taken)
 
 
 def _note_payment(unit: Unit, invoice: Invoice) -> None:

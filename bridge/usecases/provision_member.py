@@ -10,7 +10,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bridge.domain.actors import ActorKind
 from bridge.domain.brake import HeldEffect, Outcome
-from bridge.domain.documents import comparison_document, comparison_key, display_name, primary_email
+from bridge.domain.documents import (
+    comparison_document,
+    comparison_key,
+    display_name,
+    mappable_attributes,
+    primary_email,
+)
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.domain.roles import Permission, Role
 from bridge.errors import AdoptionRefusedError, InvalidInputError, UniquenessError
@@ -230,7 +236,9 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     member.external_id = draft.external_id
     unit.session.flush()
     adopt_parked(unit, member)
-    if not update_member(unit, member, draft) and member.active:
+    was_on = member.active
+    update_member(unit, member, draft, settle=False)
+    if was_on and member.active:
         # Rules may speak of the people of this directory only.
         promote_waiting(unit, [settle_seat(unit, member, Occasion.REGROUPED)])
     return member
@@ -275,6 +283,7 @@ def update_member(
         UniquenessError: Another member of the directory has the new userName or externalId.
     """
     unit.lock()
+    was_from = member.source
     if Role(member.role).is_owner:
         draft = _spare_owner(unit, member, draft)
     if member.source == Source.JIT and unit.actor.kind is ActorKind.DIRECTORY:
@@ -291,6 +300,7 @@ def update_member(
         forget_links(unit, member, named=member.user_name_key)
         member.user_name_key = user_name_key
     is_renamed = draft.external_id not in {None, member.external_id}
+    facts_before, came_from = mappable_attributes(member.document), was_from
     changed = write_person(unit, member, draft)
     unit.session.flush()
     record(
@@ -306,7 +316,11 @@ def update_member(
     freed = None
     if draft.active != was_on:
         freed = _turn_on(unit, member, reason) if draft.active else _turn_off(unit, member, reason)
-    elif member.active and settle:
+    elif (
+        member.active
+        and settle
+        and (is_renamed or came_from != member.source or facts_before != mappable_attributes(member.document))
+    ):
         freed = settle_regrouped(unit, member)
     promote_waiting(unit, [freed])
     return True

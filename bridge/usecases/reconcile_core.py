@@ -98,7 +98,10 @@ def _compare_invoices(unit: Unit, connection: BillingConnection, invoices: Seque
         if here is None:
             mirror_invoice(unit, invoice, reason="reconciled")
             found.append(Difference("invoice_missing", f"Invoice {invoice.number} was missing here", repaired=True))
-        elif (here.number, here.total, here.currency) != (invoice.number, invoice.bill.total, invoice.bill.currency):
+        elif not here.number.startswith(invoice.number) or (here.total, here.currency) != (
+            invoice.bill.total,
+            invoice.bill.currency,
+        ):
             found.append(
                 Difference(
                     "invoice_differs",

@@ -295,8 +295,9 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
     """
     if member.source != Source.JIT or member.connection_id != asserted.connection_id:
         return
-    if asserted.groups is not None:
-        sync_claimed_groups(unit, asserted.connection_id, member, asserted.groups)
+    is_regrouped = asserted.groups is not None and sync_claimed_groups(
+        unit, asserted.connection_id, member, asserted.groups
+    )
     if provisioned:
         return
     claimed = _claimed_attributes(asserted)
@@ -304,7 +305,8 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
         claimed.pop("emails", None)
     document = {**member.document, **claimed}
     update_member(unit, member, PersonDraft(member.user_name, member.external_id, member.is_on, document))
-    promote_waiting(unit, [settle_regrouped(unit, member)])
+    if is_regrouped:
+        promote_waiting(unit, [settle_regrouped(unit, member)])
 
 
 def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:

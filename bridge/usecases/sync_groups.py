@@ -282,8 +282,8 @@ def _split(values: Iterable[str]) -> tuple[set[MemberId], set[str]]:
     return ids, strange
 
 
-def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member, names: Collection[str]) -> None:
-    """Bring a person's groups in line with what their sign-in asserted.
+def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member, names: Collection[str]) -> bool:
+    """Bring a person's groups in line with what their sign-in asserted; tell whether any is other than before.
 
     Only for people whom no SCIM push manages: what SCIM knows wins over claims. Groups are created as they are named;
     a group that SCIM pushed takes the person in as well, and only a push takes them out of it again.
@@ -308,7 +308,7 @@ def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member,
     added = target - sources.keys()
     removed = {group_id for group_id, source in sources.items() if source == "jit"} - target
     if not added and not removed:
-        return
+        return False
     for group_id in sorted(added):
         unit.session.add(GroupMember(org_id=unit.org_id, group_id=group_id, member_id=member.id, added_at=unit.at))
     unit.session.flush()
@@ -335,6 +335,7 @@ def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member,
             "removed": sorted(str(i) for i in removed),
         },
     )
+    return True
 
 
 def _touch(unit: Unit, group: Group) -> None:

@@ -24,7 +24,14 @@ from bridge.usecases.people import name_people
 
 IDLE_DAYS = 30
 MOST_IDLE_DAYS = 3650
-_SEATS_SET = ("organization.created", "seats.changed", "contract.renewed", "plan.ended", "contract.plan_changed")
+_SEATS_SET = (
+    "organization.created",
+    "billing_core.connected",
+    "seats.changed",
+    "contract.renewed",
+    "plan.ended",
+    "contract.plan_changed",
+)
 
 
 @dataclass(frozen=True, slots=True)
