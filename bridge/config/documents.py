@@ -61,7 +61,7 @@ def generate_reference(model: type[Settings] = Settings) -> str:
         for key, info in section_model.model_fields.items():
             default = _yaml(_default(info))
             meaning = _text(info.description) + _limits(info)
-            shown = f"`{default}`" if default else "none"
+            shown = "none" if default in {"", "[]"} else f"`{default}`"
             lines.append(f"| `{section}.{key}`<br>`{variable_name((section, key))}` | {shown} | {meaning} |")
     return "\n".join(lines) + "\n"
 
@@ -88,8 +88,10 @@ def _default(info: FieldInfo) -> object:
 
 def _yaml(value: object) -> str:
     """Write one default the way a person would type it; nothing for "not set"."""
-    if value is None or value == ():
+    if value is None:
         return ""
+    if value == ():
+        return "[]"
     return yaml.safe_dump(str(value) if isinstance(value, str) else value).splitlines()[0]
 
 

