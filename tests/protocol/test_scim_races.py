@@ -275,6 +275,7 @@ def test_c7_whoever_is_synced_while_the_rules_change_ends_on_the_newest_rules_ti
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=20, standard=20)
+    loosen_brake(customer)
     with live_server(customer) as url:
         client = HttpClient(url, make_token(customer))
         _, group = client.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "Engineering"})
