@@ -36,6 +36,14 @@ class NotFoundError(BridgeError):
         super().__init__(f"There is no {kind} {identifier!r}")
 
 
+class NothingAgreedError(NotFoundError):
+    """No change of the contract is agreed ahead: it was cancelled, or has taken effect."""
+
+    def __init__(self) -> None:
+        super().__init__("agreed change", "of the contract")
+        self.args = ("Nothing is agreed ahead for the contract: the change was cancelled or has taken effect",)
+
+
 class UniquenessError(BridgeError):
     """A value that another member or group of the same directory already has (RFC 7644 §3.12)."""
 
@@ -389,6 +397,7 @@ class NotReplayableError(BridgeError):
 
 
 _CORE_ADVICE = {
+    "other_currency": "It bills in another currency than the contract's: ask who keeps its books",
     "address_not_allowed": "It needs https and a public address, or to be named in billing.internal_hosts",
     "not_connected": "The operator connects it with `seatbridge billing connect`",
     "unauthorized": "It does not know the token: the operator connects it again with another one",
