@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bridge.adapters.webhooks import sign
 from bridge.billing import BuiltinPayments
 from bridge.billing.documents import list_ids, read_document
 from bridge.billing.pdf import to_html
+from bridge.billing.why_invoice import why_invoice
 from bridge.config import Settings
 from bridge.core import CoreEvent, CoreInvoice, EventKind
 from bridge.core.documents import event_document
@@ -362,3 +364,37 @@ def test_the_tax_of_a_mirrored_invoice_is_named_without_a_rate(customer: Custome
     assert (document.tax_label, document.tax_formula, document.tax) == ("VAT", "", 1234)
     assert "0 %" not in page
     assert "VAT on €425.00" in page
+
+
+def test_an_event_without_a_length_is_not_read_beyond_the_most(customer: Customer, client: FlaskClient) -> None:
+    answer = client.post(
+        f"/billing/{customer.slug}/events",
+        input_stream=BytesIO(b"x" * 300_000),
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert (answer.status_code, answer.get_json()["code"]) == (413, "too_large")
+
+
+def test_why_compares_with_the_invoice_issued_before_in_whatever_order_they_came(
+    customer: Customer, core: ExampleCore
+) -> None:
+    found = []
+    for _ in range(2):
+        core.act("POST", "nordlys", "/renew")
+        event = newest_event(core)
+        assert event.invoice is not None
+        found.append(event)
+    first, second = found
+    with customer.unit(SYSTEM) as unit:
+        apply_event(unit, second)
+    with customer.unit(SYSTEM) as unit:
+        apply_event(unit, first)
+
+    with customer.unit(customer.owner) as unit:
+        compared = {why.view.invoice.number: why.before for why in (why_invoice(unit, one) for one in list_ids(unit))}
+
+    assert first.invoice is not None
+    assert second.invoice is not None
+    assert compared == {first.invoice.number: None, second.invoice.number: first.invoice.number}
