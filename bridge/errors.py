@@ -31,17 +31,9 @@ class NotFoundError(BridgeError):
 
     code = "not_found"
 
-    def __init__(self, kind: str, identifier: str) -> None:
+    def __init__(self, kind: str, identifier: str, sentence: str | None = None) -> None:
         self.kind, self.identifier = kind, identifier
-        super().__init__(f"There is no {kind} {identifier!r}")
-
-
-class NothingAgreedError(NotFoundError):
-    """No change of the contract is agreed ahead: it was cancelled, or has taken effect."""
-
-    def __init__(self) -> None:
-        super().__init__("agreed change", "of the contract")
-        self.args = ("Nothing is agreed ahead for the contract: the change was cancelled or has taken effect",)
+        super().__init__(sentence or f"There is no {kind} {identifier!r}")
 
 
 class UniquenessError(BridgeError):

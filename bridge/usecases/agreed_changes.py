@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bridge.domain.roles import Permission
-from bridge.errors import NothingAgreedError
+from bridge.errors import NotFoundError
 from bridge.store.agreed import AgreedState, agreed_change, settle_agreed
 from bridge.store.journal import record
 from bridge.store.unit import Unit
@@ -45,13 +45,14 @@ def cancel_agreed_change(unit: Unit) -> AgreedView:
 
     Raises:
         ForbiddenError: The actor may not change the contract (rule Z1).
-        NothingAgreedError: None waits; it was cancelled or has taken effect.
+        NotFoundError: None waits; it was cancelled or has taken effect.
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
     waiting = read_agreed_change(unit)
     if waiting is None:
-        raise NothingAgreedError
+        sentence = "Nothing is agreed ahead for the contract: the change was cancelled or has taken effect"
+        raise NotFoundError("agreed change", "of the contract", sentence)
     settle_agreed(unit, AgreedState.CANCELLED)
     record(
         unit,

@@ -14,7 +14,6 @@ from bridge.errors import (
     InvalidChangeError,
     InvalidInputError,
     NotFoundError,
-    NothingAgreedError,
     PreviewStaleError,
 )
 from bridge.ports import FeeDraft
@@ -203,5 +202,5 @@ def test_b1_more_seats_than_a_plan_has_are_refused(make_customer: Make) -> None:
 def test_b1_cancelling_nothing_says_so(make_customer: Make) -> None:
     customer = make_customer()
 
-    with pytest.raises(NothingAgreedError, match="Nothing is agreed ahead"), customer.unit(customer.owner) as unit:
+    with pytest.raises(NotFoundError, match="Nothing is agreed ahead"), customer.unit(customer.owner) as unit:
         cancel_agreed_change(unit)
