@@ -31,9 +31,9 @@ class NotFoundError(BridgeError):
 
     code = "not_found"
 
-    def __init__(self, kind: str, identifier: str) -> None:
+    def __init__(self, kind: str, identifier: str, sentence: str | None = None) -> None:
         self.kind, self.identifier = kind, identifier
-        super().__init__(f"There is no {kind} {identifier!r}")
+        super().__init__(sentence or f"There is no {kind} {identifier!r}")
 
 
 class UniquenessError(BridgeError):
@@ -389,6 +389,7 @@ class NotReplayableError(BridgeError):
 
 
 _CORE_ADVICE = {
+    "other_currency": "It bills in another currency than the contract's: ask who keeps its books",
     "address_not_allowed": "It needs https and a public address, or to be named in billing.internal_hosts",
     "not_connected": "The operator connects it with `seatbridge billing connect`",
     "unauthorized": "It does not know the token: the operator connects it again with another one",

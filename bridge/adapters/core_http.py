@@ -9,6 +9,8 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote as quoted
 from urllib.parse import urlencode, urlsplit
 
+import structlog
+
 from bridge.adapters.fetch import Answer, ExchangeError, Request, exchange
 from bridge.adapters.webhooks import check_signature
 from bridge.core import (
@@ -24,12 +26,14 @@ from bridge.core.documents import (
     order_document,
     question_document,
     read_core_order,
-    read_event,
     read_invoice,
+    read_known_event,
     read_quote,
     read_subscription,
 )
 from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError, InvalidInputError, WebhookRefusedError
+
+log = structlog.get_logger(__name__)
 
 ValueT = TypeVar("ValueT")
 
@@ -104,16 +108,20 @@ class HttpBillingService:
 
     def events(self, after: str | None) -> tuple[Sequence[CoreEvent], str | None]:
         """Return the events behind a cursor, oldest first, and the cursor behind the last of them."""
-        return self._pages("/events", "events", after, read_event)
+        found, cursor = self._pages("/events", "events", after, read_known_event)
+        known = [event for event in found if event is not None]
+        if len(known) < len(found):
+            log.warning("core.unknown_events", host=self.host, number=len(found) - len(known))
+        return known, cursor
 
-    def verify(self, headers: Mapping[str, str], body: bytes, at: datetime) -> CoreEvent:
-        """Check the signature of an event that came in, and read it."""
+    def verify(self, headers: Mapping[str, str], body: bytes, at: datetime) -> CoreEvent | None:
+        """Check the signature of an event that came in, and read it; None for a type that says nothing to us."""
         event_id = check_signature(self.webhook_secret, headers, body, at)
         try:
-            event = read_event(json.loads(body))
+            event = read_known_event(json.loads(body))
         except (ValueError, RecursionError) as problem:
             raise WebhookRefusedError(f"its body cannot be read: {problem}") from problem
-        if event.id != event_id:
+        if event is not None and event.id != event_id:
             raise WebhookRefusedError("its webhook-id is not the id in its body")
         return event
 

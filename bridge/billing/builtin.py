@@ -364,6 +364,8 @@ def agreed_terms(draft: ContractDraft) -> ContractTerms:
     for tier in draft.tiers:
         if tier.price < 0 or tier.seats < 0:
             raise InvalidInputError(f"tiers.{tier.key}", "seats and prices cannot be negative")
+        if tier.seats > charges.MAX_SEATS:
+            raise InvalidInputError(f"tiers.{tier.key}", f"a plan has at most {charges.MAX_SEATS:,} seats of a tier")
     try:
         TierLadder(SeatTier(tier.key, tier.name, tier.rank) for tier in draft.tiers)
     except ValueError as problem:

@@ -28,6 +28,7 @@ from bridge.errors import NotFoundError
 from bridge.store.models import Invoice, InvoiceLine
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.mirror_core import is_mirrored
 from bridge.usecases.seats import InvoiceView, read_contract, read_invoice, read_invoices
 
 _INSTANT: Final = timedelta(microseconds=1)
@@ -85,7 +86,10 @@ class DocumentLine:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceDocument:
-    """What an issued document says. ``facts`` are its parties, days and tax; ``at`` is the instant of issue."""
+    """What an issued document says. ``facts`` are its parties, days and tax; ``at`` is the instant of issue.
+
+    ``rate_is_known`` is False where a core of the customer's own issued it, which tells the amount of the tax only.
+    """
 
     id: uuid.UUID
     number: str
@@ -100,6 +104,7 @@ class InvoiceDocument:
     total: int
     credit_applied: int
     amount_due: int
+    rate_is_known: bool = True
 
     @property
     def is_credit_note(self) -> bool:
@@ -123,7 +128,9 @@ class InvoiceDocument:
 
     @property
     def tax_label(self) -> str:
-        """Name the tax with its rate: "VAT 25 %", "VAT 0 %, reverse charge", "No VAT"."""
+        """Name the tax with its rate, if it is known: "VAT 25 %", "VAT 0 %, reverse charge", "No VAT", "VAT"."""
+        if not self.rate_is_known:
+            return "VAT"
         category = self.facts.tax.category
         if category is TaxCategory.OUT_OF_SCOPE:
             return "No VAT"
@@ -132,7 +139,9 @@ class InvoiceDocument:
 
     @property
     def tax_formula(self) -> str:
-        """The tax as a sum: "25 % of €240.00 = €60.00" (rule X1)."""
+        """The tax as a sum: "25 % of €240.00 = €60.00" (rule X1); empty where the rate is not known."""
+        if not self.rate_is_known:
+            return ""
         rate = percent_text(self.facts.tax.fraction)
         return f"{rate} % of {self.money(self.subtotal)} = {self.money(self.tax)}"
 
@@ -232,6 +241,7 @@ def document_of(unit: Unit, view: InvoiceView) -> InvoiceDocument:
         total=sign * invoice.total,
         credit_applied=invoice.credit_applied,
         amount_due=invoice.amount_due,
+        rate_is_known=bool(invoice.facts) or not is_mirrored(invoice),
     )
 
 

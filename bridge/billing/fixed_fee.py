@@ -1,6 +1,7 @@
 """Contracts for a fixed annual fee over our own tables: the rules decide, the ledger writes (rules U4 to U7)."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -169,7 +170,10 @@ class FixedFeePlan:
         if self.quote(quote.change) != quote:
             raise PreviewStaleError
         if quote.change.ahead:
-            terms = {"annual_fee": quote.annual_fee, "tier": quote.tier, "paid_users": quote.paid_users}
+            # Only what was named: the rest is as it stands when the term begins.
+            change = quote.change
+            named = {"annual_fee": change.annual_fee, "tier": change.tier, "paid_users": change.paid_users}
+            terms = {name: value for name, value in named.items() if value is not None}
             agree(unit, AgreedKind.FEE, terms, effective_at=quote.effective_at)
             return None
         contract, row = self._rows()
@@ -197,14 +201,15 @@ class FixedFeePlan:
             auto_renew=contract.auto_renew,
             discount=Fraction(row.discount),
         )
+        deal = FeeDeal(row.annual_fee, row.tier, row.paid_users)
         return FeeState(
             terms=terms,
             index=contract.period_index,
             status=ContractStatus(contract.status),
-            deal=FeeDeal(row.annual_fee, row.tier, row.paid_users),
+            deal=deal,
             year_deal=FeeDeal(row.year_annual_fee, row.year_tier, row.year_paid_users),
             credit_balance=contract.credit_balance,
-            next_deal=None if ahead is None else FeeDeal(**ahead.terms),
+            next_deal=None if ahead is None else replace(deal, **ahead.terms),
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from bridge.billing.builtin import BuiltinBilling
-from bridge.billing.ledger import seats_in_use
+from bridge.billing.ledger import read_contract, seats_in_use
 from bridge.billing.payments import BuiltinPayments
 from bridge.billing.rules.money import Currency
 from bridge.core import BillingService, SeatQuestion
@@ -68,6 +68,8 @@ class RemoteBilling:
             quote = service.quote(question, key=f"quote-{uuid4()}")
         except BillingCoreRefusedError as refusal:
             raise _known(refusal) from refusal
+        if quote.currency != read_contract(unit).currency:
+            raise BillingCoreUnreachableError("of this organization", "other_currency")
         self._answers[_asked(change)] = pin(quote, digits=Currency(quote.currency).digits)
 
     def start(self, contract: ContractDraft) -> InvoiceReference | None:

@@ -94,7 +94,7 @@ def _invoice_row(document: InvoiceDocument, paid: int) -> tuple[Cell, ...]:
         document.currency.code,
         _major(document, document.subtotal),
         str(facts.tax.category),
-        Decimal(facts.tax.rate) * 100,
+        Decimal(facts.tax.rate) * 100 if document.rate_is_known else None,
         _major(document, document.tax),
         _major(document, document.total),
         _plain(document, document.credit_applied),

@@ -29,6 +29,7 @@ from bridge.usecases.journal_facts import (
     entry_naming_invoice,
     holders_at,
 )
+from bridge.usecases.mirror_core import is_mirrored
 from bridge.usecases.people import name_people
 from bridge.usecases.seats import InvoiceView, read_invoice
 from mappings.tiers import TierLadder
@@ -259,14 +260,13 @@ class _Explainer:
         family = next((reasons for reasons in _FAMILIES if self._invoice.reason in reasons), None)
         if family is None:
             return None
+        # Invoices of a core of the customer's own may come here in any order: what counts is when they were issued.
+        order = Invoice.at if is_mirrored(self._invoice) else Invoice.journal_seq
+        own = self._invoice.at if is_mirrored(self._invoice) else self._invoice.journal_seq
         found = self._unit.session.scalars(
             select(Invoice)
-            .where(
-                Invoice.org_id == self._unit.org_id,
-                Invoice.reason.in_(family),
-                Invoice.journal_seq < self._invoice.journal_seq,
-            )
-            .order_by(Invoice.journal_seq.desc(), Invoice.number.desc())
+            .where(Invoice.org_id == self._unit.org_id, Invoice.reason.in_(family), order < own)
+            .order_by(order.desc(), Invoice.number.desc())
             .limit(1)
         ).one_or_none()
         return None if found is None else read_invoice(self._unit, found.id)

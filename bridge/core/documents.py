@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from bridge.billing.rules.money import Currency
 from bridge.core.port import (
     CoreEvent,
     CoreInvoice,
@@ -24,6 +23,7 @@ ValueT = TypeVar("ValueT")
 #: More than any amount or count that means something, and what a column holds.
 _MOST = 10**15
 _LONGEST = 2000
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _NOT_PRINTED = re.compile(r"[\n\t]")
 
 
@@ -263,6 +263,12 @@ def read_event(document: object) -> CoreEvent:
     )
 
 
+def read_known_event(document: object) -> CoreEvent | None:
+    """Read an event; None for one of a type that says nothing to us, whatever else it holds."""
+    fields = _object(document, "event")
+    return read_event(fields) if _text(fields, "type") in set(EventKind) else None
+
+
 def _line_document(line: BillLine) -> dict[str, Any]:
     return {
         "kind": line.kind,
@@ -346,7 +352,10 @@ def _count(fields: Mapping[str, Any], name: str) -> int:
 
 
 def _currency(fields: Mapping[str, Any]) -> str:
-    return Currency(_text(fields, "currency")).code
+    code = _text(fields, "currency")
+    if not _CURRENCY.fullmatch(code):
+        raise ValueError("currency must be a code of ISO 4217")
+    return code
 
 
 def _numbers(fields: Mapping[str, Any], name: str) -> dict[str, int]:

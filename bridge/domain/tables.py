@@ -10,7 +10,7 @@ from typing import TextIO
 
 #: Text is what people wrote; numbers are exact; None is an empty cell.
 Cell = str | int | Decimal | date | datetime | None
-_NEUTRALISED = ("=", "+", "-", "@", "\t", "\r")
+_NEUTRALISED = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, slots=True)

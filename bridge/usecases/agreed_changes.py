@@ -51,7 +51,8 @@ def cancel_agreed_change(unit: Unit) -> AgreedView:
     unit.lock()
     waiting = read_agreed_change(unit)
     if waiting is None:
-        raise NotFoundError("agreed change", "of the contract")
+        sentence = "Nothing is agreed ahead for the contract: the change was cancelled or has taken effect"
+        raise NotFoundError("agreed change", "of the contract", sentence)
     settle_agreed(unit, AgreedState.CANCELLED)
     record(
         unit,

@@ -24,6 +24,7 @@ SENTENCES = {
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",
     "order_declined": "The billing core declined an order of seats: nothing was changed",
+    "order_charged_otherwise": "The billing core charged another total for an order than was confirmed",
     "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
     "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
@@ -38,6 +39,7 @@ def raise_alert(
     member_id: MemberId | None = None,
     number: int | None = None,
     detail: str | None = None,
+    told_apart: bool = False,
 ) -> Alert:
     """Write an alert and the mail that tells the owners of it.
 
@@ -51,6 +53,7 @@ def raise_alert(
         member_id: Whom it is about.
         number: How many it speaks of, where it counts something.
         detail: A sentence of its own, without personal data and without a full stop; that of the code by default.
+        told_apart: The sentence says what it is about: another one of the same code is another alert.
     """
     unit.lock()
     told = code == "seats_exhausted" and _is_open(unit, code, tier)
@@ -61,6 +64,7 @@ def raise_alert(
             Alert.tier.is_not_distinct_from(tier),
             Alert.member_id.is_not_distinct_from(member_id),
             Alert.resolved_at.is_(None),
+            *([Alert.detail == detail] if told_apart else []),
         )
     ).first()
     if same is not None:
@@ -137,10 +141,14 @@ def resolve_seat_alerts(unit: Unit, member_id: MemberId | None = None) -> None:
     unit.session.execute(settled)
 
 
-def resolve_alerts(unit: Unit, code: str, *, but_for: Collection[str] = ()) -> None:
-    """Settle every open alert of a code, except of these tiers."""
+def resolve_alerts(
+    unit: Unit, code: str, *, but_for: Collection[str] = (), details: Collection[str] | None = None
+) -> None:
+    """Settle every open alert of a code: except of these tiers, and only with these sentences where any is named."""
     unit.session.flush()
     kept = [Alert.tier.not_in(but_for)] if but_for else []
+    if details is not None:
+        kept.append(Alert.detail.in_(details))
     unit.session.execute(
         update(Alert)
         .where(Alert.org_id == unit.org_id, Alert.code == code, Alert.resolved_at.is_(None), *kept)

@@ -12,7 +12,7 @@ from bridge.core.documents import order_document, read_order_request, read_quote
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
 from bridge.errors import NotFoundError, OrderClosedError, OrderOpenError, PreviewStaleError, SeatsInUseError
-from bridge.ports import OrderReference, SeatQuote
+from bridge.ports import Bill, OrderReference, SeatQuote
 from bridge.store.journal import record
 from bridge.store.models import BillingOrder, Member, SeatPool
 from bridge.store.pools import read_pools
@@ -210,7 +210,9 @@ def settle_order(unit: Unit, found: CoreOrder, *, reason: str) -> BillingOrder |
 def _settle_placed(unit: Unit, order: BillingOrder, found: CoreOrder, reason: str) -> None:
     order.last_error = None
     if found.invoice is not None:
-        order.invoice_id = mirror_invoice(unit, found.invoice, reason=reason).id
+        mirrored = mirror_invoice(unit, found.invoice, reason=reason)
+        order.invoice_id = None if mirrored is None else mirrored.id
+        _tell_of_another_total(unit, order, found.invoice.bill)
     if found.subscription is not None:
         mirror_subscription(unit, found.subscription, reason=reason)
     _note(
@@ -228,6 +230,18 @@ def _settle_placed(unit: Unit, order: BillingOrder, found: CoreOrder, reason: st
         grown += _place_buyer(unit, order.member_id, order.tier)
     promote_waiting(unit, grown)
     resolve_alerts(unit, "order_declined")
+
+
+def _tell_of_another_total(unit: Unit, order: BillingOrder, bill: Bill) -> None:
+    """Tell the owners where the core charged something else than was confirmed (rule Q2)."""
+    confirmed = f"{order.body['total']} {order.body['currency']}"
+    charged = f"{bill.total} {bill.currency}"
+    if charged != confirmed:
+        sentence = (
+            f"Order {order.id} was confirmed for {confirmed}, and the billing core charged {charged}, in minor units:"
+            " ask who keeps its books for a correction"
+        )
+        raise_alert(unit, "order_charged_otherwise", detail=sentence, told_apart=True)
 
 
 def _seats_of(found: CoreOrder) -> dict[str, Any]:

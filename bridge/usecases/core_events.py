@@ -6,12 +6,12 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
 from bridge.core import CoreEvent, EventKind
-from bridge.store.models import BillingConnection, CoreEventApplied
+from bridge.store.models import BillingConnection, CoreEventApplied, Invoice
 from bridge.store.unit import Unit
-from bridge.usecases.alerts import raise_alert, resolve_alerts
+from bridge.usecases.alerts import SENTENCES, raise_alert, resolve_alerts
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.billing_orders import settle_order
-from bridge.usecases.mirror_core import mirror_invoice, mirror_subscription, write_pools
+from bridge.usecases.mirror_core import is_paid, mirror_invoice, mirror_subscription, write_pools
 
 
 def apply_event(unit: Unit, event: CoreEvent) -> bool:
@@ -36,14 +36,28 @@ def apply_event(unit: Unit, event: CoreEvent) -> bool:
         settle_order(unit, event.order, reason="event")
     if event.subscription is not None and mirror_subscription(unit, event.subscription, reason="event"):
         promote_waiting(unit, write_pools(unit))
+    invoice = None
     if event.invoice is not None:
-        mirror_invoice(unit, event.invoice, reason=str(event.kind))
+        invoice = mirror_invoice(unit, event.invoice, reason=str(event.kind))
     if event.kind is EventKind.PAYMENT_FAILED:
-        raise_alert(unit, "renewal_payment_declined")
+        _tell_of_failed_payment(unit, invoice)
     if event.kind is EventKind.INVOICE_PAID:
-        resolve_alerts(unit, "renewal_payment_declined")
+        sentences = None if invoice is None else [SENTENCES["renewal_payment_declined"], _declined_sentence(invoice)]
+        resolve_alerts(unit, "renewal_payment_declined", details=sentences)
     unit.session.flush()
     return True
+
+
+def _tell_of_failed_payment(unit: Unit, invoice: Invoice | None) -> None:
+    """Tell the owners, unless the invoice was paid meanwhile: a failure may be told late."""
+    if invoice is None:
+        raise_alert(unit, "renewal_payment_declined")
+    elif not is_paid(unit, invoice):
+        raise_alert(unit, "renewal_payment_declined", detail=_declined_sentence(invoice), told_apart=True)
+
+
+def _declined_sentence(invoice: Invoice) -> str:
+    return f"The payment of invoice {invoice.number} was declined: it is still to be paid"
 
 
 def apply_events(unit: Unit, events: Sequence[CoreEvent], cursor: str | None) -> int:

@@ -43,6 +43,8 @@ def mirror_subscription(unit: Unit, subscription: CoreSubscription, *, reason: s
     Period and prices become the core's; the pools follow by :func:`write_pools`. A subscription that has ended takes
     every seat (rule R5).
 
+    A picture in another currency than the contract's is not taken over: reconciliation names it.
+
     Returns:
         Whether it was taken over.
     """
@@ -51,6 +53,8 @@ def mirror_subscription(unit: Unit, subscription: CoreSubscription, *, reason: s
     if subscription.version <= connection.version:
         return False
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+    if subscription.currency != contract.currency:
+        return False
     renewed = subscription.period_start > contract.period_start
     connection.version, connection.subscription = subscription.version, subscription_document(subscription)
     # The period counts from its own start, so that a forecast needs no other boundary than the core's.
@@ -144,16 +148,19 @@ def _tell_of_seats_over(unit: Unit, tiers: Collection[str]) -> None:
     resolve_alerts(unit, "seats_over_core", but_for=tiers)
 
 
-def mirror_invoice(unit: Unit, invoice: CoreInvoice, *, reason: str) -> Invoice:
+def mirror_invoice(unit: Unit, invoice: CoreInvoice, *, reason: str) -> Invoice | None:
     """Write an invoice of the core into the ledger here, once, under the core's own number; a mail brings it.
 
     Returns:
-        The mirrored invoice, of now or of the first time.
+        The mirrored invoice, of now or of the first time; None for one in another currency than the contract's, which
+        is not written: reconciliation names it.
     """
     unit.lock()
     key = mirrored_key(invoice.id)
     mirrored = unit.session.scalars(select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key == key)).first()
     if mirrored is None:
+        if invoice.bill.currency != unit.session.get_one(Contract, unit.org_id).currency:
+            return None
         mirrored = _write_invoice(unit, invoice, key)
         record(
             unit,
@@ -170,9 +177,20 @@ def mirror_invoice(unit: Unit, invoice: CoreInvoice, *, reason: str) -> Invoice:
     return mirrored
 
 
+def is_paid(unit: Unit, invoice: Invoice) -> bool:
+    """Tell whether an invoice asks for no money, or a payment of it is noted."""
+    paid = select(Payment.id).where(Payment.org_id == unit.org_id, Payment.invoice_id == invoice.id)
+    return not invoice.amount_due or unit.session.scalars(paid.limit(1)).first() is not None
+
+
 def mirrored_key(core_invoice_id: str) -> str:
     """Return the ledger's key of an invoice of the core."""
     return f"core:{core_invoice_id}"
+
+
+def is_mirrored(invoice: Invoice) -> bool:
+    """Tell whether an invoice came from a core of the customer's own."""
+    return invoice.key.startswith(mirrored_key(""))
 
 
 def core_invoice_id(unit: Unit, number: str) -> str | None:

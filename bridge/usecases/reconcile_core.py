@@ -11,6 +11,7 @@ from bridge.store.journal import record
 from bridge.store.models import BillingConnection, Contract, Invoice, SeatPool
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.alerts import open_alerts, resolve_alerts
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.mirror_core import (
     find_connection,
@@ -59,6 +60,7 @@ def reconcile_books(
     found += _compare_subscription(unit, connection, subscription, adopt=adopt)
     found += _adopt_pools(unit, _compare_pools(unit)) if adopt else _compare_pools(unit)
     found += _compare_order(unit)
+    found += _compare_charges(unit, adopt=adopt)
     return found
 
 
@@ -96,7 +98,9 @@ def _compare_invoices(unit: Unit, connection: BillingConnection, invoices: Seque
     for invoice in invoices:
         here = mirrored.get(mirrored_key(invoice.id))
         if here is None:
-            mirror_invoice(unit, invoice, reason="reconciled")
+            if mirror_invoice(unit, invoice, reason="reconciled") is None:
+                found.append(_other_currency(unit, f"Invoice {invoice.number} of the core", invoice.bill.currency))
+                continue
             found.append(Difference("invoice_missing", f"Invoice {invoice.number} was missing here", repaired=True))
         elif not here.number.startswith(invoice.number) or (here.total, here.currency) != (
             invoice.bill.total,
@@ -123,12 +127,22 @@ def _compare_invoices(unit: Unit, connection: BillingConnection, invoices: Seque
     return found
 
 
+def _other_currency(unit: Unit, what: str, currency: str) -> Difference:
+    agreed = unit.session.get_one(Contract, unit.org_id).currency
+    return Difference(
+        "other_currency",
+        f"{what} is in {currency}, the contract in {agreed}: it was not taken over. Ask who keeps the core's books",
+    )
+
+
 def _compare_subscription(
     unit: Unit, connection: BillingConnection, subscription: CoreSubscription, *, adopt: bool
 ) -> list[Difference]:
     """Say where the core stands elsewhere than its newest picture here."""
     if subscription == read_subscription(connection.subscription):
         return []
+    if subscription.currency != unit.session.get_one(Contract, unit.org_id).currency:
+        return [_other_currency(unit, "The core's subscription", subscription.currency)]
     if subscription.version <= connection.version:
         sentence = (
             f"The core answers version {subscription.version} of the subscription; version {connection.version} was"
@@ -210,6 +224,16 @@ def _compare_order(unit: Unit) -> list[Difference]:
         " billing retry`, or cancel it: `seatbridge billing cancel`"
     )
     return [Difference("order_given_up", sentence)]
+
+
+def _compare_charges(unit: Unit, *, adopt: bool) -> list[Difference]:
+    """Name the orders for which the core charged another total than was confirmed, until the operator accepts it."""
+    code = "order_charged_otherwise"
+    alerts = [alert for alert in open_alerts(unit) if alert.code == code]
+    if adopt:
+        resolve_alerts(unit, code)
+    advice = "Once it is settled, accept it: `seatbridge billing reconcile ORG --adopt`"
+    return [Difference(code, f"{alert.detail}. {advice}", repaired=adopt) for alert in alerts]
 
 
 def count_mirrored(unit: Unit) -> int:

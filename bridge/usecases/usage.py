@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Permission
@@ -81,7 +81,7 @@ class Usage:
 
     Attributes:
         span: Which; it ends now when it is not over.
-        complete: Whether it is over, so that its numbers stay.
+        complete: Whether it is over and no boundary of the contract is due, so that its numbers stay.
         tiers: Best first; empty for plans that are not sold by seats.
         idle: Who held a seat at the end and had not signed in for ``idle_days``.
         licences: ``{month: licence holders billed}``, for licences.
@@ -125,7 +125,8 @@ def read_usage(unit: Unit, *, of: str | None = None, idle_days: int = IDLE_DAYS)
         span = quarter(of, zone)
     if span.start > unit.at:
         raise InvalidInputError("quarter", f"{span.name} has not begun")
-    complete = span.end <= unit.at
+    # A boundary that is due is passed by the next write: until then its bill and its seats are not in the books.
+    complete = span.end <= unit.at and (contract.status == "ended" or contract.period_end > unit.at)
     return _sum_up(unit, contract, span.until(unit.at), complete=complete, idle_days=idle_days)
 
 
@@ -262,9 +263,14 @@ def _users(unit: Unit, span: Span) -> Mapping[str, int] | None:
 
 def _cost(unit: Unit, contract: Contract, span: Span) -> Cost:
     sums = (Invoice.subtotal, Invoice.tax, Invoice.total, Invoice.credit_applied)
+    # A month of licences is billed at its end, and belongs to the span that it is the end of; all else begins there.
+    within = case(
+        (Invoice.reason == "month", (Invoice.at > span.start) & (Invoice.at <= span.end)),
+        else_=(Invoice.at >= span.start) & (Invoice.at < span.end),
+    )
     found = unit.session.execute(
         select(func.count(), *(func.coalesce(func.sum(column), 0) for column in sums)).where(
-            Invoice.org_id == unit.org_id, Invoice.at >= span.start, Invoice.at < span.end
+            Invoice.org_id == unit.org_id, within
         )
     ).one()
     return Cost(contract.currency, *(int(number) for number in found))

@@ -12,6 +12,7 @@ from bridge.errors import (
     AcknowledgementMissingError,
     ForbiddenError,
     InvalidChangeError,
+    InvalidInputError,
     NotFoundError,
     PreviewStaleError,
 )
@@ -19,9 +20,9 @@ from bridge.ports import FeeDraft
 from bridge.store.models import AuditEntry, Contract, Invoice, InvoiceLine, Payment
 from bridge.store.pools import read_pools
 from bridge.usecases.agreed_changes import cancel_agreed_change, read_agreed_change
-from bridge.usecases.buy_seats import preview_seats
+from bridge.usecases.buy_seats import change_seats, preview_seats
 from bridge.usecases.change_plan import PlanConfirmation, PlanDraft, confirm_plan_change, preview_plan_change
-from bridge.usecases.renew_contract import set_auto_renew
+from bridge.usecases.renew_contract import set_auto_renew, set_price
 from tests.conftest import SettableClock
 from tests.factories import Customer
 
@@ -160,3 +161,46 @@ def test_b1_what_cannot_be_is_refused(make_customer: Make) -> None:
         set_auto_renew(unit, value=False)
     with pytest.raises(InvalidChangeError, match="does not renew"), customer.unit(customer.owner) as unit:
         preview_plan_change(unit, ENTERPRISE)
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        # Premium as agreed; standard as this period leaves it, at the price that was set meanwhile.
+        ({"standard": 4}, [("premium", 3, 450_000), ("standard", 9, 29_997)]),
+        ({"standard": -4}, [("premium", 3, 450_000), ("standard", 1, 3_333)]),
+    ],
+)
+def test_b1_what_was_not_named_is_as_the_period_leaves_it(
+    make_customer: Make, clock: SettableClock, change: dict[str, int], lines: list[tuple[str, int, int]]
+) -> None:
+    customer = make_customer(premium=2, standard=5)
+    agree(customer, PlanDraft("team", "year", {"premium": 150_000}, {"premium": 3}))
+    with customer.unit(customer.owner) as unit:
+        change_seats(unit, change)
+    with customer.unit() as unit:
+        set_price(unit, "standard", 3_333)
+    with customer.unit(customer.owner) as unit:
+        forecast = unit.billing.next_renewal()
+
+    clock.at = APRIL
+    with customer.unit(customer.owner) as unit:
+        unit.lock()
+
+    assert newest(customer)[2] == lines
+    assert forecast is not None
+    assert newest(customer)[1] == forecast.total
+
+
+def test_b1_more_seats_than_a_plan_has_are_refused(make_customer: Make) -> None:
+    customer = make_customer(premium=2, standard=5)
+
+    with pytest.raises(InvalidInputError, match="at most 1,000,000 seats"), customer.unit(customer.owner) as unit:
+        preview_plan_change(unit, PlanDraft("team", "month", {}, {"premium": 1_000_001}))
+
+
+def test_b1_cancelling_nothing_says_so(make_customer: Make) -> None:
+    customer = make_customer()
+
+    with pytest.raises(NotFoundError, match="Nothing is agreed ahead"), customer.unit(customer.owner) as unit:
+        cancel_agreed_change(unit)

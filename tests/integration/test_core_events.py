@@ -4,27 +4,37 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import URL, func, select, text
 
+from bridge.adapters.core_http import HttpBillingService
+from bridge.adapters.fetch import Answer
 from bridge.adapters.webhooks import sign
 from bridge.billing import BuiltinPayments
+from bridge.billing.documents import list_ids, read_document
+from bridge.billing.pdf import to_html
+from bridge.billing.why_invoice import why_invoice
 from bridge.config import Settings
 from bridge.core import CoreEvent, CoreInvoice, EventKind
 from bridge.core.documents import event_document
 from bridge.domain.actors import SYSTEM
+from bridge.errors import InvalidChangeError
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
 from bridge.jobs.work import catch_up_everywhere, reconcile_everywhere, renew_due
 from bridge.runtime import Runtime, build_runtime
 from bridge.store.models import Alert, Contract, CoreEventApplied, Invoice, Payment
 from bridge.store.pools import read_pools
+from bridge.usecases.change_plan import PlanDraft, agree_plan_change
+from bridge.usecases.connect_core import connect_core
 from bridge.usecases.core_events import apply_event
+from bridge.usecases.reconcile_core import reconcile_books
 from tests.conftest import OPERATOR
-from tests.cores import SECRET, ExampleCore, example_core, remote_customer, with_local_cores
-from tests.factories import Customer
+from tests.cores import SECRET, TOKEN, ExampleCore, example_core, remote_customer, with_local_cores
+from tests.factories import Customer, create_customer
 from wsgi import compose
 
 
@@ -254,3 +264,137 @@ def test_reconciliation_says_every_difference_and_leaves_seats_alone(customer: C
     assert adopted.is_clean
     assert after.differences == ()
     assert pools(customer)["premium"][0] == 2
+
+
+def test_r4_a_failure_that_is_told_after_the_payment_opens_nothing(customer: Customer, core: ExampleCore) -> None:
+    core.act("POST", "nordlys", "/renew")
+    invoice = newest_event(core).invoice
+    assert invoice is not None
+    other = replace(invoice, id="inv_other", number="C-OTHER", paid=False)
+
+    with customer.unit(SYSTEM) as unit:
+        apply_event(unit, CoreEvent("evt_1", EventKind.INVOICE_PAID, datetime.now(UTC), invoice=invoice))
+        late = replace(invoice, paid=False)
+        apply_event(unit, CoreEvent("evt_2", EventKind.PAYMENT_FAILED, datetime.now(UTC), invoice=late))
+        after_late = [alert.code for alert in unit.session.scalars(select(Alert))]
+        apply_event(unit, CoreEvent("evt_3", EventKind.PAYMENT_FAILED, datetime.now(UTC), invoice=other))
+        apply_event(unit, CoreEvent("evt_4", EventKind.INVOICE_PAID, datetime.now(UTC), invoice=invoice))
+
+    # The payment of one invoice says nothing of another one.
+    assert (after_late, open_alerts(customer)) == ([], ["renewal_payment_declined"])
+
+
+def test_an_event_of_an_unknown_type_stops_no_other(
+    customer: Customer, core: ExampleCore, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = HttpBillingService._get
+
+    def with_another(service: HttpBillingService, path: str) -> Answer:
+        answer = ask(service, path)
+        document = json.loads(answer.body)
+        if path.startswith("/events"):
+            document["events"].insert(0, {"id": "evt_new", "type": "customer.updated", "data": {"size": 3}})
+        return replace(answer, body=json.dumps(document).encode())
+
+    monkeypatch.setattr(HttpBillingService, "_get", with_another)
+    core.act("POST", "nordlys", "/prices", {"standard": 3000})
+    body = b'{"id": "evt_new", "type": "customer.updated", "data": {}}'
+    headers = {**sign(SECRET, "evt_new", datetime.now(UTC), body), "Content-Type": "application/json"}
+
+    new = catch_up(customer.runtime, customer.org_id)
+    pushed = client.post("/billing/nordlys/events", data=body, headers=headers)
+
+    assert (new, pools(customer)["standard"]) == (1, (5, 2500, 3000))
+    assert (pushed.status_code, pushed.get_json()) == (200, {"status": "ignored"})
+
+
+@pytest.mark.parametrize("currency", ["JPY", "ZZZ"])
+def test_another_currency_is_not_taken_over_and_is_named(customer: Customer, core: ExampleCore, currency: str) -> None:
+    reconcile_organization(customer.runtime, customer.org_id, OPERATOR)
+    core.act("POST", "nordlys", "/renew")
+    event = newest_event(core)
+    assert event.invoice is not None
+    assert event.subscription is not None
+    subscription = replace(event.subscription, currency=currency)
+    invoice = replace(event.invoice, bill=replace(event.invoice.bill, currency=currency))
+
+    with customer.unit(SYSTEM) as unit:
+        apply_event(unit, replace(event, subscription=subscription, invoice=invoice))
+        contract = unit.session.get_one(Contract, customer.org_id)
+        period = contract.period_start
+        found = reconcile_books(unit, subscription, [invoice], adopt=True)
+
+    assert period < subscription.period_start
+    assert count(customer, Invoice) == 1
+    named = [one.sentence for one in found if one.code == "other_currency"]
+    assert [sentence.split(" is in ")[0] for sentence in named] == [
+        f"Invoice {invoice.number} of the core",
+        "The core's subscription",
+    ]
+    assert all(f"in {currency}, the contract in EUR" in sentence for sentence in named)
+
+
+def test_a_core_cannot_be_connected_while_a_change_is_agreed_ahead(runtime: Runtime, core: ExampleCore) -> None:
+    customer = create_customer(runtime, "nordlys")
+    with customer.unit(customer.owner) as unit:
+        agree_plan_change(unit, PlanDraft("team", "year"))
+    core.open("nordlys")
+    url = core.subscription_url("nordlys")
+    address = runtime.sealed_address(customer.org_id, url, token=TOKEN, webhook_secret=SECRET)
+
+    with pytest.raises(InvalidChangeError, match="cancel it first"), customer.unit(OPERATOR) as unit:
+        connect_core(unit, address, core.service("nordlys").subscription())
+
+
+def test_the_tax_of_a_mirrored_invoice_is_named_without_a_rate(customer: Customer, core: ExampleCore) -> None:
+    core.act("POST", "nordlys", "/renew")
+    event = newest_event(core)
+    assert event.invoice is not None
+    bill = event.invoice.bill
+    taxed = replace(bill, tax=1234, total=bill.subtotal + 1234, amount_due=bill.subtotal + 1234)
+
+    with customer.unit(SYSTEM) as unit:
+        apply_event(unit, replace(event, invoice=replace(event.invoice, bill=taxed)))
+    with customer.unit(customer.owner) as unit:
+        [invoice_id] = list_ids(unit)
+        document = read_document(unit, invoice_id)
+        page = to_html(document)
+
+    # 2 x 150.00 + 5 x 25.00, and what the core says of the tax.
+    assert (document.tax_label, document.tax_formula, document.tax) == ("VAT", "", 1234)
+    assert "0 %" not in page
+    assert "VAT on €425.00" in page
+
+
+def test_an_event_without_a_length_is_not_read_beyond_the_most(customer: Customer, client: FlaskClient) -> None:
+    answer = client.post(
+        f"/billing/{customer.slug}/events",
+        input_stream=BytesIO(b"x" * 300_000),
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert (answer.status_code, answer.get_json()["code"]) == (413, "too_large")
+
+
+def test_why_compares_with_the_invoice_issued_before_in_whatever_order_they_came(
+    customer: Customer, core: ExampleCore
+) -> None:
+    found = []
+    for _ in range(2):
+        core.act("POST", "nordlys", "/renew")
+        event = newest_event(core)
+        assert event.invoice is not None
+        found.append(event)
+    first, second = found
+    with customer.unit(SYSTEM) as unit:
+        apply_event(unit, second)
+    with customer.unit(SYSTEM) as unit:
+        apply_event(unit, first)
+
+    with customer.unit(customer.owner) as unit:
+        compared = {why.view.invoice.number: why.before for why in (why_invoice(unit, one) for one in list_ids(unit))}
+
+    assert first.invoice is not None
+    assert second.invoice is not None
+    assert compared == {first.invoice.number: None, second.invoice.number: first.invoice.number}

@@ -233,6 +233,21 @@ class TestAmendments:
             ).all()
         assert list(actions) == ["contract.change_agreed", "contract.change_cancelled"]
 
+    def test_u7_what_was_not_named_ahead_is_as_it_stands_when_the_term_begins(self, customer: Customer) -> None:
+        with customer.unit(customer.owner) as unit:
+            set_auto_renew(unit, value=True)
+            amend_contract(unit, AmendmentDraft(annual_fee=900_000, ahead=True))
+            waiting = read_agreed_change(unit)
+        with customer.unit(customer.owner) as unit:
+            amend_contract(unit, AmendmentDraft(tier="large", paid_users=300))
+        with customer.unit(customer.owner, at=datetime(2027, 1, 1, tzinfo=UTC)) as unit:
+            unit.lock()
+            fee = read_fee(unit)
+
+        assert waiting is not None
+        assert waiting.terms == {"annual_fee": 900_000}
+        assert (fee.annual_fee, fee.tier, fee.paid_users) == (900_000, "large", 300)
+
     def test_z1_an_admin_neither_sees_nor_amends(self, customer: Customer) -> None:
         admin = Actor(ActorKind.MEMBER, role=Role.ADMIN)
         for act in (read_fee, lambda unit: preview_amendment(unit, RAISED), lambda unit: amend_contract(unit, RAISED)):

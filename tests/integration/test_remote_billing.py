@@ -1,16 +1,20 @@
 """Seats bought at a billing core of the organization's own, which runs as another process (rules Q1 to Q5, D3)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, func, select
 
+from bridge.adapters.core_http import HttpBillingService
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings
+from bridge.core import CoreOrder, CoreQuote, SeatQuestion
 from bridge.domain.identifiers import MemberId
 from bridge.errors import (
+    BillingCoreRefusedError,
     BillingCoreUnreachableError,
     InvalidChangeError,
     NoSeatAvailableError,
@@ -19,6 +23,7 @@ from bridge.errors import (
     SeatsInUseError,
 )
 from bridge.jobs.orders import cancel_order
+from bridge.jobs.reconciliation import reconcile_organization
 from bridge.jobs.work import place_orders_due
 from bridge.runtime import Runtime, build_runtime
 from bridge.store.gate import waiting_work
@@ -28,10 +33,12 @@ from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.attempts import LEASE, MAX_ATTEMPTS
 from bridge.usecases.billing_orders import claim_order, list_orders, retry_order
 from bridge.usecases.buy_seats import change_seats, confirm_seats, preview_seats
+from bridge.usecases.connect_core import connect_core
 from bridge.usecases.people_by_hand import confirm_seat, preview_seat
 from bridge.usecases.renew_contract import set_price
+from bridge.usecases.usage import read_usage
 from tests.conftest import OPERATOR
-from tests.cores import ExampleCore, Line, example_core, line_to, remote_customer, with_local_cores
+from tests.cores import SECRET, TOKEN, ExampleCore, Line, example_core, line_to, remote_customer, with_local_cores
 from tests.factories import Customer
 
 
@@ -423,3 +430,98 @@ def test_every_step_of_an_order_is_in_the_audit(customer: Customer, runtime: Run
             select(AuditEntry.action).where(AuditEntry.subject_kind == "order").order_by(AuditEntry.seq)
         ).all()
     assert actions == ["seats.ordered", "seats.changed"]
+
+
+def test_x2_what_the_core_carried_out_is_placed_although_it_refused_the_repeat(
+    customer: Customer, core: ExampleCore, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm = HttpBillingService.confirm
+
+    def carried_out_and_refused(service: HttpBillingService, key: str) -> CoreOrder:
+        confirm(service, key)
+        raise BillingCoreRefusedError("request_in_progress", "A request with this key is being processed")
+
+    monkeypatch.setattr(HttpBillingService, "confirm", carried_out_and_refused)
+    order(customer, premium=3)
+
+    settled = place_orders_due(runtime)
+
+    assert (settled, newest(customer).state) == (1, "placed")
+    assert pools(customer)["premium"] == (5, 5, 0)
+    assert len(core.invoices("nordlys")) == 1
+
+
+def test_a_number_that_another_core_used_gets_a_mark(customer: Customer, runtime: Runtime, tmp_path: Path) -> None:
+    order(customer, premium=1)
+    place_orders_due(runtime)
+    (tmp_path / "second").mkdir()
+    with example_core(tmp_path / "second") as second:
+        second.open("nordlys", premium=3)
+        url = second.subscription_url("nordlys")
+        address = runtime.sealed_address(customer.org_id, url, token=TOKEN, webhook_secret=SECRET)
+        with customer.unit(OPERATOR) as unit:
+            connect_core(unit, address, second.service("nordlys").subscription())
+        order(customer, premium=1)
+        place_orders_due(runtime)
+
+    with customer.unit() as unit:
+        first, again = unit.session.scalars(
+            select(Invoice.number).where(Invoice.reason == "seat_change").order_by(Invoice.number)
+        ).all()
+    assert newest(customer).state == "placed"
+    assert again == f"{first}/2"
+    assert pools(customer)["premium"] == (4, 4, 0)
+
+
+@pytest.mark.parametrize("currency", ["JPY", "ZZZ"])
+def test_a_quote_in_another_currency_is_no_answer(
+    customer: Customer, monkeypatch: pytest.MonkeyPatch, currency: str
+) -> None:
+    ask = HttpBillingService.quote
+
+    def in_another(service: HttpBillingService, question: SeatQuestion, *, key: str) -> CoreQuote:
+        return replace(ask(service, question, key=key), currency=currency)
+
+    monkeypatch.setattr(HttpBillingService, "quote", in_another)
+
+    with (
+        pytest.raises(BillingCoreUnreachableError, match="another currency"),
+        customer.unit(customer.owner) as unit,
+    ):
+        preview_seats(unit, {"premium": 1})
+
+
+def test_q2_another_total_than_was_confirmed_is_told_and_named(
+    customer: Customer, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm = HttpBillingService.confirm
+
+    def dearer(service: HttpBillingService, key: str) -> CoreOrder:
+        placed = confirm(service, key)
+        assert placed.invoice is not None
+        return replace(placed, invoice=replace(placed.invoice, bill=replace(placed.invoice.bill, total=99_999)))
+
+    monkeypatch.setattr(HttpBillingService, "confirm", dearer)
+    ordered = order(customer, premium=1)
+    place_orders_due(runtime)
+
+    found = reconcile_organization(runtime, customer.org_id, OPERATOR)
+    told = alerts(customer)
+    reconcile_organization(runtime, customer.org_id, OPERATOR, adopt=True)
+    accepted = reconcile_organization(runtime, customer.org_id, OPERATOR)
+
+    assert (newest(customer).state, told) == ("placed", ["order_charged_otherwise"])
+    [named] = [one.sentence for one in found.differences if one.code == "order_charged_otherwise"]
+    assert f"was confirmed for {ordered.body['total']} EUR, and the billing core charged 99999 EUR" in named
+    assert alerts(customer) == []
+    assert "order_charged_otherwise" not in [one.code for one in accepted.differences]
+
+
+def test_b6_usage_counts_the_seats_that_a_core_of_its_own_has(customer: Customer, runtime: Runtime) -> None:
+    order(customer, premium=3)
+    place_orders_due(runtime)
+
+    with customer.unit(customer.owner) as unit:
+        usage = read_usage(unit)
+
+    assert {one.tier: one.bought.last for one in usage.tiers} == {"premium": 5, "standard": 5}

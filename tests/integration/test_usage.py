@@ -83,6 +83,43 @@ def test_b6_months_of_licences_are_in_the_quarter_that_billed_them(runtime: Runt
     assert usage.tiers == ()
 
 
+def test_b6_the_cost_of_licences_is_that_of_the_months_named(runtime: Runtime, clock: SettableClock) -> None:
+    clock.at = datetime(2026, 6, 1, tzinfo=UTC)
+    workspace = create_workspace(runtime, price=500)
+    for month, name in ((6, "ada"), (7, "bob"), (8, "cid"), (9, "dan")):
+        clock.at = datetime(2026, month, 2, tzinfo=UTC)
+        member = workspace.push(f"{name}@nordlys.test")
+        with workspace.unit() as unit:
+            if month == 6:
+                create_team(unit, "Red")
+            join_teams(unit, member.id, ["Red"])
+
+    clock.at = datetime(2026, 10, 1, 0, 0, 5, tzinfo=UTC)
+    with workspace.unit(workspace.owner) as unit:
+        before = read_usage(unit, of="2026Q3")
+        unit.lock()
+        after = read_usage(unit, of="2026Q3")
+
+    assert (before.complete, after.complete) == (False, True)
+    assert after.licences == {"2026-07": 2, "2026-08": 3, "2026-09": 4}
+    # (2 + 3 + 4) × 5.00.
+    assert (after.cost.invoices, after.cost.subtotal) == (3, 4_500)
+
+
+def test_b6_a_quarter_is_complete_when_no_boundary_is_due(make_customer: Make, clock: SettableClock) -> None:
+    clock.at = datetime(2026, 6, 10, tzinfo=UTC)
+    customer = make_customer(premium=0, standard=5)
+    clock.at = datetime(2026, 10, 2, tzinfo=UTC)
+
+    with customer.unit(customer.owner) as unit:
+        before = read_usage(unit, of="2026Q3")
+        unit.lock()
+        after = read_usage(unit, of="2026Q3")
+
+    assert (before.complete, after.complete) == (False, True)
+    assert (before.cost.invoices, after.cost.invoices) == (0, 3)
+
+
 def test_b6_usage_is_for_owners_and_for_quarters_that_have_begun(make_customer: Make) -> None:
     customer = make_customer()
 

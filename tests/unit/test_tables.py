@@ -35,7 +35,7 @@ def test_a_cell_is_written_as_what_it_is(cell: Cell, text: str) -> None:
     assert cell_text(cell) == text
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_i6_no_text_of_a_csv_file_begins_a_formula(begin: str) -> None:
     out = io.StringIO(newline="")
 
