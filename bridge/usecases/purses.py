@@ -125,6 +125,13 @@ class BudgetPurse:
         self.short.update(keys)
         return None
 
+    def would_take(self, member_id: MemberKey, tiers: Sequence[str]) -> str | None:
+        """Return what :meth:`take` would, and take nothing."""
+        keys = [self._key(member_id, tier) for tier in tiers]
+        return next(
+            (key[0] for key in keys if key in self.budgets and len(self.taken.get(key, ())) < self.cap(key)), None
+        )
+
     def cap(self, key: BudgetKey) -> int:
         """Return how many seats a budget pays for at most, as far as anybody asks."""
         if key not in self.caps:
