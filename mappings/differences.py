@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from mappings.rules import MappingRule, MappingSet, OnExhausted
+from mappings.conditions import ExpectedGroup
+from mappings.rules import GroupCondition, MappingRule, MappingSet, OnExhausted
 from mappings.tiers import HIGHEST_AVAILABLE, TierLadder
 
 
@@ -119,5 +120,15 @@ def _change_sentence(before: MappingRule, after: MappingRule, ladder: TierLadder
     pairs = zip(_aspects(before, ladder), _aspects(after, ladder), _SILENT, strict=True)
     parts = [f"{was or silent} → {now or silent}" for was, now, silent in pairs if was != now]
     if (before.condition, before.connection) != (after.condition, after.connection):
-        parts.insert(0, f"was {before.label}")
+        parts.insert(0, _meant_before(before, after))
     return f"{after.label}: {', '.join(parts)}"
+
+
+def _meant_before(before: MappingRule, after: MappingRule) -> str:
+    """Say how a rule speaks of other people than before, also where it reads the same."""
+    match before.condition, after.condition:
+        case ExpectedGroup(), GroupCondition():
+            return "the group has arrived"
+        case GroupCondition(), ExpectedGroup():
+            return "the group is gone and expected again"
+    return f"was {before.label}" if before.label != after.label else "means other groups or another connection"

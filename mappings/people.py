@@ -88,3 +88,7 @@ class Purse(Protocol):
     def take(self, member_id: MemberKey, tiers: Sequence[str]) -> str | None:
         """Take one seat for somebody, of the first of these tiers that their budget has left for; None for none."""
         ...
+
+    def would_take(self, member_id: MemberKey, tiers: Sequence[str]) -> str | None:
+        """Return what :meth:`take` would, and take nothing."""
+        ...

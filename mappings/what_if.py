@@ -4,14 +4,14 @@ Every answer is computed by the rules that would decide, over the seats and the 
 guessed from their wording.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from mappings.allocation import NOTHING, Holding, Occasion, SeatDecision, decide, wish
 from mappings.conditions import leaves
-from mappings.people import Person, Pool
+from mappings.people import Person, Pool, Purse
 from mappings.preview import moves_under_pool
 from mappings.resolution import resolve
 from mappings.rules import GroupCondition, MappingSet
@@ -42,6 +42,7 @@ class Alternative:
         seats: How many seats have to become free, the fewest that do; 0 for another change.
         before: What the person has.
         after: What the person would have.
+        bought: Whether the seat would be bought within a budget.
     """
 
     change: Change
@@ -49,6 +50,7 @@ class Alternative:
     seats: int
     before: Holding
     after: Holding
+    bought: bool = False
 
     def sentence(self, name: str, ladder: TierLadder) -> str:
         """Say it in English, with a full stop: "Leaving the group Engineering would move Alice to Standard."."""
@@ -58,7 +60,8 @@ class Alternative:
             how = "Turning access off and on again" if self.before.pinned else "Turning access on"
         else:
             how = f"{'Leaving' if self.change is Change.LEAVE_GROUP else 'Joining'} the group {self.subject}"
-        return f"{how} would {_effect(self.before, self.after, name, ladder)}."
+        bought = ", by a seat bought within the budget" if self.bought else ""
+        return f"{how} would {_effect(self.before, self.after, name, ladder)}{bought}."
 
     def _seats_sentence(self, name: str, ladder: TierLadder) -> str:
         tier = "" if self.subject == ANY else f"{ladder.name_of(self.subject)} "
@@ -77,6 +80,8 @@ def alternatives(
     line: Sequence[Person],
     *,
     active: bool = True,
+    joinable: Collection[str] | None = None,
+    purse: Purse | None = None,
 ) -> tuple[Alternative, ...]:
     """Find what would change a person's seat or place in line, each thing by itself.
 
@@ -87,6 +92,8 @@ def alternatives(
         pools: Seats by tier key.
         line: Everybody who waits, the person included if they do.
         active: Whether the person has access; without it only a new look can give a seat.
+        joinable: Ids of the groups that could take the person in; all of them by default.
+        purse: What budgets have left; asked afresh for each thing, and nothing is taken from it.
 
     Source: rules A1 to A6, K1 and K2.
     """
@@ -95,15 +102,21 @@ def alternatives(
     free = {tier: pool.free for tier, pool in pools.items()}
     found = []
     if active:
-        found += _other_groups(person, mapping_set, ladder, free)
+        found += _other_groups(person, mapping_set, ladder, free, joinable=joinable, purse=purse)
         found += _freed_seats(person, mapping_set, ladder, pools, line)
     if not active or person.holding.pinned:
-        found += _looked_at_anew(person, mapping_set, ladder, pools, line)
+        found += _looked_at_anew(person, mapping_set, ladder, pools, line, purse=purse)
     return tuple(found)
 
 
 def _other_groups(
-    person: Person, mapping_set: MappingSet, ladder: TierLadder, free: Mapping[str, int]
+    person: Person,
+    mapping_set: MappingSet,
+    ladder: TierLadder,
+    free: Mapping[str, int],
+    *,
+    joinable: Collection[str] | None,
+    purse: Purse | None,
 ) -> list[Alternative]:
     mine = person.facts.groups
     named = {
@@ -114,20 +127,17 @@ def _other_groups(
         if isinstance(leaf, GroupCondition)
     }
 
-    def with_groups(groups: frozenset[str]) -> SeatDecision:
+    def with_groups(change: Change, name: str, groups: frozenset[str]) -> Alternative:
         entitlement = resolve(replace(person.facts, groups=groups), mapping_set, ladder)
         asked = wish(entitlement, person.holding, Occasion.REGROUPED, ladder, mapping_set.on_exhausted)
-        return decide(asked, asked.first_free(free), person.holding)
+        decision = decide(asked, asked.first_free(free), person.holding)
+        return _bought(_alternative(change, name, person, decision), person, decision, purse)
 
-    left = [
-        _alternative(Change.LEAVE_GROUP, name, person, with_groups(mine - {group}))
-        for group, name in named.items()
-        if group in mine
-    ]
+    left = [with_groups(Change.LEAVE_GROUP, name, mine - {group}) for group, name in named.items() if group in mine]
     joined = [
-        _alternative(Change.JOIN_GROUP, name, person, with_groups(mine | {group}))
+        with_groups(Change.JOIN_GROUP, name, mine | {group})
         for group, name in named.items()
-        if group not in mine
+        if group not in mine and (joinable is None or group in joinable)
     ]
     return [one for one in left if _differs(one)] + [one for one in joined if _differs(one)][:MOST_JOINED]
 
@@ -159,7 +169,13 @@ def _freed_seats(
 
 
 def _looked_at_anew(
-    person: Person, mapping_set: MappingSet, ladder: TierLadder, pools: Mapping[str, Pool], line: Sequence[Person]
+    person: Person,
+    mapping_set: MappingSet,
+    ladder: TierLadder,
+    pools: Mapping[str, Pool],
+    line: Sequence[Person],
+    *,
+    purse: Purse | None,
 ) -> list[Alternative]:
     """Place somebody as if newly added, once the line has taken the seat that they give up meanwhile (rule K2)."""
     held = person.holding.tier
@@ -176,12 +192,24 @@ def _looked_at_anew(
     asked = wish(
         resolve(person.facts, mapping_set, ladder), NOTHING, Occasion.ARRIVED, ladder, mapping_set.on_exhausted
     )
-    found = _alternative(Change.LOOKED_AT_ANEW, None, person, decide(asked, asked.first_free(free), NOTHING))
+    decision = decide(asked, asked.first_free(free), NOTHING)
+    found = _bought(_alternative(Change.LOOKED_AT_ANEW, None, person, decision), person, decision, purse)
     return [found] if _differs(found) else []
 
 
 def _alternative(change: Change, subject: str | None, person: Person, decision: SeatDecision) -> Alternative:
     return Alternative(change, subject, 0, person.holding, decision.holding)
+
+
+def _bought(found: Alternative, person: Person, decision: SeatDecision, purse: Purse | None) -> Alternative:
+    """Say what a budget would buy, as it does at once for who meets a full tier and would wait."""
+    if purse is None or not decision.buys or decision.waiting_for is None:
+        return found
+    purse.look_up([person.member_id])
+    tier = purse.would_take(person.member_id, decision.buys)
+    if tier is None:
+        return found
+    return replace(found, after=replace(found.after, tier=tier, waiting_for=None), bought=True)
 
 
 def _differs(found: Alternative) -> bool:

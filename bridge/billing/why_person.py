@@ -4,8 +4,8 @@ The console, the command line and programs show the same sentences, which are ma
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -20,6 +20,7 @@ from bridge.store.directory import mapping_set_in_force
 from bridge.store.models import (
     Contract,
     Decision,
+    Group,
     Invoice,
     InvoiceLine,
     LicenceHolder,
@@ -33,6 +34,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import holding_of, person_facts
 from bridge.usecases.explain import ExplainedDecision, Explanation, explain_member
 from bridge.usecases.held_roles import known_roles, roles_of
+from bridge.usecases.purses import open_purse
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Person, Pool
 from mappings.what_if import alternatives
@@ -74,8 +76,8 @@ class PersonCharge:
     Attributes:
         reason: ``bought`` for this person; ``counted``: the quantity counts people, this one among them; ``held``: the
             person held one of the seats that the line paid for.
-        amount: Minor units before tax that are due to this person: the line's own amount where it was bought, else the
-            price of one.
+        amount: Minor units before tax that are due to this person: where it was bought, one seat's share of the line,
+            so that the shares of everybody it was bought for sum up to it; else the price of one.
         text: What it is, without a full stop.
     """
 
@@ -194,9 +196,17 @@ def _by_seat(unit: Unit, found: Explanation) -> tuple[str, ...]:
         {pool.tier: Pool(seats=pool.total, used=pool.used) for pool in read_pools(unit)},
         waiting_people(unit),
         active=member.active,
+        joinable=_own_groups(unit, member),
+        purse=open_purse(unit),
     )
     place = () if found.place is None else (_place(found),)
     return (*place, *(option.sentence(member.display_name, found.ladder) for option in options))
+
+
+def _own_groups(unit: Unit, member: Member) -> frozenset[str]:
+    """Return the groups of the person's own connection: no other's take them in."""
+    own = select(Group.id).where(Group.org_id == unit.org_id, Group.connection_id == member.connection_id)
+    return frozenset(str(group_id) for group_id in unit.session.scalars(own))
 
 
 def _place(found: Explanation) -> str:
@@ -293,7 +303,7 @@ def _charges(unit: Unit, member_id: MemberId, found: Explanation) -> list[Person
         .where(Decision.org_id == unit.org_id, Decision.member_id == member_id)
         .order_by(Decision.seq.desc())
     ).all()
-    bought = {decision.invoice_id for decision in decisions if decision.invoice_id is not None}
+    bought = _bought_for(unit, {decision.invoice_id for decision in decisions if decision.invoice_id is not None})
     months = set(
         unit.session.scalars(
             select(LicenceHolder.invoice_id).where(
@@ -310,7 +320,9 @@ def _charges(unit: Unit, member_id: MemberId, found: Explanation) -> list[Person
     charges = []
     for invoice, line in rows:
         if invoice.id in bought:
-            charges.append(_charge(invoice, line, "bought", line.amount, "Bought for this person"))
+            behind = bought[invoice.id].get((line.kind == "seat_credit", line.tier), [])
+            if member_id in behind:
+                charges.append(_share(invoice, line, behind.index(member_id), len(behind)))
         elif invoice.id in months:
             text = "One of the people that the month counts"
             charges.append(_charge(invoice, line, "counted", line.unit_price, text))
@@ -322,6 +334,39 @@ def _charges(unit: Unit, member_id: MemberId, found: Explanation) -> list[Person
                 text = f"Held a {name} seat when the period began"
                 charges.append(_charge(invoice, line, "counted" if by_use else "held", line.unit_price, text))
     return charges
+
+
+def _bought_for(
+    unit: Unit, invoice_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, dict[tuple[bool, str], list[MemberId]]]:
+    """Return for whom invoices were issued, by tier, in order; with True, those who gave up a seat of the tier."""
+    if not invoice_ids:
+        return {}
+    found: dict[uuid.UUID, dict[tuple[bool, str], list[MemberId]]] = {}
+    rows = unit.session.scalars(
+        select(Decision)
+        .where(Decision.org_id == unit.org_id, Decision.invoice_id.in_(invoice_ids))
+        .order_by(Decision.seq)
+    )
+    for decision in rows:
+        if decision.invoice_id is None:
+            continue
+        by_tier = found.setdefault(decision.invoice_id, {})
+        for given_up, tier in ((False, decision.to_tier), (True, decision.from_tier)):
+            people = [] if tier is None else by_tier.setdefault((given_up, tier), [])
+            if decision.member_id not in people:
+                people.append(decision.member_id)
+    return found
+
+
+def _share(invoice: Invoice, line: InvoiceLine, place: int, people: int) -> PersonCharge:
+    """Charge one of the seats that were bought together; whole minor units that sum up to the line."""
+    seats = max(abs(line.quantity), people)
+    amount = line.amount * (place + 1) // seats - line.amount * place // seats
+    if seats == 1:
+        return _charge(invoice, line, "bought", amount, "Bought for this person")
+    charge = _charge(invoice, line, "bought", amount, f"One of {seats:,} seats bought together")
+    return replace(charge, formula=f"{line.formula}, of that 1/{seats}")
 
 
 def _charge(invoice: Invoice, line: InvoiceLine, reason: str, amount: int, text: str) -> PersonCharge:

@@ -75,7 +75,8 @@ def approve(org: str, request: uuid.UUID, *, yes: bool, as_json: bool) -> None:
     from bridge.cli.opening import find_organization, open_runtime
     from bridge.domain.actors import OPERATOR
     from bridge.usecases.approvals import approve as approve_request
-    from bridge.usecases.approvals import open_approval
+    from bridge.usecases.approvals import invoices_of, open_approval
+    from bridge.usecases.edit_mappings import MappingsPreview
 
     if as_json and not yes:
         raise click.UsageError("--json asks nothing: add --yes to approve, or use show to look")
@@ -87,12 +88,16 @@ def approve(org: str, request: uuid.UUID, *, yes: bool, as_json: bool) -> None:
                 _show(unit, opened)
         if not yes:
             click.confirm("Approve the change and its cost?", abort=True)
+            if isinstance(opened.preview, MappingsPreview) and opened.preview.gives_roles:
+                gains = sum(change.is_gain for change in opened.preview.role_changes)
+                click.confirm(f"Approve that {gains} {'person' if gains == 1 else 'people'} may do more?", abort=True)
         with runtime.unit(org_id, OPERATOR) as unit:
             done = approve_request(unit, request, opened.preview.id, acknowledged=True)
     if as_json:
         print_json(done)
         return
-    click.echo(f"Approved. Invoice: {done.invoice.number}" if done.invoice else "Approved. Nothing was charged.")
+    issued = invoices_of(done)
+    click.echo(f"Approved. Invoice: {', '.join(issued)}" if issued else "Approved. Nothing was charged.")
 
 
 @approvals.command()

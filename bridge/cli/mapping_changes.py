@@ -130,7 +130,7 @@ def _change(
         print_json(applied)
     else:
         changed = "1 seat" if applied.moved == 1 else f"{applied.moved} seats"
-        invoice = f"; invoice {applied.invoice.number}" if applied.invoice else ""
+        invoice = "".join(f"; invoice {each.number}" for each in applied.invoices)
         click.echo(f"Version {applied.version} is in force; {changed} changed{invoice}")
 
 

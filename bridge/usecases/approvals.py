@@ -215,6 +215,13 @@ def approve(
     return done
 
 
+def invoices_of(approved: Approved) -> tuple[str, ...]:
+    """Return the numbers of the invoices that were issued for what was approved."""
+    if isinstance(approved, MappingsApplied):
+        return tuple(invoice.number for invoice in approved.invoices)
+    return (approved.invoice.number,) if approved.invoice else ()
+
+
 def decline(unit: Unit, approval_id: uuid.UUID, *, reason: str) -> ApprovalView:
     """Say no to a request, and why.
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 
 from bridge.domain.identifiers import MemberId
 from bridge.errors import BridgeError
+from bridge.ports import InvoiceReference
 from bridge.store.journal import record
 from bridge.store.models import Alert, BudgetPurchase, Member, SeatBudget
 from bridge.store.pools import read_pools
@@ -34,7 +35,19 @@ class _Bought:
 
     use: BudgetUse
     members: tuple[MemberId, ...]
-    invoice_id: uuid.UUID | None
+    invoice: InvoiceReference | None
+
+    @property
+    def invoice_id(self) -> uuid.UUID | None:
+        return uuid.UUID(self.invoice.id) if self.invoice else None
+
+
+@dataclass(frozen=True, slots=True)
+class LineServed:
+    """Who moved up, in order: by a bought seat, or by one that thereby became free; and what was charged for it."""
+
+    moved: tuple[MemberId, ...] = ()
+    invoices: tuple[InvoiceReference, ...] = ()
 
 
 def is_worth_buying(unit: Unit) -> bool:
@@ -45,19 +58,25 @@ def is_worth_buying(unit: Unit) -> bool:
 
 
 def buy_for_line(unit: Unit) -> tuple[MemberId, ...]:
+    """Buy what :func:`serve_line` buys; return who moved up, in order."""
+    return serve_line(unit).moved
+
+
+def serve_line(unit: Unit, *, priced_at: datetime | None = None) -> LineServed:
     """Buy seats within the budgets for who waits and whom the rules let buy (``buy_up_to``), first in line first.
 
     Who cannot be bought a seat goes on waiting, and the owners are told once. A declined payment leaves them in line
     too, and is tried again after an hour.
 
-    Returns:
-        Who moved up, in order: by a bought seat, or by one that thereby became free.
+    Args:
+        unit: The unit.
+        priced_at: The instant that the proration counts from (rule Q2); the unit's by default.
     """
     unit.lock()
     unit.session.flush()
-    purse = open_purse(unit)
+    purse = open_purse(unit, priced_at=priced_at)
     if _is_told(unit, purse):
-        return ()
+        return LineServed()
     effect = _effect(unit, purse)
     done = _spend(unit, purse)
     declined = {key for key, members in purse.taken.items() if members} - done.keys()
@@ -66,7 +85,10 @@ def buy_for_line(unit: Unit) -> tuple[MemberId, ...]:
     if done:
         settle_many(unit, effect, read_placement(unit), Occasion.PROMOTION, purchases=_by_member(done.values()))
     _tell_owners(unit, purse, declined=declined)
-    return tuple(MemberId(move.member_id) for move in effect.moves) if done else ()  # type: ignore[arg-type] # the store's ids
+    if not done:
+        return LineServed()
+    moved = tuple(MemberId(move.member_id) for move in effect.moves)  # type: ignore[arg-type] # the store's ids
+    return LineServed(moved, tuple(one.invoice for one in done.values() if one.invoice))
 
 
 def expected_purchases(unit: Unit) -> tuple[MovesPreview, tuple[BudgetUse, ...]]:
@@ -175,7 +197,7 @@ def _buy(unit: Unit, purse: BudgetPurse, key: BudgetKey, number: int) -> _Bought
         reason="buy_up_to",
         body={**use.facts, "invoice": invoice.id if invoice else None, "for": [str(each) for each in members]},
     )
-    return _Bought(use, members, invoice_id)
+    return _Bought(use, members, invoice)
 
 
 def _by_member(purchases: Iterable[_Bought]) -> dict[MemberId, SeatPurchase]:

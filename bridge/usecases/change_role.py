@@ -15,7 +15,8 @@ GIVEN_BY_HAND = (Role.OWNER, Role.ADMIN, Role.MEMBER)
 def change_role(unit: Unit, member_id: MemberId, role: str) -> Member:
     """Make somebody owner, admin or member.
 
-    A mapping that gives a role still decides when it is next looked at, except about owners (T10, T11). The primary
+    A mapping that gives another role still decides when it is next looked at, except about owners (T10, T11); the role
+    that a mapping gave already stays by hand from then on when the mapping no longer gives it. The primary
     owner counts as owner; they step down only by their own hand, and only while another active owner stays.
 
     Args:
@@ -35,8 +36,9 @@ def change_role(unit: Unit, member_id: MemberId, role: str) -> Member:
     if role not in GIVEN_BY_HAND:
         raise InvalidInputError("role", f"must be one of {', '.join(GIVEN_BY_HAND)}")
     before, after = Role(member.role), Role(role)
-    if before is after or (before.is_owner and after.is_owner):
-        member.role_from_mapping = False
+    if before.is_owner and after.is_owner:
+        return member
+    if before is after and not member.role_from_mapping:
         return member
     if after.is_owner and not member.active:
         raise InvalidInputError("role", "an owner must have access: turn it on first")

@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -27,13 +27,14 @@ from bridge.store.models import Member, Preview
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import read_placement
+from bridge.usecases.buy_for_line import serve_line
 from bridge.usecases.charges import execute_change
 from bridge.usecases.mapping_versions import VersionReason, read_directory, read_version, store_version
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
 from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
 from bridge.usecases.purses import BudgetPurse, BudgetUse, open_purse
-from bridge.usecases.settle_many import settle_many
+from bridge.usecases.settle_many import SeatPurchase, settle_many
 from mappings.allocation import MemberKey, Occasion
 from mappings.assertions import PersonHas, conditions_of
 from mappings.checks import Effect, Finding, check
@@ -74,7 +75,8 @@ class MappingsPreview:
         changes: What differs from the rules in force, in words.
         moves: What happens when no shortage is bought; what budgets pay for is in it.
         budget_uses: What is bought within budgets, at what price, and what is left of them then; the amounts are for
-            who :attr:`sees_money`.
+            who :attr:`sees_money`. Applying buys exactly that or nothing.
+        budget_uses_if_bought: The same when the missing seats are bought.
         shortage: Seats missing by tier, so that nobody the change touches has to wait.
         quote: What those seats cost; None without a shortage, or for who may not see prices.
         moves_if_bought: What happens when they are bought; None without a quote.
@@ -101,6 +103,7 @@ class MappingsPreview:
     names: Mapping[MemberId, str]
     settled: tuple[MovesPreview, MovesPreview | None]
     budget_uses: tuple[BudgetUse, ...] = ()
+    budget_uses_if_bought: tuple[BudgetUse, ...] = ()
     sees_money: bool = False
     findings: tuple[Finding, ...] = ()
     findings_if_bought: tuple[Finding, ...] = ()
@@ -136,9 +139,10 @@ class MappingsApplied:
     Attributes:
         version: The version in force.
         moved: How many people's seats changed.
-        invoice: For the seats that were bought, if any.
+        invoice: For the missing seats that were bought, if any.
         roles: How many people got each role.
         teams: How many people joined or left a team.
+        invoices: Every invoice that was issued by it: that one, and those for what was bought within budgets.
     """
 
     version: int
@@ -146,6 +150,7 @@ class MappingsApplied:
     invoice: InvoiceReference | None
     roles: Mapping[str, int] = field(default_factory=dict)
     teams: int = 0
+    invoices: tuple[InvoiceReference, ...] = ()
 
 
 def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
@@ -232,7 +237,9 @@ def _preview(unit: Unit, new: MappingSet, ladder: TierLadder, *, restores: int |
     )
     unit.session.add(stored)
     unit.session.flush()
-    return _compute(unit, stored)
+    preview = _compute(unit, stored)
+    stored.request = {**stored.request, "budgets": _purchases(preview)}
+    return preview
 
 
 def open_preview(unit: Unit, preview_id: uuid.UUID) -> MappingsPreview:
@@ -245,7 +252,7 @@ def open_preview(unit: Unit, preview_id: uuid.UUID) -> MappingsPreview:
     """
     unit.require(Permission.EDIT_MAPPINGS)
     unit.lock()
-    return _compute(unit, _usable(unit, preview_id))
+    return _as_shown(unit, _usable(unit, preview_id))
 
 
 def applied_preview(unit: Unit, preview_id: uuid.UUID) -> MappingsApplied | None:
@@ -260,7 +267,13 @@ def applied_preview(unit: Unit, preview_id: uuid.UUID) -> MappingsApplied | None
 
 
 def apply_mappings(
-    unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, buy: bool = False, roles_acknowledged: bool | None = None
+    unit: Unit,
+    preview_id: uuid.UUID,
+    *,
+    acknowledged: bool,
+    buy: bool = False,
+    roles_acknowledged: bool | None = None,
+    budgets_acknowledged: bool | None = None,
 ) -> MappingsApplied:
     """Put previewed mappings in force and move everybody they move (rule A8).
 
@@ -272,15 +285,16 @@ def apply_mappings(
         acknowledged: Whether the cost was ticked; needed only for buying (rule Q1).
         buy: Buy the missing seats at the price the preview showed; needs an owner. Otherwise people wait.
         roles_acknowledged: Whether it was ticked that people may do more; as ``acknowledged`` by default.
+        budgets_acknowledged: Whether it was ticked what is bought within budgets; as ``acknowledged`` by default.
 
     Raises:
-        AcknowledgementMissingError: Buying, or giving somebody a higher role, without the tick.
+        AcknowledgementMissingError: Buying, also within budgets, or giving somebody a higher role, without the tick.
         AssertionFailedError: Something that the document asserts would not be so.
         ForbiddenError: The actor may not edit mappings, or not buy.
         NotFoundError: There is no such preview here.
         PaymentFailedError: The payment was declined; the unit must roll back.
         PreviewExpiredError: It is older than its 15 minutes.
-        PreviewStaleError: People, seats or rules changed since it was made.
+        PreviewStaleError: People, seats, rules or what budgets pay for changed since it was made.
     """
     unit.require(Permission.EDIT_MAPPINGS)
     if buy:
@@ -291,11 +305,14 @@ def apply_mappings(
     stored = stored_preview(unit, preview_id, KIND)
     if stored.confirmed_at is not None and stored.result is not None:
         return _read_result(stored.result)
-    preview = _compute(unit, _usable(unit, preview_id), named=False)
+    preview = _as_shown(unit, _usable(unit, preview_id), named=False)
     if preview.gives_roles and not (acknowledged if roles_acknowledged is None else roles_acknowledged):
         raise AcknowledgementMissingError
-    invoice = None
     is_bought = buy and preview.quote is not None
+    uses = preview.budget_uses_if_bought if is_bought else preview.budget_uses
+    if uses and not (acknowledged if budgets_acknowledged is None else budgets_acknowledged):
+        raise AcknowledgementMissingError
+    invoice = None
     findings = preview.findings_if_bought if is_bought else preview.findings
     failed = [str(finding) for finding in findings if not finding.holds]
     if failed:
@@ -308,11 +325,19 @@ def apply_mappings(
     with_purchase = buy and preview.moves_if_bought is not None
     effect = preview.settled[with_purchase]
     assert effect is not None, "what happens with a purchase is known wherever one is possible"
-    settle_many(unit, effect, read_placement(unit), Occasion.REMAPPED)
-    # Whom the rules let buy is served at the unit's end, whether they have begun to wait now or long ago.
-    unit.line_grew = True
+    settle_many(
+        unit,
+        effect,
+        read_placement(unit),
+        Occasion.REMAPPED,
+        purchases={} if invoice is None else _paid_by(invoice, preview),
+    )
+    # Whom the rules let buy is served at the preview's price, whether they have begun to wait now or long ago.
+    served = serve_line(unit, priced_at=stored.at)
+    unit.line_grew = False
     shown = preview.moves_if_bought if with_purchase and preview.moves_if_bought else preview.moves
-    applied = MappingsApplied(version, len(shown.moves), invoice, preview.roles, len(preview.team_changes))
+    invoices = (*([invoice] if invoice else []), *served.invoices)
+    applied = MappingsApplied(version, len(shown.moves), invoice, preview.roles, len(preview.team_changes), invoices)
     stored.confirmed_at = unit.at
     stored.result = _write_result(applied)
     return applied
@@ -355,19 +380,21 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     people = person_classes(unit, (old, new), conditions_of(new.assertions))
     persons = _named_persons(unit, new)
     counts = {pool.tier: Pool(pool.total, pool.used) for pool in pools}
-    purse = open_purse(unit)
+    purse = open_purse(unit, priced_at=stored.at)
     settled = moves_under(people, old, new, ladder, counts)
     moves = moves_under(people, old, new, ladder, counts, purse=purse) if purse.budgets else settled
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
     quote, bought, settled_if_bought = None, None, None
     findings_if_bought: tuple[Finding, ...] = ()
+    uses_if_bought: tuple[BudgetUse, ...] = ()
     if shortage and unit.actor.role.is_owner and unit.billing.sells_at_once:
         grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
         bought = settled_if_bought = moves_under(people, old, new, ladder, grown)
-        purse_then = open_purse(unit)
+        purse_then = open_purse(unit, priced_at=stored.at)
         if purse_then.budgets:
             bought = moves_under(people, old, new, ladder, grown, purse=purse_then)
+        uses_if_bought = purse_then.uses()
         quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))
         touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
         findings_if_bought = check(
@@ -390,11 +417,43 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
         settled=(settled, settled_if_bought),
         budget_uses=purse.uses(),
+        budget_uses_if_bought=uses_if_bought,
         sees_money=may(unit.actor.role, Permission.SEE_BILLING),
         findings=check(new.assertions, Effect(people, moves, _cost_within(purse), persons), ladder),
         findings_if_bought=findings_if_bought,
         restores=stored.request.get("restores"),
     )
+
+
+def _as_shown(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPreview:
+    """Compute a preview again; refuse it when budgets would now pay for anything else than it showed."""
+    preview = _compute(unit, stored, named=named)
+    if stored.request.get("budgets") != _purchases(preview):
+        raise PreviewStaleError
+    return preview
+
+
+def _purchases(preview: MappingsPreview) -> dict[str, Any]:
+    """Return what is bought within budgets as a stored preview keeps it."""
+    return {
+        "uses": [use.facts for use in preview.budget_uses],
+        "uses_if_bought": [use.facts for use in preview.budget_uses_if_bought],
+    }
+
+
+def _paid_by(invoice: InvoiceReference, preview: MappingsPreview) -> dict[MemberId, SeatPurchase]:
+    """Say whose seats the missing ones are that were bought: who gets one only because of it."""
+    without, with_purchase = preview.settled
+    assert with_purchase is not None, "there is an invoice only where seats were bought"
+    anyway = {move.member_id: move.to_tier for move in without.moves}
+    left = dict(preview.shortage)
+    paid: dict[MemberId, SeatPurchase] = {}
+    for move in with_purchase.moves:
+        tier = move.to_tier
+        if tier is not None and left.get(tier) and anyway.get(move.member_id, move.from_tier) != tier:
+            left[tier] -= 1
+            paid[MemberId(uuid.UUID(str(move.member_id)))] = SeatPurchase(uuid.UUID(invoice.id), None)
+    return paid
 
 
 def _named_persons(unit: Unit, mapping_set: MappingSet) -> dict[str, MemberKey]:
@@ -475,15 +534,8 @@ def _write_result(applied: MappingsApplied) -> dict[str, Any]:
         "moved": applied.moved,
         "roles": dict(applied.roles),
         "teams": applied.teams,
-        "invoice": None
-        if invoice is None
-        else {
-            "id": invoice.id,
-            "number": invoice.number,
-            "total": invoice.total,
-            "amount_due": invoice.amount_due,
-            "currency": invoice.currency,
-        },
+        "invoice": None if invoice is None else asdict(invoice),
+        "invoices": [asdict(each) for each in applied.invoices],
     }
 
 
@@ -495,4 +547,5 @@ def _read_result(result: Mapping[str, Any]) -> MappingsApplied:
         invoice=InvoiceReference(**invoice) if invoice else None,
         roles=result.get("roles", {}),
         teams=result.get("teams", 0),
+        invoices=tuple(InvoiceReference(**each) for each in result.get("invoices", [])),
     )

@@ -1,6 +1,6 @@
 """People arriving, changing and leaving: one way in for SCIM, sign-in (JIT), import and by hand (T16)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -36,6 +36,7 @@ from bridge.usecases.assign_seats import (
     free_seat,
     place_member,
     promote_waiting,
+    read_placement,
     settle_seat,
 )
 from bridge.usecases.brake import forget_limit, held_effect, hold_people, is_braked, let_off, lets_through
@@ -44,6 +45,7 @@ from bridge.usecases.reevaluate import settle_regrouped
 from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
 from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
+from mappings.rules import comparison_key as rule_key
 from mappings.tiers import UNASSIGNED
 
 MAX_USER_NAME = 255
@@ -300,7 +302,7 @@ def update_member(
         forget_links(unit, member, named=member.user_name_key)
         member.user_name_key = user_name_key
     is_renamed = draft.external_id not in {None, member.external_id}
-    facts_before, came_from = mappable_attributes(member.document), was_from
+    facts_before = mappable_attributes(member.document)
     changed = write_person(unit, member, draft)
     unit.session.flush()
     record(
@@ -319,11 +321,21 @@ def update_member(
     elif (
         member.active
         and settle
-        and (is_renamed or came_from != member.source or facts_before != mappable_attributes(member.document))
+        and (is_renamed or was_from != member.source or _asks_for_change(unit, facts_before, member))
     ):
         freed = settle_regrouped(unit, member)
     promote_waiting(unit, [freed])
     return True
+
+
+def _asks_for_change(unit: Unit, before: Mapping[str, str | tuple[str, ...]], member: Member) -> bool:
+    """Tell whether an attribute that some rule asks for is other than before: else the seat stays as it was settled.
+
+    A hold that was dropped stays dropped by it, until the directory says something that rules look at.
+    """
+    after = mappable_attributes(member.document)
+    differ = {rule_key(name) for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    return bool(differ) and not differ.isdisjoint(read_placement(unit).mapping_set.attributes)
 
 
 def _turn_on(unit: Unit, member: Member, reason: str) -> str | None:

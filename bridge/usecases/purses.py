@@ -75,6 +75,7 @@ class BudgetPurse:
     """Takes seats from budgets, first asked, first served (:class:`mappings.people.Purse`). Nothing is charged by it.
 
     Attributes:
+        priced_at: The instant that the proration counts from (rule Q2).
         caps: How many seats each budget pays for at most; known from the first look at it on.
         taken: For whom a seat was taken, by budget, in the order of taking.
         short: Budgets that somebody asked for who got nothing.
@@ -83,6 +84,7 @@ class BudgetPurse:
 
     unit: Unit
     budgets: Mapping[BudgetKey, Budget]
+    priced_at: datetime
     caps: dict[BudgetKey, int] = field(default_factory=dict)
     taken: dict[BudgetKey, list[MemberId]] = field(default_factory=dict)
     short: set[BudgetKey] = field(default_factory=set)
@@ -123,6 +125,13 @@ class BudgetPurse:
         self.short.update(keys)
         return None
 
+    def would_take(self, member_id: MemberKey, tiers: Sequence[str]) -> str | None:
+        """Return what :meth:`take` would, and take nothing."""
+        keys = [self._key(member_id, tier) for tier in tiers]
+        return next(
+            (key[0] for key in keys if key in self.budgets and len(self.taken.get(key, ())) < self.cap(key)), None
+        )
+
     def cap(self, key: BudgetKey) -> int:
         """Return how many seats a budget pays for at most, as far as anybody asks."""
         if key not in self.caps:
@@ -139,11 +148,11 @@ class BudgetPurse:
 
     def quote(self, tier: str, number: int) -> SeatQuote:
         """Quote seats of a tier, for people who take them at once."""
-        return self.unit.billing.quote(SeatChange({tier: number}, at=self.unit.at, placed={tier: number}))
+        return self.unit.billing.quote(SeatChange({tier: number}, at=self.priced_at, placed={tier: number}))
 
     def limited_to(self, caps: Mapping[BudgetKey, int]) -> "BudgetPurse":
         """Return a fresh purse that pays for exactly so many; for a budget that is not named, nothing."""
-        return BudgetPurse(self.unit, self.budgets, {key: caps.get(key, 0) for key in self.budgets})
+        return BudgetPurse(self.unit, self.budgets, self.priced_at, {key: caps.get(key, 0) for key in self.budgets})
 
     def _key(self, member_id: MemberKey, tier: str) -> BudgetKey:
         own = (tier, self._centres.get(member_id, ""))
@@ -170,8 +179,13 @@ class BudgetPurse:
         return bill.subtotal if bill else 0
 
 
-def open_purse(unit: Unit) -> BudgetPurse:
-    """Return what the budgets have left now; a plan that has ended or is sold elsewhere has none (rule R5)."""
+def open_purse(unit: Unit, *, priced_at: datetime | None = None) -> BudgetPurse:
+    """Return what the budgets have left now; a plan that has ended or is sold elsewhere has none (rule R5).
+
+    Args:
+        unit: The unit.
+        priced_at: The instant that the proration counts from (rule Q2); the unit's by default.
+    """
     contract = unit.session.get_one(Contract, unit.org_id)
     may_buy = contract.status == "active" and unit.billing.sells_at_once
-    return BudgetPurse(unit, by_key(read_budgets(unit)) if may_buy else {})
+    return BudgetPurse(unit, by_key(read_budgets(unit)) if may_buy else {}, priced_at or unit.at)

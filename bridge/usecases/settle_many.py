@@ -52,10 +52,10 @@ class _Reasons:
 
 @dataclass(frozen=True, slots=True)
 class SeatPurchase:
-    """What paid for a seat: the invoice, if anything was to be paid, and what the decision keeps of the purchase."""
+    """What paid for a seat: the invoice, if anything was to be paid, and what the decision keeps of a budget's use."""
 
     invoice_id: uuid.UUID | None
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ def _write_decisions(
             "losing_rules": [_json(one.losing) for one in people],
             "pools": list(reasons.pools),
             "invoice_id": [one.invoice_id if one else None for one in paid],
-            "purchase": [_json(one.facts) if one else None for one in paid],
+            "purchase": [_json(one.facts) if one and one.facts else None for one in paid],
         },
     )
     return ids

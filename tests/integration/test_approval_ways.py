@@ -17,8 +17,9 @@ from bridge.config import Settings
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.roles import Role
 from bridge.runtime import Runtime, build_runtime
-from bridge.usecases.approvals import list_approvals, submit_seats
+from bridge.usecases.approvals import list_approvals, submit_mappings, submit_seats
 from bridge.usecases.edit_mappings import preview_mappings
+from bridge.usecases.sync_groups import GroupDraft, create_group
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.conftest import KEY
@@ -113,6 +114,23 @@ def test_a_request_is_withdrawn_in_the_console(app: Flask, customer: Customer) -
 
 
 class TestCommands:
+    def test_people_who_may_do_more_are_approved_by_an_answer_of_their_own(self, run: Run, nordlys: Customer) -> None:
+        people = [nordlys.push(f"ops{index}@nordlys.test").id for index in range(9)]
+        with nordlys.unit(nordlys.directory) as unit:
+            create_group(unit, nordlys.connection_id, GroupDraft("Ops"), [str(each) for each in people])
+        with nordlys.unit(nordlys.owner) as unit:
+            preview = preview_mappings(
+                unit, {"schema": 1, "rules": [{"group": "Ops", "tier": "premium", "role": "admin"}]}
+            )
+            asked = submit_mappings(unit, preview.id)
+
+        halfway = run("approvals", "approve", "nordlys", str(asked.id), typed="y\nn\n")
+        approved = run("approvals", "approve", "nordlys", str(asked.id), typed="y\ny\n")
+
+        assert halfway.exit_code == 1
+        assert "Approve that 9 people may do more?" in halfway.stdout
+        assert "Approved. Invoice: " in approved.stdout
+
     def test_a_request_is_listed_shown_and_approved(self, run: Run, nordlys: Customer) -> None:
         with nordlys.unit() as unit:
             asked = submit_seats(unit, {"premium": 1}, note="For Bo")

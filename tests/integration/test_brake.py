@@ -19,7 +19,7 @@ from bridge.errors import (
     InvalidInputError,
 )
 from bridge.store.departed import departed_from
-from bridge.store.directory import get_group, get_member
+from bridge.store.directory import get_connection, get_group, get_member
 from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, Delivery, Member
 from bridge.usecases.assign_seats import assign_tier
@@ -29,7 +29,9 @@ from bridge.usecases.explain import explain_member
 from bridge.usecases.people_by_hand import turn_off_member
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member, update_member
 from bridge.usecases.read_holds import HoldView, held_people, open_holds
+from bridge.usecases.recognise_subject import AssertedSubject
 from bridge.usecases.reconcile import reconcile_pools
+from bridge.usecases.sign_in import admit
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group, remove_group
 from tests.conftest import SettableClock
 from tests.factories import Customer, set_brake
@@ -392,6 +394,80 @@ def test_a_dropped_hold_changes_nothing_until_the_directory_says_something_new(
     )
     assert active(customer) == 4
     assert hold_of(customer) is None
+
+
+def test_a_dropped_change_of_groups_outlives_a_new_name_and_ends_with_a_fact_that_rules_ask_for(
+    customer: Customer, people: list[MemberId], staff: GroupId, clock: SettableClock
+) -> None:
+    asking = {"attribute": "title", "equals": "Head", "tier": "premium"}
+    put_in_force(customer, RULES | {"rules": [*RULES["rules"], asking]})
+    empty(customer, staff)
+    drop(customer)
+    clock.at += timedelta(minutes=30)
+
+    say_active(customer, people[0], active=True, displayName="Renamed", locale="nb")
+    after_new_name = seated(customer)
+    say_active(customer, people[0], active=True, title="Head")
+    say_active(customer, people[1], active=True, title="Clerk")
+
+    assert after_new_name == 10
+    with customer.unit() as unit:
+        assert [get_member(unit, each).tier for each in people[:3]] == ["premium", None, "standard"]
+    assert seated(customer) == 9
+
+
+def test_a_dropped_deletion_that_is_pushed_again_outlives_a_new_title(
+    customer: Customer, people: list[MemberId], staff: GroupId, clock: SettableClock
+) -> None:
+    for member_id in people[:6]:
+        delete(customer, member_id)
+    drop(customer)
+    clock.at += timedelta(minutes=30)
+    with customer.unit(customer.directory) as unit:
+        provision_member(unit, customer.connection_id, PersonDraft("p5@nordlys.test"), Source.SCIM)
+
+    say_active(customer, people[5], active=True, title="Clerk")
+
+    with customer.unit() as unit:
+        assert get_member(unit, people[5]).tier == "standard"
+
+
+def test_the_same_sign_in_again_leaves_a_dropped_change_of_groups_dropped(
+    customer: Customer, clock: SettableClock
+) -> None:
+    said = 0
+
+    def sign_in(name: str, *groups: str) -> MemberId:
+        nonlocal said
+        said += 1
+        subject = AssertedSubject(
+            connection_id=customer.connection_id,
+            issuer="https://idp.nordlys.test",
+            subject=f"{name}@nordlys.test",
+            assertion_id=f"_{said}",
+            in_response_to=None,
+            expires_at=clock.at + timedelta(minutes=5),
+            email=f"{name}@nordlys.test",
+            groups=frozenset(groups),
+        )
+        with customer.unit(Actor(ActorKind.SIGN_IN, customer.connection_id)) as unit:
+            return admit(unit, subject).member.id
+
+    with customer.unit() as unit:
+        get_connection(unit, customer.connection_id).jit_enabled = True
+    people = [sign_in(f"j{index}", "Staff") for index in range(10)]
+    for index in range(10):
+        sign_in(f"j{index}")
+    held = drop(customer).people
+    left = seated(customer)
+    clock.at += timedelta(minutes=30)
+
+    sign_in("j9")
+    after_sign_in = seated(customer)
+    say_active(customer, people[9], active=True, displayName="Managed by the directory from now on")
+
+    assert held > 0
+    assert (after_sign_in, seated(customer)) == (left, left - 1)
 
 
 def test_dropping_does_not_make_room_for_more_but_releasing_does(

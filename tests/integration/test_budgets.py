@@ -5,18 +5,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId
 from bridge.domain.people_files import read_people
 from bridge.domain.roles import Role
-from bridge.errors import BudgetNotPossibleError, ForbiddenError, InvalidInputError
+from bridge.errors import (
+    AcknowledgementMissingError,
+    BudgetNotPossibleError,
+    ForbiddenError,
+    InvalidInputError,
+    PreviewStaleError,
+)
 from bridge.jobs.work import buy_due
 from bridge.ports import FeeDraft
 from bridge.store.directory import get_member
 from bridge.store.journal import verify
-from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member
+from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member, SeatBudget
 from bridge.store.pools import read_pools
 from bridge.usecases.budgets import list_budgets, remove_budget, set_budget
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
@@ -316,6 +322,70 @@ def test_the_preview_of_mappings_shows_what_is_bought_and_does_exactly_that(
     assert (preview.shortage, applied.moved) == ({"premium": 1}, 2)
     assert tiers(customer, people) == ["premium", "premium", None]
     assert purchases(customer) == [("premium", "", 2, 20000)]
+
+
+def test_what_budgets_pay_for_needs_the_tick_and_is_charged_at_the_price_and_the_invoice_that_were_shown(
+    make_customer: MakeCustomer, clock: SettableClock
+) -> None:
+    customer, document = engineers(make_customer, clock)
+    allow(customer, seats=2)
+    with customer.unit(customer.owner) as unit:
+        preview = preview_mappings(unit, document)
+    clock.at += timedelta(minutes=14)
+
+    with customer.unit(customer.owner) as unit, pytest.raises(AcknowledgementMissingError):
+        apply_mappings(unit, preview.id, acknowledged=False)
+    with customer.unit(customer.owner) as unit:
+        applied = apply_mappings(unit, preview.id, acknowledged=False, budgets_acknowledged=True)
+    with customer.unit(customer.owner) as unit:
+        again = apply_mappings(unit, preview.id, acknowledged=True)
+
+    (use,) = preview.budget_uses
+    assert [row[2:] for row in purchases(customer)] == [(use.seats, use.amount)]
+    assert (applied.invoice, len(applied.invoices), again) == (None, 1, applied)
+    with customer.unit() as unit:
+        invoice = unit.session.scalars(select(Invoice).where(Invoice.number == applied.invoices[0].number)).one()
+        assert invoice.subtotal == use.amount
+
+
+def test_a_preview_of_before_a_budget_s_new_month_is_stale(make_customer: MakeCustomer, clock: SettableClock) -> None:
+    customer, document = engineers(make_customer, clock)
+    allow(customer, seats=2)
+    clock.at = datetime(2026, 3, 31, 23, 55, tzinfo=UTC)
+    with customer.unit(customer.owner) as unit:
+        preview = preview_mappings(unit, document)
+    clock.at = datetime(2026, 4, 1, 0, 5, tzinfo=UTC)
+
+    with customer.unit(customer.owner) as unit, pytest.raises(PreviewStaleError):
+        apply_mappings(unit, preview.id, acknowledged=True)
+
+    assert purchases(customer) == []
+
+
+def test_a_preview_of_before_a_pause_ran_out_is_stale(make_customer: MakeCustomer, clock: SettableClock) -> None:
+    customer, document = engineers(make_customer, clock)
+    allow(customer, seats=2)
+    with customer.unit() as unit:
+        unit.session.execute(update(SeatBudget).values(declined_at=clock.at - timedelta(minutes=55)))
+    with customer.unit(customer.owner) as unit:
+        preview = preview_mappings(unit, document)
+    clock.at += timedelta(minutes=10)
+
+    with customer.unit(customer.owner) as unit, pytest.raises(PreviewStaleError):
+        apply_mappings(unit, preview.id, acknowledged=False)
+
+    assert (preview.budget_uses, purchases(customer)) == ((), [])
+
+
+def engineers(make_customer: MakeCustomer, clock: SettableClock) -> tuple[Customer, dict[str, Any]]:
+    """Three people of a group without a seat, and rules that would buy them one."""
+    clock.at = datetime(2026, 3, 15, tzinfo=UTC)
+    customer = make_customer(premium=0, standard=0, premium_price=10000, anchor=clock.at)
+    people = arrive(customer, clock, "a", "b", "c")
+    with customer.unit(customer.directory) as unit:
+        create_group(unit, customer.connection_id, GroupDraft("Engineering"), [str(each) for each in people])
+    rules = [{"group": "Engineering", "tier": "premium"}]
+    return customer, {"schema": 1, "on_exhausted": "buy_up_to", "rules": rules}
 
 
 def test_the_preview_of_an_import_shows_the_purchase_and_buys_nothing(

@@ -7,11 +7,13 @@ from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Role
 from bridge.errors import ForbiddenError, InvalidInputError
-from bridge.store.directory import get_member
+from bridge.store.directory import get_group, get_member
 from bridge.store.journal import verify
 from bridge.store.models import AuditEntry
 from bridge.usecases.change_role import change_role
+from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
 from tests.factories import Customer
+from tests.integration.test_memberships import put_in_force
 
 
 def give(customer: Customer, member_id: MemberId, role: str, by: Actor | None = None) -> str:
@@ -33,6 +35,37 @@ def test_a_role_given_by_hand_is_audited_with_both_roles(customer: Customer) -> 
         "by_hand",
         {"from": "member", "to": "admin"},
     )
+
+
+def test_a_role_given_by_hand_that_a_rule_gave_already_is_audited_and_stays_by_hand(customer: Customer) -> None:
+    tove = customer.push("tove@nordlys.test")
+    with customer.unit(customer.directory) as unit:
+        group = create_group(unit, customer.connection_id, GroupDraft("Ops"), [str(tove.id)]).id
+    put_in_force(customer, {"schema": 1, "rules": [{"group": "Ops", "role": "admin"}]})
+
+    give(customer, tove.id, "admin")
+    give(customer, tove.id, "admin")
+    with customer.unit(customer.directory) as unit:
+        change_members(unit, get_group(unit, group), replace=())
+
+    with customer.unit() as unit:
+        found = unit.session.scalars(select(AuditEntry).where(AuditEntry.action == "member.role_changed")).all()
+        by_hand = [entry.body for entry in found if entry.reason == "by_hand"]
+        assert (by_hand, get_member(unit, tove.id).role) == ([{"from": "admin", "to": "admin"}], "admin")
+
+
+def test_a_rule_does_not_take_over_the_same_role_that_was_given_by_hand(customer: Customer) -> None:
+    tove = customer.push("tove@nordlys.test")
+    put_in_force(customer, {"schema": 1, "rules": [{"group": "Ops", "expected": True, "role": "admin"}]})
+    give(customer, tove.id, "admin")
+    with customer.unit(customer.directory) as unit:
+        group = create_group(unit, customer.connection_id, GroupDraft("Ops"), [str(tove.id)]).id
+
+    with customer.unit(customer.directory) as unit:
+        change_members(unit, get_group(unit, group), replace=())
+
+    with customer.unit() as unit:
+        assert get_member(unit, tove.id).role == "admin"
 
 
 @pytest.mark.parametrize("role", ["primary_owner", "king", ""])

@@ -11,14 +11,16 @@ from bridge.billing.documents import find_by_number
 from bridge.billing.why_invoice import WhyInvoice, why_invoice
 from bridge.billing.why_person import why_person
 from bridge.domain.actors import Actor, ActorKind
-from bridge.domain.identifiers import MemberId
+from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.domain.roles import Role
 from bridge.errors import ForbiddenError, NotFoundError
 from bridge.ports import FeeDraft
 from bridge.runtime import Runtime
-from bridge.store.models import Invoice, Member
+from bridge.store.directory import get_member
+from bridge.store.models import Connection, Invoice, Member
 from bridge.usecases.amend_contract import AmendmentDraft, amend_contract
 from bridge.usecases.assign_seats import assign_tier
+from bridge.usecases.budgets import set_budget
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.manage_access import deactivate_member
@@ -26,7 +28,7 @@ from bridge.usecases.person_history import read_person_history
 from bridge.usecases.product_roles import change_roles
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member
 from bridge.usecases.renew_contract import set_price
-from bridge.usecases.sync_groups import sync_claimed_groups
+from bridge.usecases.sync_groups import GroupDraft, create_group, sync_claimed_groups
 from bridge.usecases.workspace_teams import archive_team, create_team, join_teams
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
@@ -113,6 +115,110 @@ class TestPeople:
         assert {charge.reason for charge in why.charges} == {"bought"}
         assert sum(charge.amount for charge in why.charges) == total
         assert own.charges == ()
+
+    def test_seats_bought_together_are_told_as_shares_that_sum_up_to_the_line(
+        self, make_customer: Make, clock: SettableClock
+    ) -> None:
+        customer = make_customer(premium=0, standard=0, premium_price=10000)
+        people = [customer.push(f"{name}@nordlys.test").id for name in ("a", "b", "c")]
+        clock.at += timedelta(days=10, seconds=7)
+        with customer.unit(customer.owner) as unit:
+            set_budget(unit, "premium", seats=3)
+        with customer.unit(customer.directory) as unit:
+            create_group(unit, customer.connection_id, GroupDraft("Staff"), [str(each) for each in people])
+        rules = [{"group": "Staff", "tier": "premium"}]
+        document = {"schema": 1, "on_exhausted": "buy_up_to", "rules": rules}
+        with customer.unit(customer.owner) as unit:
+            applied = apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
+
+        with customer.unit(customer.owner) as unit:
+            charges = [charge for each in people for charge in why_person(unit, each).charges]
+            (invoice,) = unit.session.scalars(select(Invoice).where(Invoice.number == applied.invoices[0].number))
+            subtotal = invoice.subtotal
+
+        assert {charge.text for charge in charges} == {"One of 3 seats bought together"}
+        assert all(charge.formula.endswith(", of that 1/3") for charge in charges)
+        assert (len(charges), sum(charge.amount for charge in charges)) == (3, subtotal)
+        assert max(charge.amount for charge in charges) - min(charge.amount for charge in charges) <= 1
+
+    def test_missing_seats_bought_with_new_rules_are_charges_of_who_gets_them_each_of_their_tier(
+        self, make_customer: Make, clock: SettableClock
+    ) -> None:
+        customer = make_customer(premium=1, standard=0)
+        groups = {"Board": ["a", "b", "c"], "Staff": ["d"]}
+        ids = {name: customer.push(f"{name}@nordlys.test", displayName=name).id for name in "abcd"}
+        with customer.unit(customer.owner) as unit:
+            held = [get_member(unit, ids[name]).tier for name in "abcd"]
+            for group, names in groups.items():
+                create_group(unit, customer.connection_id, GroupDraft(group), [str(ids[name]) for name in names])
+        clock.at += timedelta(days=10)
+        rules = [{"group": "Board", "tier": "premium"}, {"group": "Staff", "tier": "standard"}]
+        with customer.unit(customer.owner) as unit:
+            preview = preview_mappings(unit, {"schema": 1, "rules": rules})
+            applied = apply_mappings(unit, preview.id, acknowledged=True, buy=True)
+
+        assert applied.invoice is not None
+        with customer.unit(customer.owner) as unit:
+            why = {name: why_person(unit, ids[name]) for name in "abcd"}
+            bought = {
+                name: [(charge.tier, charge.amount) for charge in one.charges if charge.reason == "bought"]
+                for name, one in why.items()
+            }
+            subtotal = unit.session.scalars(
+                select(Invoice.subtotal).where(Invoice.number == applied.invoice.number)
+            ).one()
+
+        assert held == ["premium", None, None, None]
+        assert [[tier for tier, _ in bought[name]] for name in "abcd"] == [[], ["premium"], ["premium"], ["standard"]]
+        assert sum(amount for charges in bought.values() for _, amount in charges) == subtotal
+        assert f"Paid by invoice {applied.invoice.number}" in [step.text for step in why["b"].steps]
+
+    def test_a_group_of_another_connection_is_not_said_to_change_anything(self, make_customer: Make) -> None:
+        customer = make_customer(premium=5, standard=5)
+        other = ConnectionId(new_id())
+        with customer.unit() as unit:
+            unit.session.add(Connection(org_id=unit.org_id, id=other, kind="idp", name="Entra", created_at=unit.at))
+        with customer.unit(Actor(ActorKind.DIRECTORY, other)) as unit:
+            create_group(unit, other, GroupDraft("Theirs"))
+        with customer.unit(customer.directory) as unit:
+            create_group(unit, customer.connection_id, GroupDraft("Ours"))
+        rules = [{"group": name, "tier": "premium"} for name in ("Theirs", "Ours")]
+        with customer.unit(customer.owner) as unit:
+            preview = preview_mappings(unit, {"schema": 1, "default": "standard", "rules": rules})
+            apply_mappings(unit, preview.id, acknowledged=True)
+        ada = customer.push("ada@nordlys.test", displayName="Ada")
+
+        with customer.unit(customer.owner) as unit:
+            why = why_person(unit, ada.id)
+
+        assert why.would_change == ("Joining the group Ours would move Ada to Premium.",)
+
+    @pytest.mark.parametrize(
+        ("budget", "told"),
+        [
+            (1, "Joining the group Ours would give Ada Premium, by a seat bought within the budget."),
+            (0, "Joining the group Ours would put Ada in line for Premium."),
+        ],
+    )
+    def test_a_seat_that_a_budget_would_buy_is_told_as_bought(
+        self, make_customer: Make, budget: int, told: str
+    ) -> None:
+        customer = make_customer(premium=0, standard=0)
+        with customer.unit(customer.directory) as unit:
+            create_group(unit, customer.connection_id, GroupDraft("Ours"))
+        rules = [{"group": "Ours", "tier": "premium"}]
+        document = {"schema": 1, "default": "unassigned", "on_exhausted": "buy_up_to", "rules": rules}
+        with customer.unit(customer.owner) as unit:
+            apply_mappings(unit, preview_mappings(unit, document).id, acknowledged=True)
+        if budget:
+            with customer.unit(customer.owner) as unit:
+                set_budget(unit, "premium", seats=budget)
+        ada = customer.push("ada@nordlys.test", displayName="Ada")
+
+        with customer.unit(customer.owner) as unit:
+            why = why_person(unit, ada.id)
+
+        assert why.would_change == (told,)
 
     def test_u1_a_user_by_role_learns_which_role_makes_them_paid(self, runtime: Runtime) -> None:
         customer = create_customer(runtime, fee=FeeDraft(annual_fee=1_200_000, tier="M", paid_users=50))

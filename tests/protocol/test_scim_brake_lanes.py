@@ -5,7 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from bridge.store.models import Member
+from bridge.usecases.decide_holds import drop_hold
+from bridge.usecases.read_holds import open_holds
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.integration.test_memberships import put_in_force
@@ -80,3 +84,26 @@ def test_members_taken_out_are_held_alike(worlds: Worlds, taken: list[tuple[str,
 
     worlds.agree()
     assert taken.count(("PATCH", "Groups")) >= 2
+
+
+def test_what_was_dropped_stays_dropped_alike(worlds: Worlds, taken: list[tuple[str, str]]) -> None:
+    a_directory(worlds, mapped=True)
+    for name in NAMES:
+        change_staff(worlds, "remove", [{"value": f"{{{name}}}"}])
+    for side in worlds.sides:
+        with side.customer.unit(side.customer.owner) as unit:
+            (hold,) = open_holds(unit)
+            drop_hold(unit, hold.id, revision=hold.revision, reason="A mistake")
+    worlds.clock.at += timedelta(minutes=30)
+    taken.clear()
+
+    for path, value in (("displayName", "New"), ("title", "Cook")):
+        operation = {"op": "replace", "path": path, "value": value}
+        worlds.send("PATCH", f"/Users/{{{NAMES[8]}}}", {"Operations": [operation]})
+
+    worlds.agree()
+    assert taken.count(("PATCH", "Users")) >= 1
+    for side in worlds.sides:
+        with side.customer.unit() as unit:
+            held_on = select(Member.tier).where(Member.org_id == unit.org_id, Member.user_name.startswith(NAMES[8]))
+            assert unit.session.scalars(held_on).one() == "standard"

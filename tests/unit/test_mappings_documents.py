@@ -1,5 +1,6 @@
 import pytest
 
+from mappings.conditions import ExpectedGroup
 from mappings.differences import ChangeKind, difference
 from mappings.documents import MappingDocumentError, from_document, to_document
 from mappings.rules import AttributeCondition, GroupCondition, MappingRule, MappingSet, OnExhausted
@@ -157,6 +158,18 @@ def test_each_difference_is_one_sentence() -> None:
         (ChangeKind.SETTING, "everyone else: highest free seat → No seat"),
     ]
     assert changes[1].before == eng("premium")
+
+
+def test_a_group_that_arrives_or_goes_is_told_so() -> None:
+    expected = MappingSet(1, (MappingRule("group:eng", ExpectedGroup("Eng"), "premium"),))
+    known = MappingSet(2, (MappingRule("group:eng", GroupCondition("17", "Eng"), "premium"),))
+    another = MappingSet(3, (MappingRule("group:eng", GroupCondition("18", "Eng"), "premium"),))
+
+    told = [difference(old, new, LADDER)[0].sentence for old, new in ((expected, known), (known, expected))]
+    (replaced,) = difference(known, another, LADDER)
+
+    assert told == ["Eng: the group has arrived", "Eng: the group is gone and expected again"]
+    assert replaced.sentence == "Eng: means other groups or another connection"
 
 
 def test_a_changed_rule_says_each_thing_that_changed() -> None:

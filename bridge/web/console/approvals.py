@@ -7,6 +7,7 @@ from bridge.errors import InvalidInputError
 from bridge.usecases.approvals import (
     approve,
     decline,
+    invoices_of,
     list_approvals,
     open_approval,
     submit_mappings,
@@ -86,7 +87,8 @@ def say_yes(visit: Visit, approval_id: str) -> Response:
         acknowledged=request.form.get("acknowledged") == "yes",
         roles_acknowledged=request.form.get("roles_acknowledged") == "yes",
     )
-    flash(f"Approved{f', invoice {done.invoice.number} was issued' if done.invoice else ''}.", "ok")
+    issued = "".join(f", invoice {number} was issued" for number in invoices_of(done))
+    flash(f"Approved{issued}.", "ok")
     return see_other(url_for("approvals.index"))
 
 

@@ -88,6 +88,7 @@ def apply(visit: Visit, preview_id: str) -> Response:
         acknowledged=request.form.get("acknowledged") == "yes",
         buy=request.form.get("short") == "buy",
         roles_acknowledged=request.form.get("roles_acknowledged") == "yes",
+        budgets_acknowledged=request.form.get("budgets_acknowledged") == "yes",
     )
     flash(_what_happened(applied), "ok")
     return see_other(url_for("mappings.index"))
@@ -95,7 +96,7 @@ def apply(visit: Visit, preview_id: str) -> Response:
 
 def _what_happened(applied: MappingsApplied) -> str:
     """Say what an applied preview did."""
-    invoice = [f"invoice {applied.invoice.number} was issued"] if applied.invoice else []
+    invoice = [f"invoice {each.number} was issued" for each in applied.invoices]
     moved = plural(applied.moved, "person moved", "people moved")
     told = ", ".join([moved, *_access(applied.roles, applied.teams, past=True), *invoice])
     return f"Version {applied.version} is in force: {told}."
