@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,16 @@ TOKEN = "core-token"
 SECRET = new_webhook_secret()
 PREMIUM, STANDARD = 15000, 2500
 Json = dict[str, Any]
+
+
+class LaterClock:
+    """The real time, for the sake of a core in a process of its own, and ahead of it by as much as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
 
 def with_local_cores(settings: Settings) -> Settings:

@@ -12,7 +12,6 @@ from bridge.domain.roles import Permission
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidChangeError,
-    PreviewExpiredError,
     PreviewStaleError,
     ReductionNotAllowedError,
 )
@@ -23,7 +22,7 @@ from bridge.store.models import Contract, Preview
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
 from bridge.usecases.idempotency import once
-from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from bridge.usecases.tier_review import settle_amended_tier, users_body
 
 PREVIEW_KIND = "amendment"
@@ -89,22 +88,9 @@ def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
         PlanEndedError: The plan has ended (rule R5).
     """
     unit.require(Permission.MANAGE_BILLING)
-    state = unit.lock()
+    unit.lock()
     quote = _compute(unit, draft, unit.at)
-    preview = Preview(
-        org_id=unit.org_id,
-        id=new_id(),
-        kind=PREVIEW_KIND,
-        request={"draft": asdict(draft), "shown": _shown(unit, quote)},
-        seat_version=state.seat_version,
-        at=unit.at,
-        expires_at=unit.at + PREVIEW_LIFETIME,
-        actor=str(unit.actor),
-        confirmed_at=None,
-        result=None,
-    )
-    unit.session.add(preview)
-    unit.session.flush()
+    preview = store_preview(unit, PREVIEW_KIND, {"draft": asdict(draft), "shown": _shown(unit, quote)})
     return AmendmentPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
 
 
@@ -196,8 +182,7 @@ def _compute(unit: Unit, draft: AmendmentDraft, at: datetime) -> FeeQuote:
 
 def _recomputed(unit: Unit, preview: Preview) -> FeeQuote:
     """Compute a preview again at its pinned instant; refuse it when the answer is another one by now (rules Q2, Q3)."""
-    if unit.at >= preview.expires_at:
-        raise PreviewExpiredError(preview.expires_at)
+    refuse_expired(unit, preview)
     shown = preview.request["shown"]
     if _standing(unit) != shown["standing"]:
         raise PreviewStaleError

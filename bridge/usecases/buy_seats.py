@@ -13,7 +13,6 @@ from bridge.domain.roles import Permission
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidChangeError,
-    PreviewExpiredError,
     PreviewStaleError,
     ReductionNotAllowedError,
 )
@@ -26,7 +25,7 @@ from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.billing_orders import place_order
 from bridge.usecases.charges import execute_change
 from bridge.usecases.idempotency import is_known, once
-from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
 from mappings.preview import moves_under_pool
@@ -92,27 +91,20 @@ def preview_seats(unit: Unit, changes: Mapping[str, int]) -> SeatsPreview:
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.billing.prepare(SeatChange(_wanted(changes), at=unit.at))
-    state = unit.lock()
+    unit.lock()
     quote, promotions = _compute(unit, changes, unit.at)
     pinned = quote.pinned
-    preview = Preview(
-        org_id=unit.org_id,
-        id=new_id(),
-        kind=PREVIEW_KIND,
-        request={
+    preview = store_preview(
+        unit,
+        PREVIEW_KIND,
+        {
             "changes": dict(quote.change.changes),
             "shown": _shown(unit, quote, promotions),
             "pinned": kept(pinned),
         },
-        seat_version=state.seat_version,
         at=quote.change.at,
-        expires_at=min(unit.at + PREVIEW_LIFETIME, pinned.expires_at) if pinned else unit.at + PREVIEW_LIFETIME,
-        actor=str(unit.actor),
-        confirmed_at=None,
-        result=None,
+        pinned=pinned,
     )
-    unit.session.add(preview)
-    unit.session.flush()
     return _as_preview(preview, quote, promotions)
 
 
@@ -279,8 +271,7 @@ def _recomputed(unit: Unit, preview: Preview) -> tuple[SeatQuote, tuple[Promotio
 
     What another core quoted is taken as it was pinned: that core decides whether it still holds.
     """
-    if unit.at >= preview.expires_at:
-        raise PreviewExpiredError(preview.expires_at)
+    refuse_expired(unit, preview)
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
     if contract.period_start.isoformat() != preview.request["shown"]["period"]:
         raise PreviewStaleError

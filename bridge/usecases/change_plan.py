@@ -9,21 +9,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidChangeError,
-    PreviewExpiredError,
     PreviewStaleError,
 )
 from bridge.ports import PlanChange, PlanQuote
 from bridge.store.agreed import AgreedKind, agree, agreed_change
 from bridge.store.journal import record
-from bridge.store.models import Preview
 from bridge.store.unit import Unit
 from bridge.usecases.idempotency import once
-from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 
 PREVIEW_KIND = "plan"
 
@@ -75,22 +72,9 @@ def preview_plan_change(unit: Unit, draft: PlanDraft) -> PlanPreview:
         PlanEndedError: The plan has ended (rule R5).
     """
     unit.require(Permission.MANAGE_BILLING)
-    state = unit.lock()
+    unit.lock()
     quote = _compute(unit, draft)
-    preview = Preview(
-        org_id=unit.org_id,
-        id=new_id(),
-        kind=PREVIEW_KIND,
-        request={"draft": asdict(draft), "shown": _shown(quote)},
-        seat_version=state.seat_version,
-        at=unit.at,
-        expires_at=unit.at + PREVIEW_LIFETIME,
-        actor=str(unit.actor),
-        confirmed_at=None,
-        result=None,
-    )
-    unit.session.add(preview)
-    unit.session.flush()
+    preview = store_preview(unit, PREVIEW_KIND, {"draft": asdict(draft), "shown": _shown(quote)})
     return PlanPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
 
 
@@ -116,8 +100,7 @@ def confirm_plan_change(
             return preview.result
         if not acknowledged:
             raise AcknowledgementMissingError
-        if unit.at >= preview.expires_at:
-            raise PreviewExpiredError(preview.expires_at)
+        refuse_expired(unit, preview)
         if agreed_change(unit) is not None:
             raise PreviewStaleError
         quote = _compute(unit, PlanDraft(**preview.request["draft"]))

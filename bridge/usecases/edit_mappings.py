@@ -12,13 +12,12 @@ from sqlalchemy import Text, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import comparison_key
-from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
     AssertionFailedError,
     InvalidInputError,
-    PreviewExpiredError,
     PreviewStaleError,
 )
 from bridge.ports import InvoiceReference, SeatChange, SeatQuote
@@ -32,7 +31,7 @@ from bridge.usecases.charges import execute_change
 from bridge.usecases.mapping_versions import VersionReason, read_directory, read_version, store_version
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
-from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from bridge.usecases.purses import BudgetPurse, BudgetUse, open_purse
 from bridge.usecases.settle_many import SeatPurchase, settle_many
 from mappings.allocation import MemberKey, Occasion
@@ -220,23 +219,10 @@ def preview_rollback(unit: Unit, version: int) -> MappingsPreview:
 
 
 def _preview(unit: Unit, new: MappingSet, ladder: TierLadder, *, restores: int | None = None) -> MappingsPreview:
-    state = unit.lock()
+    unit.lock()
     if not difference(mapping_set_in_force(unit, ladder), new, ladder):
         raise InvalidInputError("mappings", "these are the rules in force already; change one to see what it does")
-    stored = Preview(
-        org_id=unit.org_id,
-        id=new_id(),
-        kind=KIND,
-        request={"document": to_document(new), "restores": restores},
-        seat_version=state.seat_version,
-        at=unit.at,
-        expires_at=unit.at + PREVIEW_LIFETIME,
-        actor=str(unit.actor),
-        confirmed_at=None,
-        result=None,
-    )
-    unit.session.add(stored)
-    unit.session.flush()
+    stored = store_preview(unit, KIND, {"document": to_document(new), "restores": restores})
     preview = _compute(unit, stored)
     stored.request = {**stored.request, "budgets": _purchases(preview)}
     return preview
@@ -522,8 +508,7 @@ def _usable(unit: Unit, preview_id: uuid.UUID) -> Preview:
     stored = stored_preview(unit, preview_id, KIND)
     if stored.seat_version != unit.state().seat_version or stored.confirmed_at is not None:
         raise PreviewStaleError
-    if unit.at >= stored.expires_at:
-        raise PreviewExpiredError(stored.expires_at)
+    refuse_expired(unit, stored)
     return stored
 
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.core.quotes import kept, restored, seat_quote
-from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidInputError,
     OwnerProtectedError,
-    PreviewExpiredError,
     PreviewStaleError,
 )
 from bridge.ports import SeatChange, SeatQuote
@@ -24,7 +23,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.billing_orders import place_order
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
-from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
 from mappings.preview import moves_under_pool
@@ -69,7 +68,7 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
     unit.require(Permission.ASSIGN_SEATS)
     if not unit.billing.sells_at_once:
         _ask_core(unit, member_id, tier)
-    state = unit.lock()
+    unit.lock()
     member = get_member(unit, member_id)
     ladder = ladder_of(read_pools(unit))
     target = None if tier == UNASSIGNED else tier
@@ -85,25 +84,17 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
     if not free and target is not None and may(unit.actor.role, Permission.MANAGE_BILLING):
         quote = _quote(unit, member, target)
     pinned = quote.pinned if quote is not None else None
-    stored = Preview(
-        org_id=unit.org_id,
-        id=new_id(),
-        kind=KIND,
-        request={
+    stored = store_preview(
+        unit,
+        KIND,
+        {
             "member": str(member.id),
             "tier": tier,
             "upgrade_from": member.tier,
             "pinned": kept(pinned),
         },
-        seat_version=state.seat_version,
-        at=unit.at,
-        expires_at=min(unit.at + PREVIEW_LIFETIME, pinned.expires_at) if pinned else unit.at + PREVIEW_LIFETIME,
-        actor=str(unit.actor),
-        confirmed_at=None,
-        result=None,
+        pinned=pinned,
     )
-    unit.session.add(stored)
-    unit.session.flush()
     return SeatPreview(stored.id, stored.at, stored.expires_at, member, ladder, target, free, quote)
 
 
@@ -172,8 +163,7 @@ def confirm_seat(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool) -> Me
     member_id = MemberId(uuid.UUID(stored.request["member"]))
     if stored.confirmed_at is not None:
         return get_member(unit, member_id)
-    if unit.at >= stored.expires_at:
-        raise PreviewExpiredError(stored.expires_at)
+    refuse_expired(unit, stored)
     if stored.seat_version != state.seat_version:
         raise PreviewStaleError
     tier = stored.request["tier"]

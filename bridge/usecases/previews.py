@@ -1,14 +1,52 @@
-"""What all previews have in common: how long they live, and how one is found again (rule Q3)."""
+"""What all previews have in common: how one is kept, how long it lives, and how it is found again (rule Q3)."""
 
 import uuid
-from datetime import timedelta
-from typing import Final
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from bridge.errors import NotFoundError
+from bridge.domain.identifiers import new_id
+from bridge.errors import NotFoundError, PreviewExpiredError
+from bridge.ports import PinnedQuote
 from bridge.store.models import Preview
 from bridge.store.unit import Unit
 
 PREVIEW_LIFETIME: Final = timedelta(minutes=15)
+
+
+def store_preview(
+    unit: Unit,
+    kind: str,
+    request: Mapping[str, Any],
+    *,
+    at: datetime | None = None,
+    pinned: PinnedQuote | None = None,
+) -> Preview:
+    """Keep what is previewed against the present state; the organization is locked here.
+
+    Args:
+        unit: The unit.
+        kind: Of which use case.
+        request: What is asked for and what was shown, in JSON values.
+        at: The instant it counts from (rule Q2); now, when nothing says otherwise.
+        pinned: What a core that keeps its own books has quoted: the preview lives no longer than that.
+    """
+    expires_at = unit.at + PREVIEW_LIFETIME
+    preview = Preview(
+        org_id=unit.org_id,
+        id=new_id(),
+        kind=kind,
+        request=dict(request),
+        seat_version=unit.lock().seat_version,
+        at=at or unit.at,
+        expires_at=min(expires_at, pinned.expires_at) if pinned else expires_at,
+        actor=str(unit.actor),
+        confirmed_at=None,
+        result=None,
+    )
+    unit.session.add(preview)
+    unit.session.flush()
+    return preview
 
 
 def stored_preview(unit: Unit, preview_id: uuid.UUID, kind: str) -> Preview:
@@ -21,3 +59,13 @@ def stored_preview(unit: Unit, preview_id: uuid.UUID, kind: str) -> Preview:
     if preview is None or preview.kind != kind:
         raise NotFoundError("preview", str(preview_id))
     return preview
+
+
+def refuse_expired(unit: Unit, preview: Preview) -> None:
+    """Refuse a preview whose time is over.
+
+    Raises:
+        PreviewExpiredError: It is.
+    """
+    if unit.at >= preview.expires_at:
+        raise PreviewExpiredError(preview.expires_at)

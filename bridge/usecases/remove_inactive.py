@@ -6,14 +6,14 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import OWNERS, Permission
-from bridge.errors import PreviewExpiredError, PreviewStaleError
+from bridge.errors import PreviewStaleError
 from bridge.store.journal import record
-from bridge.store.models import Member, Preview
+from bridge.store.models import Member
 from bridge.store.teams import in_active_team
 from bridge.store.unit import Unit
-from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from bridge.usecases.provision_member import remove_member
 from bridge.usecases.workspace_teams import require_licences
 
@@ -49,23 +49,10 @@ def preview_remove_inactive(unit: Unit) -> InactivePreview:
         InvalidInputError: The plan has no teams.
     """
     unit.require(Permission.MANAGE_PEOPLE)
-    state = unit.lock()
+    unit.lock()
     require_licences(unit)
     found = _inactive(unit)
-    stored = Preview(
-        org_id=unit.org_id,
-        id=new_id(),
-        kind=KIND,
-        request={"members": [str(member.id) for member in found]},
-        seat_version=state.seat_version,
-        at=unit.at,
-        expires_at=unit.at + PREVIEW_LIFETIME,
-        actor=str(unit.actor),
-        confirmed_at=None,
-        result=None,
-    )
-    unit.session.add(stored)
-    unit.session.flush()
+    stored = store_preview(unit, KIND, {"members": [str(member.id) for member in found]})
     members = tuple(InactiveMember(member.id, member.user_name, member.display_name) for member in found)
     return InactivePreview(stored.id, stored.at, stored.expires_at, members)
 
@@ -90,8 +77,7 @@ def confirm_remove_inactive(unit: Unit, preview_id: uuid.UUID) -> tuple[MemberId
     shown = tuple(MemberId(uuid.UUID(member_id)) for member_id in stored.request["members"])
     if stored.confirmed_at is not None:
         return shown
-    if unit.at >= stored.expires_at:
-        raise PreviewExpiredError(stored.expires_at)
+    refuse_expired(unit, stored)
     found = _inactive(unit)
     if tuple(member.id for member in found) != shown:
         raise PreviewStaleError

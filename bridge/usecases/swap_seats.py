@@ -4,23 +4,22 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Permission
 from bridge.errors import (
     InvalidChangeError,
     InvalidInputError,
     MemberInactiveError,
-    PreviewExpiredError,
     PreviewStaleError,
     SameTierError,
 )
 from bridge.store.directory import get_member
 from bridge.store.journal import record
-from bridge.store.models import Member, Preview
+from bridge.store.models import Member
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import exchange_tiers
-from bridge.usecases.previews import PREVIEW_LIFETIME, stored_preview
+from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from mappings.tiers import TierLadder
 
 KIND = "swap"
@@ -67,22 +66,9 @@ def preview_swap(unit: Unit, first_id: MemberId, second_id: MemberId) -> SwapPre
         SameTierError: They hold the same, or both nothing.
     """
     unit.require(Permission.ASSIGN_SEATS)
-    state = unit.lock()
+    unit.lock()
     first, second = _two(unit, first_id, second_id)
-    stored = Preview(
-        org_id=unit.org_id,
-        id=new_id(),
-        kind=KIND,
-        request={"members": [str(first.id), str(second.id)], "tiers": [first.tier, second.tier]},
-        seat_version=state.seat_version,
-        at=unit.at,
-        expires_at=unit.at + PREVIEW_LIFETIME,
-        actor=str(unit.actor),
-        confirmed_at=None,
-        result=None,
-    )
-    unit.session.add(stored)
-    unit.session.flush()
+    stored = store_preview(unit, KIND, {"members": [str(first.id), str(second.id)], "tiers": [first.tier, second.tier]})
     sides = (_side(first, second), _side(second, first))
     return SwapPreview(stored.id, stored.at, stored.expires_at, sides)
 
@@ -105,8 +91,7 @@ def confirm_swap(unit: Unit, preview_id: uuid.UUID) -> tuple[Member, Member]:
     first_id, second_id = (MemberId(uuid.UUID(text)) for text in stored.request["members"])
     if stored.confirmed_at is not None:
         return get_member(unit, first_id), get_member(unit, second_id)
-    if unit.at >= stored.expires_at:
-        raise PreviewExpiredError(stored.expires_at)
+    refuse_expired(unit, stored)
     if [get_member(unit, member_id).tier for member_id in (first_id, second_id)] != stored.request["tiers"]:
         raise PreviewStaleError
     first, second = _two(unit, first_id, second_id)

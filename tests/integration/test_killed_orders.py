@@ -7,7 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,21 +24,11 @@ from bridge.usecases.attempts import LEASE
 from bridge.usecases.buy_seats import confirm_seats, preview_seats
 from tests.chaos import Chaos, Figures
 from tests.conftest import KEY
-from tests.cores import ExampleCore, example_core, remote_customer, with_local_cores
+from tests.cores import ExampleCore, LaterClock, example_core, remote_customer, with_local_cores
 from tests.factories import Customer
 from tests.integration.killed_order_worker import POINTS
 
 CHILD = Path(__file__).with_name("killed_order_worker.py")
-
-
-class LaterClock:
-    """The real time, and later when a lease has to be over."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -38,27 +38,27 @@ from bridge.usecases.people_by_hand import confirm_seat, preview_seat
 from bridge.usecases.renew_contract import set_price
 from bridge.usecases.usage import read_usage
 from tests.conftest import OPERATOR
-from tests.cores import SECRET, TOKEN, ExampleCore, Line, example_core, line_to, remote_customer, with_local_cores
+from tests.cores import (
+    SECRET,
+    TOKEN,
+    ExampleCore,
+    LaterClock,
+    Line,
+    example_core,
+    line_to,
+    remote_customer,
+    with_local_cores,
+)
 from tests.factories import Customer
 
 
-class MovableClock:
-    """The real time, for the core's sake, and ahead of it by as much as a test says."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+@pytest.fixture
+def time() -> LaterClock:
+    return LaterClock()
 
 
 @pytest.fixture
-def time() -> MovableClock:
-    return MovableClock()
-
-
-@pytest.fixture
-def runtime(settings: Settings, database_url: URL, time: MovableClock) -> Iterator[Runtime]:
+def runtime(settings: Settings, database_url: URL, time: LaterClock) -> Iterator[Runtime]:
     runtime = build_runtime(with_local_cores(settings), database_url, payments=BuiltinPayments(), clock=time)
     yield runtime
     runtime.close()
@@ -252,7 +252,7 @@ def test_q5_a_repeated_key_orders_once_and_answers_the_same(customer: Customer, 
 
 @pytest.mark.parametrize("lost", ["POST /v1/subscriptions/nordlys/orders HTTP", "/confirm HTTP"])
 def test_x2_a_lost_answer_is_asked_back_and_charged_once(
-    customer: Customer, core: ExampleCore, line: Line, time: MovableClock, lost: str
+    customer: Customer, core: ExampleCore, line: Line, time: LaterClock, lost: str
 ) -> None:
     runtime = customer.runtime
     line.cut = lambda first: lost in first
@@ -271,7 +271,7 @@ def test_x2_a_lost_answer_is_asked_back_and_charged_once(
 
 
 def test_x2_a_worker_that_died_after_the_call_is_followed_by_one_that_asks_back(
-    customer: Customer, core: ExampleCore, runtime: Runtime, time: MovableClock
+    customer: Customer, core: ExampleCore, runtime: Runtime, time: LaterClock
 ) -> None:
     ordered = order(customer, premium=1)
     with customer.unit() as unit:
@@ -293,7 +293,7 @@ def test_x2_a_worker_that_died_after_the_call_is_followed_by_one_that_asks_back(
 
 @pytest.mark.parametrize("trouble", ["down", "answer_500", "slow"])
 def test_x8_a_core_in_trouble_leaves_provisioning_alone_and_the_order_waits(
-    customer: Customer, core: ExampleCore, line: Line, time: MovableClock, trouble: str
+    customer: Customer, core: ExampleCore, line: Line, time: LaterClock, trouble: str
 ) -> None:
     runtime = customer.runtime
     order(customer, premium=1)
@@ -330,7 +330,7 @@ def test_x8_a_preview_says_that_the_core_does_not_answer(customer: Customer, lin
 
 
 def test_an_order_that_never_arrives_is_given_up_visibly_and_can_be_retried(
-    customer: Customer, core: ExampleCore, line: Line, runtime: Runtime, time: MovableClock
+    customer: Customer, core: ExampleCore, line: Line, runtime: Runtime, time: LaterClock
 ) -> None:
     ordered = order(customer, premium=1)
     line.down = True
@@ -397,7 +397,7 @@ def test_an_order_that_the_core_has_charged_is_settled_as_bought_when_it_is_canc
 
 
 def test_a_cancelled_order_is_refused_by_the_core_for_ever(
-    customer: Customer, core: ExampleCore, line: Line, runtime: Runtime, time: MovableClock
+    customer: Customer, core: ExampleCore, line: Line, runtime: Runtime, time: LaterClock
 ) -> None:
     ordered = order(customer, premium=1)
     line.down = True
