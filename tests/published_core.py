@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from tests.processes import ROOT
@@ -60,7 +60,7 @@ class PublishedContract:
     document: Json = field(default_factory=lambda: yaml.safe_load(FILE.read_text()))
 
     def __post_init__(self) -> None:
-        resource = Resource(contents=self.document, specification=DRAFT202012)
+        resource = DRAFT202012.create_resource(self.document)
         self._registry: Registry[Any] = Registry().with_resource(_URI, resource)
         self._validators: dict[str, Draft202012Validator] = {}
 

@@ -125,7 +125,7 @@ def read_quote(document: object) -> CoreQuote:
         at=read.instant(fields, "at"),
         expires_at=read.instant(fields, "expires_at"),
         currency=currency,
-        bill=_maybe(fields, "bill", _bill_in(currency)),
+        bill=read.null_or(fields, "bill", _bill_in(currency)),
         seats=read.each(fields, "seats", _read_seat_count),
         renewal_at=renewal_at,
         renewal_before=before,
@@ -294,7 +294,7 @@ def read_page(document: object, name: str, read_item: Callable[[Any], ItemT]) ->
     fields = read.as_object(document)
     return Page(
         items=read.listed(fields, name, read_item),
-        next=read.maybe(fields, "next", read.text),
+        next=read.null_or(fields, "next", read.as_text),
         more=read.flag(fields, "more"),
     )
 

@@ -84,6 +84,13 @@ def listed(fields: Mapping[str, Any], name: str, read: Callable[[Any], ValueT]) 
     return tuple(found)
 
 
+def null_or(fields: Mapping[str, Any], name: str, read: Callable[[Any], ValueT]) -> ValueT | None:
+    """Read what stands in a field that may be null and must be there: left out, it would be taken for nothing."""
+    if name not in fields:
+        raise FieldError((name,), "must be there, and null where there is none")
+    return None if fields[name] is None else within(fields, name, read)
+
+
 def maybe(fields: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any], str], ValueT]) -> ValueT | None:
     """Read a field that may be missing or null."""
     return None if fields.get(name) is None else read(fields, name)

@@ -1,8 +1,7 @@
 """The published contract and what reads and writes it here agree: on every document, whole or damaged."""
 
-import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -166,7 +165,23 @@ EVENT = {
 }
 INVOICES = {"invoices": [INVOICE], "next": "1", "more": False}
 EVENTS = {"events": [EVENT], "next": None, "more": True}
-OTHERS = (None, "", "x", "eur", "2026-03-02", "a\x00b", "x" * 2001, -1, 1.5, 10**16, True, False, [], {}, ["x"])
+OTHERS: tuple[object, ...] = (
+    None,
+    "",
+    "x",
+    "eur",
+    "2026-03-02",
+    "a\x00b",
+    "x" * 2001,
+    -1,
+    1.5,
+    10**16,
+    True,
+    False,
+    [],
+    {},
+    ["x"],
+)
 _GONE = object()
 #: Checked by themselves, and therefore not again inside of others.
 WHOLE = (SUBSCRIPTION, INVOICE, ORDER)
@@ -189,19 +204,18 @@ ANSWERS: dict[str, tuple[str | dict[str, Any], Any, Read]] = {
 }
 
 
-def places(document: Any) -> Iterator[tuple[Any, ...]]:
-    """Name every place in a document, from the outside in."""
-    items = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
-    for name, value in items:
+def places(document: Any, closed: Collection[object]) -> Iterator[tuple[Any, ...]]:
+    """Name every place in a document, from the outside in, but for what stands inside of those that are closed."""
+    items = dict(enumerate(document)) if isinstance(document, list) else document
+    for name, value in items.items() if isinstance(items, dict) else ():
         yield (name,)
-        yield from ((name, *inner) for inner in places(value))
+        if value not in closed:
+            yield from ((name, *inner) for inner in places(value, closed))
 
 
 def damaged(document: Any, place: tuple[Any, ...], other: object) -> Any:
     """Return a copy of a document with something else in one place, or nothing."""
-    damaged = copy.deepcopy(document)
+    damaged = json.loads(json.dumps(document))
     holder = damaged
     for name in place[:-1]:
         holder = holder[name]
