@@ -39,7 +39,7 @@ from bridge.store.models import BillingOrder, Invoice
 from bridge.store.pools import read_pools
 from bridge.store.schema import upgrade
 from bridge.usecases.billing_orders import list_orders, retry_order
-from tests.chaos_web import Owner, Web, troubled_web
+from tests.chaos_web import Owner, Web, serving, troubled
 from tests.cores import ExampleCore, Json, Line, example_core, line_to, remote_customer, with_local_cores
 from tests.factories import Customer
 from tests.postgres import quickest_folder
@@ -108,12 +108,11 @@ class Chaos:
                 dice = random.Random(self.seed)
                 line.cut = lambda _: self._cut(dice)
                 environment = service_environment(settings, url)
-                trouble = troubled_web(
-                    environment, folder / "serve.log", pause=self.seconds_between_kills, dice=random.Random(self.seed)
-                )
-                with self._troubled_workers(environment), trouble as web, ThreadPoolExecutor(self.organizations) as buy:
+                with serving(environment, folder / "serve.log") as web:
                     self.owners = [Owner(web, one, random.Random(f"{self.seed}:{one.slug}")) for one in customers]
-                    list(buy.map(self._buy, self.owners, self._shares()))
+                    trouble = troubled(web, pause=self.seconds_between_kills, dice=random.Random(self.seed))
+                    with self._troubled_workers(environment), trouble, ThreadPoolExecutor(self.organizations) as buy:
+                        list(buy.map(self._buy, self.owners, self._shares()))
                     for owner in self.owners:
                         owner.close()
                 line.cut = lambda _: False
@@ -150,7 +149,7 @@ class Chaos:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (state := self._state(customer)) != "placed":
             assert time.monotonic() < deadline, f"an order of {customer.slug} is {state}"
-            time.sleep(0.3)
+            time.sleep(0.5)
 
     def _state(self, customer: Customer) -> str:
         """Return the newest order's state; put one that was given up back in line, as an operator would."""

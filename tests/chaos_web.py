@@ -112,9 +112,19 @@ def free_port() -> int:
 
 
 @contextmanager
-def troubled_web(environment: Mapping[str, str], log: Path, *, pause: float, dice: random.Random) -> Iterator[Web]:
-    """Serve until the block ends, and kill a part of the service again and again: whenever it has served a while."""
+def serving(environment: Mapping[str, str], log: Path) -> Iterator[Web]:
+    """Serve until the block ends."""
     web = Web(environment, log)
+    web.start()
+    try:
+        yield web
+    finally:
+        web.stop()
+
+
+@contextmanager
+def troubled(web: Web, *, pause: float, dice: random.Random) -> Iterator[None]:
+    """Kill a part of the service again and again, whenever it has served a while."""
     ended = threading.Event()
 
     def kill() -> None:
@@ -124,14 +134,12 @@ def troubled_web(environment: Mapping[str, str], log: Path, *, pause: float, dic
             web.kill(what)
 
     killer = threading.Thread(target=kill)
-    web.start()
     killer.start()
     try:
-        yield web
+        yield
     finally:
         ended.set()
         killer.join()
-        web.stop()
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The web application, whose process is killed at a named point of a purchase: served by gunicorn for tests.
 
-Which point, a file says, which ends with the process that it killed: the one that gunicorn starts next stays alive.
+Which point, a file says, which ends with the process that it killed: those that gunicorn starts next stay alive.
 """
 
 import os
@@ -12,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from bridge.web.session import EXTENSION
 from tests.integration.killed_order_worker import die
 from wsgi import create_app
 
@@ -50,5 +51,7 @@ def app() -> Flask:
     event.listen(Session, "after_commit", lambda _: at("after_commit"))
     built = create_app()
     built.before_request(written.clear)
+    # Built once, before gunicorn makes its processes: those open connections of their own.
+    built.extensions[EXTENSION].engine.dispose()
     built.teardown_request(lambda _: at("before_answer"))
     return built

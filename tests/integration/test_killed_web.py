@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import pytest
 from sqlalchemy import URL, func, select
 
 from bridge.billing import BuiltinPayments
@@ -34,7 +35,7 @@ def deadly_web(settings: Settings, url: URL, folder: Path) -> Iterator[Web]:
         "SEATBRIDGE__SERVER__PUBLIC_URL": web.url,
     }
     # Two of them: while one is started again, the other one answers.
-    flags = ["--no-control-socket", f"--bind=127.0.0.1:{web.port}", "--workers=2", "--threads=2"]
+    flags = ["--no-control-socket", f"--bind=127.0.0.1:{web.port}", "--workers=2", "--threads=2", "--preload"]
     with web.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", *flags, "tests.integration.deadly_web:app()"],
@@ -45,13 +46,14 @@ def deadly_web(settings: Settings, url: URL, folder: Path) -> Iterator[Web]:
             stderr=log,
         )
     try:
-        assert eventually(web.answers), web.log.read_text()
+        assert eventually(web.answers, within_seconds=90), web.log.read_text()
         yield web
     finally:
         process.terminate()
         process.wait(20)
 
 
+@pytest.mark.slow
 def test_x1_x3_killed_at_any_point_of_a_purchase_in_the_console_orders_and_charges_once(
     settings: Settings, database_url: URL, tmp_path: Path
 ) -> None:
