@@ -101,7 +101,7 @@ def test_the_same_in_ubl_obeys_its_schema_and_every_rule_of_en_16931(case: dict[
 
     assert schema_errors(xml, UBL_CREDIT_NOTE_SCHEMA if case.get("credit_note") else UBL_INVOICE_SCHEMA) == []
     assert broken_rules(xml, UBL_RULES) == []
-    assert fired_rules(xml, UBL_RULES) > 50
+    assert fired_rules(xml, UBL_RULES) > 40
 
 
 def test_the_rules_find_a_wrong_sum_in_either_syntax() -> None:
