@@ -29,7 +29,7 @@ def to_ubl(document: InvoiceDocument) -> bytes:
     seller = e_invoice.seller_of(document)
     kind = "CreditNote" if document.is_credit_note else "Invoice"
     space = f"{_XSD}{kind}-2"
-    namespaces: dict[str | None, str] = {None: space, **_PREFIXES}
+    namespaces: dict[str | None, str] = {None: space, "cac": _CAC, "cbc": _CBC}
     root = etree.Element(f"{{{space}}}{kind}", nsmap=namespaces)
     _head(root, document)
     _seller(root, document, seller)
