@@ -69,9 +69,14 @@ def plan_of(terms: Mapping[str, Any], anchor: datetime) -> ContractDraft:
     )
 
 
+def is_followed(unit: Unit) -> bool:
+    """Tell whether another plan is agreed to follow when the present one ends."""
+    return agreed_change(unit, AgreedKind.SUCCESSOR) is not None
+
+
 def goes_on(unit: Unit, contract: Contract) -> bool:
     """Tell whether a plan renews by itself: not when another one is agreed to follow it."""
-    return contract.auto_renew and agreed_change(unit, AgreedKind.SUCCESSOR) is None
+    return contract.auto_renew and not is_followed(unit)
 
 
 def refuse_in_evaluation(contract: Contract) -> None:

@@ -78,7 +78,7 @@ def seats_under_plan(unit: Unit, tiers: Collection[TierPrice]) -> SeatsUnderPlan
             )
         )
     )
-    after = dict[MemberId, tuple[str | None, str | None]].fromkeys(gone, (None, None))
+    after: dict[MemberId, tuple[str | None, str | None]] = dict.fromkeys(gone, (None, None))
     arrivals = Arrivals(placement, {tier: number - kept[tier] for tier, number in seats.items()})
     given: Counter[str | None] = Counter()
     if seats:

@@ -13,6 +13,7 @@ from bridge.store.agreed import (
     AgreedKind,
     AgreedState,
     agreed_change,
+    is_followed,
     plan_of,
     refuse_in_evaluation,
     settle_agreed,
@@ -224,7 +225,7 @@ def set_auto_renew(unit: Unit, *, value: bool) -> None:
     if contract.status != "active":
         raise PlanEndedError
     refuse_in_evaluation(contract)
-    if agreed_change(unit, AgreedKind.SUCCESSOR) is not None:
+    if is_followed(unit):
         raise InvalidChangeError("another plan is agreed to follow this one: cancel that first")
     if contract.auto_renew == value:
         return

@@ -1,11 +1,16 @@
 """Another plan after one has ended, or when one ends: previewed, begun once, and everybody placed (rules R5, B1)."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from click.testing import CliRunner, Result
+from sqlalchemy import URL, select
 
+from bridge.billing.why_invoice import why_invoice
+from bridge.cli import main
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.roles import Role
 from bridge.errors import (
@@ -34,7 +39,7 @@ from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import grant_credit, set_auto_renew
 from bridge.usecases.workspace_teams import create_team, join_teams
 from tests.billing import Payments
-from tests.conftest import SettableClock
+from tests.conftest import KEY, SettableClock
 from tests.factories import Customer, create_customer, create_workspace
 
 Make = Callable[..., Customer]
@@ -83,7 +88,7 @@ def invoices_of(customer: Customer) -> list[tuple[str, int]]:
         return [(one.reason, one.total) for one in unit.session.scalars(select(Invoice).order_by(Invoice.number))]
 
 
-PAIRS = {
+PAIRS: dict[str, tuple[dict[str, Any], ContractDraft, list[tuple[str, int]]]] = {
     "team to enterprise": ({"kind": "team"}, by_seats("enterprise"), [("start", 12_000)]),
     "contract to team": ({"fee": FeeDraft(1_000_000, "growth", 10)}, by_seats("team"), [("start", 12_000)]),
     "team to user licence": ({"kind": "team"}, for_licences(), []),
@@ -306,9 +311,41 @@ def test_u5_a_plan_follows_a_contract_when_its_whole_term_is_over(make_customer:
     assert seats_of(customer)["ada"] == "premium"
 
 
-def test_c2_an_invoice_of_every_plan_is_explained(make_customer: Make, clock: SettableClock) -> None:
-    from bridge.billing.why_invoice import why_invoice
+class TestCommandLine:
+    """The operator's way."""
 
+    @pytest.fixture
+    def run(self, monkeypatch: pytest.MonkeyPatch, database_url: URL) -> Callable[..., Result]:
+        """Run ``seatbridge ...`` here."""
+        monkeypatch.setenv("SEATBRIDGE__DATABASE__URL", database_url.render_as_string(hide_password=False))
+        monkeypatch.setenv("SEATBRIDGE__SECRETS__KEYS", KEY)
+        return lambda *arguments, typed="": CliRunner().invoke(main, list(arguments), input=typed)
+
+    def test_a_plan_is_begun_after_one_has_ended_and_another_agreed(
+        self, run: Callable[..., Result], runtime: Runtime
+    ) -> None:
+        customer = create_customer(runtime, anchor=datetime.now(UTC) - timedelta(days=40), auto_renew=False)
+        customer.push("ada@nordlys.test", displayName="Ada")
+        plan = ("--kind", "enterprise", "--tier", "premium=1@1200", "--tier", "standard=2@240")
+
+        shown = run("contract", "begin", customer.slug, *plan, "--preview")
+        asked = run("contract", "begin", customer.slug, *plan, typed="n\n")
+        done = run("contract", "begin", customer.slug, *plan, "--yes", "--json", "--key", "k")
+        again = run("contract", "begin", customer.slug, *plan, "--yes", "--json", "--key", "k")
+        ahead = run("contract", "begin", customer.slug, "--kind", "user_licence", "--price", "5.55", "--next", "--yes")
+        agreed = run("contract", "agreed", customer.slug)
+
+        assert "Total: €1,680.00" in shown.output
+        assert "- Ada: no seat → premium" in shown.output
+        assert (asked.exit_code, "Aborted" in asked.output) == (1, True)
+        assert done.output == again.output
+        assert json.loads(done.stdout)["invoice"]["total"] == 168_000
+        assert "Agreed: the user licence plan begins on" in ahead.output
+        assert "User licence at €5.55" in agreed.output
+        assert run("contract", "begin", customer.slug, *plan, "--json").exit_code == 2
+
+
+def test_c2_an_invoice_of_every_plan_is_explained(make_customer: Make, clock: SettableClock) -> None:
     customer = make_customer()
     customer.push("ada@nordlys.test")
     ended(customer, clock)
