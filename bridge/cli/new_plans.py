@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.dialogue import Cost, Dialogue, Said, cost_of, dialogue_options, hold_dialogue
 from bridge.cli.plan_options import plan_options, read_plan
-from bridge.cli.showing import json_option, org_argument, print_json, print_table, text_of
+from bridge.cli.showing import org_argument, print_table, text_of
 
 if TYPE_CHECKING:
     from bridge.ports import ContractDraft
@@ -21,63 +22,46 @@ _NAMED = 20
 @org_argument
 @plan_options(kind=None, currency=None, tax_rate=None, time_zone=None)
 @click.option("--next", "ahead", is_flag=True, help="Agree it to follow when the present plan or evaluation ends.")
-@click.option("--preview", "only_preview", is_flag=True, help="Show the first invoice and the seats, and stop.")
-@click.option("--yes", is_flag=True, help="Accept without being asked.")
-@click.option("--key", help="Idempotency key: a repeat with the same key begins nothing and answers the same.")
-@json_option
+@dialogue_options
 def begin(
-    org: str, *, ahead: bool, only_preview: bool, yes: bool, key: str | None, as_json: bool, **terms: Any
+    org: str,
+    *,
+    ahead: bool,
+    only_preview: bool,
+    yes: bool,
+    accept_cost: str | None,
+    key: str | None,
+    as_json: bool,
+    **terms: Any,
 ) -> None:
     """Begin another plan of any kind: first its invoice with the formula and who gets which seat, then confirm.
 
     It begins now where the plan has ended or an evaluation is to be converted, and with --next when the present plan
     ends. Old invoices and all data stay. What is agreed with --next can be cancelled until then.
     """
-    begin_interactively(org, terms, ahead=ahead, only_preview=only_preview, yes=yes, key=key, as_json=as_json)
+    said = Said(only_preview=only_preview, yes=yes, accept_cost=accept_cost, key=key, as_json=as_json)
+    hold_dialogue(org, new_plan_dialogue(terms, ahead=ahead), said)
 
 
-def begin_interactively(
-    org: str,
-    terms: dict[str, Any] | None,
-    *,
-    ahead: bool,
-    only_preview: bool,
-    yes: bool,
-    key: str | None,
-    as_json: bool,
-) -> None:
-    """Preview, ask and begin; without terms the plan that was agreed to follow."""
-    from bridge.cli.opening import find_organization, open_runtime
-    from bridge.domain.actors import OPERATOR
+def new_plan_dialogue(terms: dict[str, Any] | None, *, ahead: bool) -> "Dialogue[NewPlanPreview, NewPlanConfirmation]":
+    """Return the dialogue about a plan as the options write it; without any, about the one that was agreed."""
     from bridge.usecases.new_plan import confirm_new_plan, preview_new_plan, take_new_plan
 
-    if as_json and not (yes or only_preview):
-        raise click.UsageError("--json asks nothing: add --yes to begin, or --preview to see the cost")
-    with open_runtime() as runtime:
-        org_id = find_organization(runtime, org)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            draft = None if terms is None else _draft(unit, terms)
-        if yes and key is not None:
-            # Straight away: a repeat must answer as the first time, when the plan has begun already.
-            with runtime.unit(org_id, OPERATOR) as unit:
-                done = take_new_plan(unit, draft, ahead=ahead, key=key)
-        else:
-            with runtime.unit(org_id, OPERATOR) as unit:
-                preview = preview_new_plan(unit, draft, ahead=ahead)
-                if not as_json:
-                    show_new_plan(unit, preview)
-            if only_preview:
-                if as_json:
-                    print_json(preview)
-                return
-            if not yes:
-                click.confirm("Agree this plan?" if ahead else "Begin this plan?", abort=True)
-            with runtime.unit(org_id, OPERATOR) as unit:
-                done = confirm_new_plan(unit, preview.id, acknowledged=True, key=key)
-    if as_json:
-        print_json(done)
-    else:
-        click.echo(_told(done))
+    def draft(unit: "Unit") -> "ContractDraft | None":
+        return None if terms is None else _draft(unit, terms)
+
+    def cost(_: "Unit", preview: "NewPlanPreview") -> Cost:
+        return cost_of(None if preview.ahead else preview.quote.bill, preview.quote.contract.currency)
+
+    return Dialogue(
+        preview=lambda unit: preview_new_plan(unit, draft(unit), ahead=ahead),
+        show=show_new_plan,
+        cost=cost,
+        question="Agree this plan?" if ahead else "Begin this plan?",
+        confirm=lambda unit, preview, key: confirm_new_plan(unit, preview.id, acknowledged=True, key=key),
+        at_once=lambda unit, key, check: take_new_plan(unit, draft(unit), ahead=ahead, key=key, check=check),
+        tell=lambda done: click.echo(_told(done)),
+    )
 
 
 def _draft(unit: "Unit", terms: dict[str, Any]) -> "ContractDraft":

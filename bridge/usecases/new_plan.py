@@ -31,6 +31,7 @@ from bridge.store.journal import record
 from bridge.store.models import Contract, Invoice, Preview
 from bridge.store.unit import Unit
 from bridge.usecases.begin_plan import begin_plan
+from bridge.usecases.charges import CostCheck
 from bridge.usecases.idempotency import once
 from bridge.usecases.organizations import check_plan
 from bridge.usecases.plan_seats import SeatsUnderPlan, seats_under_plan
@@ -134,9 +135,21 @@ def confirm_new_plan(
 
 
 def take_new_plan(
-    unit: Unit, draft: ContractDraft | None, *, ahead: bool = False, key: str | None = None
+    unit: Unit,
+    draft: ContractDraft | None,
+    *,
+    ahead: bool = False,
+    key: str | None = None,
+    check: CostCheck | None = None,
 ) -> NewPlanConfirmation:
     """Begin or agree it straight away, for callers that saw the cost elsewhere or accept any.
+
+    Args:
+        unit: The unit.
+        draft: As for :func:`preview_new_plan`.
+        ahead: The same.
+        key: The caller's key: a repeat begins nothing and answers the same.
+        check: Is told what is charged now and its currency before anything is done, and may refuse.
 
     Raises:
         IdempotencyConflictError: The key was used before with another content (rule Q5).
@@ -148,7 +161,10 @@ def take_new_plan(
     wanted = None if draft is None else terms_of_plan(draft)
 
     def act() -> dict[str, Any]:
-        return _do(unit, _quote(unit, draft, ahead=ahead), ahead=ahead)
+        quote = _quote(unit, draft, ahead=ahead)
+        if check is not None:
+            check(None if ahead else quote.bill, quote.contract.currency)
+        return _do(unit, quote, ahead=ahead)
 
     return _confirmation(once(unit, key, {"do": "new_plan", "draft": wanted, "ahead": ahead}, act))
 
