@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.dialogue import Cost, Dialogue, Said, cost_of, dialogue_options, hold_dialogue
-from bridge.cli.plan_options import plan_options, read_plan
+from bridge.cli.plan_terms import read_terms, terms_options
 from bridge.cli.showing import org_argument, print_table, text_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _NAMED = 20
 
 @click.command()
 @org_argument
-@plan_options(kind=None, currency=None, tax_rate=None, time_zone=None)
+@terms_options(kind=None, currency=None, tax_rate=None, time_zone=None)
 @click.option("--next", "ahead", is_flag=True, help="Agree it to follow when the present plan or evaluation ends.")
 @dialogue_options
 def begin(
@@ -70,7 +70,7 @@ def _draft(unit: "Unit", terms: dict[str, Any]) -> "ContractDraft":
 
     contract = read_contract(unit)
     kept = {name: terms[name] or getattr(contract, name) for name in ("currency", "tax_rate", "time_zone")}
-    return replace(read_plan(unit.at, **{**terms, **kept}), anchor=unit.at)
+    return replace(read_terms(unit.at, **{**terms, **kept}), anchor=unit.at)
 
 
 def show_new_plan(unit: "Unit", preview: "NewPlanPreview") -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.plan_options import plan_options, read_plan, start_option
+from bridge.cli.plan_terms import read_terms, start_option, terms_options
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
 from bridge.domain.plan_kinds import FIXED_FEE
 
@@ -18,7 +18,7 @@ def org() -> None:
 @org.command()
 @click.argument("slug")
 @click.option("--name", required=True, help="What pages and invoices call the customer.")
-@plan_options(kind="team", currency="EUR", tax_rate="0", time_zone="UTC")
+@terms_options(kind="team", currency="EUR", tax_rate="0", time_zone="UTC")
 @click.option("--locale", type=click.Choice(["en", "fr", "nl", "sv"]), default="en", show_default=True)
 @start_option
 @click.option(
@@ -51,7 +51,7 @@ def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str,
             name=name,
             locale=locale,
             time_zone=terms["time_zone"],
-            contract=read_plan(runtime.clock.now(), **terms),
+            contract=read_terms(runtime.clock.now(), **terms),
             owner_email=owner_email,
             owner_name=owner_name,
             billing=read_details(billing) if billing else {},

@@ -29,10 +29,10 @@ start_option: Callable[[CommandT], CommandT] = click.option(
 )
 
 
-def plan_options(
+def terms_options(
     *, kind: str | None, currency: str | None, tax_rate: str | None, time_zone: str | None
 ) -> Callable[[CommandT], CommandT]:
-    """Add the options that :func:`read_plan` reads; what has no default must be named, or is kept as it is."""
+    """Add the options that :func:`read_terms` reads; what has no default must be named, or is kept as it is."""
     kept = "" if currency else " Default: as it is."
     options = (
         click.option(
@@ -94,7 +94,7 @@ def plan_options(
     return add
 
 
-def read_plan(
+def read_terms(
     now: datetime,
     tiers: tuple[str, ...],
     price: str | None,
