@@ -19,7 +19,7 @@ from tests.factories import Customer, loosen_brake
 from tests.protocol.scim_client import GROUP
 from tests.protocol.test_scim_lanes import Side, Worlds, patch, person
 
-RULES = {
+RULES: dict[str, Any] = {
     "schema": 1,
     "default": "unassigned",
     "on_exhausted": "unassigned",
