@@ -114,6 +114,17 @@ def waiting_approval(unit: Unit, approval_id: uuid.UUID) -> ApprovalView | None:
     return read_views(unit, [approval])[0]
 
 
+def read_approval(unit: Unit, approval_id: uuid.UUID) -> ApprovalView:
+    """Return one request.
+
+    Raises:
+        ForbiddenError: The actor may not see the console.
+        NotFoundError: There is no such request.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    return read_views(unit, [_get(unit, approval_id)])[0]
+
+
 def open_approval(unit: Unit, approval_id: uuid.UUID) -> OpenedApproval:
     """Compute what a request would do and cost now; only this preview can be approved, and only while it holds.
 
