@@ -329,12 +329,12 @@ def _amendment_summary(request: Mapping[str, Any]) -> str:
     """Say what is to change, but no amount: administrators read it too (rule Z1)."""
     users = request.get("paid_users")
     parts = [
-        "another annual fee" if request.get("annual_fee") else "",
+        "a new annual fee" if request.get("annual_fee") is not None else "",
         f"tier {request['tier']}" if request.get("tier") else "",
         f"meant for {users} paid {'user' if users == 1 else 'users'}" if users is not None else "",
         "from the next term on" if request.get("ahead") else "",
     ]
-    return "another contract: " + ", ".join(part for part in parts if part)
+    return "a changed contract: " + ", ".join(part for part in parts if part)
 
 
 def checked_text(field: str, text: str) -> str:

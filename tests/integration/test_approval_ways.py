@@ -214,7 +214,7 @@ def test_rule_z2_an_admin_asks_for_another_contract_and_an_owner_sees_its_cost(
 
     assert "€" not in form + theirs  # rule Z1
     assert asked.status == 303
-    assert "Another contract: another annual fee, tier scale, meant for 200 paid users" in listed
+    assert "A changed contract: a new annual fee, tier scale, meant for 200 paid users" in listed
     assert "€12,000.00 → <b>€18,000.00</b>" in shown
     assert "invoice NORDLYS-" in owner.get("/console/approvals").text
 
