@@ -112,7 +112,7 @@ def test_a_request_is_withdrawn_in_the_console(app: Flask, customer: Customer) -
 
     admin.post(taking_back.group())
 
-    assert "withdrawn" in admin.get("/console/approvals").text
+    assert "Withdrawn" in admin.get("/console/approvals").text
 
 
 def editor_of(name: str, group: str = "Engineering", version: str = "0", opened: str = "") -> dict[str, str]:
