@@ -206,14 +206,14 @@ def is_mirrored(invoice: Invoice) -> bool:
     return invoice.key.startswith(mirrored_key(""))
 
 
-def core_invoice_id(unit: Unit, number: str) -> str | None:
-    """Return the core's own id of a mirrored invoice; None for a number that was not mirrored.
+def core_invoice_id(unit: Unit, invoice_id: uuid.UUID) -> str | None:
+    """Return the core's own id of a mirrored invoice; None for one that was issued here.
 
     Raises:
         ForbiddenError: The actor may not see money (rule Z1).
     """
     unit.require(Permission.SEE_BILLING)
-    key = unit.session.scalar(select(Invoice.key).where(Invoice.org_id == unit.org_id, Invoice.number == number))
+    key = unit.session.scalar(select(Invoice.key).where(Invoice.org_id == unit.org_id, Invoice.id == invoice_id))
     prefix = mirrored_key("")
     return key.removeprefix(prefix) if key is not None and key.startswith(prefix) else None
 
