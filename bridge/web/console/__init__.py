@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from bridge.web.console import approvals, brake, contract, documents, entry, mappings, overview, people, seats
+from bridge.web.console import approvals, brake, contract, documents, entry, mappings, overview, people, plan, seats
 
 
 def console_blueprints() -> tuple[Blueprint, ...]:
@@ -17,4 +17,5 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         brake.pages,
         approvals.pages,
         contract.pages,
+        plan.pages,
     )
