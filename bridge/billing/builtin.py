@@ -103,8 +103,8 @@ class BuiltinBilling:
 
     @property
     def sells_at_once(self) -> bool:
-        """Say that what is bought is there in the same transaction."""
-        return True
+        """Say that what is bought is there in the same transaction; in an evaluation nothing is bought (rule B2)."""
+        return read_contract(self._unit).kind != EVALUATION
 
     def prepare(self, change: SeatChange) -> None:
         """Ask nobody: the answer is computed inside."""

@@ -111,7 +111,8 @@ def change_evaluation(unit: Unit, *, until: datetime | None = None, seats: Mappi
         reason="operator",
         body={
             "until": [contract.period_end.isoformat(), end.isoformat()],
-            "seats": {tier: [pools[tier].total, number] for tier, number in wanted.items()},
+            "seats": wanted,
+            "seats_before": {tier: pools[tier].total for tier in wanted},
         },
     )
     contract.period_end = end

@@ -15,6 +15,7 @@ from bridge.cli import main
 from bridge.domain.identifiers import ConnectionId, new_id
 from bridge.errors import (
     BridgeError,
+    BudgetNotPossibleError,
     InEvaluationError,
     InvalidChangeError,
     InvalidInputError,
@@ -30,9 +31,11 @@ from bridge.store.models import AuditEntry, Connection, Contract, Delivery, Invo
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts
+from bridge.usecases.budgets import set_budget
 from bridge.usecases.buy_seats import preview_seats
 from bridge.usecases.change_plan import PlanDraft, preview_plan_change
 from bridge.usecases.deliver import claim_delivery
+from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.evaluations import change_evaluation, end_evaluation, read_evaluation
 from bridge.usecases.new_plan import confirm_new_plan, preview_new_plan, take_new_plan
 from bridge.usecases.organizations import OrganizationDraft
@@ -40,6 +43,7 @@ from bridge.usecases.product_roles import change_roles
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import grant_credit, set_auto_renew, set_price
 from bridge.usecases.seats import read_seats
+from bridge.usecases.usage import read_usage
 from bridge.usecases.workspace_teams import create_team, join_teams
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
@@ -157,6 +161,26 @@ def test_b2_what_is_bought_or_priced_is_refused_in_an_evaluation(customer: Custo
         acts[do](unit)
 
     assert refusal.value.code == "in_evaluation"
+
+
+def test_b2_budgets_and_mappings_buy_nothing_in_an_evaluation(customer: Customer) -> None:
+    rules = {"schema": 2, "on_exhausted": "buy_up_to", "default": "premium", "rules": []}
+    with (
+        pytest.raises(BudgetNotPossibleError, match="an evaluation buys nothing"),
+        customer.unit(customer.owner) as unit,
+    ):
+        set_budget(unit, "premium", seats=3)
+    with customer.unit(customer.owner) as unit:
+        preview = preview_mappings(unit, rules)
+        apply_mappings(unit, preview.id, acknowledged=False)
+
+    ada, bob = customer.push("ada@nordlys.test"), customer.push("bob@nordlys.test")
+
+    assert (preview.quote, preview.shortage) == (None, {})
+    with customer.unit(customer.owner) as unit:
+        assert sum(pool.total for pool in read_pools(unit)) == 4
+        assert read_usage(unit, of="period").cost.total == 0
+    assert sorted([ada.tier or "", bob.tier or ""]) == ["", "premium"]
 
 
 @pytest.mark.parametrize("kind", PLANS)
@@ -303,7 +327,7 @@ def test_b2_it_is_extended_with_more_seats_and_the_plan_begins_later(customer: C
     with pytest.raises(SeatsInUseError), customer.unit() as unit:
         change_evaluation(unit, seats={"standard": 2})
 
-    assert entry.body["seats"] == {"premium": [1, 2]}
+    assert (entry.body["seats_before"], entry.body["seats"]) == ({"premium": 1}, {"premium": 2})
     assert list(tiers_of(customer).values()).count("premium") == 2
     clock.at = UNTIL
     assert renew_due(customer.runtime) == 0
