@@ -2,7 +2,20 @@
 
 from flask import Blueprint
 
-from bridge.web.console import approvals, brake, contract, documents, entry, mappings, overview, people, plan, seats
+from bridge.web.console import (
+    approvals,
+    billing_details,
+    brake,
+    contract,
+    documents,
+    drafts,
+    entry,
+    mappings,
+    overview,
+    people,
+    plan,
+    seats,
+)
 
 
 def console_blueprints() -> tuple[Blueprint, ...]:
@@ -18,4 +31,6 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         approvals.pages,
         contract.pages,
         plan.pages,
+        drafts.pages,
+        billing_details.pages,
     )
