@@ -29,6 +29,7 @@ from bridge.store.models import AuditEntry, Contract, Decision, Invoice, Invoice
 from bridge.store.pools import read_pools
 from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.alerts import open_alerts
+from bridge.usecases.licences import holders_table, list_holders
 from bridge.usecases.new_plan import (
     NewPlanConfirmation,
     confirm_new_plan,
@@ -132,6 +133,9 @@ def test_r5_a_workspace_with_licences_becomes_a_team(runtime: Runtime, clock: Se
 
     begin(customer, by_seats())
 
+    with customer.unit(customer.owner) as unit:
+        assert [holder.name for holder in list_holders(unit, "2026-03")] == ["ada@nordlys.test"]
+        assert len(list(holders_table(unit).rows)) == 1
     # One licence of 5.00 for March, then 1 × 100.00 + 1 × 20.00.
     assert invoices_of(customer) == [("month", 500), ("start", 12_000)]
     assert seats_of(customer) == {"owner": None, "ada": "premium"}
