@@ -2,7 +2,18 @@
 
 from flask import Blueprint
 
-from bridge.web.console import approvals, brake, contract, documents, entry, mappings, overview, people, seats
+from bridge.web.console import (
+    approvals,
+    brake,
+    contract,
+    documents,
+    entry,
+    mappings,
+    overview,
+    people,
+    provisioning,
+    seats,
+)
 
 
 def console_blueprints() -> tuple[Blueprint, ...]:
@@ -17,4 +28,5 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         brake.pages,
         approvals.pages,
         contract.pages,
+        provisioning.pages,
     )
