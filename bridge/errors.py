@@ -325,6 +325,18 @@ class AcknowledgementMissingError(BridgeError):
         super().__init__("Tick the box to confirm the change and its cost")
 
 
+class CostDiffersError(BridgeError):
+    """Something costs another sum than the one that was accepted ahead (rule Q1); both are written as money."""
+
+    code = "cost_differs"
+
+    def __init__(self, *, costs: str, accepted: str) -> None:
+        self.costs, self.accepted = costs, accepted
+        super().__init__(
+            f"It costs {costs} today, tax included, and {accepted} was accepted: nothing was done. Look at it again"
+        )
+
+
 class TokenLimitError(BridgeError):
     """A connection, or a person, has as many live tokens of one kind as they may have."""
 

@@ -57,6 +57,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.PreviewStaleError: (409, None),
         bridge.IdempotencyConflictError: (409, None),
         bridge.AcknowledgementMissingError: (400, "invalidValue"),
+        bridge.CostDiffersError: (409, None),
         bridge.TokenLimitError: (409, None),
         bridge.PushesRefusedError: (403, None),
         bridge.HoldDecidedError: (409, None),

@@ -1,12 +1,13 @@
 """The tables of the embedded core: the plan as the rules see it, and invoices that are numbered without gaps."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from bridge.billing.rules import bills
 from bridge.billing.rules.contracts import (
@@ -24,7 +25,7 @@ from bridge.billing.rules.money import Currency
 from bridge.billing.rules.proration import ProrationMethod
 from bridge.billing.rules.terms import Cycle
 from bridge.domain.identifiers import new_id
-from bridge.domain.issued_facts import IssuedFacts
+from bridge.domain.issued_facts import IssuedFacts, PrecedingInvoice
 from bridge.domain.tax import treat_tax
 from bridge.errors import IdempotencyConflictError
 from bridge.ports import Bill, BillLine, InvoiceReference
@@ -197,7 +198,7 @@ def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime, counts: Cou
         total=bill.total,
         credit_applied=bill.credit_applied,
         amount_due=bill.amount_due,
-        facts=facts_at_issue(unit, at).to_document(),
+        facts=replace(facts_at_issue(unit, at), preceding=_preceding(unit, bill)).to_document(),
     )
     unit.session.add(invoice)
     unit.session.flush()
@@ -242,6 +243,30 @@ def facts_at_issue(unit: Unit, at: datetime) -> IssuedFacts:
         tax=treat_tax(contract.tax_rate, unit.seller, buyer),
         names={pool.tier: pool.name for pool in read_pools(unit)},
     )
+
+
+def _preceding(unit: Unit, bill: Bill) -> tuple[PrecedingInvoice, ...]:
+    """Find what a credit note gives something back of: the invoices that charged its tiers for any of its time."""
+    if bill.type != bills.BillType.CREDIT_NOTE:
+        return ()
+    charged = or_(
+        *(
+            and_(InvoiceLine.tier == line.tier, InvoiceLine.start < line.end, InvoiceLine.end > line.start)
+            for line in bill.lines
+        )
+    )
+    found = unit.session.execute(
+        select(Invoice.number, Invoice.at, Invoice.facts)
+        .join(InvoiceLine, and_(InvoiceLine.org_id == Invoice.org_id, InvoiceLine.invoice_id == Invoice.id))
+        .where(Invoice.org_id == unit.org_id, Invoice.type == bills.BillType.INVOICE, InvoiceLine.amount > 0, charged)
+        .order_by(Invoice.at, Invoice.number)
+    )
+    zone = ZoneInfo(unit.organization().time_zone)
+    days = {
+        number: date.fromisoformat(facts["issued_on"]) if facts else at.astimezone(zone).date()
+        for number, at, facts in found
+    }
+    return tuple(PrecedingInvoice(number, day) for number, day in days.items())
 
 
 def reference_to(invoice: Invoice) -> InvoiceReference:

@@ -21,6 +21,7 @@ from bridge.store.journal import record
 from bridge.store.models import Contract, Preview
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
+from bridge.usecases.charges import CostCheck
 from bridge.usecases.idempotency import once
 from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from bridge.usecases.tier_review import settle_amended_tier, users_body
@@ -148,13 +149,16 @@ def confirm_amendment(
     return _confirmation(once(unit, key, {"do": "confirm_amendment", "preview": str(preview_id)}, confirm))
 
 
-def amend_contract(unit: Unit, draft: AmendmentDraft, key: str | None = None) -> AmendmentConfirmation:
+def amend_contract(
+    unit: Unit, draft: AmendmentDraft, key: str | None = None, *, check: CostCheck | None = None
+) -> AmendmentConfirmation:
     """Amend the contract at once, for callers that saw the cost elsewhere or accept any.
 
     Args:
         unit: The unit.
         draft: What is to change.
         key: The caller's key: a repeat charges nothing and answers the same.
+        check: Is told the bill and its currency before anything is charged, and may refuse.
 
     Raises:
         IdempotencyConflictError: The key was used before with another content (rule Q5).
@@ -164,7 +168,10 @@ def amend_contract(unit: Unit, draft: AmendmentDraft, key: str | None = None) ->
     unit.lock()
 
     def amend() -> dict[str, Any]:
-        return _execute(unit, _compute(unit, draft, unit.at), key=f"amendment:{key or new_id()}")
+        quote = _compute(unit, draft, unit.at)
+        if check is not None:
+            check(quote.bill, quote.currency)
+        return _execute(unit, quote, key=f"amendment:{key or new_id()}")
 
     return _confirmation(once(unit, key, {"do": "amend_contract", **asdict(draft)}, amend))
 

@@ -23,7 +23,7 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.billing_orders import place_order
-from bridge.usecases.charges import execute_change
+from bridge.usecases.charges import CostCheck, execute_change
 from bridge.usecases.idempotency import is_known, once
 from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from bridge.usecases.waiting_people import waiting_people
@@ -189,13 +189,16 @@ def confirm_seats(
     return _confirmation(once(unit, key, {"do": "confirm_seats", "preview": str(preview_id)}, confirm))
 
 
-def change_seats(unit: Unit, changes: Mapping[str, int], key: str | None = None) -> SeatsConfirmation:
+def change_seats(
+    unit: Unit, changes: Mapping[str, int], key: str | None = None, *, check: CostCheck | None = None
+) -> SeatsConfirmation:
     """Change the seats at once, for callers that saw the cost elsewhere or accept any.
 
     Args:
         unit: The unit.
         changes: Plus or minus seats by tier.
         key: The caller's key: a repeat charges nothing and answers the same.
+        check: Is told the bill and its currency before anything is charged, and may refuse.
 
     Raises:
         IdempotencyConflictError: The key was used before with another content (rule Q5).
@@ -211,6 +214,8 @@ def change_seats(unit: Unit, changes: Mapping[str, int], key: str | None = None)
 
     def change() -> dict[str, Any]:
         quote, _ = _compute(unit, wanted, unit.at)
+        if check is not None:
+            check(quote.bill, quote.currency)
         return _execute(unit, quote, key=f"change:{key or new_id()}")
 
     return _confirmation(once(unit, key, {"do": "change_seats", "changes": wanted}, change))

@@ -78,6 +78,19 @@ def preview_plan_change(unit: Unit, draft: PlanDraft) -> PlanPreview:
     return PlanPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
 
 
+def possible_plan(unit: Unit, draft: PlanDraft) -> dict[str, Any]:
+    """Return a change of the plan that could be agreed, in JSON values, for asking the owners to agree to it.
+
+    Raises:
+        ForbiddenError: The actor may not change the plan (rule Z1).
+        InvalidChangeError, InvalidInputError, PlanEndedError: As :func:`preview_plan_change`.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+    _compute(unit, draft)
+    return asdict(draft)
+
+
 def confirm_plan_change(
     unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool, key: str | None = None
 ) -> PlanConfirmation:

@@ -115,6 +115,7 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.AcknowledgementMissingError: Answer(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The tick is missing", "Go back, tick the box that repeats the cost."
         ),
+        errors.CostDiffersError: Answer(HTTPStatus.CONFLICT, "It costs another sum", _NEW_PREVIEW),
         errors.TokenLimitError: Answer(
             HTTPStatus.CONFLICT, "The connection has enough tokens", "Revoke one that is no longer used."
         ),
