@@ -95,6 +95,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             "The plan has ended",
             "Agree another one first; all data is still here.",
         ),
+        errors.InEvaluationError: Answer(
+            HTTPStatus.CONFLICT,
+            "The organization is in evaluation",
+            "Begin the agreed plan first, or ask who runs this service to set the seats.",
+        ),
         errors.PaymentFailedError: Answer(
             HTTPStatus.PAYMENT_REQUIRED, "The payment failed", "Check the payment method, then confirm a new preview."
         ),
