@@ -151,7 +151,7 @@ def test_a_read_only_token_writes_through_no_lane(client: ScimClient, customer: 
     assert client.get(f"/Users/{member_id}").get_json()["active"] is True
 
 
-def test_a_broken_connection_is_replaced_and_the_request_answered(
+def test_case_x5_a_broken_connection_is_replaced_and_the_request_answered(
     client: ScimClient, owner_connection: psycopg.Connection, answered: list[bool]
 ) -> None:
     client.post("/Users", person("alice"))

@@ -78,6 +78,17 @@ class TestArrival:
 
         assert tiers == ["premium", "standard", None]
 
+    def test_g2_premium_is_above_standard_and_unassigned_takes_no_seat(
+        self, make_customer: Callable[..., Customer]
+    ) -> None:
+        customer = make_customer(premium=1, standard=1)
+
+        first, second, third = (customer.push(f"u{i}@nordlys.test") for i in range(3))
+
+        assert [member.tier for member in (first, second, third)] == ["premium", "standard", None]
+        assert used(customer) == {"premium": 1, "standard": 1}
+        assert third.active
+
     def test_a3_raises_an_alert_and_keeps_the_person_when_nothing_is_free(
         self, make_customer: Callable[..., Customer]
     ) -> None:
@@ -173,7 +184,7 @@ class TestMappings:
         assert tier_of(customer, member) is None
         assert newest_decision(customer, member.id).reason == "mapping_withdrawn"
 
-    def test_c11_leaving_one_of_two_mapped_groups_leaves_the_highest_of_the_rest(self, customer: Customer) -> None:
+    def test_case_c11_leaving_one_of_two_mapped_groups_leaves_the_highest_of_the_rest(self, customer: Customer) -> None:
         map_groups(customer, Engineering="premium", Sales="standard")
         member = customer.push("u@nordlys.test")
         engineering = push_group(customer, "Engineering", member)
@@ -246,6 +257,37 @@ class TestByHand:
 
         assert (kept, tier_of(customer, member)) == ("standard", None)
 
+    def test_s1_s3_who_goes_from_premium_to_standard_holds_standard_alone_at_once(self, customer: Customer) -> None:
+        member = customer.push("u@nordlys.test")
+        before = tier_of(customer, member), used(customer)
+
+        with customer.unit(customer.owner) as unit:
+            assign_tier(unit, member.id, "standard")
+            seen = read_own_page(unit, member.id).explanation.now.to_tier
+
+        assert before == ("premium", {"premium": 1, "standard": 0})
+        assert (tier_of(customer, member), seen) == ("standard", "standard")
+        assert used(customer) == {"premium": 0, "standard": 1}
+
+    def test_s2_a_seat_freed_by_whatever_means_is_given_again_in_the_same_instant(
+        self, make_customer: Callable[..., Customer]
+    ) -> None:
+        customer = make_customer(premium=1, standard=0)
+        moved, off, removed = (customer.push(f"{name}@nordlys.test") for name in ("moved", "off", "removed"))
+
+        with customer.unit(customer.owner) as unit:
+            assign_tier(unit, moved.id, "unassigned")
+        after_move = tier_of(customer, off)
+        with customer.unit(customer.owner) as unit:
+            deactivate_member(unit, get_member(unit, off.id), reason="console")
+        after_off = tier_of(customer, removed)
+        with customer.unit(customer.owner) as unit:
+            remove_member(unit, get_member(unit, removed.id))
+        newcomer = customer.push("new@nordlys.test")
+
+        assert (after_move, after_off, newcomer.tier) == ("premium", "premium", "premium")
+        assert used(customer) == {"premium": 1, "standard": 0}
+
     def test_s4_two_people_swap_through_unassigned(self, make_customer: Callable[..., Customer]) -> None:
         customer = make_customer(premium=1, standard=1)
         a, b = customer.push("a@nordlys.test"), customer.push("b@nordlys.test")
@@ -314,7 +356,7 @@ class TestAccess:
 
         assert tier_of(customer, member) == "standard"
 
-    def test_c6_freeing_twice_gives_one_seat_back(self, customer: Customer) -> None:
+    def test_case_c6_freeing_twice_gives_one_seat_back(self, customer: Customer) -> None:
         member, _ = customer.push("u@nordlys.test"), customer.push("v@nordlys.test")
 
         for _ in range(2):
@@ -342,7 +384,7 @@ class TestAccess:
 
 
 class TestIdentity:
-    def test_r1_a_repeated_push_is_refused_and_names_the_same_person(self, customer: Customer) -> None:
+    def test_case_r1_a_repeated_push_is_refused_and_names_the_same_person(self, customer: Customer) -> None:
         first = customer.push("Ünal@nordlys.test")
 
         with pytest.raises(UniquenessError) as refusal:
@@ -392,7 +434,7 @@ class TestIdentity:
             assert list(members_of(unit, group.id)) == [member.id]
         assert tier_of(customer, member) == "standard"
 
-    def test_r6_a_person_created_again_has_no_past(self, customer: Customer) -> None:
+    def test_case_r6_a_person_created_again_has_no_past(self, customer: Customer) -> None:
         old = customer.push("u@nordlys.test")
         push_group(customer, "Sales", old)
         with customer.unit(customer.directory) as unit:

@@ -108,7 +108,7 @@ def test_the_lists_of_this_test_name_every_console_route(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [*OWNERS_ONLY, *ADMINS])
-def test_a_member_without_a_role_opens_nothing_of_the_console(
+def test_z4_a_member_without_a_role_opens_nothing_of_the_console(
     app: Flask, customer: Customer, method: str, path: str
 ) -> None:
     """Rule Z4."""
@@ -122,7 +122,7 @@ def test_a_member_without_a_role_opens_nothing_of_the_console(
 
 
 @pytest.mark.parametrize(("method", "path"), OWNERS_ONLY)
-def test_an_admin_neither_sees_nor_spends_money(app: Flask, customer: Customer, method: str, path: str) -> None:
+def test_z1_an_admin_neither_sees_nor_spends_money(app: Flask, customer: Customer, method: str, path: str) -> None:
     """Rule Z1."""
     browser = sign_in(app, customer, make_admin(customer).id)
 
@@ -132,7 +132,7 @@ def test_an_admin_neither_sees_nor_spends_money(app: Flask, customer: Customer, 
 
 
 @pytest.mark.parametrize(("method", "path"), ADMINS)
-def test_an_admin_opens_everything_else(app: Flask, customer: Customer, method: str, path: str) -> None:
+def test_z2_an_admin_opens_everything_else(app: Flask, customer: Customer, method: str, path: str) -> None:
     """Rules Z2 and Z3."""
     browser = sign_in(app, customer, make_admin(customer).id)
 
@@ -159,7 +159,7 @@ def test_a_stranger_is_sent_to_the_sign_in_and_back_afterwards(app: Flask) -> No
 @pytest.mark.parametrize(
     "path", ["/console/people/{member}", "/console/seats/invoices/{invoice}", "/console/mappings/previews/{preview}"]
 )
-def test_another_organizations_ids_answer_exactly_like_unknown_ones(
+def test_t1_another_organizations_ids_answer_exactly_like_unknown_ones(
     app: Flask, make_customer: Callable[..., Customer], path: str
 ) -> None:
     """T1: the two answers are the same, byte for byte."""
@@ -189,6 +189,6 @@ def foreign_ids(app: Flask, theirs: Customer) -> dict[str, str]:
     return {"member": str(theirs.owner_id), "invoice": invoice, "preview": preview}
 
 
-def test_the_session_credential_is_what_console_pages_ask_for(app: Flask) -> None:
+def test_t7_the_session_credential_is_what_console_pages_ask_for(app: Flask) -> None:
     assert credential_of(app, "people.index") is Credential.SESSION
     assert credential_of(app, "healthz") is Credential.NONE
