@@ -115,7 +115,9 @@ class TestNewcomers:
         ]
         assert group_names(customer, "a@nordlys.test") == ["Design", "Sales"]
 
-    def test_b3_t16_end_as_people_do_whom_a_directory_pushes_one_by_one(self, make_customer: Callable[..., Customer]) -> None:
+    def test_b3_t16_end_as_people_do_whom_a_directory_pushes_one_by_one(
+        self, make_customer: Callable[..., Customer]
+    ) -> None:
         names = [f"p{n}@nordlys.test" for n in range(9)]
         pushed, taken_in = make_customer("pushed", premium=3), make_customer("taken", premium=3)
         for name in names:

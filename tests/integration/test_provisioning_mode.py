@@ -85,7 +85,9 @@ def test_a9_a_sign_in_adds_people_in_the_mode_jit(acme: Customer) -> None:
 
 
 @pytest.mark.parametrize("mode", ["manual", "scim"])
-def test_a9_whoever_is_known_signs_in_in_every_mode_but_claims_no_longer_regroup_them(acme: Customer, mode: str) -> None:
+def test_a9_whoever_is_known_signs_in_in_every_mode_but_claims_no_longer_regroup_them(
+    acme: Customer, mode: str
+) -> None:
     map_groups(acme, ENGINEERS_GET_PREMIUM)
     ada = sign_in(acme, "ada@acme.test", groups=frozenset(), display_name="Ada").member
     switch_mode_to(acme, mode)
@@ -301,7 +303,9 @@ def test_a9_the_command_line_shows_whom_it_touches_asks_and_switches(
     assert "Switched from jit_and_scim to manual." in done.output
 
 
-def test_a9_the_command_line_switches_by_a_preview_and_speaks_json(run: Callable[..., Result], customer: Customer) -> None:
+def test_a9_the_command_line_switches_by_a_preview_and_speaks_json(
+    run: Callable[..., Result], customer: Customer
+) -> None:
     found = json.loads(run("provisioning", "preview", customer.slug, "scim", "--json").output)
 
     other = run("provisioning", "set", customer.slug, "manual", "--preview", found["id"])

@@ -12,6 +12,7 @@ from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from bridge.web.credentials import Credential, credential_of
 from tests.factories import Customer
+from tests.protocol.scim_client import make_token
 from tests.web import make_admin, sign_in
 from wsgi import compose
 
@@ -187,6 +188,18 @@ def foreign_ids(app: Flask, theirs: Customer) -> dict[str, str]:
     assert preview
     assert invoice
     return {"member": str(theirs.owner_id), "invoice": invoice, "preview": preview}
+
+
+def test_t7_a_scim_token_opens_no_page_and_a_session_no_scim(runtime: Runtime, customer: Customer) -> None:
+    app = compose(runtime)
+    token = {"Authorization": f"Bearer {make_token(customer)}"}
+    browser = sign_in(app, customer)
+
+    pages = [app.test_client().get(path, headers=token) for path in ("/console", "/console/people", "/me")]
+    users = browser.get(f"/scim/v2/{customer.slug}/Users")
+
+    assert [(page.status_code, page.location.partition("?")[0]) for page in pages] == [(303, "/sign-in")] * 3
+    assert users.status == 401
 
 
 def test_t7_the_session_credential_is_what_console_pages_ask_for(app: Flask) -> None:

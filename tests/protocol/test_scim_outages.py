@@ -24,9 +24,7 @@ Owner = psycopg.Connection[Any]
 
 
 @pytest.fixture
-def impatient(
-    customer: Customer, settings: Settings, database_url: URL, clock: SettableClock
-) -> Iterator[Customer]:
+def impatient(customer: Customer, settings: Settings, database_url: URL, clock: SettableClock) -> Iterator[Customer]:
     """The customer in a process that waits for no lock longer than a tenth of a second."""
     database = settings.database.model_copy(update={"lock_timeout_seconds": 0.1})
     changed = settings.model_copy(update={"database": database})
@@ -109,9 +107,7 @@ def test_case_x7_a_full_disk_gets_503_and_leaves_nothing_partial(
         " $$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$"
     )
     # The decision is written after the person, the seat and the audit entries.
-    owner_connection.execute(
-        "CREATE TRIGGER is_full BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION is_full()"
-    )
+    owner_connection.execute("CREATE TRIGGER is_full BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION is_full()")
 
     during = push(client, "ada")
 
