@@ -239,6 +239,22 @@ class PlanEndedError(BridgeError):
         super().__init__("The plan has ended: nothing is bought, amended or opened until another one is in force")
 
 
+class InEvaluationError(BridgeError):
+    """Something that is bought, reduced or priced, in an evaluation, which has no invoice (rule B2).
+
+    ``until`` is written as the day it is in its own time zone.
+    """
+
+    code = "in_evaluation"
+
+    def __init__(self, until: datetime) -> None:
+        self.until = until
+        super().__init__(
+            f"In evaluation until {until.day} {until:%b %Y}: nothing is bought, reduced or invoiced. "
+            "The operator sets its seats, or converts it to a plan"
+        )
+
+
 class PaymentFailedError(BridgeError):
     """The payment was declined; nothing has changed (rule Q4)."""
 
@@ -323,6 +339,18 @@ class AcknowledgementMissingError(BridgeError):
 
     def __init__(self) -> None:
         super().__init__("Tick the box to confirm the change and its cost")
+
+
+class CostDiffersError(BridgeError):
+    """Something costs another sum than the one that was accepted ahead (rule Q1); both are written as money."""
+
+    code = "cost_differs"
+
+    def __init__(self, *, costs: str, accepted: str) -> None:
+        self.costs, self.accepted = costs, accepted
+        super().__init__(
+            f"It costs {costs} today, tax included, and {accepted} was accepted: nothing was done. Look at it again"
+        )
 
 
 class TokenLimitError(BridgeError):

@@ -10,7 +10,7 @@ from bridge.billing.documents import DocumentLine, InvoiceDocument
 from bridge.billing.rules.bills import BillType
 from bridge.billing.rules.money import Currency, round_half_away
 from bridge.domain.billing_parties import Address, BillingDetails, Seller
-from bridge.domain.issued_facts import IssuedFacts
+from bridge.domain.issued_facts import IssuedFacts, PrecedingInvoice
 from bridge.domain.tax import treat_tax
 
 SELLER = Seller(
@@ -33,6 +33,11 @@ BUYER = BillingDetails(
     cost_reference="4711",
     mailboxes=("ap@nordlys.test",),
     payment_terms_days=30,
+)
+
+PRECEDING = (
+    PrecedingInvoice("NORDLYS-000001", date(2026, 2, 1)),
+    PrecedingInvoice("NORDLYS-000004", date(2026, 2, 15)),
 )
 
 
@@ -64,6 +69,7 @@ def document(
     credit: int = 0,
     credit_note: bool = False,
     debited: bool = False,
+    preceding: tuple[PrecedingInvoice, ...] = (),
 ) -> InvoiceDocument:
     """An issued document over its lines; tax by rule X1."""
     lines = lines or (line(12500),)
@@ -87,6 +93,7 @@ def document(
             buyer=buyer,
             tax=treat_tax(rate, seller, buyer),
             names={"standard": "Standard"},
+            preceding=preceding,
         ),
         lines=lines,
         subtotal=subtotal,

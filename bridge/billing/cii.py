@@ -12,11 +12,11 @@ from bridge.billing.documents import DocumentLine, InvoiceDocument
 from bridge.domain.billing_parties import Address, BillingDetails, Seller
 from bridge.domain.tax import TaxCategory
 
-GUIDELINE: Final = "urn:cen.eu:en16931:2017"
 _RSM: Final = "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100"
 _RAM: Final = "urn:un:unece:uncefact:data:standard:ReusableAggregateBusinessInformationEntity:100"
 _UDT: Final = "urn:un:unece:uncefact:data:standard:UnqualifiedDataType:100"
-_NAMESPACES: Final = {"rsm": _RSM, "ram": _RAM, "udt": _UDT}
+_QDT: Final = "urn:un:unece:uncefact:data:standard:QualifiedDataType:100"
+_NAMESPACES: Final = {"rsm": _RSM, "ram": _RAM, "udt": _UDT, "qdt": _QDT}
 #: "The format is CCYYMMDD".
 _DAY_FORMAT: Final = "102"
 
@@ -30,7 +30,7 @@ def to_cii(document: InvoiceDocument) -> bytes:
     seller = e_invoice.seller_of(document)
     root = etree.Element(f"{{{_RSM}}}CrossIndustryInvoice", nsmap=_NAMESPACES)
     context = _add(root, "rsm:ExchangedDocumentContext")
-    _add(_add(context, "ram:GuidelineSpecifiedDocumentContextParameter"), "ram:ID", GUIDELINE)  # BT-24
+    _add(_add(context, "ram:GuidelineSpecifiedDocumentContextParameter"), "ram:ID", e_invoice.GUIDELINE)  # BT-24
     head = _add(root, "rsm:ExchangedDocument")
     _add(head, "ram:ID", document.number)  # BT-1
     code = e_invoice.CREDIT_NOTE_CODE if document.is_credit_note else e_invoice.INVOICE_CODE
@@ -163,6 +163,12 @@ def _settlement(trade: etree._Element, document: InvoiceDocument, seller: Seller
     if document.credit_applied:
         _add(sums, "ram:TotalPrepaidAmount", e_invoice.amount_text(document, document.credit_applied))  # BT-113
     _add(sums, "ram:DuePayableAmount", e_invoice.amount_text(document, e_invoice.payable(document)))  # BT-115
+    for preceding in facts.preceding:
+        reference = _add(settlement, "ram:InvoiceReferencedDocument")
+        _add(reference, "ram:IssuerAssignedID", preceding.number)  # BT-25
+        day = _add(reference, "ram:FormattedIssueDateTime")
+        issued = e_invoice.compact_day(preceding.issued_on)
+        _add(day, "qdt:DateTimeString", issued, format=_DAY_FORMAT)  # BT-26
     if facts.buyer.cost_reference:
         account = _add(settlement, "ram:ReceivableSpecifiedTradeAccountingAccount")
         _add(account, "ram:ID", facts.buyer.cost_reference)  # BT-19
@@ -203,7 +209,4 @@ def _day(parent: etree._Element, name: str, day: str) -> None:
 
 
 def _add(parent: etree._Element, name: str, text: str | None = None, **attributes: str) -> etree._Element:
-    prefix, _, local = name.partition(":")
-    element = etree.SubElement(parent, f"{{{_NAMESPACES[prefix]}}}{local}", attributes)
-    element.text = text
-    return element
+    return e_invoice.add(parent, _NAMESPACES, name, text, **attributes)

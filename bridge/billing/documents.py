@@ -127,6 +127,11 @@ class InvoiceDocument:
         return _REASONS.get(self.reason, self.reason)
 
     @property
+    def credits(self) -> str:
+        """The invoices of which a credit note gives something back: "NORDLYS-000001 of 1 March 2026"; else empty."""
+        return ", ".join(f"{one.number} of {day_text(one.issued_on)}" for one in self.facts.preceding)
+
+    @property
     def tax_label(self) -> str:
         """Name the tax with its rate, if it is known: "VAT 25 %", "VAT 0 %, reverse charge", "No VAT", "VAT"."""
         if not self.rate_is_known:

@@ -1,9 +1,12 @@
 """What every e-invoice syntax shares: which documents can be one, amounts, quantities and dates (EN 16931-1)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Final
+
+from lxml import etree
 
 from bridge.billing.documents import DocumentLine, InvoiceDocument
 from bridge.domain.billing_parties import Seller
@@ -12,6 +15,8 @@ from bridge.errors import EInvoiceIncompleteError
 
 #: EN 16931 states amounts with at most so many decimals (BR-DEC-01 to BR-DEC-28).
 _MOST_DIGITS: Final = 2
+#: The specification that is obeyed (BT-24): EN 16931 itself, in either syntax.
+GUIDELINE: Final = "urn:cen.eu:en16931:2017"
 INVOICE_CODE: Final = "380"
 CREDIT_NOTE_CODE: Final = "381"
 #: UN/ECE Recommendation 20: "one", for seats, licences and fees alike.
@@ -118,3 +123,13 @@ def notes(document: InvoiceDocument) -> list[str]:
     """Return what stands at the end of the document (BT-22)."""
     seller = document.facts.seller
     return [text for text in (document.terms, seller.note if seller else "") if text]
+
+
+def add(
+    parent: etree._Element, namespaces: Mapping[str, str], name: str, text: str | None = None, **attributes: str
+) -> etree._Element:
+    """Append an element that is named by its prefix, as "cbc:ID"."""
+    prefix, _, local = name.partition(":")
+    element = etree.SubElement(parent, f"{{{namespaces[prefix]}}}{local}", attributes)
+    element.text = text
+    return element

@@ -1,12 +1,13 @@
 """The tables of the embedded core: the plan as the rules see it, and invoices that are numbered without gaps."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from bridge.billing.rules import bills
 from bridge.billing.rules.contracts import (
@@ -24,10 +25,11 @@ from bridge.billing.rules.money import Currency
 from bridge.billing.rules.proration import ProrationMethod
 from bridge.billing.rules.terms import Cycle
 from bridge.domain.identifiers import new_id
-from bridge.domain.issued_facts import IssuedFacts
+from bridge.domain.issued_facts import IssuedFacts, PrecedingInvoice
 from bridge.domain.tax import treat_tax
 from bridge.errors import IdempotencyConflictError
 from bridge.ports import Bill, BillLine, InvoiceReference
+from bridge.store.agreed import goes_on
 from bridge.store.models import Contract, Invoice, InvoiceLine, Member, SeatPool
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
@@ -41,7 +43,7 @@ def read_contract(unit: Unit) -> Contract:
     ).one()
 
 
-def terms_of(contract: Contract, pools: Iterable[SeatPool]) -> ContractTerms:
+def terms_of(contract: Contract, pools: Iterable[SeatPool], *, renews: bool) -> ContractTerms:
     """Return what was agreed, as the rules take it; the tiers stand lowest first."""
     return contract_terms(
         ContractKind(contract.kind),
@@ -53,7 +55,7 @@ def terms_of(contract: Contract, pools: Iterable[SeatPool]) -> ContractTerms:
         proration=ProrationMethod(contract.proration),
         reduction=Reduction(contract.reduction),
         minimum_seats=contract.minimum_seats,
-        auto_renew=contract.auto_renew,
+        auto_renew=renews,
         renewal_basis=RenewalBasis(contract.renewal_basis),
         contract_minimum=contract.contract_minimum,
         tiers=tuple(Tier(pool.tier, pool.name) for pool in sorted(pools, key=lambda pool: pool.rank)),
@@ -67,7 +69,7 @@ def state_of(unit: Unit, contract: Contract) -> ContractState:
     """
     pools = read_pools(unit)
     return ContractState(
-        terms=terms_of(contract, pools),
+        terms=terms_of(contract, pools, renews=goes_on(unit, contract)),
         period_index=contract.period_index,
         status=ContractStatus(contract.status),
         seats={pool.tier: SeatCount(paid=pool.paid, next=pool.total) for pool in pools},
@@ -197,7 +199,7 @@ def issue_invoice(unit: Unit, bill: Bill, *, key: str, at: datetime, counts: Cou
         total=bill.total,
         credit_applied=bill.credit_applied,
         amount_due=bill.amount_due,
-        facts=facts_at_issue(unit, at).to_document(),
+        facts=replace(facts_at_issue(unit, at), preceding=_preceding(unit, bill)).to_document(),
     )
     unit.session.add(invoice)
     unit.session.flush()
@@ -242,6 +244,30 @@ def facts_at_issue(unit: Unit, at: datetime) -> IssuedFacts:
         tax=treat_tax(contract.tax_rate, unit.seller, buyer),
         names={pool.tier: pool.name for pool in read_pools(unit)},
     )
+
+
+def _preceding(unit: Unit, bill: Bill) -> tuple[PrecedingInvoice, ...]:
+    """Find what a credit note gives something back of: the invoices that charged its tiers for any of its time."""
+    if bill.type != bills.BillType.CREDIT_NOTE:
+        return ()
+    charged = or_(
+        *(
+            and_(InvoiceLine.tier == line.tier, InvoiceLine.start < line.end, InvoiceLine.end > line.start)
+            for line in bill.lines
+        )
+    )
+    found = unit.session.execute(
+        select(Invoice.number, Invoice.at, Invoice.facts)
+        .join(InvoiceLine, and_(InvoiceLine.org_id == Invoice.org_id, InvoiceLine.invoice_id == Invoice.id))
+        .where(Invoice.org_id == unit.org_id, Invoice.type == bills.BillType.INVOICE, InvoiceLine.amount > 0, charged)
+        .order_by(Invoice.at, Invoice.number)
+    )
+    zone = ZoneInfo(unit.organization().time_zone)
+    days = {
+        number: date.fromisoformat(facts["issued_on"]) if facts else at.astimezone(zone).date()
+        for number, at, facts in found
+    }
+    return tuple(PrecedingInvoice(number, day) for number, day in days.items())
 
 
 def reference_to(invoice: Invoice) -> InvoiceReference:

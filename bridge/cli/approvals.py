@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.contracts import amendment_options, plan_options
+from bridge.cli.dialogue import ACCEPT_COST, Cost, Dialogue, Said, cost_of, hold_dialogue
 from bridge.cli.documents import load_document
 from bridge.cli.mapping_changes import file_argument, preview_document, show_preview
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
     from bridge.store.unit import Unit
-    from bridge.usecases.approvals import ApprovalView, OpenedApproval
+    from bridge.usecases.approvals import ApprovalView, Approved, OpenedApproval, ShownPreview
 
 _id_argument = click.argument("request", type=click.UUID)
 _note_option = click.option("--note", default="", help="What to say to the owners.")
@@ -68,36 +70,74 @@ def show(org: str, request: uuid.UUID, *, as_json: bool) -> None:
 @approvals.command()
 @org_argument
 @_id_argument
-@click.option("--yes", is_flag=True, help="Approve without being asked.")
+@ACCEPT_COST
+@click.option(
+    "--accept-roles", is_flag=True, help="Accept that people may do more, where the request gives them roles."
+)
 @json_option
-def approve(org: str, request: uuid.UUID, *, yes: bool, as_json: bool) -> None:
-    """Show what a request would do and cost now, then do exactly that."""
-    from bridge.cli.opening import find_organization, open_runtime
-    from bridge.domain.actors import OPERATOR
+def approve(org: str, request: uuid.UUID, *, accept_cost: str | None, accept_roles: bool, as_json: bool) -> None:
+    """Show what a request would do and cost now, then do exactly that.
+
+    What it costs and whom it gives more rights are accepted each by itself, by an answer or ahead. A script names the
+    sum that it accepts: somebody else wrote the request, and what it costs may have changed.
+    """
     from bridge.usecases.approvals import approve as approve_request
-    from bridge.usecases.approvals import invoices_of, open_approval
+    from bridge.usecases.approvals import open_approval
+
+    hold_dialogue(
+        org,
+        Dialogue(
+            preview=lambda unit: open_approval(unit, request),
+            show=_show,
+            cost=lambda unit, opened: _cost(unit, opened.preview),
+            question="Approve the change?",
+            confirm=lambda unit, opened, _: approve_request(unit, request, opened.preview.id, acknowledged=True),
+            tell=lambda done: _tell_approved(org, done),
+            further=lambda opened: {} if accept_roles else _gains(opened),
+        ),
+        Said(accept_cost=accept_cost, as_json=as_json),
+    )
+
+
+def _cost(unit: "Unit", shown: "ShownPreview") -> Cost:
+    from bridge.billing.rules.money import Currency, to_minor
+    from bridge.usecases.change_plan import PlanPreview
+    from bridge.usecases.edit_mappings import MappingsPreview
+    from bridge.usecases.seats import read_contract
+
+    if isinstance(shown, PlanPreview):
+        return Cost(0, shown.quote.currency)
+    if not isinstance(shown, MappingsPreview):
+        return cost_of(shown.quote.bill, shown.quote.currency)
+    currency = read_contract(unit).currency
+    total = shown.cost if shown.cost_if_bought is None else shown.cost_if_bought
+    return Cost(to_minor(total, Currency(currency)), currency)
+
+
+def _gains(opened: "OpenedApproval") -> dict[str, str]:
     from bridge.usecases.edit_mappings import MappingsPreview
 
-    if as_json and not yes:
-        raise click.UsageError("--json asks nothing: add --yes to approve, or use show to look")
-    with open_runtime() as runtime:
-        org_id = find_organization(runtime, org)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            opened = open_approval(unit, request)
-            if not as_json:
-                _show(unit, opened)
-        if not yes:
-            click.confirm("Approve the change and its cost?", abort=True)
-            if isinstance(opened.preview, MappingsPreview) and opened.preview.gives_roles:
-                gains = sum(change.is_gain for change in opened.preview.role_changes)
-                click.confirm(f"Approve that {gains} {'person' if gains == 1 else 'people'} may do more?", abort=True)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            done = approve_request(unit, request, opened.preview.id, acknowledged=True)
-    if as_json:
-        print_json(done)
-        return
+    shown = opened.preview
+    if not (isinstance(shown, MappingsPreview) and shown.gives_roles):
+        return {}
+    gains = sum(change.is_gain for change in shown.role_changes)
+    return {"--accept-roles": f"Approve that {gains} {'person' if gains == 1 else 'people'} may do more?"}
+
+
+def _tell_approved(org: str, done: "Approved") -> None:
+    from bridge.cli.contracts import tell_plan
+    from bridge.cli.seats import tell_seats
+    from bridge.usecases.approvals import invoices_of
+    from bridge.usecases.buy_seats import SeatsConfirmation
+    from bridge.usecases.change_plan import PlanConfirmation
+
     issued = invoices_of(done)
-    click.echo(f"Approved. Invoice: {', '.join(issued)}" if issued else "Approved. Nothing was charged.")
+    if isinstance(done, PlanConfirmation):
+        tell_plan(done)
+    elif isinstance(done, SeatsConfirmation) and done.order is not None:
+        tell_seats(org, done)
+    else:
+        click.echo(f"Approved. Invoice: {', '.join(issued)}" if issued else "Approved. Nothing was charged.")
 
 
 @approvals.command()
@@ -131,7 +171,7 @@ def withdraw(org: str, request: uuid.UUID, *, as_json: bool) -> None:
 def ask_seats(org: str, changes: Sequence[str], *, note: str, as_json: bool) -> None:
     """Ask the owners for more seats (premium=2) or fewer (premium=-1)."""
     from bridge.cli.seats import read_change
-    from bridge.usecases.approvals import submit_seats
+    from bridge.usecases.ask_owners import submit_seats
 
     wanted = dict(read_change(text) for text in changes)
     _tell(org, lambda unit: submit_seats(unit, wanted, note=note), "Sent to the owners", as_json=as_json)
@@ -144,13 +184,45 @@ def ask_seats(org: str, changes: Sequence[str], *, note: str, as_json: bool) -> 
 @json_option
 def ask_mappings(org: str, file: Path, *, note: str, as_json: bool) -> None:
     """Ask the owners to put the rules of a file in force and to buy the seats that are missing then."""
-    from bridge.usecases.approvals import submit_mappings
+    from bridge.usecases.ask_owners import submit_mappings
     from bridge.usecases.edit_mappings import preview_mappings
 
     document = load_document(file)
 
     def ask(unit: "Unit") -> "ApprovalView":
         return submit_mappings(unit, preview_mappings(unit, document).id, note=note)
+
+    _tell(org, ask, "Sent to the owners", as_json=as_json)
+
+
+@approvals.command("ask-amendment")
+@org_argument
+@amendment_options
+@_note_option
+@json_option
+def ask_amendment(org: str, *, note: str, as_json: bool, **wanted: Any) -> None:
+    """Ask the owners for another annual fee, tier or number of paid users of a fixed-fee contract."""
+    from bridge.cli.contracts import read_amendment
+    from bridge.usecases.ask_owners import submit_amendment
+
+    def ask(unit: "Unit") -> "ApprovalView":
+        return submit_amendment(unit, read_amendment(unit, **wanted), note=note)
+
+    _tell(org, ask, "Sent to the owners", as_json=as_json)
+
+
+@approvals.command("ask-plan")
+@org_argument
+@plan_options
+@_note_option
+@json_option
+def ask_plan(org: str, *, note: str, as_json: bool, **wanted: Any) -> None:
+    """Send the owners another plan with its prices, as agreed with them, for one of them to agree to."""
+    from bridge.cli.contracts import read_plan
+    from bridge.usecases.ask_owners import submit_plan
+
+    def ask(unit: "Unit") -> "ApprovalView":
+        return submit_plan(unit, read_plan(unit, **wanted), note=note)
 
     _tell(org, ask, "Sent to the owners", as_json=as_json)
 
@@ -174,9 +246,10 @@ def _document(opened: "OpenedApproval") -> Any:
 
 
 def _show(unit: "Unit", opened: "OpenedApproval") -> None:
-    from bridge.cli.contracts import show_amendment
+    from bridge.cli.contracts import show_amendment, show_plan
     from bridge.cli.seats import seat_moves, show_seats_preview
     from bridge.usecases.buy_seats import SeatsPreview
+    from bridge.usecases.change_plan import PlanPreview
     from bridge.usecases.edit_mappings import MappingsPreview
 
     asked = opened.approval
@@ -187,5 +260,7 @@ def _show(unit: "Unit", opened: "OpenedApproval") -> None:
         show_preview(shown, buy=True)
     elif isinstance(shown, SeatsPreview):
         show_seats_preview(shown, seat_moves(unit, shown))
+    elif isinstance(shown, PlanPreview):
+        show_plan(shown)
     else:
         show_amendment(shown)

@@ -6,19 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.dialogue import CommandT, Cost, Dialogue, Said, cost_of, dialogue_options, hold_dialogue
+from bridge.cli.new_plans import begin
+from bridge.cli.seats import money
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.store.unit import Unit
-    from bridge.usecases.amend_contract import AmendmentDraft, AmendmentPreview
-    from bridge.usecases.change_plan import PlanDraft, PlanPreview
+    from bridge.usecases.amend_contract import AmendmentConfirmation, AmendmentDraft, AmendmentPreview
+    from bridge.usecases.change_plan import PlanConfirmation, PlanDraft, PlanPreview
+    from bridge.usecases.charges import CostCheck
+
+
+#: What a plan says for the books and not for people.
+_UNSAID = frozenset({"billed_by", "reduction", "proration", "renewal_basis"})
 
 
 @click.group()
 def contract() -> None:
-    """Contracts: show and amend a fixed fee, change the plan, renew by itself or not."""
+    """Contracts: show and amend a fixed fee, change the plan or begin another, renew by itself or not."""
+
+
+contract.add_command(begin)
 
 
 @contract.command()
@@ -27,6 +38,7 @@ def contract() -> None:
 def show(org: str, *, as_json: bool) -> None:
     """Show fee, tier, term, the next instalment, and how many users there are."""
     from bridge.cli.opening import open_organization
+    from bridge.store.agreed import is_followed
     from bridge.usecases.amend_contract import read_fee
     from bridge.usecases.seats import contract_sentences, read_contract
     from bridge.usecases.tier_review import count_users
@@ -45,7 +57,7 @@ def show(org: str, *, as_json: bool) -> None:
             )
             return
         facts = fee_facts(unit)
-        sentences = contract_sentences(contract)
+        sentences = contract_sentences(contract, followed=is_followed(unit))
     print_facts(facts)
     click.echo()
     for sentence in sentences:
@@ -82,119 +94,125 @@ def fee_facts(unit: "Unit") -> dict[str, Any]:
     }
 
 
+def amendment_options(command: CommandT) -> CommandT:
+    """Add what can be amended to a command, for :func:`read_amendment`."""
+    for option in (
+        click.option(
+            "--next-term", "ahead", is_flag=True, help="Agree it for the next term, at no cost: so a fee is lowered."
+        ),
+        click.option("--paid-users", type=click.IntRange(0), help="So many paid users the tier is meant for."),
+        click.option("--tier", help="Name of the new tier."),
+        click.option("--annual-fee", help="The new fee of a contract year, as 18000.00, before the agreed discount."),
+    ):
+        command = option(command)
+    return command
+
+
 @contract.command()
 @org_argument
-@click.option("--annual-fee", help="The new fee of a contract year, as 18000.00, before the agreed discount.")
-@click.option("--tier", help="Name of the new tier.")
-@click.option("--paid-users", type=click.IntRange(0), help="So many paid users the tier is meant for.")
-@click.option("--next-term", "ahead", is_flag=True, help="Agree it for the next term, at no cost: so a fee is lowered.")
-@click.option("--preview", "only_preview", is_flag=True, help="Show the cost and stop.")
-@click.option("--yes", is_flag=True, help="Accept the cost without being asked.")
-@click.option("--key", help="Idempotency key: a repeat with the same key charges nothing and answers the same.")
-@json_option
-def amend(org: str, *, only_preview: bool, yes: bool, key: str | None, as_json: bool, **wanted: Any) -> None:
+@amendment_options
+@dialogue_options
+def amend(
+    org: str, *, annual_fee: str | None, tier: str | None, paid_users: int | None, ahead: bool, **said: Any
+) -> None:
     """Amend the contract: first the cost with its formula, then the confirmation.
 
     A higher fee costs the difference for the rest of the contract year; a lower one is agreed for the next term, with
     --next-term. What is confirmed is charged exactly as it was shown, or not at all.
     """
-    from bridge.billing.rules.money import Currency, format_money
-    from bridge.cli.opening import find_organization, open_runtime
-    from bridge.domain.actors import OPERATOR
     from bridge.usecases.amend_contract import amend_contract, confirm_amendment, preview_amendment
 
-    if as_json and not (yes or only_preview):
-        raise click.UsageError("--json asks nothing: add --yes to amend, or --preview to see the cost")
-    with open_runtime() as runtime:
-        org_id = find_organization(runtime, org)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            draft = _draft(unit, **wanted)
-        if yes and key is not None:
-            # Straight away: a repeat must answer as the first time, when the contract is amended already.
-            with runtime.unit(org_id, OPERATOR) as unit:
-                done = amend_contract(unit, draft, key)
-        else:
-            with runtime.unit(org_id, OPERATOR) as unit:
-                preview = preview_amendment(unit, draft)
-            if only_preview and as_json:
-                print_json(preview)
-                return
-            if not as_json:
-                show_amendment(preview)
-            if only_preview:
-                return
-            if not yes:
-                click.confirm("Confirm the amendment and its cost?", abort=True)
-            with runtime.unit(org_id, OPERATOR) as unit:
-                done = confirm_amendment(unit, preview.id, acknowledged=True, key=key)
-    if as_json:
-        print_json(done)
-        return
-    invoice = done.invoice
-    cost = f" Invoice: {format_money(invoice.total, Currency(invoice.currency))}, {invoice.number}" if invoice else ""
-    click.echo(f"Done.{cost}")
+    def draft(unit: "Unit") -> "AmendmentDraft":
+        return read_amendment(unit, annual_fee=annual_fee, tier=tier, paid_users=paid_users, ahead=ahead)
+
+    hold_dialogue(
+        org,
+        Dialogue(
+            preview=lambda unit: preview_amendment(unit, draft(unit)),
+            show=lambda _, preview: show_amendment(preview),
+            cost=lambda _, preview: cost_of(preview.quote.bill, preview.quote.currency),
+            question="Confirm the amendment?",
+            confirm=lambda unit, preview, key: confirm_amendment(unit, preview.id, acknowledged=True, key=key),
+            at_once=lambda unit, key, check: amend_contract(unit, draft(unit), key, check=check),
+            tell=tell_amendment,
+        ),
+        Said(**said),
+    )
+
+
+def plan_options(command: CommandT) -> CommandT:
+    """Add what another plan consists of to a command, for :func:`read_plan`."""
+    for option in (
+        click.option("--seats", "numbers", multiple=True, metavar="TIER=NUMBER", help="Seats that it begins with."),
+        click.option(
+            "--price", "prices", multiple=True, metavar="TIER=PRICE", help="For a seat and period, as premium=1200.00."
+        ),
+        click.option(
+            "--cycle", type=click.Choice(["month", "year"]), default="year", show_default=True, help="Its period."
+        ),
+        click.option("--kind", type=click.Choice(["team", "enterprise"]), required=True, help="The new plan."),
+    ):
+        command = option(command)
+    return command
 
 
 @contract.command("change-plan")
 @org_argument
-@click.option("--kind", type=click.Choice(["team", "enterprise"]), required=True, help="The new plan.")
-@click.option("--cycle", type=click.Choice(["month", "year"]), default="year", show_default=True, help="Its period.")
-@click.option(
-    "--price", "prices", multiple=True, metavar="TIER=PRICE", help="For a seat and period, as premium=1200.00."
-)
-@click.option("--seats", "numbers", multiple=True, metavar="TIER=NUMBER", help="Seats that it begins with.")
-@click.option("--preview", "only_preview", is_flag=True, help="Show the renewal with and without it, and stop.")
-@click.option("--yes", is_flag=True, help="Agree without being asked.")
-@click.option("--key", help="Idempotency key: a repeat with the same key agrees nothing and answers the same.")
-@json_option
-def change_plan(org: str, *, only_preview: bool, yes: bool, key: str | None, as_json: bool, **wanted: Any) -> None:
+@plan_options
+@dialogue_options
+def change_plan(
+    org: str, *, kind: str, cycle: str, prices: "Sequence[str]", numbers: "Sequence[str]", **said: Any
+) -> None:
     """Agree another plan sold by seats from the next period on: first the renewal with and without it.
 
     Nothing is charged before. A price or number that is not named stays as it is. It can be cancelled until then.
     """
-    from bridge.cli.opening import find_organization, open_runtime
-    from bridge.domain.actors import OPERATOR
     from bridge.usecases.change_plan import agree_plan_change, confirm_plan_change, preview_plan_change
 
-    if as_json and not (yes or only_preview):
-        raise click.UsageError("--json asks nothing: add --yes to agree, or --preview to see the cost")
-    with open_runtime() as runtime:
-        org_id = find_organization(runtime, org)
-        with runtime.unit(org_id, OPERATOR) as unit:
-            draft = _plan_draft(unit, **wanted)
-        if yes and key is not None:
-            # Straight away: a repeat must answer as the first time, when the change waits already.
-            with runtime.unit(org_id, OPERATOR) as unit:
-                done = agree_plan_change(unit, draft, key)
-        else:
-            with runtime.unit(org_id, OPERATOR) as unit:
-                preview = preview_plan_change(unit, draft)
-            if only_preview and as_json:
-                print_json(preview)
-                return
-            if not as_json:
-                _show_plan(preview)
-            if only_preview:
-                return
-            if not yes:
-                click.confirm("Agree this plan?", abort=True)
-            with runtime.unit(org_id, OPERATOR) as unit:
-                done = confirm_plan_change(unit, preview.id, acknowledged=True, key=key)
-    if as_json:
-        print_json(done)
-    else:
-        click.echo(f"Agreed, from {text_of(done.effective_at)}.")
+    def draft(unit: "Unit") -> "PlanDraft":
+        return read_plan(unit, kind=kind, cycle=cycle, prices=prices, numbers=numbers)
+
+    def agree(unit: "Unit", key: str, check: "CostCheck") -> "PlanConfirmation":
+        check(None, _currency(unit))
+        return agree_plan_change(unit, draft(unit), key)
+
+    hold_dialogue(
+        org,
+        Dialogue(
+            preview=lambda unit: preview_plan_change(unit, draft(unit)),
+            show=lambda _, preview: show_plan(preview),
+            cost=lambda _, preview: Cost(0, preview.quote.currency),
+            question="Agree this plan?",
+            confirm=lambda unit, preview, key: confirm_plan_change(unit, preview.id, acknowledged=True, key=key),
+            at_once=agree,
+            tell=tell_plan,
+        ),
+        Said(**said),
+    )
 
 
-def _plan_draft(
-    unit: "Unit", *, kind: str, cycle: str, prices: "Sequence[str]", numbers: "Sequence[str]"
-) -> "PlanDraft":
+def tell_amendment(done: "AmendmentConfirmation") -> None:
+    """Say what a confirmed amendment did."""
+    invoice = done.invoice
+    click.echo(f"Done. Invoice: {money(invoice.total, invoice.currency)}, {invoice.number}" if invoice else "Done.")
+
+
+def tell_plan(done: "PlanConfirmation") -> None:
+    """Say what was agreed."""
+    click.echo(f"Agreed, from {text_of(done.effective_at)}.")
+
+
+def read_plan(unit: "Unit", *, kind: str, cycle: str, prices: "Sequence[str]", numbers: "Sequence[str]") -> "PlanDraft":
+    """Read another plan; prices are in major units.
+
+    Raises:
+        InvalidInputError: A price or a number cannot be read.
+    """
     from bridge.billing.rules.money import Currency, to_minor
     from bridge.errors import InvalidInputError
     from bridge.usecases.change_plan import PlanDraft
-    from bridge.usecases.seats import read_contract
 
-    currency = Currency(read_contract(unit).currency)
+    currency = Currency(_currency(unit))
     try:
         priced = {tier: to_minor(text, currency) for tier, text in map(_pair, prices)}
         counted = {tier: int(text) for tier, text in map(_pair, numbers)}
@@ -210,7 +228,8 @@ def _pair(text: str) -> tuple[str, str]:
     return tier, value
 
 
-def _show_plan(preview: "PlanPreview") -> None:
+def show_plan(preview: "PlanPreview") -> None:
+    """Show the renewal with and without another plan."""
     from bridge.billing.rules.money import Currency, format_money
 
     quote = preview.quote
@@ -248,18 +267,32 @@ def agreed(org: str, *, as_json: bool) -> None:
                 "from": change.effective_at,
                 "agreed": change.agreed_at,
                 "by": change.agreed_by,
-                **{name.replace("_", " "): _readable(name, value, currency) for name, value in change.terms.items()},
+                **{
+                    name.replace("_", " "): _readable(name, value, currency)
+                    for name, value in change.terms.items()
+                    if value not in (None, {}, [], 0) and name not in _UNSAID
+                },
             }
         )
 
 
-def _readable(name: str, value: object, currency: str) -> object:
+def _readable(name: str, value: Any, currency: str) -> object:
     """Write what is agreed for people: money as money, what counts for each tier in one line."""
     from bridge.billing.rules.money import Currency, format_money
 
     def written(one: Any) -> object:
         return format_money(one, Currency(currency)) if name in {"prices", "annual_fee"} else one
 
+    if name == "tiers":
+        return ", ".join(
+            f"{one['seats']:,} {one['name']} at {format_money(one['price'], Currency(currency))}"
+            if one["seats"]
+            else f"{one['name']} at {format_money(one['price'], Currency(currency))}"
+            for one in value
+        )
+    if name == "fee":
+        fee = format_money(value["annual_fee"], Currency(currency))
+        return f"{fee} a year, tier {value['tier']}, {value['paid_users']:,} paid users"
     if isinstance(value, Mapping):
         return ", ".join(f"{tier} {written(one)}" for tier, one in sorted(value.items()))
     return written(value)
@@ -281,21 +314,31 @@ def cancel(org: str, *, as_json: bool) -> None:
         click.echo("Cancelled: the contract goes on as it is.")
 
 
-def _draft(
+def read_amendment(
     unit: "Unit", *, annual_fee: str | None, tier: str | None, paid_users: int | None, ahead: bool
 ) -> "AmendmentDraft":
+    """Read an amendment; the fee is in major units.
+
+    Raises:
+        InvalidInputError: It cannot be read.
+    """
     from bridge.billing.rules.money import Currency, to_minor
     from bridge.errors import InvalidInputError
     from bridge.usecases.amend_contract import AmendmentDraft
-    from bridge.usecases.seats import read_contract
 
     fee = None
     if annual_fee is not None:
         try:
-            fee = to_minor(annual_fee, Currency(read_contract(unit).currency))
+            fee = to_minor(annual_fee, Currency(_currency(unit)))
         except ValueError as error:
             raise InvalidInputError("annual_fee", str(error)) from None
     return AmendmentDraft(annual_fee=fee, tier=tier, paid_users=paid_users, ahead=ahead)
+
+
+def _currency(unit: "Unit") -> str:
+    from bridge.usecases.seats import read_contract
+
+    return read_contract(unit).currency
 
 
 def show_amendment(preview: "AmendmentPreview") -> None:

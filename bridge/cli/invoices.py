@@ -186,7 +186,9 @@ def _why_as_json(found: "WhyInvoice", lines: "list[WhyLine]") -> dict[str, objec
 @invoice.command()
 @org_argument
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
-@click.option("--format", "form", type=click.Choice(["pdf", "xml", "csv", "xlsx"]), default="pdf", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["pdf", "xml", "ubl", "csv", "xlsx"]), default="pdf", show_default=True
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, allow_dash=True),
@@ -196,6 +198,8 @@ def _why_as_json(found: "WhyInvoice", lines: "list[WhyLine]") -> dict[str, objec
 @json_option
 def export(org: str, numbers: tuple[str, ...], form: str, output: Path | None, *, lines: bool, as_json: bool) -> None:
     """Write invoices as files: PDF with the e-invoice inside, e-invoice (EN 16931) alone, or a table of all.
+
+    The e-invoice is a Cross Industry Invoice (xml) or UBL 2.1 (ubl), whichever the buyer's software asks for.
 
     Without a NUMBER every invoice is written. An XLSX file has both, invoices and lines.
     """
@@ -263,10 +267,13 @@ def _files(unit: "Unit", numbers: tuple[str, ...], form: str) -> "Iterator[tuple
     from bridge.billing.cii import to_cii
     from bridge.billing.documents import find_by_number, list_ids, read_document
     from bridge.billing.pdf import to_pdf
+    from bridge.billing.ubl import to_ubl
     from bridge.usecases.exports import record_export
 
+    writers = {"pdf": to_pdf, "xml": to_cii, "ubl": to_ubl}
+    endings = {"pdf": ".pdf", "xml": ".xml", "ubl": "-ubl.xml"}
     ids = [find_by_number(unit, number) for number in numbers] if numbers else list_ids(unit)
     for invoice_id in ids:
         document = read_document(unit, invoice_id)
-        yield f"{document.file_name}.{form}", to_pdf(document) if form == "pdf" else to_cii(document)
+        yield f"{document.file_name}{endings[form]}", writers[form](document)
         record_export(unit, "invoice", form=form, rows=1, subject_id=document.id)

@@ -5,7 +5,6 @@ from typing import Any
 
 from bridge.cli.rehearsal import Rehearsal
 from bridge.cli.scenario import Event
-from bridge.domain.roles import Permission
 from bridge.store.models import Member
 from bridge.store.unit import Unit
 from bridge.usecases.licences import billed_months, licensed_names, list_holders
@@ -49,8 +48,6 @@ class LicenceRehearsal(Rehearsal):
         elif unit.session.get(Member, (self.org_id, self.ids[user])) is None:
             member = add_member(unit, self._draft(user), tier=None, member_id=self.ids[user])
             sync_claimed_groups(unit, member.connection_id, member, groups or ())
-        else:
-            unit.require(Permission.MANAGE_PEOPLE)
         if teams:
             join_teams(unit, self.ids[user], teams)
 

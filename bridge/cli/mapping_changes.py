@@ -167,6 +167,7 @@ def preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]
         "roles": preview.role_changes,
         "seats": effect.seats,
         "bought_within_budgets": preview.budget_uses,
+        "bought_within_budgets_if_bought": preview.budget_uses_if_bought,
         "shortage": preview.shortage,
         "bill": quote.bill if quote else None,
         "renewal": {"at": quote.renewal_at, "before": quote.renewal_before, "after": quote.renewal_after}
@@ -214,7 +215,8 @@ def show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
         [(ladder.name_of(one.tier), one.seats, one.now, one.after, one.short) for one in effect.seats],
         empty="This plan has no tier",
     )
-    show_uses(preview.budget_uses, {tier.key: tier.name for tier in ladder})
+    uses = preview.budget_uses_if_bought if buy and preview.quote is not None else preview.budget_uses
+    show_uses(uses, {tier.key: tier.name for tier in ladder})
     if preview.shortage:
         missing = ", ".join(f"{number} {ladder.name_of(tier)}" for tier, number in preview.shortage.items())
         click.echo(f"Seats missing: {missing}" + ("" if buy else " (those people wait; --buy buys them)"))

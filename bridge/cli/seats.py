@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.dialogue import Dialogue, Said, cost_of, dialogue_options, hold_dialogue
 from bridge.cli.seat_budgets import budget
 from bridge.cli.seat_lines import dequeue, promote, swap, waiting
 from bridge.cli.seat_outlook import forecast, thresholds
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from bridge.ports import BillLine
     from bridge.store.models import InvoiceLine
     from bridge.store.unit import Unit
-    from bridge.usecases.buy_seats import SeatsPreview
+    from bridge.usecases.buy_seats import SeatsConfirmation, SeatsPreview
     from bridge.usecases.seats import PoolView
 
 _CHANGE = re.compile(r"(?P<tier>[A-Za-z0-9_-]+)=(?P<number>[+-]?\d{1,7})")
@@ -52,46 +53,32 @@ def show(org: str, *, as_json: bool) -> None:
 @seats.command()
 @org_argument
 @click.argument("changes", nargs=-1, required=True, metavar="TIER=NUMBER...")
-@click.option("--preview", "only_preview", is_flag=True, help="Show the cost and stop.")
-@click.option("--yes", is_flag=True, help="Accept the cost without being asked.")
-@click.option("--key", help="Idempotency key: a repeat with the same key buys nothing and answers the same.")
-@json_option
-def buy(org: str, changes: tuple[str, ...], *, only_preview: bool, yes: bool, key: str | None, as_json: bool) -> None:
+@dialogue_options
+def buy(org: str, changes: tuple[str, ...], **said: Any) -> None:
     """Add seats (premium=2) or shed them (premium=-1): first the cost with its formula, then the confirmation.
 
     What is confirmed is charged exactly as it was shown, or not at all.
     """
-    from bridge.cli.opening import find_organization, open_runtime
-    from bridge.domain.actors import OPERATOR
     from bridge.usecases.buy_seats import change_seats, confirm_seats, preview_seats
 
     wanted = dict(read_change(text) for text in changes)
-    if as_json and not (yes or only_preview):
-        raise click.UsageError("--json asks nothing: add --yes to buy, or --preview to see the cost")
-    with open_runtime() as runtime:
-        org_id = find_organization(runtime, org)
-        if yes and key is not None:
-            # Straight away: a repeat must answer as the first time, when the seats are there already.
-            with runtime.unit(org_id, OPERATOR) as unit:
-                done = change_seats(unit, wanted, key)
-        else:
-            with runtime.unit(org_id, OPERATOR) as unit:
-                preview = preview_seats(unit, wanted)
-                moves = seat_moves(unit, preview)
-            if only_preview and as_json:
-                print_json(preview)
-                return
-            if not as_json:
-                show_seats_preview(preview, moves)
-            if only_preview:
-                return
-            if not yes:
-                click.confirm("Confirm the change and its cost?", abort=True)
-            with runtime.unit(org_id, OPERATOR) as unit:
-                done = confirm_seats(unit, preview.id, acknowledged=True, key=key)
-    if as_json:
-        print_json(done)
-        return
+    hold_dialogue(
+        org,
+        Dialogue(
+            preview=lambda unit: preview_seats(unit, wanted),
+            show=lambda unit, preview: show_seats_preview(preview, seat_moves(unit, preview)),
+            cost=lambda _, preview: cost_of(preview.quote.bill, preview.quote.currency),
+            question="Confirm the change?",
+            confirm=lambda unit, preview, key: confirm_seats(unit, preview.id, acknowledged=True, key=key),
+            at_once=lambda unit, key, check: change_seats(unit, wanted, key, check=check),
+            tell=lambda done: tell_seats(org, done),
+        ),
+        Said(**said),
+    )
+
+
+def tell_seats(org: str, done: "SeatsConfirmation") -> None:
+    """Say what a confirmed change of seats did."""
     if done.order is not None:
         click.echo(f"Ordered: {done.order.id}. The seats come when the billing core has confirmed it; see")
         click.echo(f"`seatbridge billing orders {org} --open`")

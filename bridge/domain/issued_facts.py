@@ -20,6 +20,14 @@ from bridge.domain.tax import TaxTreatment
 
 
 @dataclass(frozen=True, slots=True)
+class PrecedingInvoice:
+    """An invoice that a credit note gives something back of (EN 16931, BG-3); ``issued_on`` as it says itself."""
+
+    number: str
+    issued_on: date
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedFacts:
     """The day, both parties, the names of tiers and the tax of one issued document.
 
@@ -31,6 +39,7 @@ class IssuedFacts:
         organization: What the customer was called here.
         seller: None when the installation named none.
         names: What tiers were called, by key.
+        preceding: On a credit note the invoices that had charged what it credits, oldest first.
     """
 
     issued_on: date
@@ -42,6 +51,7 @@ class IssuedFacts:
     buyer: BillingDetails
     tax: TaxTreatment
     names: Mapping[str, str]
+    preceding: tuple[PrecedingInvoice, ...] = ()
 
     @property
     def buyer_name(self) -> str:
@@ -60,6 +70,7 @@ class IssuedFacts:
             "buyer": details_to_document(self.buyer),
             "tax": self.tax.to_document(),
             "names": dict(self.names),
+            "preceding": [{"number": one.number, "issued_on": one.issued_on.isoformat()} for one in self.preceding],
         }
 
     @classmethod
@@ -76,4 +87,8 @@ class IssuedFacts:
             buyer=details_from_document(document["buyer"]),
             tax=TaxTreatment.from_document(document["tax"]),
             names=document["names"],
+            preceding=tuple(
+                PrecedingInvoice(one["number"], date.fromisoformat(one["issued_on"]))
+                for one in document.get("preceding", ())
+            ),
         )

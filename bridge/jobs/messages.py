@@ -72,6 +72,8 @@ def _invoice_lines(document: InvoiceDocument) -> Iterator[str]:
     yield f"{document.title} {document.number}{seller} for {facts.buyer_name}, {facts.issued_on:%Y-%m-%d}."
     if facts.buyer.purchase_order:
         yield f"Order number: {facts.buyer.purchase_order}"
+    if document.credits:
+        yield f"Credits: {document.credits}"
     yield ""
     for line in document.lines:
         yield f"{line.name}: {line.formula}"

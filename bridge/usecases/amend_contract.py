@@ -9,20 +9,16 @@ from zoneinfo import ZoneInfo
 
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
-from bridge.errors import (
-    AcknowledgementMissingError,
-    InvalidChangeError,
-    PreviewStaleError,
-    ReductionNotAllowedError,
-)
+from bridge.errors import InvalidChangeError, PreviewStaleError, ReductionNotAllowedError
 from bridge.ports import FeeChange, FeeFacts, FeeQuote, InvoiceReference
 from bridge.store.agreed import agreed_change
 from bridge.store.journal import record
 from bridge.store.models import Contract, Preview
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
+from bridge.usecases.charges import CostCheck
 from bridge.usecases.idempotency import once
-from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
+from bridge.usecases.previews import confirm_once, refuse_expired, store_preview, stored_preview
 from bridge.usecases.tier_review import settle_amended_tier, users_body
 
 PREVIEW_KIND = "amendment"
@@ -131,30 +127,26 @@ def confirm_amendment(
         PreviewStaleError: The contract or the balance changed since: what it shows is no longer so.
         IdempotencyConflictError: The key was used before for something else (rule Q5).
     """
-    unit.require(Permission.MANAGE_BILLING)
-    unit.lock()
 
-    def confirm() -> dict[str, Any]:
-        preview = stored_preview(unit, preview_id, PREVIEW_KIND)
-        if preview.result is not None:
-            return preview.result
-        if not acknowledged:
-            raise AcknowledgementMissingError
-        result = _execute(unit, _recomputed(unit, preview), key=f"preview:{preview.id}")
-        preview.confirmed_at, preview.result = unit.at, result
-        unit.session.flush()
-        return result
+    def act(preview: Preview) -> dict[str, Any]:
+        return _execute(unit, _recomputed(unit, preview), key=f"preview:{preview.id}")
 
-    return _confirmation(once(unit, key, {"do": "confirm_amendment", "preview": str(preview_id)}, confirm))
+    done = confirm_once(
+        unit, preview_id, PREVIEW_KIND, acknowledged=acknowledged, key=key, do="confirm_amendment", act=act
+    )
+    return _confirmation(done)
 
 
-def amend_contract(unit: Unit, draft: AmendmentDraft, key: str | None = None) -> AmendmentConfirmation:
+def amend_contract(
+    unit: Unit, draft: AmendmentDraft, key: str | None = None, *, check: CostCheck | None = None
+) -> AmendmentConfirmation:
     """Amend the contract at once, for callers that saw the cost elsewhere or accept any.
 
     Args:
         unit: The unit.
         draft: What is to change.
         key: The caller's key: a repeat charges nothing and answers the same.
+        check: Is told the bill and its currency before anything is charged, and may refuse.
 
     Raises:
         IdempotencyConflictError: The key was used before with another content (rule Q5).
@@ -164,7 +156,10 @@ def amend_contract(unit: Unit, draft: AmendmentDraft, key: str | None = None) ->
     unit.lock()
 
     def amend() -> dict[str, Any]:
-        return _execute(unit, _compute(unit, draft, unit.at), key=f"amendment:{key or new_id()}")
+        quote = _compute(unit, draft, unit.at)
+        if check is not None:
+            check(quote.bill, quote.currency)
+        return _execute(unit, quote, key=f"amendment:{key or new_id()}")
 
     return _confirmation(once(unit, key, {"do": "amend_contract", **asdict(draft)}, amend))
 

@@ -6,21 +6,19 @@ that preview or none. When anything changed in between the preview is stale and 
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
 from bridge.errors import ApprovalDecidedError, InvalidInputError, NotFoundError, PreviewStaleError
 from bridge.store.journal import record
 from bridge.store.models import Approval
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.alerts import queue_delivery
 from bridge.usecases.amend_contract import (
     AmendmentConfirmation,
     AmendmentDraft,
@@ -28,28 +26,22 @@ from bridge.usecases.amend_contract import (
     confirm_amendment,
     preview_amendment,
 )
-from bridge.usecases.buy_seats import (
-    SeatsConfirmation,
-    SeatsPreview,
-    confirm_seats,
-    possible_change,
-    preview_seats,
+from bridge.usecases.buy_seats import SeatsConfirmation, SeatsPreview, confirm_seats, preview_seats
+from bridge.usecases.change_plan import (
+    PlanConfirmation,
+    PlanDraft,
+    PlanPreview,
+    confirm_plan_change,
+    preview_plan_change,
 )
-from bridge.usecases.edit_mappings import (
-    MappingsApplied,
-    MappingsPreview,
-    apply_mappings,
-    preview_stored,
-    usable_mappings_preview,
-)
+from bridge.usecases.edit_mappings import MappingsApplied, MappingsPreview, apply_mappings, preview_stored
 from bridge.usecases.explain import name_actors
 
 MAX_NOTE: Final = 500
-MAX_WAITING: Final = 100
 LISTED: Final = 100
 
-ShownPreview = MappingsPreview | SeatsPreview | AmendmentPreview
-Approved = MappingsApplied | SeatsConfirmation | AmendmentConfirmation
+ShownPreview = MappingsPreview | SeatsPreview | AmendmentPreview | PlanPreview
+Approved = MappingsApplied | SeatsConfirmation | AmendmentConfirmation | PlanConfirmation
 
 
 class ApprovalKind(StrEnum):
@@ -61,6 +53,8 @@ class ApprovalKind(StrEnum):
     """More or fewer seats."""
     AMENDMENT = "amendment"
     """Another fixed fee."""
+    PLAN = "plan"
+    """Another plan sold by seats, with its prices, from the next period on."""
 
 
 class ApprovalState(StrEnum):
@@ -96,45 +90,6 @@ class OpenedApproval:
     preview: ShownPreview
 
 
-def submit_mappings(unit: Unit, preview_id: uuid.UUID, *, note: str = "") -> ApprovalView:
-    """Send previewed rules under which seats are missing to the owners, who can buy them with it.
-
-    Raises:
-        ForbiddenError: The actor may not edit mappings.
-        InvalidInputError: No seat is missing: the actor can apply the rules.
-        NotFoundError, PreviewExpiredError, PreviewStaleError: As for applying the preview.
-    """
-    shown, document = usable_mappings_preview(unit, preview_id)
-    if not shown.shortage:
-        raise InvalidInputError("preview", "costs nothing, so it needs no owner: apply it")
-    return _submit(unit, ApprovalKind.MAPPINGS, {"document": document, "seats": dict(shown.shortage)}, note)
-
-
-def submit_seats(unit: Unit, changes: Mapping[str, int], *, note: str = "") -> ApprovalView:
-    """Ask the owners for more, or fewer, seats.
-
-    Raises:
-        ForbiddenError: The actor may not assign seats (rule Z2).
-        InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError, PlanEndedError: The change is
-            not possible, whoever asks for it.
-    """
-    return _submit(unit, ApprovalKind.SEATS, {"changes": possible_change(unit, changes)}, note)
-
-
-def submit_amendment(unit: Unit, draft: AmendmentDraft, *, note: str = "") -> ApprovalView:
-    """Ask the owners for another fixed fee; whether it is possible is seen when one of them opens it.
-
-    Raises:
-        ForbiddenError: The actor may not assign seats or roles (rule Z2).
-        InvalidInputError: Nothing is asked for.
-    """
-    unit.require(Permission.ASSIGN_PRODUCT_ROLES)
-    wanted = {name: value for name, value in asdict(draft).items() if value is not None}
-    if not wanted:
-        raise InvalidInputError("amendment", "says nothing: name a fee, a tier or a number of paid users")
-    return _submit(unit, ApprovalKind.AMENDMENT, wanted, note)
-
-
 def list_approvals(unit: Unit, *, waiting_only: bool = False) -> list[ApprovalView]:
     """Return the requests: those that wait first, oldest first, then the decided ones, newest first.
 
@@ -148,7 +103,7 @@ def list_approvals(unit: Unit, *, waiting_only: bool = False) -> list[ApprovalVi
     if not waiting_only:
         decided = mine.where(~waits).order_by(Approval.decided_at.desc(), Approval.id).limit(LISTED)
         rows += unit.session.scalars(decided)
-    return _views(unit, rows)
+    return read_views(unit, rows)
 
 
 def waiting_approval(unit: Unit, approval_id: uuid.UUID) -> ApprovalView | None:
@@ -156,7 +111,7 @@ def waiting_approval(unit: Unit, approval_id: uuid.UUID) -> ApprovalView | None:
     approval = unit.session.get(Approval, (unit.org_id, approval_id), populate_existing=True)
     if approval is None or approval.state != ApprovalState.WAITING:
         return None
-    return _views(unit, [approval])[0]
+    return read_views(unit, [approval])[0]
 
 
 def open_approval(unit: Unit, approval_id: uuid.UUID) -> OpenedApproval:
@@ -173,7 +128,7 @@ def open_approval(unit: Unit, approval_id: uuid.UUID) -> OpenedApproval:
     preview = _preview(unit, approval)
     approval.preview_id = preview.id
     unit.session.flush()
-    return OpenedApproval(_views(unit, [approval])[0], preview)
+    return OpenedApproval(read_views(unit, [approval])[0], preview)
 
 
 def approve(
@@ -219,6 +174,8 @@ def invoices_of(approved: Approved) -> tuple[str, ...]:
     """Return the numbers of the invoices that were issued for what was approved."""
     if isinstance(approved, MappingsApplied):
         return tuple(invoice.number for invoice in approved.invoices)
+    if isinstance(approved, PlanConfirmation):
+        return ()
     return (approved.invoice.number,) if approved.invoice else ()
 
 
@@ -233,7 +190,7 @@ def decline(unit: Unit, approval_id: uuid.UUID, *, reason: str) -> ApprovalView:
     """
     unit.require(Permission.MANAGE_BILLING)
     approval = _waiting(unit, approval_id)
-    approval.reason = _text("reason", reason)
+    approval.reason = checked_text("reason", reason)
     if not approval.reason:
         raise InvalidInputError("reason", "say why, for who asked")
     return _decide(unit, approval, ApprovalState.DECLINED)
@@ -254,32 +211,6 @@ def withdraw(unit: Unit, approval_id: uuid.UUID) -> ApprovalView:
     return _decide(unit, approval, ApprovalState.WITHDRAWN)
 
 
-def _submit(unit: Unit, kind: ApprovalKind, request: Mapping[str, Any], note: str) -> ApprovalView:
-    unit.lock()
-    waiting = select(func.count()).where(Approval.org_id == unit.org_id, Approval.state == ApprovalState.WAITING)
-    if (unit.session.scalar(waiting) or 0) >= MAX_WAITING:
-        raise InvalidInputError("approval", f"{MAX_WAITING} requests wait for an owner already: withdraw one first")
-    approval = Approval(
-        org_id=unit.org_id,
-        id=new_id(),
-        kind=str(kind),
-        request=dict(request),
-        note=_text("note", note),
-        submitted_at=unit.at,
-        submitted_by=str(unit.actor),
-        state=str(ApprovalState.WAITING),
-        preview_id=None,
-        decided_at=None,
-        decided_by=None,
-        reason="",
-    )
-    unit.session.add(approval)
-    unit.session.flush()
-    _record(unit, approval, "submitted")
-    queue_delivery(unit, "approval_mail", key=f"approval:{approval.id}", subject_id=str(approval.id))
-    return _views(unit, [approval])[0]
-
-
 def _preview(unit: Unit, approval: Approval) -> ShownPreview:
     request = approval.request
     match ApprovalKind(approval.kind):
@@ -289,6 +220,8 @@ def _preview(unit: Unit, approval: Approval) -> ShownPreview:
             return preview_seats(unit, request["changes"])
         case ApprovalKind.AMENDMENT:
             return preview_amendment(unit, AmendmentDraft(**request))
+        case ApprovalKind.PLAN:
+            return preview_plan_change(unit, PlanDraft(**request))
 
 
 def _execute(
@@ -303,6 +236,8 @@ def _execute(
             return confirm_seats(unit, preview_id, acknowledged=acknowledged)
         case ApprovalKind.AMENDMENT:
             return confirm_amendment(unit, preview_id, acknowledged=acknowledged)
+        case ApprovalKind.PLAN:
+            return confirm_plan_change(unit, preview_id, acknowledged=acknowledged)
 
 
 def _get(unit: Unit, approval_id: uuid.UUID) -> Approval:
@@ -324,11 +259,12 @@ def _decide(unit: Unit, approval: Approval, state: ApprovalState) -> ApprovalVie
     approval.state = str(state)
     approval.decided_at, approval.decided_by = unit.at, str(unit.actor)
     unit.session.flush()
-    _record(unit, approval, str(state))
-    return _views(unit, [approval])[0]
+    record_approval(unit, approval, str(state))
+    return read_views(unit, [approval])[0]
 
 
-def _record(unit: Unit, approval: Approval, what: str) -> None:
+def record_approval(unit: Unit, approval: Approval, what: str) -> None:
+    """Write into the audit chain what became of a request."""
     record(
         unit,
         f"approval.{what}",
@@ -340,7 +276,8 @@ def _record(unit: Unit, approval: Approval, what: str) -> None:
     )
 
 
-def _views(unit: Unit, rows: list[Approval]) -> list[ApprovalView]:
+def read_views(unit: Unit, rows: list[Approval]) -> list[ApprovalView]:
+    """Return requests as people see them, in the order given."""
     actors = name_actors(unit, {actor for row in rows for actor in (row.submitted_by, row.decided_by) if actor})
     names = {pool.tier: pool.name for pool in read_pools(unit)}
     return [
@@ -370,10 +307,31 @@ def _summary(row: Approval, names: Mapping[str, str]) -> str:
             changes = row.request["changes"].items()
             return "seats: " + ", ".join(f"{number:+} {names.get(tier, tier)}" for tier, number in changes)
         case ApprovalKind.AMENDMENT:
-            return "another fixed fee: " + ", ".join(name.replace("_", " ") for name in row.request)
+            return _amendment_summary(row.request)
+        case ApprovalKind.PLAN:
+            wanted = PlanDraft(**row.request)
+            seats = "".join(f", {number} {names.get(tier, tier)}" for tier, number in wanted.seats.items())
+            return f"another plan from the next period on: {wanted.kind}, by the {wanted.cycle}{seats}"
 
 
-def _text(field: str, text: str) -> str:
+def _amendment_summary(request: Mapping[str, Any]) -> str:
+    """Say what is to change, but no amount: administrators read it too (rule Z1)."""
+    users = request.get("paid_users")
+    parts = [
+        "another annual fee" if request.get("annual_fee") else "",
+        f"tier {request['tier']}" if request.get("tier") else "",
+        f"meant for {users} paid {'user' if users == 1 else 'users'}" if users is not None else "",
+        "from the next term on" if request.get("ahead") else "",
+    ]
+    return "another contract: " + ", ".join(part for part in parts if part)
+
+
+def checked_text(field: str, text: str) -> str:
+    """Return what somebody wrote, on one line.
+
+    Raises:
+        InvalidInputError: It is too long, or has characters that nobody sees.
+    """
     text = " ".join(text.split())
     if len(text) > MAX_NOTE or not text.isprintable():
         raise InvalidInputError(field, f"must be at most {MAX_NOTE} printable characters")

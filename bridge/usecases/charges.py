@@ -1,9 +1,14 @@
 """The one place where a change of the allocation is charged."""
 
-from bridge.ports import InvoiceReference, SeatQuote
+from collections.abc import Callable
+
+from bridge.ports import Bill, InvoiceReference, SeatQuote
 from bridge.store.journal import record
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
+
+CostCheck = Callable[[Bill | None, str], None]
+"""Is told what is about to be charged, None for nothing, and in which currency; refuses what nobody accepted."""
 
 
 def execute_change(unit: Unit, quote: SeatQuote, *, key: str) -> InvoiceReference | None:

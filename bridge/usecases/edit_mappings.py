@@ -79,6 +79,8 @@ class MappingsPreview:
         shortage: Seats missing by tier, so that nobody the change touches has to wait.
         quote: What those seats cost; None without a shortage, or for who may not see prices.
         moves_if_bought: What happens when they are bought; None without a quote.
+        cost: What is charged within budgets when nothing else is bought, tax included, in major units; the same with
+            the missing seats is ``cost_if_bought``, None without a quote. Both are for who :attr:`sees_money`.
         settled: What applying settles before it buys within budgets, and the same when the shortage is bought.
         role_changes: Everybody whose role really changes: an owner's never does (T10, T11).
         names: What pages call everybody who is named in the moves.
@@ -103,6 +105,8 @@ class MappingsPreview:
     settled: tuple[MovesPreview, MovesPreview | None]
     budget_uses: tuple[BudgetUse, ...] = ()
     budget_uses_if_bought: tuple[BudgetUse, ...] = ()
+    cost: Decimal = Decimal(0)
+    cost_if_bought: Decimal | None = None
     sees_money: bool = False
     findings: tuple[Finding, ...] = ()
     findings_if_bought: tuple[Finding, ...] = ()
@@ -371,7 +375,7 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     moves = moves_under(people, old, new, ladder, counts, purse=purse) if purse.budgets else settled
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
-    quote, bought, settled_if_bought = None, None, None
+    quote, bought, settled_if_bought, cost_if_bought = None, None, None, None
     findings_if_bought: tuple[Finding, ...] = ()
     uses_if_bought: tuple[BudgetUse, ...] = ()
     if shortage and unit.actor.role.is_owner and unit.billing.sells_at_once:
@@ -383,10 +387,10 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         uses_if_bought = purse_then.uses()
         quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))
         touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
-        findings_if_bought = check(
-            new.assertions, Effect(people, bought, _cost(quote) + _cost_within(purse_then), persons), ladder
-        )
+        cost_if_bought = _cost(quote) + _cost_within(purse_then)
+        findings_if_bought = check(new.assertions, Effect(people, bought, cost_if_bought, persons), ladder)
     touched |= {change.member_id for change in moves.access_changes}
+    cost = _cost_within(purse)
     return MappingsPreview(
         id=stored.id,
         at=stored.at,
@@ -404,8 +408,10 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         settled=(settled, settled_if_bought),
         budget_uses=purse.uses(),
         budget_uses_if_bought=uses_if_bought,
+        cost=cost,
+        cost_if_bought=cost_if_bought,
         sees_money=may(unit.actor.role, Permission.SEE_BILLING),
-        findings=check(new.assertions, Effect(people, moves, _cost_within(purse), persons), ladder),
+        findings=check(new.assertions, Effect(people, moves, cost, persons), ladder),
         findings_if_bought=findings_if_bought,
         restores=stored.request.get("restores"),
     )

@@ -121,6 +121,7 @@ def _raise(unit: Unit, pool: SeatPool, percent: int) -> Alert:
 
 
 def _sentence(pool: SeatPool, percent: int) -> str:
+    """Say it without counts: they change while the alert is open."""
     if pool.used >= pool.total:
-        return f"Every one of the {pool.total} {pool.name} seats is in use"
-    return f"{pool.used} of {pool.total} {pool.name} seats are in use, {percent} % or more"
+        return f"Every {pool.name} seat is in use"
+    return f"{percent} % or more of the {pool.name} seats are in use"

@@ -95,6 +95,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             "The plan has ended",
             "Agree another one first; all data is still here.",
         ),
+        errors.InEvaluationError: Answer(
+            HTTPStatus.CONFLICT,
+            "The organization is in evaluation",
+            "Begin the agreed plan first, or ask who runs this service to set the seats.",
+        ),
         errors.PaymentFailedError: Answer(
             HTTPStatus.PAYMENT_REQUIRED, "The payment failed", "Check the payment method, then confirm a new preview."
         ),
@@ -115,6 +120,7 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.AcknowledgementMissingError: Answer(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The tick is missing", "Go back, tick the box that repeats the cost."
         ),
+        errors.CostDiffersError: Answer(HTTPStatus.CONFLICT, "It costs another sum", _NEW_PREVIEW),
         errors.TokenLimitError: Answer(
             HTTPStatus.CONFLICT, "The connection has enough tokens", "Revoke one that is no longer used."
         ),

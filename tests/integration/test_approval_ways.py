@@ -17,7 +17,8 @@ from bridge.config import Settings
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.roles import Role
 from bridge.runtime import Runtime, build_runtime
-from bridge.usecases.approvals import list_approvals, submit_mappings, submit_seats
+from bridge.usecases.approvals import list_approvals
+from bridge.usecases.ask_owners import submit_mappings, submit_seats
 from bridge.usecases.edit_mappings import preview_mappings
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from bridge.web.app import create_web_app
@@ -125,10 +126,13 @@ class TestCommands:
             asked = submit_mappings(unit, preview.id)
 
         halfway = run("approvals", "approve", "nordlys", str(asked.id), typed="y\nn\n")
+        unsaid = run("approvals", "approve", "nordlys", str(asked.id), "--json")
         approved = run("approvals", "approve", "nordlys", str(asked.id), typed="y\ny\n")
 
-        assert halfway.exit_code == 1
+        assert (halfway.exit_code, unsaid.exit_code) == (1, 2)
+        assert "today, tax included. Approve the change?" in halfway.stdout
         assert "Approve that 9 people may do more?" in halfway.stdout
+        assert "--json asks nothing: answer ahead with --accept-cost" in unsaid.stderr
         assert "Approved. Invoice: " in approved.stdout
 
     def test_a_request_is_listed_shown_and_approved(self, run: Run, nordlys: Customer) -> None:
@@ -138,14 +142,16 @@ class TestCommands:
         listed = run("approvals", "list", "nordlys", "--waiting")
         shown = run("approvals", "show", "nordlys", str(asked.id))
         unasked = run("approvals", "approve", "nordlys", str(asked.id), typed="n\n")
-        approved = run("approvals", "approve", "nordlys", str(asked.id), "--yes", "--json")
+        otherwise = run("approvals", "approve", "nordlys", str(asked.id), "--accept-cost", "1.00", "--json")
+        approved = run("approvals", "approve", "nordlys", str(asked.id), typed="y\n")
         again = run("approvals", "decline", "nordlys", str(asked.id), "--reason", "no")
 
         assert "seats: +1 Premium" in listed.stdout
         assert shown.stdout.startswith("the operator asks for seats: +1 Premium: For Bo\n")
         assert "Total today:" in shown.stdout
         assert unasked.exit_code == 1
-        assert json.loads(approved.stdout)["invoice"]["number"]
+        assert "(cost_differs)" in otherwise.stderr
+        assert "Approved. Invoice: NORDLYS-000002" in approved.stdout
         assert again.exit_code == 1
         assert "(approval_decided)" in again.stderr
 

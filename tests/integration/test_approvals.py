@@ -20,20 +20,24 @@ from bridge.errors import (
     VersionMismatchError,
 )
 from bridge.jobs.messages import compose
+from bridge.ports import FeeDraft
 from bridge.store.journal import verify
 from bridge.store.models import AuditEntry, Delivery, Invoice, Member
+from bridge.usecases.agreed_changes import read_agreed_change
+from bridge.usecases.amend_contract import AmendmentConfirmation, AmendmentDraft
 from bridge.usecases.approvals import (
     ApprovalState,
     ApprovalView,
     approve,
     decline,
+    invoices_of,
     list_approvals,
     open_approval,
-    submit_mappings,
-    submit_seats,
     withdraw,
 )
+from bridge.usecases.ask_owners import submit_amendment, submit_mappings, submit_plan, submit_seats
 from bridge.usecases.buy_seats import SeatsConfirmation
+from bridge.usecases.change_plan import PlanConfirmation, PlanDraft, PlanPreview
 from bridge.usecases.deliver import claim_delivery
 from bridge.usecases.edit_mappings import MappingsApplied, MappingsPreview, apply_mappings, preview_mappings
 from bridge.usecases.mapping_drafts import discard_draft, list_drafts, preview_draft, read_draft, save_draft
@@ -168,6 +172,51 @@ def test_z4_a_member_asks_for_nothing(customer: Customer) -> None:
         for attempt in (lambda: submit_seats(unit, {"premium": 1}), lambda: list_approvals(unit)):
             with pytest.raises(ForbiddenError):
                 attempt()
+
+
+def test_rule_b1_the_operator_sends_a_plan_with_its_prices_and_an_owner_agrees(
+    customer: Customer, admin: Actor
+) -> None:
+    """Who pays does not write the prices: neither an admin nor an owner has a page for it."""
+    plan = PlanDraft("team", "year", {"premium": 150_000, "standard": 25_000}, {"premium": 3})
+    with customer.unit(admin) as unit, pytest.raises(ForbiddenError):
+        submit_plan(unit, plan)
+    with customer.unit() as unit:
+        asked = submit_plan(unit, plan, note="As agreed on the phone")
+
+    with customer.unit(customer.owner) as unit:
+        opened = open_approval(unit, asked.id)
+    with customer.unit(customer.owner) as unit:
+        done = approve(unit, asked.id, opened.preview.id, acknowledged=True)
+        agreed = read_agreed_change(unit)
+
+    assert asked.summary == "another plan from the next period on: team, by the year, 3 Premium"
+    assert isinstance(opened.preview, PlanPreview)
+    assert opened.preview.quote.after is not None
+    # 3 × 1,500.00 + 5 × 250.00
+    assert opened.preview.quote.after.total == 575_000
+    assert isinstance(done, PlanConfirmation)
+    assert agreed is not None
+    assert (agreed.effective_at, agreed.agreed_by) == (done.effective_at, "Olga Owner")
+    assert invoices_of(done) == ()
+
+
+def test_rule_z2_an_admin_asks_for_an_amendment_and_hears_no_price(make_customer: Callable[..., Customer]) -> None:
+    customer = make_customer(fee=FeeDraft(annual_fee=1_200_000, tier="growth", paid_users=50))
+    ada = Actor(ActorKind.MEMBER, customer.push("ada@nordlys.test").id, Role.ADMIN)
+
+    with customer.unit(ada) as unit:
+        asked = submit_amendment(unit, AmendmentDraft(tier="scale", paid_users=200, ahead=True))
+        with pytest.raises(ForbiddenError):
+            open_approval(unit, asked.id)
+    with customer.unit(customer.owner) as unit:
+        shown = open_approval(unit, asked.id).preview
+    with customer.unit(customer.owner) as unit:
+        done = approve(unit, asked.id, shown.id, acknowledged=True)
+
+    assert asked.summary == "another contract: tier scale, meant for 200 paid users, from the next term on"
+    assert isinstance(done, AmendmentConfirmation)
+    assert (done.tier, done.paid_users, done.invoice) == ("scale", 200, None)
 
 
 def test_a_declined_request_says_why_and_is_decided_once(customer: Customer, admin: Actor) -> None:

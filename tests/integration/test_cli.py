@@ -282,6 +282,23 @@ class TestSeats:
         assert json.loads(first.stdout) == json.loads(second.stdout)
         assert pools[1]["bought"] == 6
 
+    def test_rule_q1_a_script_accepts_a_sum_and_another_one_is_refused(self, run: Run, nordlys: Customer) -> None:
+        buy = ("seats", "buy", "nordlys", "standard=1", "--json")
+
+        unsaid = run(*buy)
+        refused = run(*buy, "--accept-cost", "1.00")
+        with_key = run(*buy, "--accept-cost", "1.00", "--key", "k")
+        unreadable = run(*buy, "--accept-cost", "much")
+
+        assert (unsaid.exit_code, refused.exit_code, with_key.exit_code, unreadable.exit_code) == (2, 1, 1, 1)
+        assert "answer ahead with --accept-cost or --yes or --preview" in unsaid.stderr
+        for answer in (refused, with_key):
+            assert "It costs €25.00 today, tax included, and €1.00 was accepted" in answer.stderr
+            assert "(cost_differs)" in answer.stderr
+        assert len(json.loads(run("invoice", "list", "nordlys", "--json").stdout)) == 1
+        # On the first seconds of the month: 1 × 25.00
+        assert run(*buy, "--accept-cost", "25.00").exit_code == 0
+
     def test_one_person_who_waited_is_one_person_and_tiers_have_their_names(self, run: Run, nordlys: Customer) -> None:
         # 2 Premium and 5 Standard seats: the eighth person waits without a seat.
         for number in range(8):

@@ -670,6 +670,45 @@ class TestCommandLine:
         with nordlys.unit(OPERATOR) as unit:
             assert len(unit.session.scalars(select(Invoice)).all()) == 2
 
+    def test_rule_q1_a_script_accepts_the_sum_of_an_amendment_and_a_repeat_answers_the_same(
+        self, run: Run, nordlys: Customer
+    ) -> None:
+        amend = ("contract", "amend", "nordlys", "--annual-fee", "18000.00", "--key", "k", "--json")
+
+        refused = run(*amend, "--accept-cost", "5999.99")
+        first, second = run(*amend, "--accept-cost", "6000.00"), run(*amend, "--accept-cost", "6000.00")
+
+        # On its first day: the whole year, 18,000.00 − 12,000.00
+        assert "It costs €6,000.00 today, tax included, and €5,999.99 was accepted" in refused.stderr
+        assert (refused.exit_code, first.exit_code, second.exit_code) == (1, 0, 0)
+        assert json.loads(first.stdout) == json.loads(second.stdout)
+
+    def test_an_amendment_is_asked_for_and_approved_by_the_sum_that_is_shown(self, run: Run, nordlys: Customer) -> None:
+        wanted = ("--annual-fee", "18000.00", "--tier", "scale", "--paid-users", "300")
+        asked = json.loads(run("approvals", "ask-amendment", "nordlys", *wanted, "--note", "We grow", "--json").stdout)
+
+        listed = run("approvals", "list", "nordlys")
+        shown = run("approvals", "show", "nordlys", asked["id"])
+        refused = run("approvals", "approve", "nordlys", asked["id"], "--accept-cost", "0")
+        done = run("approvals", "approve", "nordlys", asked["id"], "--accept-cost", "6000", "--json")
+
+        assert "another contract: another annual fee, tier scale, meant for 300 paid users" in listed.stdout
+        assert "18,000" not in listed.stdout  # rule Z1: administrators read the list too
+        assert "Total today: €6,000.00" in shown.stdout
+        assert "(cost_differs)" in refused.stderr
+        assert json.loads(done.stdout)["invoice"]["total"] == 600_000
+
+    def test_an_amendment_that_says_nothing_or_is_of_a_plan_of_seats_is_not_sent(
+        self, run: Run, nordlys: Customer
+    ) -> None:
+        create_customer(nordlys.runtime, "seats")
+
+        nothing = run("approvals", "ask-amendment", "nordlys", "--next-term")
+        seats = run("approvals", "ask-amendment", "seats", "--tier", "scale")
+
+        assert "says nothing: name a fee" in nothing.stderr
+        assert "the plan has no fixed fee (invalid_change)" in seats.stderr
+
     def test_users_and_roles(self, run: Run, nordlys: Customer) -> None:
         outputs = [
             run("roles", "define", "nordlys", "auditor", "--name", "Auditor", "--permission", "view", "--free"),

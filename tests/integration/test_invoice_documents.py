@@ -25,7 +25,7 @@ from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.conftest import KEY
 from tests.documents import SELLER
-from tests.e_invoices import CII_RULES, CII_SCHEMA, broken_rules, schema_errors
+from tests.e_invoices import CII_RULES, CII_SCHEMA, UBL_INVOICE_SCHEMA, UBL_RULES, broken_rules, schema_errors
 from tests.factories import Customer, create_customer
 from tests.web import Browser, make_admin, sign_in
 
@@ -121,6 +121,15 @@ def test_an_owner_downloads_an_e_invoice_that_obeys_en_16931(browser: Browser, n
     assert exports(nordlys) == [(f"member:{nordlys.owner_id}", "invoice", "xml")]
 
 
+def test_an_owner_downloads_the_same_e_invoice_in_ubl(browser: Browser, nordlys: Customer) -> None:
+    answer = browser.client.get(f"{newest_invoice(browser)}/ubl")
+
+    assert answer.headers["Content-Disposition"] == "attachment; filename=invoice-NORDLYS-000002-ubl.xml"
+    assert schema_errors(answer.data, UBL_INVOICE_SCHEMA) == []
+    assert broken_rules(answer.data, UBL_RULES) == []
+    assert exports(nordlys) == [(f"member:{nordlys.owner_id}", "invoice", "ubl")]
+
+
 def test_z1_an_admin_and_another_organizations_owner_get_no_file(
     runtime: Runtime, nordlys: Customer, browser: Browser
 ) -> None:
@@ -128,7 +137,7 @@ def test_z1_an_admin_and_another_organizations_owner_get_no_file(
     admin = sign_in(app_of(runtime), nordlys, make_admin(nordlys).id)
     stranger = sign_in(app_of(runtime), create_customer(runtime, "other"))
 
-    for ending in ("/pdf", "/xml"):
+    for ending in ("/pdf", "/xml", "/ubl"):
         assert admin.get(address + ending).status == 403
         assert stranger.get(address + ending).status == 404
         assert sign_in(app_of(runtime), nordlys).client.get("/console/seats/invoices/x" + ending).status_code == 404
@@ -185,6 +194,8 @@ def test_d5_a_credit_note_shows_what_is_credited(runtime: Runtime) -> None:
     assert (document.title, document.total > 0) == ("Credit note", True)
     assert "Added to the account&#39;s balance" in page
     assert "Credited to" in page
+    assert document.credits.startswith("NORDLYS-000001 of ")
+    assert document.credits in page
 
 
 def test_only_who_may_see_money_reads_a_document(nordlys: Customer) -> None:
@@ -220,6 +231,15 @@ class TestCommandLine:
 
         assert done.stdout_bytes.startswith(b"<?xml")
         assert broken_rules(done.stdout_bytes, CII_RULES) == []
+
+    def test_an_e_invoice_in_ubl_is_a_file_of_its_own_name(
+        self, run: Callable[..., Result], tmp_path: Path, nordlys: Customer
+    ) -> None:
+        done = run("invoice", "export", "nordlys", "NORDLYS-000002", "--format", "ubl", "--output", str(tmp_path))
+
+        assert done.exit_code == 0, done.output
+        assert broken_rules((tmp_path / "invoice-NORDLYS-000002-ubl.xml").read_bytes(), UBL_RULES) == []
+        assert exports(nordlys) == [("operator", "invoice", "ubl")]
 
     def test_what_cannot_be_made_is_refused_with_its_code(self, run: Callable[..., Result], tmp_path: Path) -> None:
         refused = run("invoice", "export", "nordlys", "NORDLYS-000001", "--format", "xml", "--output", str(tmp_path))

@@ -19,3 +19,24 @@ def test_the_worked_case_comes_out_equal(runtime: Runtime, case: dict[str, Any])
     outcome = rehearse(runtime, case)
 
     assert outcome == case["expected"]
+
+
+def test_rule_q5_a_repeated_key_tells_nothing_to_who_may_not_do_it(runtime: Runtime) -> None:
+    """The permission comes before the key: a member hears a refusal, not that it was done before."""
+    plan = {"kind": "team", "cycle": "month", "start": "2026-03-01T00:00:00Z", "seats": {"premium": 1, "standard": 1}}
+    events = [
+        {"at": "2026-03-02T00:00:00Z", "do": "add_member", "user": "ann", "via": "manual"},
+        {"at": "2026-03-03T00:00:00Z", "do": "deactivate", "user": "ann", "key": "k"},
+        {"at": "2026-03-04T00:00:00Z", "do": "deactivate", "user": "ann", "key": "k"},
+        {"at": "2026-03-05T00:00:00Z", "do": "deactivate", "user": "ann", "key": "k", "as": "member"},
+    ]
+    scenario = {
+        "plan": plan,
+        "prices": {"premium": "30.00", "standard": "20.00"},
+        "events": events,
+        "until": "2026-03-06T00:00:00Z",
+    }
+
+    outcome = rehearse(runtime, scenario)
+
+    assert outcome["errors"] == [{"event": 3, "code": "forbidden"}]

@@ -39,6 +39,7 @@ OWNERS_ONLY = (
     ("GET", f"/console/contract/previews/{ID}"),
     ("POST", f"/console/contract/previews/{ID}/confirm"),
     ("POST", "/console/contract/agreed/cancel"),
+    ("GET", f"/console/seats/invoices/{ID}/ubl"),
     ("GET", f"/console/seats/invoices/{ID}/xml"),
     ("GET", "/console/seats/invoices.csv"),
     ("GET", "/console/seats/invoice-lines.csv"),

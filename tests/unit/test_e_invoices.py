@@ -9,12 +9,26 @@ from lxml import etree
 from bridge.billing.cii import to_cii
 from bridge.billing.documents import DocumentLine
 from bridge.billing.e_invoice import missing_for_e_invoice
+from bridge.billing.ubl import to_ubl
 from bridge.domain.billing_parties import Address, BillingDetails
 from bridge.errors import EInvoiceIncompleteError
-from tests.documents import BUYER, SELLER, document, line
-from tests.e_invoices import CII_RULES, CII_SCHEMA, broken_rules, fired_rules, schema_errors
+from tests.documents import BUYER, PRECEDING, SELLER, document, line
+from tests.e_invoices import (
+    CII_RULES,
+    CII_SCHEMA,
+    UBL_CREDIT_NOTE_SCHEMA,
+    UBL_INVOICE_SCHEMA,
+    UBL_RULES,
+    broken_rules,
+    fired_rules,
+    schema_errors,
+)
 
+COMPONENTS = "urn:oasis:names:specification:ubl:schema:xsd:Common"
 NAMES = {
+    "cac": f"{COMPONENTS}AggregateComponents-2",
+    "cbc": f"{COMPONENTS}BasicComponents-2",
+    "qdt": "urn:un:unece:uncefact:data:standard:QualifiedDataType:100",
     "ram": "urn:un:unece:uncefact:data:standard:ReusableAggregateBusinessInformationEntity:100",
     "udt": "urn:un:unece:uncefact:data:standard:UnqualifiedDataType:100",
 }
@@ -34,6 +48,8 @@ CASES: dict[str, dict[str, Any]] = {
     "standard rate": {},
     "several lines, one a credit, one of nothing": {"lines": (line(12500), UNUSED, FREE, PRORATED)},
     "credit note": {"credit_note": True},
+    "credit note on two invoices": {"credit_note": True, "preceding": PRECEDING},
+    "an address of three lines": {"buyer": replace(BUYER, address=replace(BUYER.address, lines=("c/o A", "B 1", "C")))},
     "credit note with a line that charges": {"lines": (line(12500), UNUSED), "credit_note": True},
     "reverse charge": {"rate": "0"},
     "zero rate": {"rate": "0", "buyer": HOME},
@@ -61,6 +77,11 @@ def made(case: dict[str, Any]) -> bytes:
     return to_cii(document(*facts.pop("lines", ()), **facts))
 
 
+def made_as_ubl(case: dict[str, Any]) -> bytes:
+    facts = dict(case)
+    return to_ubl(document(*facts.pop("lines", ()), **facts))
+
+
 def text(xml: bytes, path: str) -> list[str]:
     return [one.text or "" for one in etree.fromstring(xml).iterfind(path, NAMES)]
 
@@ -74,17 +95,62 @@ def test_what_is_written_obeys_the_schema_and_every_rule_of_en_16931(case: dict[
     assert fired_rules(xml, CII_RULES) > 50
 
 
-def test_the_rules_find_a_wrong_sum() -> None:
-    wrong = made({}).replace(b"<ram:GrandTotalAmount>156.25<", b"<ram:GrandTotalAmount>156.24<")
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_same_in_ubl_obeys_its_schema_and_every_rule_of_en_16931(case: dict[str, Any]) -> None:
+    xml = made_as_ubl(case)
+
+    assert schema_errors(xml, UBL_CREDIT_NOTE_SCHEMA if case.get("credit_note") else UBL_INVOICE_SCHEMA) == []
+    assert broken_rules(xml, UBL_RULES) == []
+    assert fired_rules(xml, UBL_RULES) > 40
+
+
+def test_the_rules_find_a_wrong_sum_in_either_syntax() -> None:
+    in_cii = made({}).replace(b"<ram:GrandTotalAmount>156.25<", b"<ram:GrandTotalAmount>156.24<")
+    in_ubl = made_as_ubl({}).replace(
+        b'InclusiveAmount currencyID="EUR">156.25<', b'InclusiveAmount currencyID="EUR">1<'
+    )
 
     # 125.00 + 31.25 = 156.25
-    assert [rule.partition(":")[0] for rule in broken_rules(wrong, CII_RULES)] == ["BR-CO-15", "BR-CO-16"]
+    assert [rule.partition(":")[0] for rule in broken_rules(in_cii, CII_RULES)] == ["BR-CO-15", "BR-CO-16"]
+    assert [rule.partition(":")[0] for rule in broken_rules(in_ubl, UBL_RULES)] == ["BR-CO-15", "BR-CO-16"]
 
 
-def test_the_schema_finds_an_element_out_of_place() -> None:
-    wrong = made({}).replace(b"ram:TypeCode", b"ram:KindCode")
+def test_the_schema_finds_an_element_out_of_place_in_either_syntax() -> None:
+    in_cii = made({}).replace(b"ram:TypeCode", b"ram:KindCode")
+    in_ubl = made_as_ubl({}).replace(b"cbc:InvoiceTypeCode", b"cbc:InvoiceKindCode")
 
-    assert schema_errors(wrong, CII_SCHEMA)
+    assert schema_errors(in_cii, CII_SCHEMA)
+    assert schema_errors(in_ubl, UBL_INVOICE_SCHEMA)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_both_syntaxes_say_the_same(case: dict[str, Any]) -> None:
+    cii, ubl = made(case), made_as_ubl(case)
+
+    for in_cii, in_ubl in (
+        (".//ram:LineTotalAmount", ".//cbc:LineExtensionAmount"),
+        (".//ram:GrandTotalAmount", ".//cac:LegalMonetaryTotal/cbc:TaxInclusiveAmount"),
+        (".//ram:DuePayableAmount", ".//cac:LegalMonetaryTotal/cbc:PayableAmount"),
+        (".//ram:TotalPrepaidAmount", ".//cbc:PrepaidAmount"),
+        (".//ram:ChargeAmount", ".//cbc:PriceAmount"),
+        (".//ram:BasisQuantity", ".//cbc:BaseQuantity"),
+        (".//ram:ExemptionReason", ".//cbc:TaxExemptionReason"),
+        (".//ram:SpecifiedTaxRegistration/ram:ID", ".//cac:PartyTaxScheme/cbc:CompanyID"),
+        (".//ram:InvoiceReferencedDocument/ram:IssuerAssignedID", ".//cac:InvoiceDocumentReference/cbc:ID"),
+        (".//ram:IBANID", ".//cac:PayeeFinancialAccount/cbc:ID"),
+        (".//ram:SpecifiedTradePaymentTerms/ram:Description", ".//cac:PaymentTerms/cbc:Note"),
+    ):
+        assert sorted(text(cii, in_cii)) == sorted(text(ubl, in_ubl)), in_cii
+
+
+def test_d5_a_credit_note_names_the_invoices_that_it_gives_back_of() -> None:
+    cii = made({"credit_note": True, "preceding": PRECEDING})
+    ubl = made_as_ubl({"credit_note": True, "preceding": PRECEDING})
+
+    assert text(cii, ".//ram:InvoiceReferencedDocument/ram:IssuerAssignedID") == ["NORDLYS-000001", "NORDLYS-000004"]
+    assert text(cii, ".//ram:InvoiceReferencedDocument/*/qdt:DateTimeString") == ["20260201", "20260215"]
+    assert text(ubl, ".//cac:InvoiceDocumentReference/cbc:ID") == ["NORDLYS-000001", "NORDLYS-000004"]
+    assert text(ubl, ".//cac:InvoiceDocumentReference/cbc:IssueDate") == ["2026-02-01", "2026-02-15"]
 
 
 def test_both_parties_are_stated_by_their_business_terms() -> None:
@@ -164,8 +230,11 @@ def test_what_is_missing_is_named_and_no_half_e_invoice_is_made(case: dict[str, 
 
     assert refused.value.code == "e_invoice_incomplete"
     assert missing in str(refused.value)
+    with pytest.raises(EInvoiceIncompleteError):
+        made_as_ubl(case)
 
 
 def test_the_same_document_gives_the_same_bytes() -> None:
     assert missing_for_e_invoice(document()) == ()
     assert made({}) == made({})
+    assert made_as_ubl({}) == made_as_ubl({})

@@ -10,10 +10,9 @@ from bridge.usecases.approvals import (
     invoices_of,
     list_approvals,
     open_approval,
-    submit_mappings,
-    submit_seats,
     withdraw,
 )
+from bridge.usecases.ask_owners import submit_mappings, submit_seats
 from bridge.usecases.buy_seats import Promotion, SeatsPreview
 from bridge.usecases.edit_mappings import MappingsPreview
 from bridge.usecases.people import name_people

@@ -10,6 +10,7 @@ from bridge.billing.cii import to_cii
 from bridge.billing.documents import read_document
 from bridge.billing.pdf import to_pdf
 from bridge.billing.tables import invoice_table, line_table
+from bridge.billing.ubl import to_ubl
 from bridge.domain.roles import Permission
 from bridge.domain.tables import Table
 from bridge.usecases.access_review import review_access
@@ -43,6 +44,16 @@ def xml(visit: Visit, invoice_id: str) -> Response:
     content = to_cii(document)
     record_export(visit.unit, "invoice", form="xml", rows=1, subject_id=document.id)
     return download(content, f"{document.file_name}.xml", "application/xml")
+
+
+@pages.get("/seats/invoices/<invoice_id>/ubl")
+@signed_in(Permission.SEE_BILLING)
+def ubl(visit: Visit, invoice_id: str) -> Response:
+    """Give an invoice as e-invoice in the other syntax of EN 16931."""
+    document = read_document(visit.unit, identifier("invoice", invoice_id))
+    content = to_ubl(document)
+    record_export(visit.unit, "invoice", form="ubl", rows=1, subject_id=document.id)
+    return download(content, f"{document.file_name}-ubl.xml", "application/xml")
 
 
 @pages.get("/seats/invoices.<any(csv, xlsx):form>")
