@@ -301,6 +301,7 @@ def test_a9_the_command_line_shows_whom_it_touches_asks_and_switches(
     assert "1 person: no directory changes or removes them any more" in done.output
     assert "ada@nordlys.test" in done.output
     assert "Switched from jit_and_scim to manual." in done.output
+    assert run("provisioning", "set", customer.slug, "manual").output == "The mode is manual already.\n"
 
 
 def test_a9_the_command_line_switches_by_a_preview_and_speaks_json(
