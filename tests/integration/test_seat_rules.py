@@ -272,10 +272,12 @@ class TestByHand:
         assert used(customer) == {"premium": 0, "standard": 1}
 
     def test_s2_a_seat_freed_by_whatever_means_is_given_again_in_the_same_instant(
-        self, make_customer: Callable[..., Customer]
+        self, make_customer: Callable[..., Customer], clock: SettableClock
     ) -> None:
         customer = make_customer(premium=1, standard=0)
-        moved, off, removed = (customer.push(f"{name}@nordlys.test") for name in ("moved", "off", "removed"))
+        moved, off = customer.push("moved@nordlys.test"), customer.push("off@nordlys.test")
+        clock.at += timedelta(seconds=1)
+        removed = customer.push("removed@nordlys.test")
 
         with customer.unit(customer.owner) as unit:
             assign_tier(unit, moved.id, "unassigned")
