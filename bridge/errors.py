@@ -453,6 +453,25 @@ class BillingCoreUnreachableError(UnavailableError):
         self.args = (f"{said}. {_CORE_ADVICE.get(why, f'Try again in {retry_after_seconds} seconds')}",)
 
 
+class BillingCoreAnswerError(BillingCoreUnreachableError):
+    """The organization's billing core answered with what its published contract does not allow.
+
+    Whether the request had an effect is unknown, as without an answer: nothing changes here, and it is asked again.
+
+    Attributes:
+        verb: What it was asked, by the operation's name in the contract.
+        problem: The field with its path, and what it must be.
+    """
+
+    code = "billing_core_answer_invalid"
+
+    def __init__(self, host: str, verb: str, problem: str) -> None:
+        self.verb, self.problem = verb, problem
+        super().__init__(host, "answer_invalid")
+        said = f"The billing core {host} answered {verb} with what its contract does not allow: {problem}"
+        self.args = (f"{said}. Nothing was changed here, and it is asked again; whoever runs it has to correct that",)
+
+
 class BillingCoreRefusedError(BridgeError):
     """The organization's billing core said no, for good; ``core_code`` is its own stable code."""
 

@@ -66,6 +66,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.ConfigurationError: (500, None),
         bridge.UnavailableError: (503, None),
         bridge.BillingCoreUnreachableError: (503, None),
+        bridge.BillingCoreAnswerError: (503, None),
         bridge.BillingCoreRefusedError: (409, None),
         bridge.OrderOpenError: (409, None),
         bridge.OrderClosedError: (409, None),

@@ -141,6 +141,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             "The billing core does not answer",
             "Nothing was bought. Try again in a minute; people come and go meanwhile as ever.",
         ),
+        errors.BillingCoreAnswerError: Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The billing core answers what cannot be used",
+            "Nothing was bought. The operator sees which field is wrong; whoever runs the core has to correct it.",
+        ),
         errors.BillingCoreRefusedError: Answer(
             HTTPStatus.CONFLICT, "The billing core refused this", "Change what it names, or ask who keeps its books."
         ),

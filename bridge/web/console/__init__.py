@@ -4,9 +4,11 @@ from flask import Blueprint
 
 from bridge.web.console import (
     approvals,
+    billing_details,
     brake,
     contract,
     documents,
+    drafts,
     entry,
     mappings,
     overview,
@@ -28,5 +30,7 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         brake.pages,
         approvals.pages,
         contract.pages,
+        drafts.pages,
+        billing_details.pages,
         provisioning.pages,
     )
