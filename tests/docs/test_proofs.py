@@ -1,4 +1,4 @@
-"""Every rule and every case that a page numbers is proven by a test that says so, and no test names any other."""
+"""Every rule and every case that a page numbers is proven by a test that says so."""
 
 import re
 from pathlib import Path
@@ -36,12 +36,6 @@ def _reliability() -> str:
 
 def test_every_rule_and_every_case_has_a_test_that_names_it() -> None:
     assert sorted(numbered() - planned() - proofs().keys()) == []
-
-
-def test_no_test_names_a_rule_or_a_case_that_no_page_has() -> None:
-    unknown = {number: tests for number, tests in proofs().items() if number not in numbered()}
-
-    assert unknown == {}
 
 
 def test_the_pages_have_the_numbers_they_are_read_for() -> None:
