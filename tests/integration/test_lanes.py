@@ -156,7 +156,7 @@ def test_case_x5_a_broken_connection_is_replaced_and_the_request_answered(
 ) -> None:
     client.post("/Users", person("alice"))
     owner_connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     answered.clear()

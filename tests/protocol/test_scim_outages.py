@@ -65,7 +65,7 @@ def without_connections(owner: Owner, act: Callable[[], TestResponse]) -> TestRe
     name = owner.info.dbname
     owner.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
     owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     try:
