@@ -90,7 +90,7 @@ def set_(org: str, mode: str, *, preview_id: uuid.UUID | None, yes: bool, as_jso
     from bridge.domain.actors import OPERATOR
     from bridge.domain.provisioning import read_mode
     from bridge.errors import InvalidInputError
-    from bridge.usecases.provisioning_mode import preview_mode, switch_mode
+    from bridge.usecases.provisioning_mode import SwitchedMode, mode_of, preview_mode, switch_mode
 
     if as_json and not (yes or preview_id):
         raise click.UsageError("--json asks nothing: add --yes to switch, or use preview to look")
@@ -99,6 +99,9 @@ def set_(org: str, mode: str, *, preview_id: uuid.UUID | None, yes: bool, as_jso
         wanted = read_mode(mode)
         if preview_id is None:
             with runtime.unit(org_id, OPERATOR) as unit:
+                if mode_of(unit) is wanted:
+                    print_json(SwitchedMode(wanted, wanted)) if as_json else click.echo(f"The mode is {mode} already.")
+                    return
                 found = preview_mode(unit, mode)
             preview_id = found.id
             if not as_json:

@@ -36,8 +36,6 @@ from tests.sign_ins import map_groups, member, sign_in, trust
 from tests.web import make_admin
 from tests.web import sign_in as open_console
 
-pytestmark = pytest.mark.rule("A9")
-
 ENGINEERS_GET_PREMIUM = {
     "default": "standard",
     "rules": [{"group": "Engineering", "expected": True, "tier": "premium"}],
@@ -61,7 +59,7 @@ def preview(customer: Customer, mode: str) -> uuid.UUID:
         return preview_mode(unit, mode).id
 
 
-def test_an_organization_takes_people_both_ways_until_somebody_switches(customer: Customer) -> None:
+def test_a9_an_organization_takes_people_both_ways_until_somebody_switches(customer: Customer) -> None:
     with customer.unit() as unit:
         found = read_provisioning(unit)
 
@@ -70,7 +68,7 @@ def test_an_organization_takes_people_both_ways_until_somebody_switches(customer
 
 
 @pytest.mark.parametrize("mode", ["manual", "scim"])
-def test_a_sign_in_adds_nobody_where_the_mode_follows_none_and_the_log_says_why(acme: Customer, mode: str) -> None:
+def test_a9_a_sign_in_adds_nobody_where_the_mode_follows_none_and_the_log_says_why(acme: Customer, mode: str) -> None:
     switch_mode_to(acme, mode)
 
     with pytest.raises(SignInRefusedError) as refusal:
@@ -80,14 +78,16 @@ def test_a_sign_in_adds_nobody_where_the_mode_follows_none_and_the_log_says_why(
     assert f"in the provisioning mode '{mode}' no sign-in adds anybody" in refusal.value.detail
 
 
-def test_a_sign_in_adds_people_in_the_mode_jit(acme: Customer) -> None:
+def test_a9_a_sign_in_adds_people_in_the_mode_jit(acme: Customer) -> None:
     switch_mode_to(acme, "jit")
 
     assert sign_in(acme, "ada@acme.test").provisioned
 
 
 @pytest.mark.parametrize("mode", ["manual", "scim"])
-def test_whoever_is_known_signs_in_in_every_mode_but_claims_no_longer_regroup_them(acme: Customer, mode: str) -> None:
+def test_a9_whoever_is_known_signs_in_in_every_mode_but_claims_no_longer_regroup_them(
+    acme: Customer, mode: str
+) -> None:
     map_groups(acme, ENGINEERS_GET_PREMIUM)
     ada = sign_in(acme, "ada@acme.test", groups=frozenset(), display_name="Ada").member
     switch_mode_to(acme, mode)
@@ -98,7 +98,7 @@ def test_whoever_is_known_signs_in_in_every_mode_but_claims_no_longer_regroup_th
     assert (member(acme, again).tier, member(acme, again).display_name) == ("standard", "Ada")
 
 
-def test_claims_regroup_people_again_once_sign_ins_are_followed_again(acme: Customer) -> None:
+def test_a9_claims_regroup_people_again_once_sign_ins_are_followed_again(acme: Customer) -> None:
     map_groups(acme, ENGINEERS_GET_PREMIUM)
     sign_in(acme, "ada@acme.test", groups=frozenset())
     switch_mode_to(acme, "manual")
@@ -109,7 +109,7 @@ def test_claims_regroup_people_again_once_sign_ins_are_followed_again(acme: Cust
     assert member(acme, again).tier == "premium"
 
 
-def test_whoever_was_pushed_keeps_seat_and_access_when_pushes_stop_and_claims_do_not_take_them_over(
+def test_a9_whoever_was_pushed_keeps_seat_and_access_when_pushes_stop_and_claims_do_not_take_them_over(
     acme: Customer,
 ) -> None:
     map_groups(acme, ENGINEERS_GET_PREMIUM)
@@ -124,7 +124,7 @@ def test_whoever_was_pushed_keeps_seat_and_access_when_pushes_stop_and_claims_do
 
 
 @pytest.mark.parametrize("mode", list(ProvisioningMode))
-def test_administrators_add_and_import_people_in_every_mode(customer: Customer, mode: ProvisioningMode) -> None:
+def test_a9_administrators_add_and_import_people_in_every_mode(customer: Customer, mode: ProvisioningMode) -> None:
     if mode is not ProvisioningMode.JIT_AND_SCIM:
         switch_mode_to(customer, mode)
 
@@ -139,7 +139,7 @@ def test_administrators_add_and_import_people_in_every_mode(customer: Customer, 
     assert names >= {"by-hand@nordlys.test", "imported@nordlys.test", "pushed@nordlys.test"}
 
 
-def test_the_preview_names_whom_a_switch_touches_and_what_it_means_for_them(acme: Customer) -> None:
+def test_a9_the_preview_names_whom_a_switch_touches_and_what_it_means_for_them(acme: Customer) -> None:
     pushed = acme.push("ada@acme.test", displayName="Ada")
     signed_in = sign_in(acme, "eva@acme.test", display_name="Eva").member
 
@@ -156,7 +156,7 @@ def test_the_preview_names_whom_a_switch_touches_and_what_it_means_for_them(acme
         assert mode_of(unit) is ProvisioningMode.JIT_AND_SCIM
 
 
-def test_the_preview_of_taking_pushes_again_names_those_who_were_pushed_and_those_to_be_taken_over(
+def test_a9_the_preview_of_taking_pushes_again_names_those_who_were_pushed_and_those_to_be_taken_over(
     acme: Customer,
 ) -> None:
     pushed = acme.push("ada@acme.test")
@@ -174,7 +174,7 @@ def test_the_preview_of_taking_pushes_again_names_those_who_were_pushed_and_thos
     }
 
 
-def test_a_switch_moves_nobody_and_the_audit_says_who_switched_and_how_many_it_touched(customer: Customer) -> None:
+def test_a9_a_switch_moves_nobody_and_the_audit_says_who_switched_and_how_many_it_touched(customer: Customer) -> None:
     ada = customer.push("ada@nordlys.test")
     found = preview(customer, "manual")
 
@@ -190,7 +190,7 @@ def test_a_switch_moves_nobody_and_the_audit_says_who_switched_and_how_many_it_t
     assert entry.body == {"mode": ["jit_and_scim", "manual"], "touched": {"released": 1}, "preview": str(found)}
 
 
-def test_a_preview_that_is_confirmed_twice_switches_once(customer: Customer) -> None:
+def test_a9_a_preview_that_is_confirmed_twice_switches_once(customer: Customer) -> None:
     found = preview(customer, "jit")
     with customer.unit() as unit:
         switch_mode(unit, found)
@@ -204,7 +204,7 @@ def test_a_preview_that_is_confirmed_twice_switches_once(customer: Customer) -> 
     assert after is ProvisioningMode.SCIM
 
 
-def test_a_preview_is_stale_once_it_would_touch_other_people_or_the_mode_is_another(customer: Customer) -> None:
+def test_a9_a_preview_is_stale_once_it_would_touch_other_people_or_the_mode_is_another(customer: Customer) -> None:
     to_manual, to_jit = preview(customer, "manual"), preview(customer, "jit")
     customer.push("ada@nordlys.test")
 
@@ -215,7 +215,7 @@ def test_a_preview_is_stale_once_it_would_touch_other_people_or_the_mode_is_anot
         switch_mode(unit, to_jit)
 
 
-def test_a_preview_lives_15_minutes(customer: Customer, clock: SettableClock) -> None:
+def test_a9_a_preview_lives_15_minutes(customer: Customer, clock: SettableClock) -> None:
     found = preview(customer, "manual")
     clock.at += timedelta(minutes=15)
 
@@ -223,7 +223,7 @@ def test_a_preview_lives_15_minutes(customer: Customer, clock: SettableClock) ->
         switch_mode(unit, found)
 
 
-def test_a_preview_of_something_else_or_of_another_organization_switches_nothing(
+def test_a9_a_preview_of_something_else_or_of_another_organization_switches_nothing(
     customer: Customer, make_customer: Callable[..., Customer]
 ) -> None:
     foreign = preview(make_customer("other"), "manual")
@@ -232,8 +232,7 @@ def test_a_preview_of_something_else_or_of_another_organization_switches_nothing
         switch_mode(unit, foreign)
 
 
-@pytest.mark.rule("Z4")
-def test_administrators_and_owners_switch_and_members_do_not(customer: Customer) -> None:
+def test_a9_z4_administrators_and_owners_switch_and_members_do_not(customer: Customer) -> None:
     plain = Actor(ActorKind.MEMBER, customer.owner_id, Role.MEMBER)
     admin = Actor(ActorKind.MEMBER, customer.owner_id, Role.ADMIN)
 
@@ -247,7 +246,7 @@ def test_administrators_and_owners_switch_and_members_do_not(customer: Customer)
 
 
 @pytest.mark.parametrize("mode", ["off", "jit_and_scim"])
-def test_a_mode_that_is_unknown_or_in_force_is_refused_by_name(customer: Customer, mode: str) -> None:
+def test_a9_a_mode_that_is_unknown_or_in_force_is_refused_by_name(customer: Customer, mode: str) -> None:
     with pytest.raises(InvalidInputError, match=mode), customer.unit() as unit:
         preview_mode(unit, mode)
 
@@ -255,7 +254,7 @@ def test_a_mode_that_is_unknown_or_in_force_is_refused_by_name(customer: Custome
 # In the console and on the command line.
 
 
-def test_the_console_shows_the_table_marks_the_mode_in_force_and_switches_after_a_preview(
+def test_a9_the_console_shows_the_table_marks_the_mode_in_force_and_switches_after_a_preview(
     runtime: Runtime, customer: Customer
 ) -> None:
     browser = open_console(create_web_app(runtime, console_blueprints()), customer, make_admin(customer).id)
@@ -288,7 +287,7 @@ def run(database_url: URL) -> Callable[..., Result]:
     return run
 
 
-def test_the_command_line_shows_whom_it_touches_asks_and_switches(
+def test_a9_the_command_line_shows_whom_it_touches_asks_and_switches(
     run: Callable[..., Result], customer: Customer
 ) -> None:
     customer.push("ada@nordlys.test", displayName="Ada")
@@ -302,9 +301,12 @@ def test_the_command_line_shows_whom_it_touches_asks_and_switches(
     assert "1 person: no directory changes or removes them any more" in done.output
     assert "ada@nordlys.test" in done.output
     assert "Switched from jit_and_scim to manual." in done.output
+    assert run("provisioning", "set", customer.slug, "manual").output == "The mode is manual already.\n"
 
 
-def test_the_command_line_switches_by_a_preview_and_speaks_json(run: Callable[..., Result], customer: Customer) -> None:
+def test_a9_the_command_line_switches_by_a_preview_and_speaks_json(
+    run: Callable[..., Result], customer: Customer
+) -> None:
     found = json.loads(run("provisioning", "preview", customer.slug, "scim", "--json").output)
 
     other = run("provisioning", "set", customer.slug, "manual", "--preview", found["id"])

@@ -16,8 +16,6 @@ from tests.protocol.scim_client import GROUP, USER, ScimClient, make_token
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 
-pytestmark = pytest.mark.rule("A9")
-
 
 @pytest.fixture(params=[True, False], ids=["lanes", "no-lanes"])
 def client(customer: Customer, request: pytest.FixtureRequest) -> ScimClient:
@@ -65,7 +63,7 @@ def facts_of(customer: Customer) -> tuple[int, list[Alert]]:
 
 
 @pytest.mark.parametrize("mode", ["manual", "jit"])
-def test_every_write_of_a_directory_is_refused_and_changes_nothing_where_the_mode_takes_no_pushes(
+def test_a9_every_write_of_a_directory_is_refused_and_changes_nothing_where_the_mode_takes_no_pushes(
     customer: Customer, client: ScimClient, ada: str, staff: str, mode: str
 ) -> None:
     switch_mode_to(customer, mode)
@@ -83,7 +81,7 @@ def test_every_write_of_a_directory_is_refused_and_changes_nothing_where_the_mod
     assert facts_of(customer)[1] == []
 
 
-def test_reading_searching_and_discovery_go_on_in_every_mode(
+def test_a9_reading_searching_and_discovery_go_on_in_every_mode(
     customer: Customer, client: ScimClient, ada: str, staff: str
 ) -> None:
     paths = (
@@ -104,7 +102,7 @@ def test_reading_searching_and_discovery_go_on_in_every_mode(
     assert searched.get_json(force=True)["totalResults"] == 1
 
 
-def test_whoever_was_pushed_is_found_again_under_the_same_id_when_pushes_are_taken_again(
+def test_a9_whoever_was_pushed_is_found_again_under_the_same_id_when_pushes_are_taken_again(
     customer: Customer, client: ScimClient, ada: str
 ) -> None:
     switch_mode_to(customer, "manual")
@@ -120,7 +118,7 @@ def test_whoever_was_pushed_is_found_again_under_the_same_id_when_pushes_are_tak
     assert (changed.status_code, changed.get_json(force=True)["displayName"]) == (200, "Countess")
 
 
-def test_the_log_marks_what_the_mode_refused_and_a_replay_is_refused_the_same_way(
+def test_a9_the_log_marks_what_the_mode_refused_and_a_replay_is_refused_the_same_way(
     customer: Customer, client: ScimClient, ada: str
 ) -> None:
     switch_mode_to(customer, "jit")
