@@ -14,6 +14,7 @@ from bridge.web.console import (
     overview,
     people,
     plan,
+    provisioning,
     seats,
 )
 
@@ -33,4 +34,5 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         plan.pages,
         drafts.pages,
         billing_details.pages,
+        provisioning.pages,
     )
