@@ -124,6 +124,21 @@ def test_many_lines_go_on_over_pages_that_are_counted() -> None:
     assert f"2 / {len(reader.pages)}" in reader.pages[1].extract_text()
 
 
+def test_long_names_and_numbers_are_broken_and_stay_apart() -> None:
+    address = replace(
+        BUYER.address, lines=("Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft",)
+    )
+    buyer = replace(BUYER, legal_name="Nordlys " * 12, address=address, purchase_order="PO-" + "4711" * 12)
+    starts: dict[str, float] = {}
+    page = read(pdf.to_pdf(document(buyer=buyer))).pages[0]
+
+    page.extract_text(visitor_text=lambda text, _cm, matrix, *_: starts.setdefault(text.strip(), matrix[4]))
+
+    # The table of facts stays in its own half, however long a value is.
+    assert starts["Order number"] > float(page.mediabox.width) / 2
+    assert max(starts.values()) < float(page.mediabox.width)
+
+
 def test_what_people_write_is_text_and_fetches_nothing() -> None:
     buyer = replace(BUYER, legal_name='<img src="file:///etc/passwd"><script>x</script>')
 
