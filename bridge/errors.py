@@ -239,6 +239,22 @@ class PlanEndedError(BridgeError):
         super().__init__("The plan has ended: nothing is bought, amended or opened until another one is in force")
 
 
+class InEvaluationError(BridgeError):
+    """Something that is bought, reduced or priced, in an evaluation, which has no invoice (rule B2).
+
+    ``until`` is written as the day it is in its own time zone.
+    """
+
+    code = "in_evaluation"
+
+    def __init__(self, until: datetime) -> None:
+        self.until = until
+        super().__init__(
+            f"In evaluation until {until.day} {until:%b %Y}: nothing is bought, reduced or invoiced. "
+            "The operator sets its seats, or converts it to a plan"
+        )
+
+
 class PaymentFailedError(BridgeError):
     """The payment was declined; nothing has changed (rule Q4)."""
 
@@ -421,6 +437,25 @@ class BillingCoreUnreachableError(UnavailableError):
         super().__init__(f"The billing core {host}", retry_after_seconds)
         said = f"The billing core {host} gave no usable answer ({why}); provisioning and sign-in go on without it"
         self.args = (f"{said}. {_CORE_ADVICE.get(why, f'Try again in {retry_after_seconds} seconds')}",)
+
+
+class BillingCoreAnswerError(BillingCoreUnreachableError):
+    """The organization's billing core answered with what its published contract does not allow.
+
+    Whether the request had an effect is unknown, as without an answer: nothing changes here, and it is asked again.
+
+    Attributes:
+        verb: What it was asked, by the operation's name in the contract.
+        problem: The field with its path, and what it must be.
+    """
+
+    code = "billing_core_answer_invalid"
+
+    def __init__(self, host: str, verb: str, problem: str) -> None:
+        self.verb, self.problem = verb, problem
+        super().__init__(host, "answer_invalid")
+        said = f"The billing core {host} answered {verb} with what its contract does not allow: {problem}"
+        self.args = (f"{said}. Nothing was changed here, and it is asked again; whoever runs it has to correct that",)
 
 
 class BillingCoreRefusedError(BridgeError):

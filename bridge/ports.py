@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from bridge.domain.identifiers import OrgId
+from bridge.domain.plan_kinds import LICENCE_NAMES
 
 
 class Clock(Protocol):
@@ -64,20 +65,21 @@ class FeeDraft:
 
 @dataclass(frozen=True, slots=True)
 class ContractDraft:
-    """The commercial terms an organization starts with.
+    """The commercial terms of a plan that begins.
 
     Args (the names are those of the billing reference):
-        kind: ``team``, ``enterprise``, ``contract``, ``team_licence`` or ``user_licence``.
+        kind: ``team``, ``enterprise``, ``contract``, ``team_licence`` or ``user_licence``; or ``evaluation``.
         billed_by: ``builtin``, or ``remote`` for a core that keeps its own books: no invoice is issued here.
         cycle: ``month`` or ``year``; licences are billed by the month.
         anchor: Start of the first period; the boundaries are computed from it (rule R2).
         tiers: Tiers of seats; for licences one, whose key is the kind: the price of a licence, and no seats; none for a
-            contract.
+            contract. In an evaluation they cost nothing.
         tax_rate: A decimal string, "0.25" for 25 %.
         proration: ``second``, ``day``, ``month_day`` or ``month``; None for the kind's default.
         reduction: ``at_renewal`` or ``immediate_credit``.
         renewal_basis: ``in_use`` or ``allocated``; None for the kind's default.
         fee: The fixed fee of a ``contract``; None for every other kind.
+        until: When an evaluation ends (rule B2); None for every other kind.
     """
 
     kind: str
@@ -95,6 +97,12 @@ class ContractDraft:
     contract_minimum: Mapping[str, int] = field(default_factory=dict)
     fee: FeeDraft | None = None
     billed_by: str = "builtin"
+    until: datetime | None = None
+
+    @property
+    def pools(self) -> tuple[TierPrice, ...]:
+        """The tiers whose seats are counted; none where licences are."""
+        return tuple(tier for tier in self.tiers if tier.key not in LICENCE_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,16 @@ class SeatQuote:
 
 
 @dataclass(frozen=True, slots=True)
+class StartQuote:
+    """What a plan bills when it begins: its first period [start, end), and the bill, None where nothing is billed."""
+
+    contract: ContractDraft
+    bill: Bill | None
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PlanChange:
     """Another plan sold by seats, from the next period on (rule B1).
 
@@ -256,6 +274,14 @@ class InvoiceReference:
     total: int
     amount_due: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A plan that has begun: its first invoice, if any, and whether the payment of that was declined."""
+
+    invoice: InvoiceReference | None
+    payment_declined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,12 +396,27 @@ class BillingCore(Protocol):
             SeatsInUseError: Seats to shed are assigned (rule D3).
         """
 
-    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+    def start(self, contract: ContractDraft, *, insist: bool = True) -> Started:
         """Open the contract, make the pools and issue the first period's invoice (rule P1).
+
+        It is the organization's first plan, or takes the place of one that has ended: a credit stays, and so do the
+        pools of tiers that it has too, with the seats that are taken of them; no seat of any other tier may be.
+
+        Args:
+            contract: The terms.
+            insist: Whether a declined payment refuses the whole; at a boundary it holds nothing up (rule R1).
 
         Raises:
             InvalidInputError: Terms that make no contract.
             PaymentFailedError: The payment was declined; the unit must roll back.
+        """
+
+    def quote_start(self, contract: ContractDraft) -> StartQuote:
+        """Compute what a plan would bill when it begins, with the credit there is, without writing anything.
+
+        Raises:
+            InvalidInputError: Terms that make no contract.
+            InvalidChangeError: A billing core of its own decides it.
         """
 
     def quote(self, change: SeatChange) -> SeatQuote:

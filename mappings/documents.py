@@ -1,6 +1,6 @@
 """Mapping sets as documents for YAML or JSON, and their problems by path."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -33,9 +33,18 @@ from mappings.rules import (
     OnExhausted,
     default_key,
 )
-from mappings.tiers import HIGHEST_AVAILABLE, UNASSIGNED, TierLadder
+from mappings.tiers import HIGHEST_AVAILABLE, UNASSIGNED, SeatTier, TierLadder
 
-__all__ = ["MAX_RULES", "SCHEMA", "WHO_FIELDS", "MappingDocumentError", "Problem", "from_document", "to_document"]
+__all__ = [
+    "MAX_RULES",
+    "SCHEMA",
+    "WHO_FIELDS",
+    "MappingDocumentError",
+    "Problem",
+    "from_document",
+    "from_stored",
+    "to_document",
+]
 
 SCHEMA: Final = 2
 MAX_RULES: Final = 1000
@@ -131,6 +140,30 @@ def from_document(
     if mapping_set is None or reader.problems:
         raise MappingDocumentError(reader.problems)
     return mapping_set
+
+
+def from_stored(document: Mapping[str, Any], ladder: TierLadder, *, version: int = 0) -> MappingSet:
+    """Read a document that was valid when it was stored; the plan's tiers may be others since.
+
+    A rule for a tier that is gone stays in the set and says nothing about the seat (:func:`resolve`), until a plan has
+    that tier again.
+
+    Raises:
+        MappingDocumentError: As :func:`from_document`, but not for a tier that is gone.
+    """
+    gone = sorted(set(_tiers_named(document)) - {*ladder.keys, UNASSIGNED, HIGHEST_AVAILABLE})
+    lowest = min((tier.rank for tier in ladder), default=0)
+    every = TierLadder([*ladder, *(SeatTier(key, key, lowest - place) for place, key in enumerate(gone, 1))])
+    return from_document(document, every if gone else ladder, version=version)
+
+
+def _tiers_named(value: object) -> Iterator[str]:
+    """Find every tier that a stored document names: of rules, of assertions, and of the default."""
+    if isinstance(value, Mapping):
+        yield from (value[name] for name in ("tier", "default") if isinstance(value.get(name), str))
+    if isinstance(value, Mapping | list):
+        for inside in value.values() if isinstance(value, Mapping) else value:
+            yield from _tiers_named(inside)
 
 
 class _Reader(Reader):

@@ -49,6 +49,8 @@ class SeatReason(StrEnum):
     """The person was turned off, which frees the seat (rule K1)."""
     PLAN_ENDED = "plan_ended"
     """The plan ended without a renewal (rule R5)."""
+    PLAN_BEGAN = "plan_began"
+    """Another plan began, and it has no such seat left for this person (rule R5)."""
     NOT_BY_SEATS = "not_by_seats"
     """The plan has no tiers: what the person may use is not sold by seats (rule G1)."""
 
@@ -73,6 +75,7 @@ SENTENCES: Final[Mapping[SeatReason, str]] = {
     SeatReason.OUT_OF_LINE: "taken out of the line by hand",
     SeatReason.DEACTIVATED: "turned off, which frees the seat",
     SeatReason.PLAN_ENDED: "the plan has ended",
+    SeatReason.PLAN_BEGAN: "another plan began, which has no %(before)s seat for this person",
     SeatReason.NOT_BY_SEATS: "the plan is not sold by seats, so nobody needs one",
 }
 """Templates with named parts, so that a page can look up its own language's before the parts go in."""

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import update
 
+from bridge.billing.evaluation import EvaluationPlan
 from bridge.billing.fixed_fee import FixedFeePlan
 from bridge.billing.ledger import (
     Counts,
@@ -19,6 +20,7 @@ from bridge.billing.ledger import (
     seats_in_use,
     state_of,
 )
+from bridge.billing.opening import credit_of, open_contract, open_pools, start_key
 from bridge.billing.refusing import check_rate, check_time_zone, read_choice, read_currency, refuse
 from bridge.billing.rules import charges, periods, plan_changes
 from bridge.billing.rules.contracts import (
@@ -38,7 +40,7 @@ from bridge.billing.rules.refusals import RuleRefusal
 from bridge.billing.rules.terms import Cycle
 from bridge.billing.workspace_licences import WorkspaceLicences
 from bridge.domain.identifiers import new_id
-from bridge.domain.plan_kinds import FIXED_FEE, REMOTE
+from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE, REMOTE
 from bridge.errors import InvalidChangeError, InvalidInputError, PaymentFailedError, PreviewStaleError
 from bridge.ports import (
     Bill,
@@ -52,9 +54,11 @@ from bridge.ports import (
     SeatChange,
     SeatCount,
     SeatQuote,
+    Started,
+    StartQuote,
     TierPrice,
 )
-from bridge.store.agreed import AgreedKind, AgreedState, agreed_change, settle_agreed
+from bridge.store.agreed import AgreedKind, AgreedState, agreed_change, plan_of, refuse_in_evaluation, settle_agreed
 from bridge.store.models import Contract, Invoice, Payment, SeatPool
 from bridge.store.pools import read_pools, set_allocation
 from bridge.store.unit import Unit
@@ -62,10 +66,13 @@ from mappings.tiers import SeatTier, TierLadder
 
 
 class OtherPlan(Protocol):
-    """A plan that is not sold by seats: the same verbs as the core's, bound to a unit whose lock is taken."""
+    """A plan that sells no seats: the same verbs as the core's, bound to a unit whose lock is taken."""
 
-    def start(self, contract: ContractDraft) -> InvoiceReference | None:
-        """As :meth:`bridge.ports.BillingCore.start`."""
+    def quote_start(self, contract: ContractDraft) -> StartQuote:
+        """As :meth:`bridge.ports.BillingCore.quote_start`."""
+
+    def start(self, contract: ContractDraft) -> Invoice | None:
+        """As :meth:`bridge.ports.BillingCore.start`; nothing is debited at once."""
 
     def renew(self) -> Renewal | None:
         """As :meth:`bridge.ports.BillingCore.renew`, for a plan that is active and whose boundary is reached."""
@@ -75,10 +82,11 @@ class OtherPlan(Protocol):
 
 
 OTHER_PLANS: Final[Mapping[str, Callable[[Unit], OtherPlan]]] = {
+    EVALUATION: EvaluationPlan,
     FIXED_FEE: FixedFeePlan,
     **{str(kind): WorkspaceLicences for kind in LicenceKind},
 }
-"""The kinds that are not sold by seats, each with the module that bills it."""
+"""The kinds that sell no seats, each with the module that bills it."""
 
 
 class BuiltinBilling:
@@ -101,40 +109,41 @@ class BuiltinBilling:
     def prepare(self, change: SeatChange) -> None:
         """Ask nobody: the answer is computed inside."""
 
-    def start(self, contract: ContractDraft) -> InvoiceReference | None:
-        """Open the contract, make the pools and issue the first period's invoice (rule P1)."""
-        unit = self._unit
-        unit.lock()
+    def quote_start(self, contract: ContractDraft) -> StartQuote:
+        """Compute what a plan would bill when it begins, without writing anything."""
         if contract.kind in OTHER_PLANS:
-            return OTHER_PLANS[contract.kind](unit).start(contract)
+            return OTHER_PLANS[contract.kind](self._unit).quote_start(contract)
         terms = agreed_terms(contract)
         prices = {tier.key: tier.price for tier in contract.tiers}
         seats = {tier.key: tier.seats for tier in contract.tiers}
         try:
-            bill = periods.start(terms, seats, prices)
+            bill = periods.start(terms, seats, prices, credit_of(self._unit))
         except RuleRefusal as refusal:
             refuse(refusal)
-        unit.session.add(_contract_row(unit, terms, contract))
-        unit.session.add_all(
-            SeatPool(
-                org_id=unit.org_id,
-                tier=tier.key,
-                name=tier.name,
-                rank=tier.rank,
-                price=tier.price,
-                next_price=tier.price,
-                paid=tier.seats,
-                total=tier.seats,
-                used=0,
-            )
-            for tier in contract.tiers
-        )
-        unit.session.flush()
+        first = terms.term(0)
+        return StartQuote(contract, bill_for_callers(bill) if bill else None, first.start, first.end)
+
+    def start(self, contract: ContractDraft, *, insist: bool = True) -> Started:
+        """Open the contract, make the pools and issue the first period's invoice (rule P1)."""
+        unit = self._unit
+        unit.lock()
+        if contract.kind in OTHER_PLANS:
+            issued = OTHER_PLANS[contract.kind](unit).start(contract)
+            return Started(reference_to(issued) if issued else None)
+        terms, bill = agreed_terms(contract), self.quote_start(contract).bill
+        begin = terms.term(0).start
+        key = start_key(unit, begin)
+        row = open_contract(unit, _contract_row(unit, terms, contract))
+        open_pools(unit, contract.tiers)
         if bill is None or contract.billed_by == REMOTE:
-            return None
-        invoice = issue_invoice(unit, bill_for_callers(bill), key="start", at=terms.term(0).start, counts=Counts.SEATS)
-        self._debit(terms, invoice)
-        return reference_to(invoice)
+            return Started(None)
+        row.credit_balance += balance_change(bill)
+        invoice = issue_invoice(unit, bill, key=key, at=begin, counts=Counts.SEATS)
+        if insist:
+            self._debit(terms, invoice)
+            return Started(reference_to(invoice))
+        outcome = self._collect(terms, invoice)
+        return Started(reference_to(invoice), payment_declined=outcome is not None and not outcome.approved)
 
     def quote(self, change: SeatChange) -> SeatQuote:
         """Compute a change's billing effect without writing anything."""
@@ -142,6 +151,7 @@ class BuiltinBilling:
         if contract.period_end <= self._unit.at:
             self._unit.lock()  # which passes the boundary first (rule R6)
             contract = read_contract(self._unit)
+        refuse_in_evaluation(contract)
         if contract.kind in OTHER_PLANS:
             raise InvalidChangeError("the plan is not sold by seats")
         state = state_of(self._unit, contract)
@@ -200,7 +210,6 @@ class BuiltinBilling:
         seats = _counts(state.seats)
         if renewal.ended:
             contract.status = str(state.status)
-            settle_agreed(unit, AgreedState.LAPSED)
             unit.session.flush()
             return Renewal(at=boundary, invoice=None, seats=seats, ended=True)
         contract.period_index = state.period_index
@@ -238,17 +247,23 @@ class BuiltinBilling:
         if contract.status == ContractStatus.ENDED:
             return None
         if contract.kind in OTHER_PLANS:
-            return OTHER_PLANS[contract.kind](self._unit).next_renewal()
+            return OTHER_PLANS[contract.kind](self._unit).next_renewal() or self._successor_bill()
         state = state_of(self._unit, contract)
         bill = _renewal(state, seats_in_use(self._unit), self._agreed_plan(contract)).bill
-        return bill_for_callers(bill) if bill else None
+        return bill_for_callers(bill) if bill else self._successor_bill()
+
+    def _successor_bill(self) -> Bill | None:
+        """Return what the plan bills that is agreed to follow this one; None where none is, or nothing is billed."""
+        ahead = agreed_change(self._unit, AgreedKind.SUCCESSOR)
+        return None if ahead is None else self.quote_start(plan_of(ahead.terms, ahead.effective_at)).bill
 
     def quote_plan(self, change: PlanChange) -> PlanQuote:
         """Compute what another plan would bill at the next boundary, without writing anything."""
         unit = self._unit
         contract = read_contract(unit)
+        refuse_in_evaluation(contract)
         if contract.kind in OTHER_PLANS or change.kind in OTHER_PLANS:
-            raise InvalidChangeError("only plans sold by seats change into each other by themselves")
+            raise InvalidChangeError("only plans sold by seats change into each other; let any other follow this one")
         state, used = state_of(unit, contract), seats_in_use(unit)
         whole = PlanChange(
             kind=change.kind,

@@ -14,6 +14,7 @@ from bridge.billing.ledger import (
     reference_to,
     repeated_invoice,
 )
+from bridge.billing.opening import credit_of, open_contract, open_pools, start_key
 from bridge.billing.refusing import check_rate, check_time_zone, read_currency, refuse
 from bridge.billing.rules import amendments, fee_terms, instalments
 from bridge.billing.rules.contracts import ContractStatus
@@ -22,11 +23,21 @@ from bridge.billing.rules.money import Currency
 from bridge.billing.rules.proration import ProrationMethod
 from bridge.billing.rules.refusals import RuleRefusal
 from bridge.billing.rules.terms import Cycle
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.domain.plan_kinds import BUILTIN, FIXED_FEE
 from bridge.errors import InvalidInputError, PreviewStaleError
-from bridge.ports import Bill, ContractDraft, FeeChange, FeeDraft, FeeFacts, FeeQuote, InvoiceReference, Renewal
-from bridge.store.agreed import AgreedKind, AgreedState, agree, agreed_change, settle_agreed
-from bridge.store.models import Contract, FixedFee
+from bridge.ports import (
+    Bill,
+    ContractDraft,
+    FeeChange,
+    FeeDraft,
+    FeeFacts,
+    FeeQuote,
+    InvoiceReference,
+    Renewal,
+    StartQuote,
+)
+from bridge.store.agreed import AgreedKind, AgreedState, agree, agreed_change, goes_on, settle_agreed
+from bridge.store.models import Contract, FixedFee, Invoice
 from bridge.store.unit import Unit
 
 _SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18}|/[1-9][0-9]{0,8})?", re.ASCII)
@@ -38,13 +49,19 @@ class FixedFeePlan:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
 
-    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+    def quote_start(self, contract: ContractDraft) -> StartQuote:
+        """Compute the first instalment, if one is due at once."""
+        terms, deal, _ = _agreed(contract)
+        bill, first = instalments.start(terms, deal, credit_of(self._unit)).bill, terms.period(0)
+        return StartQuote(contract, bill_for_callers(bill) if bill else None, first.start, first.end)
+
+    def start(self, contract: ContractDraft) -> Invoice | None:
         """Open the contract and bill the first instalment, if one is due at once."""
         unit = self._unit
         terms, deal, fee = _agreed(contract)
-        step = instalments.start(terms, deal)
-        unit.session.add(_contract_row(unit, terms, contract.tax_rate))
-        unit.session.flush()
+        bill, key = self.quote_start(contract).bill, start_key(unit, terms.period(0).start)
+        row = open_contract(unit, _contract_row(unit, terms, contract.tax_rate))
+        open_pools(unit, ())
         unit.session.add(
             FixedFee(
                 org_id=unit.org_id,
@@ -60,12 +77,10 @@ class FixedFeePlan:
             )
         )
         unit.session.flush()
-        if step.bill is None:
+        if bill is None:
             return None
-        invoice = issue_invoice(
-            unit, bill_for_callers(step.bill), key="start", at=terms.period(0).start, counts=Counts.FEE
-        )
-        return reference_to(invoice)
+        row.credit_balance += balance_change(bill)
+        return issue_invoice(unit, bill, key=key, at=terms.period(0).start, counts=Counts.FEE)
 
     def renew(self) -> Renewal | None:
         """Pass one boundary: an instalment, a contract year, a term, or the contract's end."""
@@ -76,7 +91,6 @@ class FixedFeePlan:
         state = step.next_state
         if step.ended:
             contract.status = str(state.status)
-            settle_agreed(unit, AgreedState.LAPSED)
             unit.session.flush()
             return Renewal(at=boundary, invoice=None, seats={}, ended=True)
         contract.period_index = state.index
@@ -198,7 +212,7 @@ class FixedFeePlan:
             tax_rate=Fraction(contract.tax_rate),
             schedule=fee_terms.custom_schedule((one["month"], Fraction(one["share"])) for one in row.schedule),
             term_years=row.term_years,
-            auto_renew=contract.auto_renew,
+            auto_renew=goes_on(self._unit, contract),
             discount=Fraction(row.discount),
         )
         deal = FeeDeal(row.annual_fee, row.tier, row.paid_users)
@@ -282,5 +296,6 @@ def _contract_row(unit: Unit, terms: FeeTerms, tax_rate: str) -> Contract:
         period_end=first.end,
         status=str(ContractStatus.ACTIVE),
         credit_balance=0,
+        billed_by=BUILTIN,
         **seatless,
     )

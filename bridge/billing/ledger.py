@@ -29,6 +29,7 @@ from bridge.domain.issued_facts import IssuedFacts, PrecedingInvoice
 from bridge.domain.tax import treat_tax
 from bridge.errors import IdempotencyConflictError
 from bridge.ports import Bill, BillLine, InvoiceReference
+from bridge.store.agreed import goes_on
 from bridge.store.models import Contract, Invoice, InvoiceLine, Member, SeatPool
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
@@ -42,7 +43,7 @@ def read_contract(unit: Unit) -> Contract:
     ).one()
 
 
-def terms_of(contract: Contract, pools: Iterable[SeatPool]) -> ContractTerms:
+def terms_of(contract: Contract, pools: Iterable[SeatPool], *, renews: bool) -> ContractTerms:
     """Return what was agreed, as the rules take it; the tiers stand lowest first."""
     return contract_terms(
         ContractKind(contract.kind),
@@ -54,7 +55,7 @@ def terms_of(contract: Contract, pools: Iterable[SeatPool]) -> ContractTerms:
         proration=ProrationMethod(contract.proration),
         reduction=Reduction(contract.reduction),
         minimum_seats=contract.minimum_seats,
-        auto_renew=contract.auto_renew,
+        auto_renew=renews,
         renewal_basis=RenewalBasis(contract.renewal_basis),
         contract_minimum=contract.contract_minimum,
         tiers=tuple(Tier(pool.tier, pool.name) for pool in sorted(pools, key=lambda pool: pool.rank)),
@@ -68,7 +69,7 @@ def state_of(unit: Unit, contract: Contract) -> ContractState:
     """
     pools = read_pools(unit)
     return ContractState(
-        terms=terms_of(contract, pools),
+        terms=terms_of(contract, pools, renews=goes_on(unit, contract)),
         period_index=contract.period_index,
         status=ContractStatus(contract.status),
         seats={pool.tier: SeatCount(paid=pool.paid, next=pool.total) for pool in pools},

@@ -27,11 +27,14 @@ from bridge.ports import (
     Renewal,
     SeatChange,
     SeatQuote,
+    Started,
+    StartQuote,
 )
 from bridge.store.unit import Unit
 from bridge.usecases.billing_orders import refuse_seats_in_use, refuse_second_order
 
 _ORDERED = "seats of this plan are ordered from its billing core: buy them first, then assign them"
+_DECIDED_THERE = "the billing core of the organization decides which plan it has: begin it there"
 _Asked = tuple[tuple[tuple[str, int], ...], str | None]
 
 
@@ -72,10 +75,15 @@ class RemoteBilling:
             raise BillingCoreUnreachableError("of this organization", "other_currency")
         self._answers[_asked(change)] = pin(quote, digits=Currency(quote.currency).digits)
 
-    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+    def start(self, contract: ContractDraft, *, insist: bool = True) -> Started:
         """Refuse: a plan begins with the embedded core's rows and is connected afterwards."""
+        del contract, insist
+        raise InvalidChangeError(_DECIDED_THERE)
+
+    def quote_start(self, contract: ContractDraft) -> StartQuote:
+        """Refuse: the plan is agreed in the customer's own core."""
         del contract
-        raise InvalidChangeError("the plan has begun already")
+        raise InvalidChangeError(_DECIDED_THERE)
 
     def quote(self, change: SeatChange) -> SeatQuote:
         """Return what :meth:`prepare` was told."""

@@ -40,6 +40,7 @@ _ACTIONS = {
     "organization.created": "the plan began",
     "contract.renewed": "a period ended and the next one began",
     "plan.ended": "the plan ended",
+    "plan.began": "another plan began",
     "seats.changed": "seats were changed",
     "contract.amended": "the contract was amended",
     "invoice.mirrored": "the billing core issued it",

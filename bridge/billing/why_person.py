@@ -47,6 +47,7 @@ _OCCASIONS = {
     "assigned": "Placed by hand",
     "deactivated": "Access turned off",
     "plan_ended": "The plan ended",
+    "plan_began": "A plan began",
 }
 _CHARGES_SHOWN = 36
 _BY_HAND = {"manual", "purchased"}

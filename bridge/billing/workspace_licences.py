@@ -7,6 +7,7 @@ from fractions import Fraction
 from sqlalchemy import insert
 
 from bridge.billing.ledger import Counts, bill_for_callers, issue_invoice, read_contract, reference_to
+from bridge.billing.opening import open_contract, open_pools
 from bridge.billing.refusing import check_rate, check_time_zone, read_currency
 from bridge.billing.rules.contracts import ContractStatus
 from bridge.billing.rules.licences import (
@@ -21,9 +22,11 @@ from bridge.billing.rules.licences import (
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.terms import Term
 from bridge.domain.documents import comparison_key
+from bridge.domain.plan_kinds import BUILTIN
 from bridge.errors import InvalidInputError
-from bridge.ports import Bill, ContractDraft, InvoiceReference, Renewal
-from bridge.store.models import Contract, LicenceHolder, LicencePlan
+from bridge.ports import Bill, ContractDraft, Renewal, StartQuote, TierPrice
+from bridge.store.agreed import goes_on
+from bridge.store.models import Contract, Invoice, LicenceHolder, LicencePlan
 from bridge.store.teams import (
     find_licence_plan,
     forget_names,
@@ -57,13 +60,19 @@ class WorkspaceLicences:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
 
-    def start(self, contract: ContractDraft) -> InvoiceReference | None:
+    def quote_start(self, contract: ContractDraft) -> StartQuote:
+        """Check the terms; nothing is billed before the first month's end (rule W7)."""
+        first = agreed_licence_terms(contract).month(0).term
+        return StartQuote(contract, None, first.start, first.end)
+
+    def start(self, contract: ContractDraft) -> Invoice | None:
         """Open the contract; nothing is billed before the first month's end (rule W7)."""
         unit = self._unit
         unit.lock()
         terms = agreed_licence_terms(contract)
         first = terms.month(0).term
-        unit.session.add(
+        open_contract(
+            unit,
             Contract(
                 org_id=unit.org_id,
                 kind=str(terms.kind),
@@ -83,12 +92,11 @@ class WorkspaceLicences:
                 period_end=first.end,
                 status=str(ContractStatus.ACTIVE),
                 credit_balance=0,
-            )
+                billed_by=BUILTIN,
+            ),
         )
-        unit.session.flush()
-        price = contract.tiers[0].price
-        unit.session.add(LicencePlan(org_id=unit.org_id, kind=str(terms.kind), price=price, next_price=price))
-        unit.session.flush()
+        open_pools(unit, ())
+        open_licences(unit, contract.tiers[0])
         return None
 
     def renew(self) -> Renewal | None:
@@ -106,7 +114,7 @@ class WorkspaceLicences:
         plan = self._plan()
         holders = self._holders(terms, month.term)
         bill = bill_month(terms, month, len(holders), plan.price, contract.credit_balance)
-        ended = not terms.auto_renew
+        ended = not goes_on(unit, contract)
         if ended:
             contract.status = str(ContractStatus.ENDED)
         else:
@@ -178,6 +186,13 @@ class WorkspaceLicences:
         )
         # Who was removed and came back is another member with the same userName, and licensed once (rule W3).
         return list({comparison_key(holder.name): holder for holder in holders}.values())
+
+
+def open_licences(unit: Unit, licence: TierPrice) -> None:
+    """Write what a licence costs."""
+    price = licence.price
+    unit.session.add(LicencePlan(org_id=unit.org_id, kind=licence.key, price=price, next_price=price))
+    unit.session.flush()
 
 
 def agreed_licence_terms(draft: ContractDraft) -> LicenceTerms:

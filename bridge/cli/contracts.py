@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.dialogue import CommandT, Cost, Dialogue, Said, cost_of, dialogue_options, hold_dialogue
+from bridge.cli.new_plans import begin
 from bridge.cli.seats import money
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table, text_of
 
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
     from bridge.usecases.charges import CostCheck
 
 
+#: What a plan says for the books and not for people.
+_UNSAID = frozenset({"billed_by", "reduction", "proration", "renewal_basis"})
+
+
 @click.group()
 def contract() -> None:
-    """Contracts: show and amend a fixed fee, change the plan, renew by itself or not."""
+    """Contracts: show and amend a fixed fee, change the plan or begin another, renew by itself or not."""
+
+
+contract.add_command(begin)
 
 
 @contract.command()
@@ -30,6 +38,7 @@ def contract() -> None:
 def show(org: str, *, as_json: bool) -> None:
     """Show fee, tier, term, the next instalment, and how many users there are."""
     from bridge.cli.opening import open_organization
+    from bridge.store.agreed import is_followed
     from bridge.usecases.amend_contract import read_fee
     from bridge.usecases.seats import contract_sentences, read_contract
     from bridge.usecases.tier_review import count_users
@@ -48,7 +57,7 @@ def show(org: str, *, as_json: bool) -> None:
             )
             return
         facts = fee_facts(unit)
-        sentences = contract_sentences(contract)
+        sentences = contract_sentences(contract, followed=is_followed(unit))
     print_facts(facts)
     click.echo()
     for sentence in sentences:
@@ -258,18 +267,32 @@ def agreed(org: str, *, as_json: bool) -> None:
                 "from": change.effective_at,
                 "agreed": change.agreed_at,
                 "by": change.agreed_by,
-                **{name.replace("_", " "): _readable(name, value, currency) for name, value in change.terms.items()},
+                **{
+                    name.replace("_", " "): _readable(name, value, currency)
+                    for name, value in change.terms.items()
+                    if value not in (None, {}, [], 0) and name not in _UNSAID
+                },
             }
         )
 
 
-def _readable(name: str, value: object, currency: str) -> object:
+def _readable(name: str, value: Any, currency: str) -> object:
     """Write what is agreed for people: money as money, what counts for each tier in one line."""
     from bridge.billing.rules.money import Currency, format_money
 
     def written(one: Any) -> object:
         return format_money(one, Currency(currency)) if name in {"prices", "annual_fee"} else one
 
+    if name == "tiers":
+        return ", ".join(
+            f"{one['seats']:,} {one['name']} at {format_money(one['price'], Currency(currency))}"
+            if one["seats"]
+            else f"{one['name']} at {format_money(one['price'], Currency(currency))}"
+            for one in value
+        )
+    if name == "fee":
+        fee = format_money(value["annual_fee"], Currency(currency))
+        return f"{fee} a year, tier {value['tier']}, {value['paid_users']:,} paid users"
     if isinstance(value, Mapping):
         return ", ".join(f"{tier} {written(one)}" for tier, one in sorted(value.items()))
     return written(value)

@@ -5,6 +5,8 @@ from typing import Final
 
 FIXED_FEE: Final = "contract"
 """A fixed annual fee, with users by role (rules U1 to U7)."""
+EVALUATION: Final = "evaluation"
+"""Full function until a date and no invoice, for seats or for licences (rule B2)."""
 LICENCE_NAMES: Final[Mapping[str, str]] = {"team_licence": "Team licence", "user_licence": "User licence"}
 """The kinds that are licensed (rules W1 and W3), with what people read for one licence of each."""
 BUILTIN: Final = "builtin"

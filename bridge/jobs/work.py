@@ -8,7 +8,7 @@ import structlog
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
-from bridge.errors import BridgeError, UnavailableError
+from bridge.errors import BillingCoreAnswerError, BridgeError, UnavailableError
 from bridge.jobs.messages import compose
 from bridge.jobs.orders import SilentCores, bring_order, due_orders
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
@@ -19,6 +19,7 @@ from bridge.usecases.buy_for_line import buy_for_line, is_worth_buying
 from bridge.usecases.decide_holds import remind_of_hold
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
+from bridge.usecases.mirror_core import tell_of_answer
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.remind import queue_usage_mail
 from bridge.usecases.renew_contract import renew_contract
@@ -234,7 +235,7 @@ def catch_up_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.remotely_billed):
         if stopping():
             break
-        with _contained("events.not_caught_up", org_id):
+        with _contained("events.not_caught_up", org_id), _told_of_answers(runtime, org_id):
             new += catch_up(runtime, org_id)
     return new
 
@@ -245,13 +246,24 @@ def reconcile_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.remotely_billed):
         if stopping():
             break
-        with _contained("reconciliation.failed", org_id):
+        with _contained("reconciliation.failed", org_id), _told_of_answers(runtime, org_id):
             for difference in reconcile_organization(runtime, org_id, SYSTEM).differences:
                 different += not difference.repaired
                 log.warning(
                     "books.differ", org_id=str(org_id), difference=difference.code, repaired=difference.repaired
                 )
     return different
+
+
+@contextmanager
+def _told_of_answers(runtime: Runtime, org_id: OrgId) -> Iterator[None]:
+    """Have the owners know when their core answers what its contract does not allow."""
+    try:
+        yield
+    except BillingCoreAnswerError as error:
+        with runtime.unit(org_id, SYSTEM) as unit:
+            tell_of_answer(unit, error)
+        raise
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from bridge.store.models import (
     effective_membership,
 )
 from bridge.store.unit import Unit
-from mappings.documents import from_document
+from mappings.documents import from_stored
 from mappings.rules import MappingSet
 from mappings.tiers import TierLadder
 
@@ -146,4 +146,4 @@ def mapping_set_in_force(unit: Unit, ladder: TierLadder) -> MappingSet:
     if version == 0:
         return MappingSet(version=0, rules=())
     stored = unit.session.get_one(MappingVersion, (unit.org_id, version))
-    return from_document(stored.document, ladder, version=version)
+    return from_stored(stored.document, ladder, version=version)

@@ -9,12 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
-from bridge.errors import (
-    AcknowledgementMissingError,
-    InvalidChangeError,
-    PreviewStaleError,
-    ReductionNotAllowedError,
-)
+from bridge.errors import InvalidChangeError, PreviewStaleError, ReductionNotAllowedError
 from bridge.ports import FeeChange, FeeFacts, FeeQuote, InvoiceReference
 from bridge.store.agreed import agreed_change
 from bridge.store.journal import record
@@ -23,7 +18,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
 from bridge.usecases.charges import CostCheck
 from bridge.usecases.idempotency import once
-from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
+from bridge.usecases.previews import confirm_once, refuse_expired, store_preview, stored_preview
 from bridge.usecases.tier_review import settle_amended_tier, users_body
 
 PREVIEW_KIND = "amendment"
@@ -132,21 +127,14 @@ def confirm_amendment(
         PreviewStaleError: The contract or the balance changed since: what it shows is no longer so.
         IdempotencyConflictError: The key was used before for something else (rule Q5).
     """
-    unit.require(Permission.MANAGE_BILLING)
-    unit.lock()
 
-    def confirm() -> dict[str, Any]:
-        preview = stored_preview(unit, preview_id, PREVIEW_KIND)
-        if preview.result is not None:
-            return preview.result
-        if not acknowledged:
-            raise AcknowledgementMissingError
-        result = _execute(unit, _recomputed(unit, preview), key=f"preview:{preview.id}")
-        preview.confirmed_at, preview.result = unit.at, result
-        unit.session.flush()
-        return result
+    def act(preview: Preview) -> dict[str, Any]:
+        return _execute(unit, _recomputed(unit, preview), key=f"preview:{preview.id}")
 
-    return _confirmation(once(unit, key, {"do": "confirm_amendment", "preview": str(preview_id)}, confirm))
+    done = confirm_once(
+        unit, preview_id, PREVIEW_KIND, acknowledged=acknowledged, key=key, do="confirm_amendment", act=act
+    )
+    return _confirmation(done)
 
 
 def amend_contract(

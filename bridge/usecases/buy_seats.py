@@ -10,12 +10,7 @@ from zoneinfo import ZoneInfo
 from bridge.core.quotes import kept, restored, seat_quote
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
-from bridge.errors import (
-    AcknowledgementMissingError,
-    InvalidChangeError,
-    PreviewStaleError,
-    ReductionNotAllowedError,
-)
+from bridge.errors import InvalidChangeError, PreviewStaleError, ReductionNotAllowedError
 from bridge.ports import InvoiceReference, OrderReference, SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.models import Contract, Preview, SeatPool
@@ -25,7 +20,7 @@ from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.billing_orders import place_order
 from bridge.usecases.charges import CostCheck, execute_change
 from bridge.usecases.idempotency import is_known, once
-from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
+from bridge.usecases.previews import confirm_once, refuse_expired, store_preview, stored_preview
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
 from mappings.preview import moves_under_pool
@@ -171,22 +166,13 @@ def confirm_seats(
         PaymentFailedError: The payment was declined; the unit must roll back (rule Q4).
         IdempotencyConflictError: The key was used before for something else (rule Q5).
     """
-    unit.require(Permission.MANAGE_BILLING)
-    unit.lock()
 
-    def confirm() -> dict[str, Any]:
-        preview = stored_preview(unit, preview_id, PREVIEW_KIND)
-        if preview.result is not None:
-            return preview.result
-        if not acknowledged:
-            raise AcknowledgementMissingError
+    def act(preview: Preview) -> dict[str, Any]:
         quote, _ = _recomputed(unit, preview)
-        result = _execute(unit, quote, key=f"preview:{preview.id}")
-        preview.confirmed_at, preview.result = unit.at, result
-        unit.session.flush()
-        return result
+        return _execute(unit, quote, key=f"preview:{preview.id}")
 
-    return _confirmation(once(unit, key, {"do": "confirm_seats", "preview": str(preview_id)}, confirm))
+    done = confirm_once(unit, preview_id, PREVIEW_KIND, acknowledged=acknowledged, key=key, do="confirm_seats", act=act)
+    return _confirmation(done)
 
 
 def change_seats(

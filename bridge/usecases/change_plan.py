@@ -10,17 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from bridge.domain.roles import Permission
-from bridge.errors import (
-    AcknowledgementMissingError,
-    InvalidChangeError,
-    PreviewStaleError,
-)
+from bridge.errors import InvalidChangeError, PreviewStaleError
 from bridge.ports import PlanChange, PlanQuote
 from bridge.store.agreed import AgreedKind, agree, agreed_change
 from bridge.store.journal import record
+from bridge.store.models import Preview
 from bridge.store.unit import Unit
 from bridge.usecases.idempotency import once
-from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
+from bridge.usecases.previews import confirm_once, store_preview
 
 PREVIEW_KIND = "plan"
 
@@ -104,27 +101,20 @@ def confirm_plan_change(
         PreviewStaleError: What it shows is no longer so.
         IdempotencyConflictError: The key was used before for something else (rule Q5).
     """
-    unit.require(Permission.MANAGE_BILLING)
-    unit.lock()
 
-    def confirm() -> dict[str, Any]:
-        preview = stored_preview(unit, preview_id, PREVIEW_KIND)
-        if preview.result is not None:
-            return preview.result
-        if not acknowledged:
-            raise AcknowledgementMissingError
-        refuse_expired(unit, preview)
+    def act(preview: Preview) -> dict[str, Any]:
         if agreed_change(unit) is not None:
             raise PreviewStaleError
-        quote = _compute(unit, PlanDraft(**preview.request["draft"]))
+        draft = PlanDraft(**preview.request["draft"])
+        quote = _compute(unit, draft)
         if _shown(quote) != preview.request["shown"]:
             raise PreviewStaleError
-        result = _agree(unit, quote, PlanDraft(**preview.request["draft"]))
-        preview.confirmed_at, preview.result = unit.at, result
-        unit.session.flush()
-        return result
+        return _agree(unit, quote, draft)
 
-    return _confirmation(once(unit, key, {"do": "confirm_plan_change", "preview": str(preview_id)}, confirm))
+    done = confirm_once(
+        unit, preview_id, PREVIEW_KIND, acknowledged=acknowledged, key=key, do="confirm_plan_change", act=act
+    )
+    return _confirmation(done)
 
 
 def agree_plan_change(unit: Unit, draft: PlanDraft, key: str | None = None) -> PlanConfirmation:

@@ -18,7 +18,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.actors import name_actors as name_actors  # noqa: PLC0414 (asked for here by others)
 from bridge.usecases.lines import PlaceInLine, places_in_line
 from bridge.usecases.read_holds import held_sentence
-from mappings.documents import from_document
+from mappings.documents import from_stored
 from mappings.reasons import SENTENCES, SeatReason, because
 from mappings.rules import GroupCondition, MappingSet
 from mappings.tiers import TierLadder
@@ -249,7 +249,7 @@ def _mapping_versions(unit: Unit, wanted: set[int], ladder: TierLadder) -> dict[
         rows = unit.session.scalars(
             select(MappingVersion).where(MappingVersion.org_id == unit.org_id, MappingVersion.version.in_(older))
         )
-        found |= {row.version: from_document(row.document, ladder, version=row.version) for row in rows}
+        found |= {row.version: from_stored(row.document, ladder, version=row.version) for row in rows}
     return found
 
 

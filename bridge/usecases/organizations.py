@@ -115,7 +115,7 @@ def create_organization(unit: Unit, draft: OrganizationDraft) -> CreatedOrganiza
     unit.session.add(manual)
     unit.session.flush()
     change_billing_details(unit, draft.billing)
-    invoice = unit.billing.start(draft.contract)
+    invoice = unit.billing.start(draft.contract).invoice
     if invoice is not None:
         queue_delivery(unit, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
     owner = _add_owner(unit, manual.id, draft)
@@ -139,10 +139,15 @@ def check_draft(draft: OrganizationDraft) -> None:
         check_time_zone(place, zone)
     if len(draft.owner_email) > _MAX_EMAIL or not _EMAIL.fullmatch(draft.owner_email):
         raise InvalidInputError("owner_email", f"{draft.owner_email!r} is no mail address")
-    _check_plan(draft.contract)
+    check_plan(draft.contract)
 
 
-def _check_plan(contract: ContractDraft) -> None:
+def check_plan(contract: ContractDraft) -> None:
+    """Refuse a plan that is a slip; its terms are checked by the billing core.
+
+    Raises:
+        InvalidInputError: Naming the field.
+    """
     if contract.billed_by == REMOTE and contract.kind not in SOLD_BY_SEATS:
         raise InvalidInputError("billed_by", f"a core of its own bills {' and '.join(SOLD_BY_SEATS)} plans only")
     if contract.kind == FIXED_FEE:

@@ -1,15 +1,17 @@
 """What all previews have in common: how one is kept, how long it lives, and how it is found again (rule Q3)."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bridge.domain.identifiers import new_id
-from bridge.errors import NotFoundError, PreviewExpiredError
+from bridge.domain.roles import Permission
+from bridge.errors import AcknowledgementMissingError, NotFoundError, PreviewExpiredError
 from bridge.ports import PinnedQuote
 from bridge.store.models import Preview
 from bridge.store.unit import Unit
+from bridge.usecases.idempotency import once
 
 PREVIEW_LIFETIME: Final = timedelta(minutes=15)
 
@@ -59,6 +61,56 @@ def stored_preview(unit: Unit, preview_id: uuid.UUID, kind: str) -> Preview:
     if preview is None or preview.kind != kind:
         raise NotFoundError("preview", str(preview_id))
     return preview
+
+
+def confirm_once(
+    unit: Unit,
+    preview_id: uuid.UUID,
+    kind: str,
+    *,
+    acknowledged: bool,
+    key: str | None,
+    do: str,
+    act: Callable[[Preview], dict[str, Any]],
+) -> dict[str, Any]:
+    """Do what a preview showed, once, whoever asks again and however often.
+
+    Args:
+        unit: The unit; the organization is locked here.
+        preview_id: The preview that was looked at.
+        kind: Of which use case.
+        acknowledged: Whether its cost was explicitly accepted (rule Q1).
+        key: The caller's key; a preview is confirmed once, with a key or without.
+        do: Names the action among those that keys are used for.
+        act: Computes the preview again, refuses one that shows what is no longer so, does it, and returns the answer in
+            JSON values.
+
+    Returns:
+        The answer, of now or of the first time.
+
+    Raises:
+        ForbiddenError: The actor may not spend money (rule Z1).
+        AcknowledgementMissingError: The tick is missing.
+        NotFoundError: There is no such preview here.
+        PreviewExpiredError: Its time is over (rule Q3).
+        IdempotencyConflictError: The key was used before for something else (rule Q5).
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+
+    def confirm() -> dict[str, Any]:
+        preview = stored_preview(unit, preview_id, kind)
+        if preview.result is not None:
+            return preview.result
+        if not acknowledged:
+            raise AcknowledgementMissingError
+        refuse_expired(unit, preview)
+        result = act(preview)
+        preview.confirmed_at, preview.result = unit.at, result
+        unit.session.flush()
+        return result
+
+    return once(unit, key, {"do": do, "preview": str(preview_id)}, confirm)
 
 
 def refuse_expired(unit: Unit, preview: Preview) -> None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import Uuid, any_, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -13,13 +13,12 @@ from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.pools import read_pools
 from bridge.store.rows import insert_rows
 from bridge.store.unit import Unit
-from bridge.usecases.assign_seats import Placement, read_placement
+from bridge.usecases.arrivals import Arrivals
+from bridge.usecases.assign_seats import read_placement
 from bridge.usecases.person_classes import touched_people
 from bridge.usecases.provision_member import PersonDraft, Source, adopt_parked, build_member
 from bridge.usecases.settle_many import settle_many
-from mappings.allocation import NOTHING, Occasion, SeatDecision, allocate, place_by_hand, wish
-from mappings.preview import MovesPreview, Settlement
-from mappings.resolution import Entitlement, resolve
+from mappings.allocation import NOTHING, Occasion, SeatDecision, place_by_hand
 from mappings.rules import MappingRule, PersonFacts
 
 
@@ -62,28 +61,6 @@ class ManyProvisioned:
     member_ids: Mapping[int, MemberId]
     seats: Mapping[int, SeatGiven]
     without_seat: tuple[int, ...] = ()
-
-
-@dataclass(slots=True)
-class _Seats:
-    """Free seats, and what is decided about them, person by person."""
-
-    placement: Placement
-    free: dict[str, int]
-    groups: dict[tuple[int, SeatDecision], tuple[PersonFacts, Entitlement, list[MemberId]]] = field(
-        default_factory=dict
-    )
-
-    def settle(self, member_id: MemberId, facts: PersonFacts, entitlement: Entitlement, decision: SeatDecision) -> None:
-        if decision.tier is not None:
-            self.free[decision.tier] -= 1
-        self.groups.setdefault((id(facts), decision), (facts, entitlement, []))[2].append(member_id)
-
-    def settlements(self) -> tuple[Settlement, ...]:
-        return tuple(
-            Settlement(decision, NOTHING, facts, entitlement.winning, tuple(ids), len(ids))
-            for (_, decision), (facts, entitlement, ids) in self.groups.items()
-        )
 
 
 def provision_many(
@@ -172,51 +149,31 @@ def _adopt_parked(unit: Unit, connection_id: ConnectionId, members: Sequence[Mem
 
 def _give_seats(unit: Unit, newcomers: Sequence[Newcomer], ids: Sequence[MemberId]) -> ManyProvisioned:
     placement = read_placement(unit)
-    seats = _Seats(placement, {pool.tier: pool.total - pool.used for pool in read_pools(unit)})
+    seats = Arrivals(placement, {pool.tier: pool.total - pool.used for pool in read_pools(unit)})
     touched = touched_people(unit, ids, placement.mapping_set)
     facts_of = {one.member_id: one.person.facts for one in touched}
-    entitlements: dict[int, Entitlement] = {}
     given: dict[int, SeatGiven] = {}
     without: list[int] = []
     for place, (member_id, newcomer) in enumerate(zip(ids, newcomers, strict=True)):
         facts = facts_of.get(member_id)
         if facts is None:  # Nobody inactive has a seat.
             continue
-        entitlement = entitlements.get(id(facts))
-        if entitlement is None:
-            entitlement = entitlements[id(facts)] = resolve(facts, placement.mapping_set, placement.ladder)
-        decision = _decide(newcomer, entitlement, seats)
+        decision = _decide(newcomer, facts, seats)
         if decision is None:
             without.append(place)
             continue
-        seats.settle(member_id, facts, entitlement, decision)
-        given[place] = SeatGiven(decision, None if newcomer.by_hand else entitlement.winning)
+        seats.settle(member_id, facts, decision)
+        given[place] = SeatGiven(decision, None if newcomer.by_hand else seats.entitlement(facts).winning)
     if not without:
-        settle_many(unit, _effect(seats), placement, Occasion.ARRIVED, touched=touched)
+        settle_many(unit, seats.effect(), placement, Occasion.ARRIVED, touched=touched)
     return ManyProvisioned(dict(enumerate(ids)), given, tuple(without))
 
 
-def _decide(newcomer: Newcomer, entitlement: Entitlement, seats: _Seats) -> SeatDecision | None:
+def _decide(newcomer: Newcomer, facts: PersonFacts, seats: Arrivals) -> SeatDecision | None:
     """Decide about one person's seat; None where they are refused for want of one."""
     if newcomer.by_hand:
         if newcomer.tier is not None and seats.free.get(newcomer.tier, 0) <= 0:
             return None
         return place_by_hand(newcomer.tier, NOTHING)
-    rules = seats.placement
-    wanted = wish(entitlement, NOTHING, Occasion.ARRIVED, rules.ladder, rules.mapping_set.on_exhausted)
-    decision = allocate(wanted, seats.free, NOTHING)
+    decision = seats.decide(facts)
     return None if decision.rejected else decision
-
-
-def _effect(seats: _Seats) -> MovesPreview:
-    return MovesPreview(
-        moves=(),
-        line_changes=(),
-        access_changes=(),
-        summary={},
-        seats=(),
-        decided_by={},
-        pinned=0,
-        people=sum(len(ids) for _, _, ids in seats.groups.values()),
-        settlements=seats.settlements(),
-    )

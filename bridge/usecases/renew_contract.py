@@ -2,24 +2,35 @@
 
 from dataclasses import replace
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import or_, select
 
 from bridge.domain.actors import SYSTEM
-from bridge.domain.identifiers import new_id
-from bridge.domain.plan_kinds import BUILTIN, REMOTE
+from bridge.domain.plan_kinds import BUILTIN, EVALUATION, REMOTE
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidChangeError, InvalidInputError, PlanEndedError
 from bridge.ports import Renewal
+from bridge.store.agreed import (
+    AgreedKind,
+    AgreedState,
+    agreed_change,
+    is_followed,
+    plan_of,
+    refuse_in_evaluation,
+    settle_agreed,
+)
 from bridge.store.journal import record
-from bridge.store.models import AuditEntry, Contract, Decision, LicencePlan, Member, SeatPool
+from bridge.store.models import AgreedChange, AuditEntry, Contract, LicencePlan, Member, SeatPool
 from bridge.store.pools import pools_snapshot, read_pools, set_allocation
 from bridge.store.teams import find_licence_plan
 from bridge.store.unit import Unit
-from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_seat_alerts
+from bridge.usecases.alerts import queue_delivery, raise_alert
 from bridge.usecases.assign_seats import promote_waiting
+from bridge.usecases.begin_plan import begin_plan
+from bridge.usecases.release_seats import release_seats
 from bridge.usecases.tier_review import settle_tier_review, users_body
 from mappings.reasons import SeatReason
 
+_EVALUATION_ENDED = "The evaluation has ended without a plan: nobody holds a seat, all data stays"
 _NO_SEATS_ENDED = "The plan has ended without a renewal: nothing counts or is charged any more, all data stays"
 #: More than anybody grants, and far from what the column holds.
 MAX_MINOR_UNITS = 10**15
@@ -45,14 +56,15 @@ def pass_boundaries(unit: Unit) -> None:
 def renew_contract(unit: Unit) -> Renewal | None:
     """Pass the contract's next boundary if the unit's instant has reached it.
 
-    The period that begins is billed and its invoice sent. Without auto-renewal the plan ends instead: its members
-    become unassigned, their data stays and purchases are refused from then on. A declined payment raises an alert
+    The period that begins is billed and its invoice sent. Without auto-renewal the plan ends instead, and so does an
+    evaluation: the plan that was agreed to follow begins; where none was, members become unassigned, their data stays
+    and purchases are refused from then on. A declined payment raises an alert
     and holds nothing up.
 
     Returns:
         What happened; None when no boundary is due. Call it again: several may be.
 
-    Source: rules R1 to R7.
+    Source: rules R1 to R7, B1 and B2.
     """
     unit.lock(settle=False)
     system = replace(unit, actor=SYSTEM)
@@ -63,7 +75,11 @@ def renew_contract(unit: Unit) -> Renewal | None:
     if invoice is not None:
         queue_delivery(system, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
     if renewal.ended:
-        end_plan(system, renewal)
+        successor = agreed_change(system, AgreedKind.SUCCESSOR)
+        if successor is None:
+            end_plan(system, renewal)
+        else:
+            follow(system, renewal, successor)
         return renewal
     record(
         system,
@@ -89,62 +105,51 @@ def renew_contract(unit: Unit) -> Renewal | None:
     return renewal
 
 
-def end_plan(unit: Unit, renewal: Renewal) -> None:
-    """Take every seat, place in line and pin, in sets; nobody is removed (rule R5)."""
+def follow(unit: Unit, renewal: Renewal, successor: AgreedChange) -> None:
+    """Begin the plan that was agreed to follow, at the very instant at which the one before has ended (rules B1, B2).
+
+    A declined payment raises an alert and holds nothing up, as at every boundary.
+    """
+    note_end(unit, renewal, reason="successor")
+    settle_agreed(unit, AgreedState.APPLIED)
+    plan = plan_of(successor.terms, renewal.at)
+    begin_plan(unit, plan, reason="agreed", insist=False, change=str(successor.id))
     unit.session.flush()
-    snapshot = {tier: {"total": 0, "used": 0} for tier in pools_snapshot(unit)}
+
+
+def end_plan(unit: Unit, renewal: Renewal) -> None:
+    """Take every seat, place in line and pin, in sets; nobody is removed, and purchases are refused (rule R5)."""
+    unit.session.flush()
+    settle_agreed(unit, AgreedState.LAPSED)
+    entry = note_end(unit, renewal)
+    everybody = or_(Member.tier.is_not(None), Member.waiting_for.is_not(None), Member.pinned)
+    none = {tier: {"total": 0, "used": 0} for tier in pools_snapshot(unit)}
+    release_seats(unit, everybody, entry, SeatReason.PLAN_ENDED, none)
+    set_allocation(unit, renewal.seats)
+    unit.session.expire_all()
+    raise_alert(unit, "plan_ended", detail=_what_ended(unit, by_seats=bool(none)))
+    unit.session.flush()
+
+
+def note_end(unit: Unit, renewal: Renewal, *, reason: str = "plan_ended") -> AuditEntry:
+    """Write down that the plan has ended, with the last invoice of one that bills what was in use."""
     entry = record(
         unit,
         "plan.ended",
         subject_kind="contract",
         subject_id=unit.org_id,
-        reason=str(SeatReason.PLAN_ENDED),
+        reason=reason,
         body={"boundary": renewal.at.isoformat(), **_last_bill(renewal)},
     )
     unit.session.flush()
-    touched = (
-        Member.org_id == unit.org_id,
-        or_(Member.tier.is_not(None), Member.waiting_for.is_not(None), Member.pinned),
-    )
-    rows = unit.session.execute(select(Member.id, Member.tier).where(*touched)).all()
-    if rows:
-        common = _end_decision(unit, entry, snapshot)
-        unit.session.execute(
-            insert(Decision),
-            [{**common, "id": new_id(), "member_id": member_id, "from_tier": tier} for member_id, tier in rows],
-        )
-        unit.session.execute(
-            update(Member)
-            .where(
-                *touched,
-                Decision.org_id == Member.org_id,
-                Decision.member_id == Member.id,
-                Decision.seq == entry.seq,
-            )
-            .values(
-                tier=None,
-                granted_by=None,
-                pinned=False,
-                waiting_for=None,
-                waiting_since=None,
-                waited_from=None,
-                decision_id=Decision.id,
-                modified_at=unit.at,
-            )
-            .execution_options(synchronize_session=False)
-        )
-    unit.session.execute(
-        update(SeatPool)
-        .where(SeatPool.org_id == unit.org_id)
-        .values(used=0)
-        .execution_options(synchronize_session=False)
-    )
-    set_allocation(unit, renewal.seats)
-    # People whom the caller has read before hold a seat no more.
-    unit.session.expire_all()
-    resolve_seat_alerts(unit)
-    raise_alert(unit, "plan_ended", detail=None if snapshot else _NO_SEATS_ENDED)
-    unit.session.flush()
+    return entry
+
+
+def _what_ended(unit: Unit, *, by_seats: bool) -> str | None:
+    """Say what has ended; None for the usual sentence."""
+    if unit.session.get_one(Contract, unit.org_id).kind == EVALUATION:
+        return _EVALUATION_ENDED
+    return None if by_seats else _NO_SEATS_ENDED
 
 
 def _last_bill(renewal: Renewal) -> dict[str, object]:
@@ -152,28 +157,6 @@ def _last_bill(renewal: Renewal) -> dict[str, object]:
     if renewal.invoice is None:
         return {}
     return {"invoice": renewal.invoice.id, "total": renewal.invoice.total}
-
-
-def _end_decision(unit: Unit, entry: AuditEntry, pools: dict[str, dict[str, int]]) -> dict[str, object]:
-    """Return what all decisions of the plan's end have in common."""
-    return {
-        "org_id": unit.org_id,
-        "seq": entry.seq,
-        "at": unit.at,
-        "occasion": str(SeatReason.PLAN_ENDED),
-        "to_tier": None,
-        "reason": str(SeatReason.PLAN_ENDED),
-        "granted_by": None,
-        "waiting_for": None,
-        "groups": [],
-        "rule": None,
-        "losing_rules": [],
-        "mapping_version": unit.state().mapping_version,
-        "pools": pools,
-        "invoice_id": None,
-        "request_id": unit.request_id,
-        "actor": str(unit.actor),
-    }
 
 
 def _refuse_for_remote(unit: Unit) -> None:
@@ -200,10 +183,12 @@ def set_price(unit: Unit, tier: str, price: int) -> None:
         ForbiddenError: The actor may not change the plan.
         InvalidInputError: There is no such tier, or the price is negative.
         InvalidChangeError: A billing core of its own decides it.
+        InEvaluationError: Nothing costs anything yet.
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
     _refuse_for_remote(unit)
+    refuse_in_evaluation(unit.session.get_one(Contract, unit.org_id))
     licences = find_licence_plan(unit)
     pools: dict[str, SeatPool | LicencePlan] = {pool.tier: pool for pool in read_pools(unit)}
     if licences is not None:
@@ -230,7 +215,8 @@ def set_auto_renew(unit: Unit, *, value: bool) -> None:
     Raises:
         ForbiddenError: The actor may not change the plan.
         PlanEndedError: It has ended already.
-        InvalidChangeError: A billing core of its own decides it.
+        InvalidChangeError: A billing core of its own decides it, or another plan is agreed to follow.
+        InEvaluationError: It ends with its date.
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
@@ -238,6 +224,9 @@ def set_auto_renew(unit: Unit, *, value: bool) -> None:
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
     if contract.status != "active":
         raise PlanEndedError
+    refuse_in_evaluation(contract)
+    if is_followed(unit):
+        raise InvalidChangeError("another plan is agreed to follow this one: cancel that first")
     if contract.auto_renew == value:
         return
     contract.auto_renew = value

@@ -10,6 +10,7 @@ from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, may
 from bridge.errors import NotFoundError
 from bridge.ports import Bill, FeeFacts
+from bridge.store.agreed import is_followed
 from bridge.store.models import BillingOrder, Contract, Invoice, InvoiceLine, Organization, Payment, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
@@ -23,6 +24,7 @@ from mappings.tiers import ANY, TierLadder
 INVOICES_SHOWN = 24
 NO_REDUCTION = "Seats cannot be dropped before the term ends."
 NO_RENEWAL = "Ends by itself with the period: members then have no seat, and nothing is deleted."
+FOLLOWED = "Ends by itself then: another plan is agreed to follow it."
 NO_LICENCE_RENEWAL = "Ends by itself with the month, which is billed; nothing is deleted."
 _BILLED_AFTERWARDS = "Each calendar month is billed when it is over; nothing is bought ahead."
 _LICENCE_SENTENCES = {
@@ -46,7 +48,7 @@ _LOWER_FEE_AHEAD = (
     "Renews by itself for another term.",
 )
 NO_NEXT_TERM = "Ends by itself with the term; nothing is deleted."
-_FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL, NO_LOWER_FEE, NO_NEXT_TERM, _ENDED)
+_FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL, FOLLOWED, NO_LOWER_FEE, NO_NEXT_TERM, _ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def read_seats(unit: Unit) -> SeatsView:
         waiting_for_any=waiting_for_any,
         renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
         sentences=tuple(
-            ContractSentence(text, allows=text not in _FORBIDDING) for text in contract_sentences(contract)
+            ContractSentence(text, allows=text not in _FORBIDDING)
+            for text in contract_sentences(contract, followed=is_followed(unit))
         ),
         invoices=tuple(list_invoices(unit)) if sees_money else (),
         licences=licences_if_any(unit),
@@ -183,14 +186,20 @@ def read_ladder(unit: Unit) -> TierLadder:
     return ladder_of(read_pools(unit))
 
 
-def contract_sentences(contract: Contract) -> tuple[str, ...]:
-    """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7, U2 to U7, W1 to W7)."""
+def contract_sentences(contract: Contract, *, followed: bool = False) -> tuple[str, ...]:
+    """Say in sentences what a contract allows (rules P2, P8, D1 to D7, R5, R7, U2 to U7, W1 to W7).
+
+    Args:
+        contract: Which.
+        followed: Whether another plan is agreed to follow it (rule B1).
+    """
     if contract.status != "active":
         return (_ENDED,)
     if contract.kind in _LICENCE_SENTENCES:
-        return (*_LICENCE_SENTENCES[contract.kind], *([] if contract.auto_renew else [NO_LICENCE_RENEWAL]))
+        ends = [FOLLOWED] if followed else [] if contract.auto_renew else [NO_LICENCE_RENEWAL]
+        return (*_LICENCE_SENTENCES[contract.kind], *ends)
     if contract.kind == FIXED_FEE:
-        return _fee_sentences(contract)
+        return _fee_sentences(contract, followed=followed)
     team = contract.kind == "team"
     period = "month" if contract.cycle == "month" else "year"
     rest = f"the rest of the {period}" if team else "the rest of the term"
@@ -206,7 +215,9 @@ def contract_sentences(contract: Contract) -> tuple[str, ...]:
         sentences.append(f"Reduce seats on any day; it counts from the next {period}, without a credit.")
     if contract.minimum_seats:
         sentences.append(f"The plan has a minimum of {contract.minimum_seats} seats.")
-    if not contract.auto_renew:
+    if followed:
+        sentences.append(FOLLOWED)
+    elif not contract.auto_renew:
         sentences.append(NO_RENEWAL)
     elif contract.renewal_basis == "in_use":
         sentences.append("Renews by itself with the seats in use that day; unused seats lapse.")
@@ -215,7 +226,7 @@ def contract_sentences(contract: Contract) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _fee_sentences(contract: Contract) -> tuple[str, ...]:
+def _fee_sentences(contract: Contract, *, followed: bool) -> tuple[str, ...]:
     """Say what a contract for a fixed fee allows (rules U2, U3, U7, R5)."""
     return (
         "Add, remove or move people on any day: it costs nothing.",
@@ -223,7 +234,7 @@ def _fee_sentences(contract: Contract) -> tuple[str, ...]:
         "Raise the fee on any day; you pay the difference for the rest of the contract year only.",
         "Instalments of a contract year keep the fee that it began with.",
         NO_LOWER_FEE,
-        *(_LOWER_FEE_AHEAD if contract.auto_renew else (NO_NEXT_TERM,)),
+        *((FOLLOWED,) if followed else _LOWER_FEE_AHEAD if contract.auto_renew else (NO_NEXT_TERM,)),
     )
 
 

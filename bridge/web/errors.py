@@ -95,6 +95,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             "The plan has ended",
             "Agree another one first; all data is still here.",
         ),
+        errors.InEvaluationError: Answer(
+            HTTPStatus.CONFLICT,
+            "The organization is in evaluation",
+            "Begin the agreed plan first, or ask who runs this service to set the seats.",
+        ),
         errors.PaymentFailedError: Answer(
             HTTPStatus.PAYMENT_REQUIRED, "The payment failed", "Check the payment method, then confirm a new preview."
         ),
@@ -132,6 +137,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The billing core does not answer",
             "Nothing was bought. Try again in a minute; people come and go meanwhile as ever.",
+        ),
+        errors.BillingCoreAnswerError: Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The billing core answers what cannot be used",
+            "Nothing was bought. The operator sees which field is wrong; whoever runs the core has to correct it.",
         ),
         errors.BillingCoreRefusedError: Answer(
             HTTPStatus.CONFLICT, "The billing core refused this", "Change what it names, or ask who keeps its books."

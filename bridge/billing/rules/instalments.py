@@ -46,12 +46,19 @@ def split_fee(fee: int, shares: Sequence[Fraction]) -> tuple[int, ...]:
     return tuple(part + 1 if place < spare else part for place, part in enumerate(parts))
 
 
-def start(terms: FeeTerms, deal: FeeDeal) -> FeeStep:
+def start(terms: FeeTerms, deal: FeeDeal, credit_balance: int = 0) -> FeeStep:
     """Begin the contract, and bill the first instalment where one is due at once.
 
     Source: rules U4 and P1.
     """
-    state = FeeState(terms=terms, index=0, status=ContractStatus.ACTIVE, deal=deal, year_deal=deal)
+    state = FeeState(
+        terms=terms,
+        index=0,
+        status=ContractStatus.ACTIVE,
+        deal=deal,
+        year_deal=deal,
+        credit_balance=credit_balance,
+    )
     return _with_bill(state)
 
 

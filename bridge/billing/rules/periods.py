@@ -32,7 +32,9 @@ class Renewal:
     sentence: str
 
 
-def start(terms: ContractTerms, seats: Mapping[str, int], prices: Mapping[str, int]) -> Bill | None:
+def start(
+    terms: ContractTerms, seats: Mapping[str, int], prices: Mapping[str, int], credit_balance: int = 0
+) -> Bill | None:
     """Bill the first period in advance: for each tier quantity × price; None without a seat.
 
     :meth:`ContractState.opening` is the state that belongs to it.
@@ -46,7 +48,7 @@ def start(terms: ContractTerms, seats: Mapping[str, int], prices: Mapping[str, i
     for key, count in seats.items():
         if count < 0:
             raise RuleRefusal(RefusalCode.INVALID_CHANGE, problem=f"{key} seats cannot be {count}")
-    return period_bill(BillReason.START, terms, 0, seats, prices, credit_balance=0)
+    return period_bill(BillReason.START, terms, 0, seats, prices, credit_balance=credit_balance)
 
 
 def renew(state: ContractState, in_use: Mapping[str, int]) -> Renewal:

@@ -18,8 +18,10 @@ class Contract(Base):
     __tablename__ = "contract"
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="team, enterprise, contract, team_licence or user_licence (rule G1).")
-    cycle: Mapped[str] = mapped_column(doc="month or year.")
+    kind: Mapped[str] = mapped_column(
+        doc="team, enterprise, contract, team_licence or user_licence (rule G1), or evaluation (rule B2)."
+    )
+    cycle: Mapped[str] = mapped_column(doc="month or year; none for an evaluation.")
     anchor: Mapped[datetime] = mapped_column(doc="Start of the first period; boundaries derive from it (rule R2).")
     currency: Mapped[str] = mapped_column(doc="ISO 4217.")
     time_zone: Mapped[str]
@@ -72,7 +74,7 @@ class AgreedChange(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("contract.org_id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="fee or plan.")
+    kind: Mapped[str] = mapped_column(doc="fee, plan or successor.")
     terms: Mapped[dict[str, Any]] = mapped_column(doc="What counts then, whole.")
     agreed_at: Mapped[datetime]
     agreed_by: Mapped[str]
