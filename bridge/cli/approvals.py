@@ -11,7 +11,7 @@ from bridge.cli.contracts import amendment_options, plan_options
 from bridge.cli.dialogue import ACCEPT_COST, Cost, Dialogue, Said, cost_of, hold_dialogue
 from bridge.cli.documents import load_document
 from bridge.cli.mapping_changes import file_argument, preview_document, show_preview
-from bridge.cli.showing import json_option, org_argument, print_json, print_table
+from bridge.cli.showing import harmless_line, json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
     from bridge.store.unit import Unit
@@ -253,7 +253,8 @@ def _show(unit: "Unit", opened: "OpenedApproval") -> None:
     from bridge.usecases.edit_mappings import MappingsPreview
 
     asked = opened.approval
-    click.echo(f"{asked.submitted_by} asks for {asked.summary}" + (f": {asked.note}" if asked.note else ""))
+    who = f"{asked.submitted_by[:1].upper()}{asked.submitted_by[1:]}"
+    click.echo(harmless_line(f"{who} asks for {asked.summary}." + (f" “{asked.note}”" if asked.note else "")))
     click.echo()
     shown = opened.preview
     if isinstance(shown, MappingsPreview):

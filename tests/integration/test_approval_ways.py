@@ -19,7 +19,8 @@ from bridge.domain.roles import Role
 from bridge.ports import FeeDraft
 from bridge.runtime import Runtime, build_runtime
 from bridge.usecases.approvals import list_approvals
-from bridge.usecases.ask_owners import submit_mappings, submit_seats
+from bridge.usecases.ask_owners import submit_mappings, submit_plan, submit_seats
+from bridge.usecases.change_plan import PlanDraft
 from bridge.usecases.edit_mappings import preview_mappings
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from bridge.web.app import create_web_app
@@ -219,6 +220,26 @@ def test_rule_z2_an_admin_asks_for_another_contract_and_an_owner_sees_its_cost(
     assert "invoice NORDLYS-" in owner.get("/console/approvals").text
 
 
+def test_rule_b1_an_owner_agrees_to_the_plan_that_the_operator_sent(app: Flask, customer: Customer) -> None:
+    with customer.unit() as unit:
+        submit_plan(unit, PlanDraft("team", "year", {"premium": 150_000, "standard": 25_000}), note="As agreed")
+    owner = sign_in(app, customer)
+
+    listed = owner.get("/console/approvals").text
+    opening = OPEN.search(listed)
+    assert opening is not None
+    shown = owner.post(opening.group()).text
+    preview = PREVIEW.search(shown)
+    assert preview is not None
+    owner.post(opening.group().replace("/open", "/approve"), {"preview": preview.group(1), "acknowledged": "yes"})
+
+    assert "Another plan from the next period on: team, by the year" in listed
+    # 2 × 1,500.00 + 5 × 250.00
+    assert "€4,250.00" in shown
+    assert "Nothing is charged before." in shown
+    assert "Agreed ahead" in owner.get("/console/seats").text
+
+
 def test_a_request_that_is_not_possible_any_more_says_why_and_is_declined(
     app: Flask, make_customer: Callable[..., Customer]
 ) -> None:
@@ -257,7 +278,7 @@ class TestCommands:
         assert (halfway.exit_code, unsaid.exit_code) == (1, 2)
         assert "today, tax included. Approve the change?" in halfway.stdout
         assert "Approve that 9 people may do more?" in halfway.stdout
-        assert "--json asks nothing: answer ahead with --accept-cost" in unsaid.stderr
+        assert "--json asks nothing: add --accept-cost" in unsaid.stderr
         assert "Approved. Invoice: " in approved.stdout
 
     def test_a_request_is_listed_shown_and_approved(self, run: Run, nordlys: Customer) -> None:
@@ -272,7 +293,7 @@ class TestCommands:
         again = run("approvals", "decline", "nordlys", str(asked.id), "--reason", "no")
 
         assert "seats: +1 Premium" in listed.stdout
-        assert shown.stdout.startswith("the operator asks for seats: +1 Premium: For Bo\n")
+        assert shown.stdout.startswith("The operator asks for seats: +1 Premium. “For Bo”\n")
         assert "Total today:" in shown.stdout
         assert unasked.exit_code == 1
         assert "(cost_differs)" in otherwise.stderr
