@@ -261,21 +261,28 @@ def test_a_request_that_is_not_possible_any_more_says_why_and_is_declined(
 
 
 class TestCommands:
-    def test_people_who_may_do_more_are_approved_by_an_answer_of_their_own(self, run: Run, nordlys: Customer) -> None:
+    def test_people_who_may_do_more_are_approved_by_an_answer_of_their_own(
+        self, run: Run, nordlys: Customer, tmp_path: Path
+    ) -> None:
         people = [nordlys.push(f"ops{index}@nordlys.test").id for index in range(9)]
         with nordlys.unit(nordlys.directory) as unit:
             create_group(unit, nordlys.connection_id, GroupDraft("Ops"), [str(each) for each in people])
         with nordlys.unit(nordlys.owner) as unit:
-            preview = preview_mappings(
-                unit, {"schema": 1, "rules": [{"group": "Ops", "tier": "premium", "role": "admin"}]}
-            )
+            rules = {"schema": 1, "rules": [{"group": "Ops", "tier": "premium", "role": "admin"}]}
+            preview = preview_mappings(unit, rules)
             asked = submit_mappings(unit, preview.id)
 
+        file = tmp_path / "mappings.yaml"
+        file.write_text(yaml.safe_dump(rules))
+
+        by_file = run("mappings", "apply", "nordlys", str(file), "--buy", typed="y\nn\n")
         halfway = run("approvals", "approve", "nordlys", str(asked.id), typed="y\nn\n")
         unsaid = run("approvals", "approve", "nordlys", str(asked.id), "--json")
         approved = run("approvals", "approve", "nordlys", str(asked.id), typed="y\ny\n")
 
-        assert (halfway.exit_code, unsaid.exit_code) == (1, 2)
+        assert (by_file.exit_code, halfway.exit_code, unsaid.exit_code) == (1, 1, 2)
+        assert "today, tax included. Apply?" in by_file.stdout
+        assert "Accept that 9 people may do more?" in by_file.stdout
         assert "today, tax included. Approve the change?" in halfway.stdout
         assert "Approve that 9 people may do more?" in halfway.stdout
         assert "--json asks nothing: add --accept-cost" in unsaid.stderr

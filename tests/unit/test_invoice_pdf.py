@@ -130,9 +130,13 @@ def test_long_names_and_numbers_are_broken_and_stay_apart() -> None:
     )
     buyer = replace(BUYER, legal_name="Nordlys " * 12, address=address, purchase_order="PO-" + "4711" * 12)
     starts: dict[str, float] = {}
+
+    def note(text: str, _page: Any, matrix: Any, _font: Any, _size: float) -> None:
+        starts.setdefault(text.strip(), matrix[4])
+
     page = read(pdf.to_pdf(document(buyer=buyer))).pages[0]
 
-    page.extract_text(visitor_text=lambda text, _cm, matrix, *_: starts.setdefault(text.strip(), matrix[4]))
+    page.extract_text(visitor_text=note)
 
     # The table of facts stays in its own half, however long a value is. Positions are CSS pixels, 96 for 72 points.
     assert starts["Order number"] > float(page.mediabox.width) / 72 * 96 / 2
