@@ -403,6 +403,9 @@ CREATE FUNCTION lane_merged(document jsonb, texts jsonb) RETURNS jsonb LANGUAGE 
 DECLARE
     attribute record;
 BEGIN
+    IF NOT jsonb_path_exists(texts, '$.* ? (@.type() == "object")') THEN
+        RETURN document || texts;
+    END IF;
     FOR attribute IN SELECT e.key, e.value FROM jsonb_each(texts) e LOOP
         IF jsonb_typeof(attribute.value) = 'object' AND jsonb_typeof(document -> attribute.key) = 'object' THEN
             document := jsonb_set(document, ARRAY[attribute.key], (document -> attribute.key) || attribute.value);
