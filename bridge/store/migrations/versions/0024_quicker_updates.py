@@ -7,8 +7,8 @@ from alembic import op
 
 from bridge.store.functions import recreate_functions
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
