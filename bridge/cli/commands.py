@@ -18,6 +18,7 @@ COMMANDS = {
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),
+    "provisioning": Entry("bridge.cli.provisioning:provisioning", "Who creates people: mode show, preview, set."),
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),
     "domain": Entry("bridge.cli.domains:domain", "Mail domains of an organization: add, verify, list."),
     "import": Entry("bridge.cli.imports:import_command", "Take people in from a CSV file, previewed first."),
@@ -26,6 +27,9 @@ COMMANDS = {
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: show, export."),
     "people": Entry("bridge.cli.people:people", "People: add one, remove who is in no active team."),
     "contract": Entry("bridge.cli.contracts:contract", "Contracts: fixed fees, another plan, renewal."),
+    "evaluation": Entry(
+        "bridge.cli.evaluations:evaluation", "Evaluations without invoice: start, show, extend, convert, end."
+    ),
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, why, export, send."),
