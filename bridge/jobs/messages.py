@@ -18,8 +18,9 @@ from bridge.usecases.approvals import waiting_approval
 from bridge.usecases.billing_details import billing_details_of
 from bridge.usecases.brake import ALERT as BRAKE_ALERT
 from bridge.usecases.deliver import Claim
+from bridge.usecases.evaluations import read_evaluation
 from bridge.usecases.read_holds import open_holds
-from bridge.usecases.remind import USAGE_MAIL
+from bridge.usecases.remind import EVALUATION_MAIL, USAGE_MAIL
 from bridge.usecases.usage import read_usage
 
 #: So many people a mail names; the console lists them all.
@@ -39,6 +40,7 @@ def compose(unit: Unit, claim: Claim) -> Message | None:
         "approval_mail": _approval_message,
         "hold_reminder": _hold_reminder,
         USAGE_MAIL: _usage_message,
+        EVALUATION_MAIL: _evaluation_message,
     }
     return writers[claim.kind](unit, claim)
 
@@ -122,6 +124,26 @@ def _usage_message(unit: Unit, claim: Claim) -> Message | None:
     return Message(
         to=claim.to, subject=f"{organization.name}: usage before {day}", text="\n".join(facts), key=claim.key
     )
+
+
+def _evaluation_message(unit: Unit, claim: Claim) -> Message | None:
+    """Say that an evaluation ends, and what comes then; None when its end is another one by now (rule B2)."""
+    view = read_evaluation(unit)
+    if view is None or not claim.to or view.until.isoformat() != claim.subject_id:
+        return None
+    organization, bill = unit.organization(), view.first_bill
+    lines = [f"{view.sentence}.", ""]
+    if bill is not None:
+        lines += [f"{line.tier}: {line.formula}" for line in bill.lines]
+        lines.append(f"First invoice then, as things are: {format_money(bill.total, Currency(bill.currency))}")
+    elif view.follows is not None:
+        lines.append("Nothing is invoiced when it begins.")
+    if view.follows is not None:
+        lines.append("You can begin it earlier, or cancel it until then, in the console under Seats & billing.")
+    else:
+        lines.append("To go on, agree a plan with your account manager before. Nothing is deleted either way.")
+    subject = f"{organization.name}: the evaluation ends in {counted(view.days_left, 'day')}"
+    return Message(to=claim.to, subject=subject, text="\n".join(lines), key=claim.key)
 
 
 def _alert_message(unit: Unit, claim: Claim) -> Message | None:
