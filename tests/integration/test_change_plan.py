@@ -180,7 +180,6 @@ def test_b1_what_was_agreed_beside_prices_and_seats_stays(make_customer: Make, c
         with customer.unit(customer.owner) as unit:
             unit.lock()
             contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
-            terms = (contract.renewal_basis, contract.proration, contract.reduction, contract.minimum_seats)
         lines.append(newest(customer)[2])
 
     # Of Premium at least 3 are billed: 3 × 1,300.00, in the change's period and in the next; nobody uses Standard.
@@ -188,7 +187,8 @@ def test_b1_what_was_agreed_beside_prices_and_seats_stays(make_customer: Make, c
         [("premium", 3, 390_000), ("standard", 1, 2_500)],
         [("premium", 3, 390_000)],
     ]
-    assert terms == ("in_use", "day", "immediate_credit", 4)
+    assert (contract.renewal_basis, contract.proration) == ("in_use", "day")
+    assert (contract.reduction, contract.minimum_seats) == ("immediate_credit", 4)
     assert contract.contract_minimum == {"premium": 3}
     assert "A renewal still bills at least 3 Premium seats, as agreed." in told
     assert not [sentence for sentence in told if "present plan" in sentence]
