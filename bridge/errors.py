@@ -265,6 +265,20 @@ class PaymentFailedError(BridgeError):
         super().__init__(f"The payment failed ({reason}). No seat was bought and nothing was charged")
 
 
+class PushesRefusedError(BridgeError):
+    """A directory wrote people or groups of an organization whose provisioning mode takes no pushes (rule A9)."""
+
+    code = "pushes_refused"
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        super().__init__(
+            f"The provisioning mode of this organization is {mode!r}: its directory may read, but change nobody. An "
+            "administrator may switch to 'scim' or 'jit_and_scim' (seatbridge provisioning set); else stop the pushes "
+            "at the identity provider"
+        )
+
+
 class PreviewExpiredError(BridgeError):
     """A preview older than its 15 minutes (rule Q3)."""
 
@@ -437,6 +451,25 @@ class BillingCoreUnreachableError(UnavailableError):
         super().__init__(f"The billing core {host}", retry_after_seconds)
         said = f"The billing core {host} gave no usable answer ({why}); provisioning and sign-in go on without it"
         self.args = (f"{said}. {_CORE_ADVICE.get(why, f'Try again in {retry_after_seconds} seconds')}",)
+
+
+class BillingCoreAnswerError(BillingCoreUnreachableError):
+    """The organization's billing core answered with what its published contract does not allow.
+
+    Whether the request had an effect is unknown, as without an answer: nothing changes here, and it is asked again.
+
+    Attributes:
+        verb: What it was asked, by the operation's name in the contract.
+        problem: The field with its path, and what it must be.
+    """
+
+    code = "billing_core_answer_invalid"
+
+    def __init__(self, host: str, verb: str, problem: str) -> None:
+        self.verb, self.problem = verb, problem
+        super().__init__(host, "answer_invalid")
+        said = f"The billing core {host} answered {verb} with what its contract does not allow: {problem}"
+        self.args = (f"{said}. Nothing was changed here, and it is asked again; whoever runs it has to correct that",)
 
 
 class BillingCoreRefusedError(BridgeError):

@@ -1,8 +1,10 @@
-"""``python -m tests.chaos``: orders at a billing core while answers are lost and workers are killed, and the sum of it.
+"""``python -m tests.chaos``: orders at a billing core while answers are lost and processes are killed, and the sum.
 
-Buyers in many organizations order seats one after the other. Between the product and the core a line loses a share of
-all answers, after the core has done what was asked. Worker processes are killed by SIGKILL at random moments and
-started again. At the end the core's own books are counted against what is here.
+Owners of many organizations buy seats one after the other, each with a browser at a ``seatbridge serve``. Between the
+product and the core a line loses a share of all answers, after the core has done what was asked. Web processes (one
+worker, the master, or the whole service) and background workers are killed by SIGKILL at random moments and started
+again; what an owner's browser got no answer to is sent again, word for word. At the end the core's own books are
+counted against what is here, and all that went over the line is held against the published contract.
 
 Leases and pauses are sixty times shorter than in production, so that it ends in minutes; nothing else is changed.
 """
@@ -18,10 +20,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -30,7 +32,6 @@ from sqlalchemy import URL, make_url, select
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings, generate_key
 from bridge.domain.actors import OPERATOR
-from bridge.errors import BillingCoreUnreachableError
 from bridge.runtime import EMBEDDED_ROLE, build_runtime
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.journal import verify
@@ -38,7 +39,7 @@ from bridge.store.models import BillingOrder, Invoice
 from bridge.store.pools import read_pools
 from bridge.store.schema import upgrade
 from bridge.usecases.billing_orders import list_orders, retry_order
-from bridge.usecases.buy_seats import confirm_seats, preview_seats
+from tests.chaos_web import Owner, Web, serving, troubled
 from tests.cores import ExampleCore, Json, Line, example_core, line_to, remote_customer, with_local_cores
 from tests.factories import Customer
 from tests.postgres import quickest_folder
@@ -51,17 +52,27 @@ _PATIENCE_SECONDS = 240.0
 
 @dataclass(frozen=True)
 class Figures:
-    """What came of it. ``lost``, ``doubled``, ``different`` and ``broken_chains`` have to be 0."""
+    """What came of it. ``lost``, ``doubled``, ``different``, ``broken_chains`` and ``unpublished`` have to be 0.
 
+    ``confirmed`` is what the owners' browsers were told; ``unpublished`` counts what broke the core's contract.
+    """
+
+    confirmed: int
     orders: int
     placed: int
     lost: int
     doubled: int
     different: int
     broken_chains: int
+    unpublished: int
     requests: int
     answers_lost: int
     workers_killed: int
+    web_workers_killed: int
+    web_masters_killed: int
+    services_killed: int
+    sent_again: int
+    clicked_twice: int
     attempts: int
     most_attempts: int
     given_up_and_retried: int
@@ -81,6 +92,8 @@ class Chaos:
     killed: int = 0
     retried: int = 0
     answers_lost: int = 0
+    confirmed: int = 0
+    owners: list[Owner] = field(default_factory=list)
 
     def run(self, settings: Settings, url: URL, folder: Path) -> Figures:
         """Do it all on a fresh database, and count."""
@@ -94,10 +107,16 @@ class Chaos:
                 ]
                 dice = random.Random(self.seed)
                 line.cut = lambda _: self._cut(dice)
-                with self._troubled_workers(settings, url), ThreadPoolExecutor(self.organizations) as buyers:
-                    list(buyers.map(self._buy, customers, self._shares()))
+                environment = service_environment(settings, url)
+                with serving(environment, folder / "serve.log") as web:
+                    self.owners = [Owner(web, one, random.Random(f"{self.seed}:{one.slug}")) for one in customers]
+                    trouble = troubled(web, pause=self.seconds_between_kills, dice=random.Random(self.seed))
+                    with self._troubled_workers(environment), trouble, ThreadPoolExecutor(self.organizations) as buy:
+                        list(buy.map(self._buy, self.owners, self._shares()))
+                    for owner in self.owners:
+                        owner.close()
                 line.cut = lambda _: False
-                return self._count(customers, line, core, folder, int(time.monotonic() - began))
+                return self._count(customers, line, core, web, folder=folder, seconds=int(time.monotonic() - began))
             finally:
                 runtime.close()
 
@@ -110,33 +129,27 @@ class Chaos:
         each, more = divmod(self.orders, self.organizations)
         return [each + (number < more) for number in range(self.organizations)]
 
-    def _buy(self, customer: Customer, number: int) -> None:
+    def _buy(self, owner: Owner, number: int) -> None:
         """Order one thing after the other, as an owner who waits for each would."""
-        dice = random.Random(f"{self.seed}:{customer.slug}")
         standard = 0
         for _ in range(number):
-            change = {"premium": dice.randint(1, 3)} if dice.random() < 0.5 else {"standard": dice.randint(1, 3)}
-            if standard > 3 and dice.random() < 0.3:
+            change = {"premium": owner.dice.randint(1, 3)}
+            if owner.dice.random() < 0.5:
+                change = {"standard": owner.dice.randint(1, 3)}
+            if standard > 3 and owner.dice.random() < 0.3:
                 change = {"standard": -1}
             standard += change.get("standard", 0)
-            self._order(customer, change)
+            self._order(owner, change)
 
-    def _order(self, customer: Customer, change: dict[str, int]) -> None:
+    def _order(self, owner: Owner, change: dict[str, int]) -> None:
         """Preview until the core answers, confirm once, and wait until the order is settled."""
-        preview_id = None
-        while preview_id is None:
-            try:
-                with customer.unit(customer.owner) as unit:
-                    preview_id = preview_seats(unit, change).id
-            except BillingCoreUnreachableError:
-                time.sleep(0.02)
-        with customer.unit(customer.owner) as unit:
-            done = confirm_seats(unit, preview_id, acknowledged=True)
-        assert done.order is not None
+        owner.confirm(owner.preview(change))
+        self.confirmed += 1
+        customer = owner.customer
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (state := self._state(customer)) != "placed":
             assert time.monotonic() < deadline, f"an order of {customer.slug} is {state}"
-            time.sleep(0.3)
+            time.sleep(0.5)
 
     def _state(self, customer: Customer) -> str:
         """Return the newest order's state; put one that was given up back in line, as an operator would."""
@@ -148,11 +161,11 @@ class Chaos:
             return newest.state
 
     @contextmanager
-    def _troubled_workers(self, settings: Settings, url: URL) -> Iterator[None]:
+    def _troubled_workers(self, environment: Mapping[str, str]) -> Iterator[None]:
         """Keep workers running, and kill one of them again and again."""
         ended = threading.Event()
-        processes = [start_worker(settings, url) for _ in range(self.workers)]
-        killer = threading.Thread(target=self._kill, args=(processes, settings, url, ended))
+        processes = [start_worker(environment) for _ in range(self.workers)]
+        killer = threading.Thread(target=self._kill, args=(processes, environment, ended))
         killer.start()
         try:
             yield
@@ -164,7 +177,7 @@ class Chaos:
                 process.wait()
 
     def _kill(
-        self, processes: "list[subprocess.Popen[bytes]]", settings: Settings, url: URL, ended: threading.Event
+        self, processes: "list[subprocess.Popen[bytes]]", environment: Mapping[str, str], ended: threading.Event
     ) -> None:
         dice = random.Random(self.seed + 1)
         while not ended.wait(self.seconds_between_kills * dice.uniform(0.5, 1.5)):
@@ -172,22 +185,31 @@ class Chaos:
             processes[chosen].kill()
             processes[chosen].wait()
             self.killed += 1
-            processes[chosen] = start_worker(settings, url)
+            processes[chosen] = start_worker(environment)
 
-    def _count(self, customers: list[Customer], line: Line, core: ExampleCore, folder: Path, seconds: int) -> Figures:
+    def _count(
+        self, customers: list[Customer], line: Line, core: ExampleCore, web: Web, *, folder: Path, seconds: int
+    ) -> Figures:
         books = Counted(folder / "core.sqlite3")
         orders = [order for customer in customers for order in all_orders(customer)]
         here = {order.body["key"] for order in orders if order.state == "placed"}
         return Figures(
+            confirmed=self.confirmed,
             orders=len(orders),
             placed=len(here),
             lost=len(here ^ books.placed) + sum(order.state != "placed" for order in orders),
             doubled=books.invoices_of_orders - books.placed_with_invoice,
             different=sum(differs(customer, core, books) for customer in customers),
             broken_chains=sum(chain_is_broken(customer) for customer in customers),
+            unpublished=len(line.unpublished()),
             requests=len(line.requests),
             answers_lost=self.answers_lost,
             workers_killed=self.killed,
+            web_workers_killed=web.killed["web worker"],
+            web_masters_killed=web.killed["web master"],
+            services_killed=web.killed["service"],
+            sent_again=sum(owner.repeated for owner in self.owners),
+            clicked_twice=sum(owner.clicked_twice for owner in self.owners),
             attempts=sum(order.attempts for order in orders),
             most_attempts=max((order.attempts for order in orders), default=0),
             given_up_and_retried=self.retried,
@@ -251,10 +273,10 @@ def chain_is_broken(customer: Customer) -> bool:
         return verify(unit) is not None
 
 
-def start_worker(settings: Settings, url: URL) -> "subprocess.Popen[bytes]":
-    """Start a worker as production has it, but for its shorter leases and pauses."""
+def service_environment(settings: Settings, url: URL) -> dict[str, str]:
+    """Return what the processes of the product run in."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEATBRIDGE")}
-    environment |= {
+    return environment | {
         "PYTHONPATH": str(ROOT),
         "SEATBRIDGE__DATABASE__URL": url.render_as_string(hide_password=False),
         "SEATBRIDGE__SECRETS__KEYS": settings.secrets.keys[0].get_secret_value(),
@@ -262,8 +284,12 @@ def start_worker(settings: Settings, url: URL) -> "subprocess.Popen[bytes]":
         "SEATBRIDGE__JOBS__SWEEP_SECONDS": "0.3",
         "SEATBRIDGE__LOG__LEVEL": "error",
     }
+
+
+def start_worker(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a worker as production has it, but for its shorter leases and pauses."""
     command = [sys.executable, "-m", "tests.hurried_worker", str(QUICKER)]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -291,7 +317,9 @@ def main() -> int:
     parser.add_argument("--organizations", type=int, default=40)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--lost", type=float, default=0.2, help="share of the core's answers")
-    parser.add_argument("--kill-every", type=float, default=4.0, help="seconds, on the average")
+    parser.add_argument(
+        "--kill-every", type=float, default=4.0, help="seconds, on the average: a worker, and a part of the web"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chaos = Chaos(
@@ -301,8 +329,8 @@ def main() -> int:
         figures = chaos.run(settings, url, Path(name))
     for fact, number in asdict(figures).items():
         sys.stdout.write(f"{fact.replace('_', ' '):<22} {number:>8,}\n")
-    wrong = figures.lost + figures.doubled + figures.different + figures.broken_chains
-    return 1 if wrong or figures.placed != options.orders else 0
+    wrong = figures.lost + figures.doubled + figures.different + figures.broken_chains + figures.unpublished
+    return 1 if wrong or not figures.confirmed == figures.placed == options.orders else 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from bridge.runtime import Runtime
 from bridge.usecases.connect_core import connect_core
 from tests.factories import Customer, create_customer
 from tests.processes import ROOT, eventually
+from tests.published_core import Message, PublishedContract
 
 EXAMPLE = ROOT / "docs" / "how-to" / "example_core.py"
 TOKEN = "core-token"
@@ -123,17 +124,25 @@ def example_core(folder: Path) -> Iterator[ExampleCore]:
 class Line:
     """A line to the core: every request arrives; whether the answer comes back, the test decides.
 
-    ``cut`` is asked for each request with its first line and says whether its answer is lost. While ``down``, nothing
-    arrives at all; while ``answer_500``, the line itself answers so.
+    ``cut`` is asked for each request with its first line and says whether its answer is lost; ``alter`` gets the first
+    line and the body of an answer, and returns the body that arrives. While ``down``, nothing arrives at all; while
+    ``answer_500``, the line itself answers so. What the core was asked and answered stands in ``exchanges``.
     """
 
     url: str
     cut: Callable[[str], bool] = field(default=lambda _: False)
+    alter: Callable[[str, bytes], bytes] = field(default=lambda _, body: body)
     down: bool = False
     answer_500: bool = False
     stalled: threading.Event = field(default_factory=threading.Event)
     slow: bool = False
     requests: list[str] = field(default_factory=list)
+    exchanges: list[tuple[Message, Message]] = field(default_factory=list)
+
+    def unpublished(self) -> list[str]:
+        """Say everything that went over the line and is not as the contract was published."""
+        contract = PublishedContract()
+        return [problem for exchange in self.exchanges for problem in contract.judge(*exchange)[1]]
 
 
 @contextmanager
@@ -178,8 +187,17 @@ def _carry(caller: socket.socket, core: tuple[str, int], line: Line) -> None:
         with socket.create_connection(core, timeout=10) as onward:
             onward.sendall(request)
             answer = _read_message(onward)
+        line.exchanges.append((Message.parse(request), Message.parse(answer)))
         if not line.cut(first):
-            caller.sendall(answer)
+            caller.sendall(_altered(answer, lambda body: line.alter(first, body)))
+
+
+def _altered(answer: bytes, alter: Callable[[bytes], bytes]) -> bytes:
+    """Return an answer with another body, and the length of that."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    other = alter(body)
+    length = b"Content-Length: " + str(len(other)).encode()
+    return re.sub(rb"(?i)content-length: *\d+", length, head) + b"\r\n\r\n" + other
 
 
 def _read_message(connection: socket.socket) -> bytes:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote as quoted
@@ -28,10 +29,18 @@ from bridge.core.documents import (
     read_core_order,
     read_invoice,
     read_known_event,
+    read_page,
     read_quote,
     read_subscription,
 )
-from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError, InvalidInputError, WebhookRefusedError
+from bridge.core.fields import FieldError
+from bridge.errors import (
+    BillingCoreAnswerError,
+    BillingCoreRefusedError,
+    BillingCoreUnreachableError,
+    InvalidInputError,
+    WebhookRefusedError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +48,9 @@ ValueT = TypeVar("ValueT")
 
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_PAGES: Final = 1000
+_PDF: Final = b"%PDF-"
+#: Readers look for the mark of a PDF in as many bytes.
+_PDF_BEGINS_WITHIN: Final = 1024
 #: What a core refuses for good. Every other status says that no answer came which could be relied on.
 _FINAL: Final = frozenset({HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
@@ -68,30 +80,32 @@ class HttpBillingService:
 
     def quote(self, question: SeatQuestion, *, key: str) -> CoreQuote:
         """Compute a change's billing effect and pin it; nothing changes."""
-        return self._read(self._post("/quotes", question_document(question), key=key), read_quote)
+        return self._read("quote", self._post("/quotes", question_document(question), key=key), read_quote)
 
     def reserve(self, order: OrderRequest) -> CoreOrder:
         """Take an order in without charging it; the same key answers the same order."""
-        return self._read(self._post("/orders", order_document(order), key=order.key), read_core_order)
+        return self._read("reserve", self._post("/orders", order_document(order), key=order.key), read_core_order)
 
     def confirm(self, key: str) -> CoreOrder:
         """Charge a reserved order and change the subscription, once: placed or declined."""
-        return self._read(self._post(f"/orders/{_segment(key)}/confirm", {}, key=f"{key}:confirm"), read_core_order)
+        answer = self._post(f"/orders/{_segment(key)}/confirm", {}, key=f"{key}:confirm")
+        return self._read("confirm", answer, read_core_order)
 
     def cancel(self, key: str) -> CoreOrder:
         """Give up an order that is not placed, however little the core knows of it."""
-        return self._read(self._post(f"/orders/{_segment(key)}/cancel", {}, key=f"{key}:cancel"), read_core_order)
+        answer = self._post(f"/orders/{_segment(key)}/cancel", {}, key=f"{key}:cancel")
+        return self._read("cancel", answer, read_core_order)
 
     def order_by_key(self, key: str) -> CoreOrder | None:
         """Return the order of a key; None when it never arrived."""
         answer = self._send(Request(f"{self.url}/orders/{_segment(key)}"))
         if answer.status == HTTPStatus.NOT_FOUND and _problem(answer).get("code") == "order_unknown":
             return None
-        return self._read(self._accepted(answer), read_core_order)
+        return self._read("order_by_key", self._accepted(answer), read_core_order)
 
     def subscription(self) -> CoreSubscription:
         """Return where the subscription stands."""
-        return self._read(self._get("/subscription"), read_subscription)
+        return self._read("subscription", self._get("/subscription"), read_subscription)
 
     def invoices(self) -> Sequence[CoreInvoice]:
         """Return every invoice and credit note of the subscription, oldest first."""
@@ -100,7 +114,10 @@ class HttpBillingService:
 
     def document(self, invoice_id: str) -> bytes:
         """Return an invoice as the core prints it (PDF)."""
-        return self._get(f"/invoices/{_segment(invoice_id)}/document").body
+        printed = self._get(f"/invoices/{_segment(invoice_id)}/document").body
+        if _PDF not in printed[:_PDF_BEGINS_WITHIN]:
+            raise BillingCoreAnswerError(self.host, "document", "the body must be a PDF")
+        return printed
 
     def report_units(self, units: Mapping[str, int], at: datetime, *, key: str) -> None:
         """Tell how many seats of each tier are in use; once for each key."""
@@ -132,7 +149,7 @@ class HttpBillingService:
         found: list[ValueT] = []
         for _ in range(_MAX_PAGES):
             answer = self._get(f"{path}?{urlencode({'after': after})}" if after else path)
-            page = self._read(answer, _page_reader(name, read))
+            page = self._read(name, answer, partial(read_page, name=name, read_item=read))
             found += page.items
             after = page.next or after
             if not page.more:
@@ -178,33 +195,23 @@ class HttpBillingService:
             raise self._unusable("unauthorized")
         raise self._unusable("idempotency_conflict" if code == "idempotency_conflict" else f"status_{answer.status}")
 
-    def _read(self, answer: Answer, read: Callable[[object], ValueT]) -> ValueT:
+    def _read(self, verb: str, answer: Answer, read: Callable[[object], ValueT]) -> ValueT:
+        """Read an answer by the published contract.
+
+        Raises:
+            BillingCoreAnswerError: It does not keep the contract; the field is named.
+        """
         try:
-            return read(json.loads(answer.body))
+            document = json.loads(answer.body)
         except (ValueError, RecursionError) as problem:
-            raise self._unusable("unreadable") from problem
+            raise BillingCoreAnswerError(self.host, verb, "the body must be JSON") from problem
+        try:
+            return read(document)
+        except FieldError as problem:
+            raise BillingCoreAnswerError(self.host, verb, str(problem)) from problem
 
     def _unusable(self, why: str) -> BillingCoreUnreachableError:
         return BillingCoreUnreachableError(self.host, why)
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    items: list[Any]
-    next: str | None
-    more: bool
-
-
-def _page_reader(name: str, read: Callable[[object], object]) -> Callable[[object], _Page]:
-    def read_page(document: object) -> _Page:
-        page = document if isinstance(document, dict) else {}
-        items, cursor = page.get(name), page.get("next")
-        if isinstance(items, list):
-            after = cursor if isinstance(cursor, str) and cursor else None
-            return _Page(items=[read(item) for item in items], next=after, more=page.get("more") is True)
-        raise ValueError(f"{name} must be a list")
-
-    return read_page
 
 
 def _problem(answer: Answer) -> Mapping[str, Any]:

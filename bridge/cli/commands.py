@@ -18,6 +18,7 @@ COMMANDS = {
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),
+    "provisioning": Entry("bridge.cli.provisioning:provisioning", "Who creates people: mode show, preview, set."),
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),
     "domain": Entry("bridge.cli.domains:domain", "Mail domains of an organization: add, verify, list."),
     "import": Entry("bridge.cli.imports:import_command", "Take people in from a CSV file, previewed first."),
@@ -26,14 +27,14 @@ COMMANDS = {
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: show, export."),
     "people": Entry("bridge.cli.people:people", "People: add one, remove who is in no active team."),
     "contract": Entry("bridge.cli.contracts:contract", "Contracts: fixed fees, another plan, renewal."),
+    "evaluation": Entry(
+        "bridge.cli.evaluations:evaluation", "Evaluations without invoice: start, show, extend, convert, end."
+    ),
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, why, export, send."),
     "billing": Entry(
-        "bridge.cli.billing:billing", "Billing by a core of the customer's own: connect, orders, reconcile."
-    ),
-    "billing-details": Entry(
-        "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
+        "bridge.cli.billing:billing", "Billing details; billing by Stripe or a core of the customer's own."
     ),
     "usage": Entry("bridge.cli.usage:usage", "A quarter summed up: seats, who is idle, moves, cost."),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings: show, preview, apply, roll back."),

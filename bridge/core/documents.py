@@ -1,10 +1,15 @@
-"""The values of the port as JSON documents, written and read; what is read is checked, field by field."""
+"""The values of the port as JSON documents, written and read; what is read is checked, field by field.
 
-import re
+Every reader raises :class:`bridge.core.fields.FieldError` naming the field that is not as it should be.
+"""
+
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
 
+from bridge.core import fields as read
+from bridge.core.fields import FieldError
 from bridge.core.port import (
     CoreEvent,
     CoreInvoice,
@@ -19,12 +24,26 @@ from bridge.core.port import (
 )
 from bridge.ports import Bill, BillLine, SeatCount
 
-ValueT = TypeVar("ValueT")
-#: More than any amount or count that means something, and what a column holds.
-_MOST = 10**15
-_LONGEST = 2000
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_NOT_PRINTED = re.compile(r"[\n\t]")
+ItemT = TypeVar("ItemT")
+
+
+class _Status(StrEnum):
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+class _Kind(StrEnum):
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[ItemT]):
+    """A part of a list: its items, the cursor behind the last of them, and whether another part follows."""
+
+    items: tuple[ItemT, ...]
+    next: str | None
+    more: bool
 
 
 def question_document(question: SeatQuestion) -> dict[str, Any]:
@@ -37,12 +56,12 @@ def question_document(question: SeatQuestion) -> dict[str, Any]:
 
 
 def read_question(document: object) -> SeatQuestion:
-    """Read a question; raises ValueError naming the field that is not as it should be."""
-    fields = _object(document, "question")
+    """Read a question."""
+    fields = read.as_object(document)
     return SeatQuestion(
-        changes=_numbers(fields, "changes"),
-        upgrade_from=_maybe(fields, "upgrade_from", _text),
-        seats_in_use=_numbers(fields, "seats_in_use"),
+        changes=read.each(fields, "changes", read.as_number),
+        upgrade_from=read.maybe(fields, "upgrade_from", read.text),
+        seats_in_use=read.each(fields, "seats_in_use", read.as_count),
     )
 
 
@@ -55,21 +74,21 @@ def order_document(order: OrderRequest) -> dict[str, Any]:
         "upgrade_from": order.upgrade_from,
         "total": order.total,
         "currency": order.currency,
-        "confirmed_at": _instant_text(order.confirmed_at),
+        "confirmed_at": read.instant_text(order.confirmed_at),
     }
 
 
 def read_order_request(document: object) -> OrderRequest:
-    """Read what is ordered; raises ValueError naming the field that is not as it should be."""
-    fields = _object(document, "order")
+    """Read what is ordered."""
+    fields = read.as_object(document)
     return OrderRequest(
-        key=_text(fields, "key"),
-        quote_id=_text(fields, "quote"),
-        changes=_numbers(fields, "changes"),
-        upgrade_from=_maybe(fields, "upgrade_from", _text),
-        total=_number(fields, "total"),
-        currency=_text(fields, "currency"),
-        confirmed_at=_instant(fields, "confirmed_at"),
+        key=read.text(fields, "key"),
+        quote_id=read.text(fields, "quote"),
+        changes=read.each(fields, "changes", read.as_number),
+        upgrade_from=read.maybe(fields, "upgrade_from", read.text),
+        total=read.number(fields, "total"),
+        currency=read.currency(fields),
+        confirmed_at=read.instant(fields, "confirmed_at"),
     )
 
 
@@ -77,13 +96,13 @@ def quote_document(quote: CoreQuote) -> dict[str, Any]:
     """Write a quote, as the core answers it and as a preview keeps it."""
     return {
         "id": quote.id,
-        "at": _instant_text(quote.at),
-        "expires_at": _instant_text(quote.expires_at),
+        "at": read.instant_text(quote.at),
+        "expires_at": read.instant_text(quote.expires_at),
         "currency": quote.currency,
         "bill": bill_document(quote.bill) if quote.bill else None,
         "seats": {tier: {"paid": count.paid, "next": count.next} for tier, count in quote.seats.items()},
         "renewal": {
-            "at": _instant_text(quote.renewal_at),
+            "at": read.instant_text(quote.renewal_at),
             "before": quote.renewal_before,
             "after": quote.renewal_after,
             "lines": [_line_document(line) for line in quote.renewal_lines],
@@ -93,23 +112,26 @@ def quote_document(quote: CoreQuote) -> dict[str, Any]:
 
 
 def read_quote(document: object) -> CoreQuote:
-    """Read a quote; raises ValueError naming the field that is not as it should be."""
-    fields = _object(document, "quote")
-    renewal = _object(fields.get("renewal"), "renewal")
-    seats = _object(fields.get("seats"), "seats")
-    currency = _currency(fields)
+    """Read a quote."""
+    fields = read.as_object(document)
+    currency = read.currency(fields)
+    with read.inside("renewal"):
+        renewal = read.as_object(fields.get("renewal"))
+        renewal_at = read.instant(renewal, "at")
+        before, after = read.number(renewal, "before"), read.number(renewal, "after")
+        renewal_lines = read.listed(renewal, "lines", _read_line)
     return CoreQuote(
-        id=_text(fields, "id"),
-        at=_instant(fields, "at"),
-        expires_at=_instant(fields, "expires_at"),
+        id=read.text(fields, "id"),
+        at=read.instant(fields, "at"),
+        expires_at=read.instant(fields, "expires_at"),
         currency=currency,
-        bill=None if fields.get("bill") is None else read_bill(fields["bill"], currency),
-        seats={tier: _seat_count(count, tier) for tier, count in seats.items()},
-        renewal_at=_instant(renewal, "at"),
-        renewal_before=_number(renewal, "before"),
-        renewal_after=_number(renewal, "after"),
-        renewal_lines=tuple(_read_line(line) for line in _list(renewal, "lines")),
-        sentences=tuple(str(sentence)[:_LONGEST] for sentence in _list(fields, "sentences")),
+        bill=read.null_or(fields, "bill", _bill_in(currency)),
+        seats=read.each(fields, "seats", _read_seat_count),
+        renewal_at=renewal_at,
+        renewal_before=before,
+        renewal_after=after,
+        renewal_lines=renewal_lines,
+        sentences=read.listed(fields, "sentences", read.as_text),
     )
 
 
@@ -128,21 +150,18 @@ def bill_document(bill: Bill) -> dict[str, Any]:
 
 
 def read_bill(document: object, currency: str) -> Bill:
-    """Read what is billed; raises ValueError naming the field that is not as it should be."""
-    fields = _object(document, "bill")
-    kind = _text(fields, "type")
-    if kind not in {"invoice", "credit_note"}:
-        raise ValueError("type must be invoice or credit_note")
+    """Read what is billed."""
+    fields = read.as_object(document)
     return Bill(
-        type=kind,
-        reason=_text(fields, "reason"),
+        type=str(read.choice(fields, "type", _Kind)),
+        reason=read.text(fields, "reason"),
         currency=currency,
-        lines=tuple(_read_line(line) for line in _list(fields, "lines")),
-        subtotal=_number(fields, "subtotal"),
-        tax=_number(fields, "tax"),
-        total=_number(fields, "total"),
-        credit_applied=_number(fields, "credit_applied"),
-        amount_due=_number(fields, "amount_due"),
+        lines=read.listed(fields, "lines", _read_line),
+        subtotal=read.number(fields, "subtotal"),
+        tax=read.number(fields, "tax"),
+        total=read.number(fields, "total"),
+        credit_applied=read.number(fields, "credit_applied"),
+        amount_due=read.number(fields, "amount_due"),
     )
 
 
@@ -153,8 +172,8 @@ def subscription_document(subscription: CoreSubscription) -> dict[str, Any]:
         "status": "active" if subscription.active else "ended",
         "currency": subscription.currency,
         "period": {
-            "start": _instant_text(subscription.period_start),
-            "end": _instant_text(subscription.period_end),
+            "start": read.instant_text(subscription.period_start),
+            "end": read.instant_text(subscription.period_end),
         },
         "tiers": {
             key: {"paid": tier.paid, "next": tier.next, "price": tier.price, "next_price": tier.next_price}
@@ -165,23 +184,21 @@ def subscription_document(subscription: CoreSubscription) -> dict[str, Any]:
 
 
 def read_subscription(document: object) -> CoreSubscription:
-    """Read where a subscription stands; raises ValueError naming the field that is not as it should be."""
-    fields = _object(document, "subscription")
-    period = _object(fields.get("period"), "period")
-    status = _text(fields, "status")
-    if status not in {"active", "ended"}:
-        raise ValueError("status must be active or ended")
-    start, end = _instant(period, "start"), _instant(period, "end")
-    if start >= end:
-        raise ValueError("period.end must come after period.start")
+    """Read where a subscription stands."""
+    fields = read.as_object(document)
+    with read.inside("period"):
+        period = read.as_object(fields.get("period"))
+        start, end = read.instant(period, "start"), read.instant(period, "end")
+        if start >= end:
+            raise FieldError(("end",), "must come after period.start")
     return CoreSubscription(
-        version=_count(fields, "version"),
-        active=status == "active",
-        currency=_currency(fields),
+        version=read.count(fields, "version"),
+        active=read.choice(fields, "status", _Status) is _Status.ACTIVE,
+        currency=read.currency(fields),
         period_start=start,
         period_end=end,
-        tiers={key: _read_tier(tier, key) for key, tier in _object(fields.get("tiers"), "tiers").items()},
-        credit_balance=_count(fields, "credit_balance"),
+        tiers=read.each(fields, "tiers", _read_tier),
+        credit_balance=read.count(fields, "credit_balance"),
     )
 
 
@@ -190,7 +207,7 @@ def invoice_document(invoice: CoreInvoice) -> dict[str, Any]:
     return {
         "id": invoice.id,
         "number": invoice.number,
-        "at": _instant_text(invoice.at),
+        "at": read.instant_text(invoice.at),
         "currency": invoice.bill.currency,
         "paid": invoice.paid,
         **bill_document(invoice.bill),
@@ -198,14 +215,14 @@ def invoice_document(invoice: CoreInvoice) -> dict[str, Any]:
 
 
 def read_invoice(document: object) -> CoreInvoice:
-    """Read an invoice; raises ValueError naming the field that is not as it should be."""
-    fields = _object(document, "invoice")
+    """Read an invoice."""
+    fields = read.as_object(document)
     return CoreInvoice(
-        id=_text(fields, "id"),
-        number=_text(fields, "number"),
-        at=_instant(fields, "at"),
-        bill=read_bill(fields, _currency(fields)),
-        paid=fields.get("paid") is True,
+        id=read.text(fields, "id"),
+        number=read.text(fields, "number"),
+        at=read.instant(fields, "at"),
+        bill=read_bill(fields, read.currency(fields)),
+        paid="paid" in fields and read.flag(fields, "paid"),
     )
 
 
@@ -221,17 +238,17 @@ def core_order_document(order: CoreOrder) -> dict[str, Any]:
 
 
 def read_core_order(document: object) -> CoreOrder:
-    """Read an order as the core knows it; raises ValueError naming the field that is not as it should be."""
-    fields = _object(document, "order")
+    """Read an order as the core knows it."""
+    fields = read.as_object(document)
     order = CoreOrder(
-        key=_text(fields, "key"),
-        state=OrderState(_text(fields, "state")),
-        invoice=None if fields.get("invoice") is None else read_invoice(fields["invoice"]),
-        subscription=None if fields.get("subscription") is None else read_subscription(fields["subscription"]),
-        reason=_maybe(fields, "reason", _text),
+        key=read.text(fields, "key"),
+        state=read.choice(fields, "state", OrderState),
+        invoice=_maybe(fields, "invoice", read_invoice),
+        subscription=_maybe(fields, "subscription", read_subscription),
+        reason=read.maybe(fields, "reason", read.text),
     )
     if order.state is OrderState.PLACED and order.subscription is None:
-        raise ValueError("subscription must come with a placed order")
+        raise FieldError(("subscription",), "must come with a placed order")
     return order
 
 
@@ -240,7 +257,7 @@ def event_document(event: CoreEvent) -> dict[str, Any]:
     return {
         "id": event.id,
         "type": str(event.kind),
-        "at": _instant_text(event.at),
+        "at": read.instant_text(event.at),
         "data": {
             "subscription": subscription_document(event.subscription) if event.subscription else None,
             "invoice": invoice_document(event.invoice) if event.invoice else None,
@@ -250,23 +267,36 @@ def event_document(event: CoreEvent) -> dict[str, Any]:
 
 
 def read_event(document: object) -> CoreEvent:
-    """Read an event; raises ValueError naming the field that is not as it should be."""
-    fields = _object(document, "event")
-    data = _object(fields.get("data"), "data")
+    """Read an event."""
+    fields = read.as_object(document)
+    with read.inside("data"):
+        data = read.as_object(fields.get("data"))
+        subscription = _maybe(data, "subscription", read_subscription)
+        invoice, order = _maybe(data, "invoice", read_invoice), _maybe(data, "order", read_core_order)
     return CoreEvent(
-        id=_text(fields, "id"),
-        kind=EventKind(_text(fields, "type")),
-        at=_instant(fields, "at"),
-        subscription=None if data.get("subscription") is None else read_subscription(data["subscription"]),
-        invoice=None if data.get("invoice") is None else read_invoice(data["invoice"]),
-        order=None if data.get("order") is None else read_core_order(data["order"]),
+        id=read.identifier(fields, "id"),
+        kind=read.choice(fields, "type", EventKind),
+        at=read.instant(fields, "at"),
+        subscription=subscription,
+        invoice=invoice,
+        order=order,
     )
 
 
 def read_known_event(document: object) -> CoreEvent | None:
     """Read an event; None for one of a type that says nothing to us, whatever else it holds."""
-    fields = _object(document, "event")
-    return read_event(fields) if _text(fields, "type") in set(EventKind) else None
+    fields = read.as_object(document)
+    return read_event(fields) if read.text(fields, "type") in set(EventKind) else None
+
+
+def read_page(document: object, name: str, read_item: Callable[[Any], ItemT]) -> Page[ItemT]:
+    """Read a part of a list that stands in the field ``name``."""
+    fields = read.as_object(document)
+    return Page(
+        items=read.listed(fields, name, read_item),
+        next=read.null_or(fields, "next", read.as_text),
+        more=read.flag(fields, "more"),
+    )
 
 
 def _line_document(line: BillLine) -> dict[str, Any]:
@@ -274,8 +304,8 @@ def _line_document(line: BillLine) -> dict[str, Any]:
         "kind": line.kind,
         "tier": line.tier,
         "quantity": line.quantity,
-        "from": _instant_text(line.start),
-        "to": _instant_text(line.end),
+        "from": read.instant_text(line.start),
+        "to": read.instant_text(line.end),
         "unit_price": line.unit_price,
         "amount": line.amount,
         "formula": line.formula,
@@ -286,99 +316,42 @@ def _line_document(line: BillLine) -> dict[str, Any]:
 
 
 def _read_line(document: object) -> BillLine:
-    fields = _object(document, "line")
+    fields = read.as_object(document)
+    amount = read.number(fields, "amount")
     return BillLine(
-        kind=_text(fields, "kind"),
-        tier=_text(fields, "tier"),
-        quantity=_number(fields, "quantity"),
-        start=_instant(fields, "from"),
-        end=_instant(fields, "to"),
-        unit_price=_number(fields, "unit_price"),
-        amount=_number(fields, "amount"),
-        formula=_text(fields, "formula"),
-        exact=_text(fields, "exact") if fields.get("exact") else str(_number(fields, "amount")),
-        explanation=_text(fields, "explanation") if fields.get("explanation") else "",
-        share=_text(fields, "share") if fields.get("share") else None,
+        kind=read.text(fields, "kind"),
+        tier=read.text(fields, "tier"),
+        quantity=read.number(fields, "quantity"),
+        start=read.instant(fields, "from"),
+        end=read.instant(fields, "to"),
+        unit_price=read.number(fields, "unit_price"),
+        amount=amount,
+        formula=read.text(fields, "formula"),
+        exact=read.text_or_nothing(fields, "exact") or str(amount),
+        explanation=read.text_or_nothing(fields, "explanation"),
+        share=read.text_or_nothing(fields, "share") or None,
     )
 
 
-def _read_tier(document: object, key: str) -> CoreTier:
-    fields = _object(document, f"tiers.{key}")
+def _read_tier(document: object) -> CoreTier:
+    fields = read.as_object(document)
     return CoreTier(
-        paid=_count(fields, "paid"),
-        next=_count(fields, "next"),
-        price=_count(fields, "price"),
-        next_price=_count(fields, "next_price"),
+        paid=read.count(fields, "paid"),
+        next=read.count(fields, "next"),
+        price=read.count(fields, "price"),
+        next_price=read.count(fields, "next_price"),
     )
 
 
-def _seat_count(document: object, key: str) -> SeatCount:
-    fields = _object(document, f"seats.{key}")
-    return SeatCount(paid=_count(fields, "paid"), next=_count(fields, "next"))
+def _read_seat_count(document: object) -> SeatCount:
+    fields = read.as_object(document)
+    return SeatCount(paid=read.count(fields, "paid"), next=read.count(fields, "next"))
 
 
-def _object(value: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise ValueError(f"{name} must be an object")
-    return value
+def _bill_in(currency: str) -> Callable[[object], Bill]:
+    return lambda document: read_bill(document, currency)
 
 
-def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
-    value = fields.get(name)
-    if isinstance(value, list):
-        return value
-    raise ValueError(f"{name} must be a list")
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST or not _NOT_PRINTED.sub("", value).isprintable():
-        raise ValueError(f"{name} must be a text of 1 to {_LONGEST} characters")
-    return value
-
-
-def _number(fields: Mapping[str, Any], name: str) -> int:
-    value = fields.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _MOST:
-        raise ValueError(f"{name} must be a whole number")
-    return value
-
-
-def _count(fields: Mapping[str, Any], name: str) -> int:
-    value = _number(fields, name)
-    if value < 0:
-        raise ValueError(f"{name} must not be negative")
-    return value
-
-
-def _currency(fields: Mapping[str, Any]) -> str:
-    code = _text(fields, "currency")
-    if not _CURRENCY.fullmatch(code):
-        raise ValueError("currency must be a code of ISO 4217")
-    return code
-
-
-def _numbers(fields: Mapping[str, Any], name: str) -> dict[str, int]:
-    values = _object(fields.get(name), name)
-    return {key: _number(values, key) for key in values}
-
-
-def _instant(fields: Mapping[str, Any], name: str) -> datetime:
-    try:
-        value = datetime.fromisoformat(_text(fields, name))
-    except ValueError:
-        value = None
-    if value is None or value.tzinfo is None:
-        raise ValueError(f"{name} must be an instant with its offset, as 2026-03-02T09:00:00Z")
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{name} is out of range") from None
-
-
-def _instant_text(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _maybe(fields: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any], str], ValueT]) -> ValueT | None:
-    return None if fields.get(name) is None else read(fields, name)
+def _maybe(fields: Mapping[str, Any], name: str, reader: Callable[[Any], ItemT]) -> ItemT | None:
+    """Read a document that stands in a field, if one does."""
+    return None if fields.get(name) is None else read.within(fields, name, reader)

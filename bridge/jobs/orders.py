@@ -9,7 +9,12 @@ from bridge.core import BillingService, CoreOrder, OrderState
 from bridge.domain.actors import SYSTEM, Actor
 from bridge.domain.identifiers import OrgId
 from bridge.domain.roles import Permission
-from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError, OrderClosedError
+from bridge.errors import (
+    BillingCoreAnswerError,
+    BillingCoreRefusedError,
+    BillingCoreUnreachableError,
+    OrderClosedError,
+)
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.usecases.billing_orders import (
@@ -21,7 +26,7 @@ from bridge.usecases.billing_orders import (
     refuse_settled,
     settle_order,
 )
-from bridge.usecases.mirror_core import find_connection, order_key
+from bridge.usecases.mirror_core import find_connection, order_key, tell_of_answer
 
 log = structlog.get_logger()
 
@@ -101,8 +106,10 @@ def _ask(service: BillingService, claimed: OrderClaim) -> CoreOrder:
         found = service.cancel(request.key)
         if found.state is OrderState.CANCELLED:
             return CoreOrder(key=request.key, state=OrderState.DECLINED, reason=refusal.core_code)
-    if found.key != request.key or found.state is OrderState.RESERVED:
-        raise BillingCoreUnreachableError("of this organization", "unreadable")
+    if found.key != request.key:
+        raise BillingCoreAnswerError("of this organization", "confirm", "key must be that of the order")
+    if found.state is OrderState.RESERVED:
+        raise BillingCoreAnswerError("of this organization", "confirm", "state must be placed, declined or cancelled")
     return found
 
 
@@ -119,6 +126,8 @@ def _postpone(runtime: Runtime, org_id: OrgId, claimed: OrderClaim, error: Excep
     )
     with runtime.unit(org_id, SYSTEM) as unit:
         postpone_order(unit, claimed, code)
+        if isinstance(error, BillingCoreAnswerError):
+            tell_of_answer(unit, error)
 
 
 def cancel_order(runtime: Runtime, org_id: OrgId, order_id: uuid.UUID, actor: Actor) -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
-from bridge.errors import BridgeError, UnavailableError
+from bridge.errors import BillingCoreAnswerError, BridgeError, UnavailableError
 from bridge.jobs.messages import compose
 from bridge.jobs.orders import SilentCores, bring_order, due_orders
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
@@ -19,8 +19,9 @@ from bridge.usecases.buy_for_line import buy_for_line, is_worth_buying
 from bridge.usecases.decide_holds import remind_of_hold
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.expire import expire_what_ran_out
+from bridge.usecases.mirror_core import tell_of_answer
 from bridge.usecases.reconcile import reconcile_pools
-from bridge.usecases.remind import queue_usage_mail
+from bridge.usecases.remind import queue_evaluation_mail, queue_usage_mail
 from bridge.usecases.renew_contract import renew_contract
 from bridge.usecases.watch_tiers import DEFAULT as DEFAULT_THRESHOLDS
 from bridge.usecases.watch_tiers import watch_tiers
@@ -161,13 +162,14 @@ def _write_and_send(runtime: Runtime, org_id: OrgId, claim: Claim) -> str | None
 
 
 def remind_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Remind owners, once a day, of what the brake holds; return how many organizations were reminded."""
-    reminded = 0
+    """Remind owners of what the brake holds, once a day, and of evaluations that end; return how many reminders."""
+    reminded, days = 0, runtime.settings.jobs.evaluation_mail_days
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
         with _contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             reminded += remind_of_hold(unit)
+            reminded += bool(days) and queue_evaluation_mail(unit, timedelta(days=days))
     return reminded
 
 
@@ -234,7 +236,7 @@ def catch_up_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.remotely_billed):
         if stopping():
             break
-        with _contained("events.not_caught_up", org_id):
+        with _contained("events.not_caught_up", org_id), _told_of_answers(runtime, org_id):
             new += catch_up(runtime, org_id)
     return new
 
@@ -245,13 +247,24 @@ def reconcile_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.remotely_billed):
         if stopping():
             break
-        with _contained("reconciliation.failed", org_id):
+        with _contained("reconciliation.failed", org_id), _told_of_answers(runtime, org_id):
             for difference in reconcile_organization(runtime, org_id, SYSTEM).differences:
                 different += not difference.repaired
                 log.warning(
                     "books.differ", org_id=str(org_id), difference=difference.code, repaired=difference.repaired
                 )
     return different
+
+
+@contextmanager
+def _told_of_answers(runtime: Runtime, org_id: OrgId) -> Iterator[None]:
+    """Have the owners know when their core answers what its contract does not allow."""
+    try:
+        yield
+    except BillingCoreAnswerError as error:
+        with runtime.unit(org_id, SYSTEM) as unit:
+            tell_of_answer(unit, error)
+        raise
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from bridge.usecases.alerts import raise_alert, resolve_alerts
 from bridge.usecases.assign_seats import place_member, promote_waiting
 from bridge.usecases.attempts import claim, postpone, revive
 from bridge.usecases.mirror_core import (
+    ANSWER_INVALID,
     OPEN_STATES,
     mirror_invoice,
     mirror_subscription,
@@ -203,6 +204,7 @@ def settle_order(unit: Unit, found: CoreOrder, *, reason: str) -> BillingOrder |
         if found.state is OrderState.DECLINED:
             raise_alert(unit, "order_declined", detail=_declined_sentence(found.reason))
     resolve_alerts(unit, "order_given_up")
+    resolve_alerts(unit, ANSWER_INVALID)
     unit.session.flush()
     return order
 

@@ -10,6 +10,7 @@ from bridge.core import CoreInvoice, CoreSubscription
 from bridge.core.documents import read_subscription, subscription_document
 from bridge.domain.identifiers import new_id, parse_id
 from bridge.domain.roles import Permission
+from bridge.errors import BillingCoreAnswerError
 from bridge.ports import Renewal, SeatCount
 from bridge.store.journal import record
 from bridge.store.models import BillingConnection, BillingOrder, Contract, Invoice, InvoiceLine, Payment, SeatPool
@@ -20,6 +21,8 @@ from bridge.usecases.renew_contract import end_plan
 
 #: Orders that may still change something: at most one for each organization.
 OPEN_STATES = ("pending", "dead")
+#: The alert of a core whose answers break the contract.
+ANSWER_INVALID = "core_answer_invalid"
 _ORDER = "order-"
 
 
@@ -146,6 +149,15 @@ def _tell_of_seats_over(unit: Unit, tiers: Collection[str]) -> None:
     for tier in tiers:
         raise_alert(unit, "seats_over_core", tier=tier)
     resolve_alerts(unit, "seats_over_core", but_for=tiers)
+
+
+def tell_of_answer(unit: Unit, error: BillingCoreAnswerError) -> None:
+    """Tell the owners that the core answers what cannot be used, until it answers well again."""
+    sentence = (
+        f"The billing core answered {error.verb} with what its contract does not allow: {error.problem}. Nothing was"
+        " changed, and it is asked again: tell whoever runs it"
+    )
+    raise_alert(unit, ANSWER_INVALID, detail=sentence)
 
 
 def mirror_invoice(unit: Unit, invoice: CoreInvoice, *, reason: str) -> Invoice | None:

@@ -105,6 +105,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         ),
         errors.PreviewExpiredError: Answer(HTTPStatus.CONFLICT, "This preview has expired", _NEW_PREVIEW),
         errors.PreviewStaleError: Answer(HTTPStatus.CONFLICT, "Something changed since this preview", _NEW_PREVIEW),
+        errors.PushesRefusedError: Answer(
+            HTTPStatus.FORBIDDEN, "The mode takes no pushes", "An administrator switches the provisioning mode."
+        ),
         errors.HoldDecidedError: Answer(
             HTTPStatus.CONFLICT, "This was decided already", "Open the page of the brake to see how."
         ),
@@ -137,6 +140,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The billing core does not answer",
             "Nothing was bought. Try again in a minute; people come and go meanwhile as ever.",
+        ),
+        errors.BillingCoreAnswerError: Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The billing core answers what cannot be used",
+            "Nothing was bought. The operator sees which field is wrong; whoever runs the core has to correct it.",
         ),
         errors.BillingCoreRefusedError: Answer(
             HTTPStatus.CONFLICT, "The billing core refused this", "Change what it names, or ask who keeps its books."

@@ -7,14 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import yaml
 
 from bridge.adapters.webhooks import sign
 from bridge.core import BillingService, CoreEvent, CoreQuote, EventKind, OrderRequest, OrderState, SeatQuestion
 from bridge.core.documents import event_document
 from bridge.errors import BillingCoreRefusedError, BillingCoreUnreachableError, WebhookRefusedError
-from tests.cores import SECRET, ExampleCore, example_core
-from tests.processes import ROOT
+from tests.cores import SECRET, ExampleCore, Line, example_core, line_to
+from tests.published_core import PublishedContract
 
 
 def new_key(what: str) -> str:
@@ -38,6 +37,13 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExampleCore]:
     folder: Path = tmp_path_factory.mktemp("core")
     with example_core(folder) as core:
         yield core
+
+
+@pytest.fixture(scope="module")
+def line(core: ExampleCore) -> Iterator[Line]:
+    """A line that hears everything: what goes over it is held against the published contract."""
+    with line_to(core) as line:
+        yield line
 
 
 class BillingServiceContract:
@@ -213,10 +219,40 @@ class TestHttpBillingService(BillingServiceContract):
     """Over HTTP, against the example core in a process of its own."""
 
     @pytest.fixture
-    def service(self, core: ExampleCore) -> BillingService:
+    def service(self, core: ExampleCore, line: Line) -> Iterator[BillingService]:
         name = f"s-{uuid.uuid4()}"
         core.open(name)
-        return core.service(name)
+        line.exchanges.clear()
+        yield core.service(name)
+        assert line.unpublished() == []
+
+    def test_every_verb_is_spoken_and_answered_as_published(self, service: BillingService, line: Line) -> None:
+        placed, given_up = (self.ordered(service, new_key("order"), premium=1) for _ in range(2))
+        service.reserve(placed)
+        service.cancel(given_up.key)
+        service.confirm(placed.key)
+        service.order_by_key(placed.key)
+        service.subscription()
+        service.document(service.invoices()[0].id)
+        service.report_units({"premium": 1}, datetime(2026, 3, 2, tzinfo=UTC), key=new_key("units"))
+        service.events(None)
+
+        judged = [PublishedContract().judge(*exchange) for exchange in line.exchanges]
+
+        assert [problem for _, problems in judged for problem in problems] == []
+        assert {verb for verb, _ in judged} == verbs_of_the_port() - {"verify"}
+
+    def test_refusals_are_answered_as_published(self, service: BillingService, line: Line) -> None:
+        order = self.ordered(service, new_key("order"), premium=1)
+        unlike = OrderRequest(order.key, order.quote_id, {"premium": 2}, None, order.total, "EUR", order.confirmed_at)
+
+        with pytest.raises(BillingCoreRefusedError) as refusal:
+            service.reserve(unlike)
+        unknown = service.order_by_key(new_key("order"))
+
+        assert (refusal.value.core_code, unknown) == ("quote_differs", None)
+        assert [answer.first.split(" ")[1] for _, answer in line.exchanges] == ["200", "409", "404"]
+        assert line.unpublished() == []
 
     def test_a_wrong_token_is_no_answer(self, core: ExampleCore) -> None:
         service = core.service("nordlys")
@@ -237,10 +273,14 @@ class TestHttpBillingService(BillingServiceContract):
         assert refusal.value.why == "address_not_allowed"
 
 
+def verbs_of_the_port() -> set[str]:
+    return {name for name in vars(BillingService) if not name.startswith("_")}
+
+
 def test_the_published_contract_has_every_verb_of_the_port_and_no_other() -> None:
-    contract = yaml.safe_load((ROOT / "docs" / "reference" / "billing-core.openapi.yaml").read_text())
+    contract = PublishedContract().document
     items = [*contract["paths"].values(), *contract["webhooks"].values()]
 
     verbs = {operation["operationId"] for item in items for operation in item.values() if isinstance(operation, dict)}
 
-    assert verbs == {name for name in vars(BillingService) if not name.startswith("_")}
+    assert verbs == verbs_of_the_port()
