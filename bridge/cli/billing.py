@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.billing_details import details
 from bridge.cli.billing_stripe import portal
 from bridge.cli.lazy import REFUSED
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
@@ -27,9 +28,10 @@ order_argument = click.argument("order")
 
 @click.group()
 def billing() -> None:
-    """Billing by Stripe or a core of the customer's own: connect, show, orders, retry, cancel, reconcile, document."""
+    """Billing details; Stripe or a core of the customer's own: connect, orders, retry, cancel, reconcile, document."""
 
 
+billing.add_command(details)
 billing.add_command(portal)
 
 

@@ -1,4 +1,4 @@
-"""``seatbridge billing-details ...``."""
+"""``seatbridge billing details ...``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,12 @@ _TEXTS = {
 }
 
 
-@click.group("billing-details")
-def billing_details() -> None:
+@click.group()
+def details() -> None:
     """Whom invoices are made out to and where they go: show, set."""
 
 
-@billing_details.command()
+@details.command()
 @org_argument
 @json_option
 def show(org: str, *, as_json: bool) -> None:
@@ -36,8 +36,8 @@ def show(org: str, *, as_json: bool) -> None:
     from bridge.usecases.billing_details import read_billing_details
 
     with open_organization(org) as (_, unit):
-        details = read_billing_details(unit)
-    _tell(details, as_json=as_json)
+        found = read_billing_details(unit)
+    _tell(found, as_json=as_json)
 
 
 def _text_options(command: Any) -> Any:
@@ -46,7 +46,7 @@ def _text_options(command: Any) -> Any:
     return command
 
 
-@billing_details.command("set")
+@details.command("set")
 @org_argument
 @_text_options
 @click.option("--address-line", "lines", multiple=True, help="Before the town: street and number. Up to three.")
@@ -71,8 +71,8 @@ def set_(org: str, clear: tuple[str, ...], file: Path | None, *, as_json: bool, 
     if not changes:
         raise click.UsageError("name what is to be set: `--help` lists the options")
     with open_organization(org) as (_, unit):
-        details = change_billing_details(unit, changes)
-    _tell(details, as_json=as_json)
+        changed = change_billing_details(unit, changes)
+    _tell(changed, as_json=as_json)
 
 
 def read_details(file: Path) -> dict[str, object]:
@@ -90,23 +90,23 @@ def read_details(file: Path) -> dict[str, object]:
     return document
 
 
-def _tell(details: "BillingDetails", *, as_json: bool) -> None:
+def _tell(found: "BillingDetails", *, as_json: bool) -> None:
     from bridge.domain.billing_parties import flat
 
-    fields = flat(details)
+    fields = flat(found)
     if as_json:
         print_json(fields)
         return
-    terms = details.payment_terms_days
+    terms = found.payment_terms_days
     print_facts(
         {
-            "made out to": details.legal_name or "the organization's name",
-            "address": ", ".join(details.address.in_lines()),
-            "VAT identifier": details.vat_id,
-            "order number": details.purchase_order,
-            "buyer's reference": details.buyer_reference,
-            "cost reference": details.cost_reference,
-            "sent as PDF to": ", ".join(details.mailboxes) or "nobody: invoices are downloaded",
+            "made out to": found.legal_name or "the organization's name",
+            "address": ", ".join(found.address.in_lines()),
+            "VAT identifier": found.vat_id,
+            "order number": found.purchase_order,
+            "buyer's reference": found.buyer_reference,
+            "cost reference": found.cost_reference,
+            "sent as PDF to": ", ".join(found.mailboxes) or "nobody: invoices are downloaded",
             "to be paid within": "the seller's usual terms" if terms is None else f"{terms} days",
         }
     )

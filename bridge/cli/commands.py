@@ -30,10 +30,7 @@ COMMANDS = {
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, why, export, send."),
     "billing": Entry(
-        "bridge.cli.billing:billing", "Billing by a core of the customer's own: connect, orders, reconcile."
-    ),
-    "billing-details": Entry(
-        "bridge.cli.billing_details:billing_details", "Whom invoices are made out to and where they go: show, set."
+        "bridge.cli.billing:billing", "Billing details; billing by Stripe or a core of the customer's own."
     ),
     "usage": Entry("bridge.cli.usage:usage", "A quarter summed up: seats, who is idle, moves, cost."),
     "mappings": Entry("bridge.cli.mapping_sets:mappings", "Group mappings: show, preview, apply, roll back."),

@@ -11,7 +11,7 @@ from bridge.cli.showing import json_option, name_argument, org_argument, print_j
 
 @click.group()
 def draft() -> None:
-    """Named drafts that several people see and change: save, list, show, preview, discard."""
+    """Named drafts that several people see and change: save, list, show, preview, submit, discard."""
 
 
 @draft.command()
@@ -98,6 +98,24 @@ def preview(org: str, name: str, *, buy: bool, as_json: bool) -> None:
         print_json(preview_document(shown, buy=buy))
     else:
         show_preview(shown, buy=buy)
+
+
+@draft.command()
+@org_argument
+@name_argument
+@click.option("--note", default="", help="What to say to the owners.")
+@json_option
+def submit(org: str, name: str, *, note: str, as_json: bool) -> None:
+    """Ask the owners to put a draft in force and to buy the seats that are missing then."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.ask_owners import submit_draft
+
+    with open_organization(org) as (_, unit):
+        asked = submit_draft(unit, name, note=note)
+    if as_json:
+        print_json(asked)
+    else:
+        click.echo(f"Sent to the owners: {asked.summary} ({asked.id})")
 
 
 @draft.command()

@@ -114,6 +114,17 @@ def waiting_approval(unit: Unit, approval_id: uuid.UUID) -> ApprovalView | None:
     return read_views(unit, [approval])[0]
 
 
+def read_approval(unit: Unit, approval_id: uuid.UUID) -> ApprovalView:
+    """Return one request.
+
+    Raises:
+        ForbiddenError: The actor may not see the console.
+        NotFoundError: There is no such request.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    return read_views(unit, [_get(unit, approval_id)])[0]
+
+
 def open_approval(unit: Unit, approval_id: uuid.UUID) -> OpenedApproval:
     """Compute what a request would do and cost now; only this preview can be approved, and only while it holds.
 
@@ -318,12 +329,12 @@ def _amendment_summary(request: Mapping[str, Any]) -> str:
     """Say what is to change, but no amount: administrators read it too (rule Z1)."""
     users = request.get("paid_users")
     parts = [
-        "another annual fee" if request.get("annual_fee") else "",
+        "a new annual fee" if request.get("annual_fee") is not None else "",
         f"tier {request['tier']}" if request.get("tier") else "",
         f"meant for {users} paid {'user' if users == 1 else 'users'}" if users is not None else "",
         "from the next term on" if request.get("ahead") else "",
     ]
-    return "another contract: " + ", ".join(part for part in parts if part)
+    return "a changed contract: " + ", ".join(part for part in parts if part)
 
 
 def checked_text(field: str, text: str) -> str:

@@ -28,6 +28,7 @@ from bridge.usecases.approvals import (
 from bridge.usecases.buy_seats import possible_change
 from bridge.usecases.change_plan import PlanDraft, possible_plan
 from bridge.usecases.edit_mappings import usable_mappings_preview
+from bridge.usecases.mapping_drafts import preview_draft
 
 MAX_WAITING: Final = 100
 
@@ -44,6 +45,17 @@ def submit_mappings(unit: Unit, preview_id: UUID, *, note: str = "") -> Approval
     if not shown.shortage:
         raise InvalidInputError("preview", "costs nothing, so it needs no owner: apply it")
     return _submit(unit, ApprovalKind.MAPPINGS, {"document": document, "seats": dict(shown.shortage)}, note)
+
+
+def submit_draft(unit: Unit, name: str, *, note: str = "") -> ApprovalView:
+    """Send a draft of the rules to the owners, as it is now, with the seats that are missing under it.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        InvalidInputError: It says what is in force, or no seat is missing: the actor can apply it.
+        NotFoundError: There is no draft of this name.
+    """
+    return submit_mappings(unit, preview_draft(unit, name).id, note=note)
 
 
 def submit_seats(unit: Unit, changes: Mapping[str, int], *, note: str = "") -> ApprovalView:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,8 +19,10 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.edit_mappings import MappingsPreview, preview_stored, read_document
 from bridge.usecases.explain import name_actors
+from bridge.usecases.mapping_versions import read_directory
 from mappings.differences import difference
 from mappings.documents import from_document, to_document
+from mappings.naming import relabelled
 
 MAX_DRAFTS: Final = 100
 MAX_NAME: Final = 100
@@ -122,6 +124,21 @@ def read_draft(unit: Unit, name: str) -> DraftView:
     """
     unit.require(Permission.EDIT_MAPPINGS)
     return _view(unit, _get(unit, name))
+
+
+def find_draft(unit: Unit, draft_id: uuid.UUID) -> DraftView:
+    """Return one draft by its id, groups in it by the names they have now.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+        NotFoundError: There is none.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    draft = unit.session.get(MappingDraft, (unit.org_id, draft_id), populate_existing=True)
+    if draft is None:
+        raise NotFoundError("draft", str(draft_id))
+    stored = from_document(draft.document, ladder_of(read_pools(unit)))
+    return replace(_view(unit, draft), document=to_document(relabelled(stored, read_directory(unit))))
 
 
 def preview_draft(unit: Unit, name: str) -> MappingsPreview:

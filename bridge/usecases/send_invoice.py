@@ -29,7 +29,7 @@ def send_invoice(unit: Unit, invoice_id: uuid.UUID) -> tuple[str, ...]:
         raise NotFoundError("invoice", str(invoice_id))
     mailboxes = billing_details_of(unit).mailboxes
     if not mailboxes:
-        raise InvalidInputError("mailboxes", "none is agreed: `seatbridge billing-details set ORG --mailbox ADDRESS`")
+        raise InvalidInputError("mailboxes", "none is agreed: `seatbridge billing details set ORG --mailbox ADDRESS`")
     queue_delivery(unit, "invoice_mail", key=f"invoice:{invoice_id}:{new_id()}", subject_id=str(invoice_id))
     record(
         unit,

@@ -16,6 +16,7 @@ from bridge.cli import main
 from bridge.config import Settings
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.roles import Role
+from bridge.ports import FeeDraft
 from bridge.runtime import Runtime, build_runtime
 from bridge.usecases.approvals import list_approvals
 from bridge.usecases.ask_owners import submit_mappings, submit_seats
@@ -111,7 +112,131 @@ def test_a_request_is_withdrawn_in_the_console(app: Flask, customer: Customer) -
 
     admin.post(taking_back.group())
 
-    assert "withdrawn" in admin.get("/console/approvals").text
+    assert "Withdrawn" in admin.get("/console/approvals").text
+
+
+def editor_of(name: str, group: str = "Engineering", version: str = "0", opened: str = "") -> dict[str, str]:
+    """What the editor sends: one rule, and the name of the draft."""
+    rule = {"key": "", "about": "group", "value": group, "tier": "premium", "on_exhausted": "", "role": "", "teams": ""}
+    return {
+        **{f"rule.{field}": value for field, value in rule.items()},
+        "rule.kept": "",
+        "on_exhausted": "unassigned",
+        "default": "unassigned",
+        "draft.name": name,
+        "draft.opened": opened,
+        "draft.version": version,
+        "do": "save",
+    }
+
+
+class TestDrafts:
+    def test_an_admin_saves_a_draft_and_another_one_goes_on_with_it(self, app: Flask, customer: Customer) -> None:
+        premium_for_engineers(customer)
+        ada = sign_in(app, customer, make_admin(customer).id)
+        bob = sign_in(app, customer, make_admin(customer, "bob@nordlys.test").id)
+
+        place = ada.post("/console/mappings/edit", editor_of("May teams")).location
+        listed, shown = bob.get("/console/mappings/drafts").text, bob.get(place).text
+        editor = bob.get(f"/console/mappings/edit?draft={place.rpartition('/')[2]}").text
+        changed = bob.post("/console/mappings/edit", editor_of("May teams", "Nobody yet", "1", "May teams"))
+        saved = bob.post(
+            "/console/mappings/edit",
+            {**editor_of("May teams", "Sales", "1", "May teams"), "rule.about": "expected"},
+        )
+        late = ada.post("/console/mappings/edit", editor_of("May teams", "Engineering", "1", "May teams"))
+
+        assert "May teams" in listed
+        assert "Engineering: Premium" in shown
+        assert 'name="draft.version" value="1"' in editor
+        assert 'value="Engineering"' in editor
+        assert changed.status == 422  # no such group
+        assert "The draft was not saved." in changed.text
+        assert saved.location == place
+        assert late.status == 422
+        assert "has changed meanwhile" in late.text
+        assert "Sales" in ada.get(place).text
+
+    def test_a_draft_is_previewed_sent_and_discarded(self, app: Flask, customer: Customer) -> None:
+        premium_for_engineers(customer)
+        admin = sign_in(app, customer, make_admin(customer).id)
+        place = admin.post("/console/mappings/edit", editor_of("May teams")).location
+
+        preview = admin.post(f"{place}/preview")
+        asked = admin.post(f"{place}/submit", {"note": "For May"})
+        gone = admin.post(f"{place}/discard")
+
+        assert "/console/mappings/previews/" in preview.location
+        assert asked.location == "/console/approvals"
+        assert "Other group mappings, with" in admin.get("/console/approvals").text
+        assert gone.location == "/console/mappings/drafts"
+        assert admin.get(place).status == 404
+        assert "No drafts" in admin.get("/console/mappings/drafts").text
+
+    def test_a_draft_that_costs_nothing_is_not_sent(self, app: Flask, customer: Customer) -> None:
+        push_group(customer, "Engineering", [])
+        admin = sign_in(app, customer, make_admin(customer).id)
+        place = admin.post("/console/mappings/edit", editor_of("May teams")).location
+
+        answer = admin.post(f"{place}/submit", {"note": ""})
+
+        assert answer.location == place
+        assert "costs nothing, so it needs no owner" in admin.get(place).text
+
+    def test_a_draft_without_a_name_is_not_saved(self, app: Flask, customer: Customer) -> None:
+        push_group(customer, "Engineering", [])
+        admin = sign_in(app, customer, make_admin(customer).id)
+
+        answer = admin.post("/console/mappings/edit", editor_of(""))
+
+        assert answer.status == 422
+        assert "must be 1 to 100 printable characters" in answer.text
+
+
+def test_rule_z2_an_admin_asks_for_another_contract_and_an_owner_sees_its_cost(
+    app: Flask, make_customer: Callable[..., Customer]
+) -> None:
+    customer = make_customer(fee=FeeDraft(annual_fee=1_200_000, tier="growth", paid_users=50))
+    admin, owner = sign_in(app, customer, make_admin(customer).id), sign_in(app, customer)
+
+    form = admin.get("/console/approvals").text
+    asked = admin.post(
+        "/console/approvals/contract",
+        {"tier": "scale", "paid_users": "200", "annual_fee": "18,000.00", "when": "now", "note": "We grow"},
+    )
+    theirs, listed = admin.get("/console/approvals").text, owner.get("/console/approvals").text
+    opening = OPEN.search(listed)
+    assert opening is not None
+    shown = owner.post(opening.group()).text
+    preview = PREVIEW.search(shown)
+    assert preview is not None
+    owner.post(opening.group().replace("/open", "/approve"), {"preview": preview.group(1), "acknowledged": "yes"})
+
+    assert "€" not in form + theirs  # rule Z1
+    assert asked.status == 303
+    assert "A changed contract: a new annual fee, tier scale, meant for 200 paid users" in listed
+    assert "€12,000.00 → <b>€18,000.00</b>" in shown
+    assert "invoice NORDLYS-" in owner.get("/console/approvals").text
+
+
+def test_a_request_that_is_not_possible_any_more_says_why_and_is_declined(
+    app: Flask, make_customer: Callable[..., Customer]
+) -> None:
+    customer = make_customer(fee=FeeDraft(annual_fee=1_200_000, tier="growth", paid_users=50))
+    admin, owner = sign_in(app, customer, make_admin(customer).id), sign_in(app, customer)
+    admin.post("/console/approvals/contract", {"annual_fee": "1,000.00", "when": "now"})
+    opening = OPEN.search(owner.get("/console/approvals").text)
+    assert opening is not None
+
+    shown = owner.post(opening.group())
+    declined = owner.post(opening.group().replace("/open", "/decline"), {"reason": "Ask for the next term"})
+
+    assert shown.status == 409
+    assert "It is not possible now." in shown.text
+    assert "before the renewal on" in shown.text
+    assert PREVIEW.search(shown.text) is None
+    assert declined.status == 303
+    assert "Ask for the next term" in admin.get("/console/approvals").text
 
 
 class TestCommands:
@@ -183,6 +308,7 @@ class TestCommands:
 
         saved = run("mappings", "draft", "save", "nordlys", "May", str(file), "--expect", "0")
         stale = run("mappings", "draft", "save", "nordlys", "May", str(file), "--expect", "0")
+        asked = json.loads(run("mappings", "draft", "submit", "nordlys", "may", "--note", "x", "--json").stdout)
         listed = run("mappings", "draft", "list", "nordlys")
         shown = run("mappings", "draft", "show", "nordlys", "May")
         looked = run("mappings", "draft", "preview", "nordlys", "May", "--json")
@@ -191,6 +317,7 @@ class TestCommands:
         assert saved.stdout.startswith("Draft 'May', version 1;")
         assert "(version_mismatch)" in stale.stderr
         assert "May" in listed.stdout
+        assert (asked["kind"], asked["note"]) == ("mappings", "x")
         assert yaml.safe_load(shown.stdout)["rules"][0]["group"] == "Engineering"
         assert json.loads(looked.stdout)["moves"] is not None
         assert json.loads(discarded.stdout) == {"discarded": "may"}

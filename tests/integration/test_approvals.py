@@ -214,7 +214,7 @@ def test_rule_z2_an_admin_asks_for_an_amendment_and_hears_no_price(make_customer
     with customer.unit(customer.owner) as unit:
         done = approve(unit, asked.id, shown.id, acknowledged=True)
 
-    assert asked.summary == "another contract: tier scale, meant for 200 paid users, from the next term on"
+    assert asked.summary == "a changed contract: tier scale, meant for 200 paid users, from the next term on"
     assert isinstance(done, AmendmentConfirmation)
     assert (done.tier, done.paid_users, done.invoice) == ("scale", 200, None)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
+from flask import Flask
 from sqlalchemy import URL, select
 
 from bridge.cli import main
@@ -23,8 +24,11 @@ from bridge.store.models import AuditEntry, Invoice
 from bridge.store.unit import Unit
 from bridge.usecases.billing_details import change_billing_details, read_billing_details
 from bridge.usecases.buy_seats import confirm_seats, preview_seats
+from bridge.web.app import create_web_app
+from bridge.web.console import console_blueprints
 from tests.conftest import KEY
 from tests.factories import Customer, create_customer
+from tests.web import make_admin, sign_in
 
 Run = Callable[..., Result]
 
@@ -156,7 +160,7 @@ def test_the_first_invoice_names_the_buyer_when_a_file_does(
     facts = owner_connection.execute("SELECT facts FROM invoice").fetchone()
     assert facts is not None
     assert (facts[0]["buyer"]["legal_name"], facts[0]["seller"]["name"]) == ("Nordlys AS", "Seats AB")
-    shown = run("billing-details", "show", "nordlys")
+    shown = run("billing", "details", "show", "nordlys")
     assert "0150 Oslo, NO" in shown.output
     assert "made out to        Nordlys AS" in shown.output
     assert "sent as PDF to     ap@nordlys.test" in shown.output
@@ -164,14 +168,70 @@ def test_the_first_invoice_names_the_buyer_when_a_file_does(
 
 def test_billing_details_are_set_cleared_and_shown_on_the_command_line(run: Run, runtime: Runtime) -> None:
     create_customer(runtime)
-    run("billing-details", "set", "nordlys", "--city", "Oslo", "--mailbox", "ap@nordlys.test", "--terms-days", "14")
+    run("billing", "details", "set", "nordlys", "--city", "Oslo", "--mailbox", "ap@nordlys.test", "--terms-days", "14")
 
-    result = run("billing-details", "set", "nordlys", "--clear", "city", "--json")
-    refused = run("billing-details", "set", "nordlys", "--country", "UK")
-    nothing = run("billing-details", "set", "nordlys")
+    result = run("billing", "details", "set", "nordlys", "--clear", "city", "--json")
+    refused = run("billing", "details", "set", "nordlys", "--country", "UK")
+    nothing = run("billing", "details", "set", "nordlys")
 
     facts = json.loads(result.stdout)
     assert (facts["city"], facts["mailboxes"], facts["payment_terms_days"]) == ("", ["ap@nordlys.test"], 14)
     assert refused.exit_code == 1
     assert "the United Kingdom is GB (invalid_input)" in refused.stderr
     assert nothing.exit_code == 2
+
+
+class TestConsole:
+    @pytest.fixture
+    def app(self, runtime: Runtime) -> Flask:
+        return create_web_app(runtime, console_blueprints())
+
+    def test_b1_an_owner_reads_and_sets_them_in_a_form(self, app: Flask, runtime: Runtime) -> None:
+        nordlys = create_customer(runtime)
+        owner = sign_in(app, nordlys)
+        wanted = {
+            "legal_name": "Nordlys AS",
+            "lines": ["Havnegata 1", "", "Oppgang B"],
+            "postal_code": "0150",
+            "city": "Oslo",
+            "country": "no",
+            "vat_id": "NO 999 888 777 MVA",
+            "purchase_order": "PO-4711",
+            "mailboxes": "ap@nordlys.test\r\ncfo@nordlys.test\r\n",
+            "payment_terms_days": "14",
+        }
+
+        empty = owner.get("/console/billing-details").text
+        saved = owner.post("/console/billing-details", wanted)
+        page, again = owner.get("/console/seats").text, owner.get("/console/billing-details").text
+
+        assert "Empty: Nordlys." in empty
+        assert saved.location == "/console/seats"
+        with nordlys.unit(nordlys.owner) as unit:
+            found = read_billing_details(unit)
+        assert found.address == Address(("Havnegata 1", "Oppgang B"), "0150", "Oslo", "NO")
+        assert (found.vat_id, found.mailboxes) == ("NO999888777MVA", ("ap@nordlys.test", "cfo@nordlys.test"))
+        assert (found.payment_terms_days, found.buyer_reference) == (14, "")
+        assert "cfo@nordlys.test" in page
+        assert 'value="NO999888777MVA"' in again
+
+    def test_what_is_not_possible_stays_in_the_form_beside_the_reason(self, app: Flask, runtime: Runtime) -> None:
+        nordlys = create_customer(runtime)
+        owner = sign_in(app, nordlys)
+
+        answer = owner.post("/console/billing-details", {"country": "UK", "city": "Leeds", "lines": ["1", "2", "3"]})
+
+        assert answer.status == 422
+        assert "the United Kingdom is GB" in answer.text
+        assert 'value="Leeds"' in answer.text
+        assert 'value="UK" maxlength="2" aria-invalid="true"' in answer.text
+        with nordlys.unit(nordlys.owner) as unit:
+            assert read_billing_details(unit).address.city == ""
+
+    def test_z1_an_admin_sees_nothing_of_them(self, app: Flask, runtime: Runtime) -> None:
+        nordlys = create_customer(runtime)
+        admin = sign_in(app, nordlys, make_admin(nordlys).id)
+
+        assert admin.get("/console/billing-details").status == 403
+        assert admin.post("/console/billing-details", {"city": "Oslo"}).status == 403
+        assert "Billing details" not in admin.get("/console/seats").text

@@ -692,7 +692,7 @@ class TestCommandLine:
         refused = run("approvals", "approve", "nordlys", asked["id"], "--accept-cost", "0")
         done = run("approvals", "approve", "nordlys", asked["id"], "--accept-cost", "6000", "--json")
 
-        assert "another contract: another annual fee, tier scale, meant for 300 paid users" in listed.stdout
+        assert "a changed contract: a new annual fee, tier scale, meant for 300 paid users" in listed.stdout
         assert "18,000" not in listed.stdout  # rule Z1: administrators read the list too
         assert "Total today: €6,000.00" in shown.stdout
         assert "(cost_differs)" in refused.stderr

@@ -2,7 +2,19 @@
 
 from flask import Blueprint
 
-from bridge.web.console import approvals, brake, contract, documents, entry, mappings, overview, people, seats
+from bridge.web.console import (
+    approvals,
+    billing_details,
+    brake,
+    contract,
+    documents,
+    drafts,
+    entry,
+    mappings,
+    overview,
+    people,
+    seats,
+)
 
 
 def console_blueprints() -> tuple[Blueprint, ...]:
@@ -17,4 +29,6 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         brake.pages,
         approvals.pages,
         contract.pages,
+        drafts.pages,
+        billing_details.pages,
     )

@@ -15,7 +15,7 @@ from bridge.usecases.amend_contract import (
     preview_amendment,
     read_fee,
 )
-from bridge.usecases.seats import read_ladder
+from bridge.usecases.seats import read_contract, read_ladder
 from bridge.web.console.forms import identifier, whole_number
 from bridge.web.credentials import signed_in
 from bridge.web.errors import answer_for, sentence_of
@@ -39,7 +39,7 @@ def change_form(visit: Visit) -> Response:
 def preview(visit: Visit) -> Response:
     """Compute what the amendment would cost."""
     try:
-        made = preview_amendment(visit.unit, _parse_draft(visit))
+        made = preview_amendment(visit.unit, parse_amendment(visit))
     except _MISTAKES as mistake:
         return _form(visit, request.form, mistake)
     return see_other(url_for("contract.show_preview", preview_id=made.id))
@@ -76,21 +76,24 @@ def cancel(visit: Visit) -> Response:
     return see_other(url_for("seats.index"))
 
 
-def _parse_draft(visit: Visit) -> AmendmentDraft:
-    """Read the form; what stands as it was is no change."""
-    form, fee = request.form, read_fee(visit.unit)
-    written = form.get("annual_fee", "").strip().replace(",", "")
+def parse_amendment(visit: Visit) -> AmendmentDraft:
+    """Read the form; what is left empty stays as it is.
+
+    Raises:
+        InvalidInputError: A number cannot be read.
+    """
+    form = request.form
+    written, users = form.get("annual_fee", "").strip().replace(",", ""), form.get("paid_users", "").strip()
     annual_fee = None
     if written:
         try:
-            annual_fee = to_minor(written, Currency(fee.currency))
+            annual_fee = to_minor(written, Currency(read_contract(visit.unit).currency))
         except ValueError as problem:
             raise InvalidInputError("annual fee", str(problem)) from problem
-    tier = form.get("tier", "").strip()
     return AmendmentDraft(
         annual_fee=annual_fee,
-        tier=tier or None,
-        paid_users=whole_number(form.get("paid_users"), "paid users", default=fee.paid_users),
+        tier=form.get("tier", "").strip() or None,
+        paid_users=whole_number(users, "paid users") if users else None,
         ahead=form.get("when") == "next_term",
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
+from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import parse_id
 from bridge.errors import InvalidInputError, NotFoundError
 from mappings.condition_documents import ATTRIBUTE_FIELDS, Reader
@@ -128,6 +129,26 @@ class MappingForm:
                 target = min(max(place + (1 if verb == "down" else -1), 0), len(rules) - 1)
                 rules.insert(target, rules.pop(place))
         return replace(self, rules=tuple(rules))
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAs:
+    """The draft that the editor was opened with, and the name that it is to be saved under; empty for none."""
+
+    name: str = ""
+    opened: str = ""
+    version: int = 0
+
+    @property
+    def expected(self) -> int:
+        """The version that a draft of this name must have, so that nobody's work is lost; 0 for a new one."""
+        return self.version if self.name and comparison_key(self.name) == comparison_key(self.opened) else 0
+
+
+def parse_saved_as(form: Mapping[str, str]) -> SavedAs:
+    """Read what the editor says of the draft."""
+    version = whole_number(form.get("draft.version"), "draft")
+    return SavedAs(form.get("draft.name", "").strip(), form.get("draft.opened", ""), version)
 
 
 def _about(rule: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, flash, request, url_for
 
 from bridge.domain.documents import MAPPABLE
 from bridge.domain.roles import Permission
+from bridge.errors import InvalidInputError, VersionMismatchError
 from bridge.usecases.edit_mappings import (
     MappingsApplied,
     applied_preview,
@@ -14,9 +15,17 @@ from bridge.usecases.edit_mappings import (
     open_preview,
     preview_mappings,
 )
+from bridge.usecases.mapping_drafts import find_draft, save_draft
 from bridge.usecases.read_mappings import MappingsView, read_mappings
 from bridge.web.console.flows import draw_flows, group_moves
-from bridge.web.console.forms import MappingForm, identifier, mapping_form_of, parse_mapping_form
+from bridge.web.console.forms import (
+    MappingForm,
+    SavedAs,
+    identifier,
+    mapping_form_of,
+    parse_mapping_form,
+    parse_saved_as,
+)
 from bridge.web.credentials import signed_in
 from bridge.web.rendering import plural, render, see_other
 from bridge.web.session import Visit
@@ -35,9 +44,12 @@ def index(visit: Visit) -> Response:
 @pages.get("/edit")
 @signed_in(Permission.EDIT_MAPPINGS)
 def edit(visit: Visit) -> Response:
-    """Open the editor with the rules in force, and one more for a group that was picked."""
-    view = read_mappings(visit.unit)
-    form = mapping_form_of(view.document)
+    """Open the editor with the rules in force, or a draft, and one more rule for a group that was picked."""
+    drafted = request.args.get("draft")
+    if drafted:
+        draft = find_draft(visit.unit, identifier("draft", drafted))
+        return _editor(visit, mapping_form_of(dict(draft.document)), SavedAs(draft.name, draft.name, draft.version))
+    form = mapping_form_of(read_mappings(visit.unit).document)
     group = request.args.get("group")
     return _editor(visit, form.after(f"add:{group}") if group else form)
 
@@ -45,17 +57,33 @@ def edit(visit: Visit) -> Response:
 @pages.post("/edit")
 @signed_in(Permission.EDIT_MAPPINGS)
 def change(visit: Visit) -> Response:
-    """Follow a button of the editor: change the draft, or preview it; there is no other way on."""
-    form = parse_mapping_form(request.form)
+    """Follow a button of the editor: change the draft, keep it for others, or preview it."""
+    form, saved_as = parse_mapping_form(request.form), parse_saved_as(request.form)
     act = request.form.get("do", "")
-    if act != "preview":
-        return _editor(visit, form.after(act))
+    if act not in {"preview", "save"}:
+        return _editor(visit, form.after(act), saved_as)
     document = form.to_document(_namesakes(read_mappings(visit.unit)))
     problems = mapping_problems(visit.unit, document)
+    if act == "save":
+        return _save(visit, form, saved_as, document, tuple(one for one in problems if one.path))
     if problems:
-        return _editor(visit, form, problems)
+        return _editor(visit, form, saved_as, problems)
     preview = preview_mappings(visit.unit, document)
     return see_other(url_for("mappings.show_preview", preview_id=preview.id))
+
+
+def _save(
+    visit: Visit, form: MappingForm, saved_as: SavedAs, document: object, problems: tuple[Problem, ...]
+) -> Response:
+    """Keep the editor's draft under its name, unless it has mistakes or somebody else changed it meanwhile."""
+    if problems:
+        return _editor(visit, form, saved_as, problems)
+    try:
+        draft = save_draft(visit.unit, saved_as.name, document, expected=saved_as.expected)
+    except (InvalidInputError, VersionMismatchError) as mistake:
+        return _editor(visit, form, saved_as, (Problem("", str(mistake)),))
+    flash(f"The draft “{draft.name}” is saved, version {draft.version}. It decides about nobody.", "ok")
+    return see_other(url_for("drafts.show", draft_id=draft.id))
 
 
 @pages.get("/previews/<preview_id>")
@@ -119,11 +147,14 @@ def _namesakes(view: MappingsView) -> dict[str, dict[str, str]]:
     }
 
 
-def _editor(visit: Visit, form: MappingForm, problems: tuple[Problem, ...] = ()) -> Response:
+def _editor(
+    visit: Visit, form: MappingForm, saved_as: SavedAs | None = None, problems: tuple[Problem, ...] = ()
+) -> Response:
     return render(
         "mappings_edit.html",
         status=422 if problems else 200,
         form=form,
+        saved_as=saved_as or SavedAs(),
         view=read_mappings(visit.unit),
         attributes=tuple(MAPPABLE),
         problems=problems,

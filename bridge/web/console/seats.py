@@ -18,6 +18,7 @@ from bridge.errors import (
     ReductionNotAllowedError,
     SeatsInUseError,
 )
+from bridge.usecases.billing_details import read_billing_details
 from bridge.usecases.buy_seats import (
     SeatsConfirmation,
     confirm_seats,
@@ -52,7 +53,8 @@ _MISTAKES = (
 @signed_in(Permission.SEE_CONSOLE)
 def index(visit: Visit) -> Response:
     """Show the seats, and to owners what they cost."""
-    return render("seats.html", seats=read_seats(visit.unit))
+    details = read_billing_details(visit.unit) if visit.may(Permission.SEE_BILLING) else None
+    return render("seats.html", seats=read_seats(visit.unit), details=details)
 
 
 @pages.get("/change")
