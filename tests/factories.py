@@ -16,6 +16,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.brake import set_thresholds
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
+from bridge.usecases.provisioning_mode import preview_mode, switch_mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,12 @@ def set_brake(customer: Customer, *, minimum: int = 5, share: int = 20, window_m
 def loosen_brake(customer: Customer) -> None:
     """Let the directory do whatever it wants: for tests of something else that move more than a few people."""
     set_brake(customer, minimum=MINIMUM_BOUNDS[1])
+
+
+def switch_mode_to(customer: Customer, mode: str) -> None:
+    """Switch the provisioning mode, as an administrator who has seen the preview."""
+    with customer.unit() as unit:
+        switch_mode(unit, preview_mode(unit, mode).id)
 
 
 def create_customer(
