@@ -4,8 +4,8 @@ from alembic import op
 
 from bridge.store.security import create_gate_function, let_gate_read
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
