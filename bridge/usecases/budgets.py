@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 
 from bridge.domain.documents import comparison_key
+from bridge.domain.plan_kinds import EVALUATION
 from bridge.domain.roles import Permission
 from bridge.errors import BudgetNotPossibleError, InvalidInputError, NotFoundError
 from bridge.store.journal import record
@@ -102,7 +103,7 @@ def set_budget(
         cost_centre: For people of this cost centre only; by default for everybody whose own has no budget.
 
     Raises:
-        BudgetNotPossibleError: The plan is not sold by seats, or its billing core is elsewhere.
+        BudgetNotPossibleError: The plan is not sold by seats, it is an evaluation, or its billing core is elsewhere.
         ForbiddenError: The actor may not buy seats (rule Z1).
         InvalidInputError: There is no such tier or period, or no cap.
     """
@@ -111,6 +112,8 @@ def set_budget(
     ladder = ladder_of(read_pools(unit))
     if not len(ladder):
         raise BudgetNotPossibleError("the plan is not sold by seats")
+    if unit.session.get_one(Contract, unit.org_id).kind == EVALUATION:
+        raise BudgetNotPossibleError("an evaluation buys nothing: set it once the plan has begun")
     if not unit.billing.sells_at_once:
         raise BudgetNotPossibleError("its billing core is another system, which answers an order later")
     if tier not in ladder:
