@@ -61,6 +61,11 @@ def set_brake(customer: Customer, *, minimum: int = 5, share: int = 20, window_m
         set_thresholds(unit, Thresholds(minimum, share, window_minutes))
 
 
+def set_budget(unit: Unit, tier: str, **caps: Any) -> BudgetSet:
+    """Set a budget as an owner does who accepts what it buys at once."""
+    return confirm_budget(unit, preview_budget(unit, BudgetDraft(tier=tier, **caps)).id, acknowledged=True)
+
+
 def loosen_brake(customer: Customer) -> None:
     """Let the directory do whatever it wants: for tests of something else that move more than a few people."""
     set_brake(customer, minimum=MINIMUM_BOUNDS[1])

@@ -24,7 +24,7 @@ from bridge.store.directory import get_member
 from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member, SeatBudget
 from bridge.store.pools import read_pools
-from bridge.usecases.budgets import list_budgets, remove_budget, set_budget
+from bridge.usecases.budgets import list_budgets, remove_budget
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.explain import explain_member
 from bridge.usecases.import_people import import_people, preview_import
@@ -34,7 +34,7 @@ from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.billing import Payments
 from tests.conftest import SettableClock
-from tests.factories import Customer
+from tests.factories import Customer, set_budget
 
 MakeCustomer = Callable[..., Customer]
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"

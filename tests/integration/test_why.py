@@ -20,7 +20,7 @@ from bridge.store.directory import get_member
 from bridge.store.models import Connection, Invoice, Member
 from bridge.usecases.amend_contract import AmendmentDraft, amend_contract
 from bridge.usecases.assign_seats import assign_tier
-from bridge.usecases.budgets import set_budget
+from tests.factories import set_budget
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.manage_access import deactivate_member

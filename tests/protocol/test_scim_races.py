@@ -21,7 +21,7 @@ from bridge.store.directory import get_member
 from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member, SeatPool
 from bridge.usecases.assign_seats import assign_tier
-from bridge.usecases.budgets import set_budget
+from tests.factories import set_budget
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.reconcile import reconcile_pools
