@@ -264,11 +264,13 @@ def reconcile(context: click.Context, org: str, *, adopt: bool, as_json: bool) -
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def document(org: str, number: str, file: Path, *, as_json: bool) -> None:
-    """Write an invoice as the core prints it (PDF) into a new FILE."""
+    """Write an invoice as whoever issued it prints it (PDF) into a new FILE: Seatbridge, Stripe, or the core."""
     from bridge.cli.opening import find_organization, open_runtime
+    from bridge.domain.actors import OPERATOR
+    from bridge.jobs.documents import print_invoice
 
     with open_runtime() as runtime:
-        printed = _printed(runtime, find_organization(runtime, org), number)
+        printed = print_invoice(runtime, find_organization(runtime, org), number, OPERATOR)
     try:
         with file.open("xb") as output:
             output.write(printed)
@@ -278,17 +280,6 @@ def document(org: str, number: str, file: Path, *, as_json: bool) -> None:
         print_json({"file": file.name, "bytes": len(printed)})
     else:
         click.echo(f"{file}: {len(printed)} bytes")
-
-
-def _printed(runtime: "Runtime", org_id: "OrgId", number: str) -> bytes:
-    from bridge.domain.actors import OPERATOR
-    from bridge.usecases.mirror_core import core_invoice_id
-
-    with runtime.unit(org_id, OPERATOR) as unit:
-        core_id, service = core_invoice_id(unit, number), runtime.billing_service(unit)
-    if core_id is None or service is None:
-        raise NotFoundError("invoice of the core", number)
-    return service.document(core_id)
 
 
 def _order_id(text: str) -> "uuid.UUID":

@@ -11,26 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bridge.domain.brake import is_loss
-from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId, new_id
+from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId
 from bridge.store.journal import Entry
 from bridge.store.lane import Lane
-from bridge.usecases.assign_seats import Access, seat_entry
-from bridge.usecases.quick_writes import (
-    Caller,
-    Rules,
-    as_json,
-    decision_record,
-    entitlement_of,
-    grant_of,
-    known_state,
-    sealed,
-)
-from mappings.allocation import Grant, Holding, Occasion, SeatDecision, decide, wish
+from bridge.usecases.assign_seats import Access
+from bridge.usecases.quick_cases import MAX_GROUPS, Standing, read_standing, regrouped, write_by_case
+from bridge.usecases.quick_writes import Caller, Rules, as_json, known_state, sealed
+from mappings.allocation import Grant, Holding
 
 _READ = "lane_group"
 _LOOK = "lane_membership"
 _CHANGE = "lane_change_members"
+_MOVE = "lane_move_member"
 
 
 @dataclass(slots=True)
@@ -130,7 +122,24 @@ def change_membership(
     Returns:
         The group afterwards; None when nothing was done and the general way has to answer.
     """
-    mapped = rules.placement.mapping_set.groups
+    moved = None
+    if len(add) + len(remove) == 1:
+        moved = _move(lane, caller, rules, group_id, *add, *remove, comes_in=bool(add), most=most)
+    return moved or _look_and_change(lane, caller, rules, group_id, add=add, remove=remove, most=most)
+
+
+def _look_and_change(
+    lane: Lane,
+    caller: Caller,
+    rules: Rules,
+    group_id: uuid.UUID,
+    *,
+    add: Collection[uuid.UUID],
+    remove: Collection[uuid.UUID],
+    most: int,
+) -> FoundGroup | None:
+    """Find out who people are to the group, and then change what is to be changed."""
+    mapped = rules.groups
     asked = (caller.token_hash, caller.at, caller.slug, group_id, [*add, *remove])
     row = lane.ask(_LOOK, (*asked, bool(mapped), -1))
     if row is None:
@@ -178,6 +187,57 @@ def change_membership(
     return replace(found, group=group, members=None if too_many else member_ids or (), too_many=too_many)
 
 
+def _move(
+    lane: Lane,
+    caller: Caller,
+    rules: Rules,
+    group_id: uuid.UUID,
+    person: uuid.UUID,
+    *,
+    comes_in: bool,
+    most: int,
+) -> FoundGroup | None:
+    """Let one person in or take one out without looking first; None when nothing was done and it has to be looked."""
+    if len(rules.groups) > MAX_GROUPS:
+        return None
+    member_id = MemberId(person)
+    delta = _Delta([member_id], []) if comes_in else _Delta([], [member_id])
+    entry = Entry("group.members_changed", "group", group_id, "directory", delta.body)
+    seals = (caller.actor, caller.request_id, *caller.pads, as_json([sealed(caller, rules, entry)]))
+    row = write_by_case(
+        lane,
+        _MOVE,
+        caller,
+        rules,
+        member_id,
+        asking=(group_id, comes_in),
+        parameters=lambda cases: (
+            *known_state(caller, rules),
+            group_id,
+            person,
+            comes_in,
+            rules.groups_array if str(group_id) in rules.groups else None,
+            rules.asked_array,
+            cases,
+            *seals,
+            most,
+        ),
+        decide_by=lambda facts: regrouped(rules, read_standing(rules, facts)),
+    )
+    if row is None:
+        return None
+    *columns, member_ids, too_many = row
+    return FoundGroup(
+        rules.org_id,
+        rules.connection_id,
+        can_write=True,
+        schema_version=rules.schema_version,
+        group=GroupRow(*columns),
+        members=None if too_many else member_ids or (),
+        too_many=too_many,
+    )
+
+
 def _read(row: Sequence[Any]) -> tuple[FoundGroup, list[uuid.UUID], bool, list[dict[str, Any]]]:
     org_id, connection_id, can_write, schema_version, *columns = row
     *columns, upwards, is_nested, people, member_ids, too_many = columns
@@ -206,54 +266,20 @@ def _settlement(caller: Caller, rules: Rules, group: GroupRow, person: dict[str,
     groups = [(uuid.UUID(group_id), name) for group_id, name in person["groups"] if group_id != str(group.id)]
     if not person["inside"]:
         groups.append((group.id, group.display_name))
-    names = sorted({name for _, name in groups})
-    placement = rules.placement
-    entitlement = entitlement_of(rules, person["document"], [group_id for group_id, _ in groups])
     granted_by = Grant(person["granted_by"]) if person["granted_by"] else None
-    holding = Holding(person["tier"], granted_by, person["pinned"], person["waiting_for"])
-    wanted = wish(entitlement, holding, Occasion.REGROUPED, placement.ladder, placement.mapping_set.on_exhausted)
-    decisions = [decide(wanted, tier, holding) for tier in (*wanted.tiers, None)]
-    if wanted.buys or (holding.waiting_for is not None and any(decision.alters(holding) for decision in decisions)):
+    standing = Standing(
+        groups=[group_id for group_id, _ in groups],
+        said=rules.said(person["document"]),
+        holding=Holding(person["tier"], granted_by, person["pinned"], person["waiting_for"]),
+        access=Access(person["role"], person["role_from_mapping"], person["teams"]),
+    )
+    case = regrouped(rules, standing)
+    if case is None:
         return None
-    member_id = MemberId(uuid.UUID(person["id"]))
-    before = Access(person["role"], person["role_from_mapping"], person["teams"])
-    after = before.under(entitlement)
-    changes = before.entries_until(after, member_id) if after != before else []
+    settlement = case.settlement(caller, rules, MemberId(uuid.UUID(person["id"])))
+    settlement["decision"]["groups"] = sorted({name for _, name in groups})
     return {
-        "id": str(member_id),
-        "version": person["version"],
-        "role": before.role,
-        "role_from_mapping": before.role_from_mapping,
-        "teams": before.teams,
-        "decision_id": person["decision_id"],
+        **{name: person[name] for name in ("id", "version", "role", "role_from_mapping", "teams", "decision_id")},
+        **settlement,
         "groups": [[str(group_id), name] for group_id, name in sorted(groups)],
-        "access": {"role": after.role, "role_from_mapping": after.role_from_mapping, "teams": after.teams}
-        if after != before
-        else None,
-        "entries": [sealed(caller, rules, each) for each in changes],
-        "decision": {
-            "id": str(new_id()),
-            **decision_record(rules, entitlement, Occasion.REGROUPED, groups=names, from_tier=holding.tier),
-        },
-        "outcomes": [
-            {
-                **_outcome(obtained, decision, holding),
-                "loses": is_loss(holding.tier, decision.tier, less_access=after.is_less_than(before)),
-                "entry": sealed(caller, rules, seat_entry(member_id, decision)),
-            }
-            for obtained, decision in zip((*wanted.tiers, None), decisions, strict=True)
-        ],
-    }
-
-
-def _outcome(obtained: str | None, decision: SeatDecision, holding: Holding) -> dict[str, Any]:
-    return {
-        "obtains": obtained,
-        "alters": decision.alters(holding),
-        "gives_back": decision.from_tier if decision.moves else None,
-        "tier": decision.tier,
-        "granted_by": grant_of(decision),
-        "reason": str(decision.reason),
-        "waiting_for": decision.waiting_for,
-        "alert_tier": decision.alert_tier,
     }

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
 from bridge.domain.documents import (
     comparison_document,
     comparison_key,
     display_name,
-    mappable_attributes,
     mappable_names,
     primary_email,
 )
@@ -25,6 +26,7 @@ from bridge.store.lane import Lane
 from bridge.store.lane_rows import PersonRow
 from bridge.usecases.assign_seats import Access, seat_entry
 from bridge.usecases.provision_member import MAX_USER_NAME, PersonDraft
+from bridge.usecases.quick_cases import MAX_GROUPS, arrivals, read_standing, turned_off, turned_on, write_by_case
 from bridge.usecases.quick_writes import (
     Caller,
     Rules,
@@ -35,7 +37,7 @@ from bridge.usecases.quick_writes import (
     known_state,
     sealed,
 )
-from mappings.allocation import NOTHING, Grant, Holding, Occasion, SeatDecision, SeatReason, deactivate, decide, wish
+from mappings.allocation import Grant, Holding, Occasion, SeatDecision, SeatReason, deactivate, decide, wish
 from mappings.resolution import Entitlement
 from mappings.rules import comparison_key as rule_key
 
@@ -43,6 +45,7 @@ _READ = "lane_person"
 _CREATE = "lane_create_person"
 _UPDATE = "lane_update_person"
 _WRITE_TEXTS = "lane_write_texts"
+_TURN = "lane_turn_person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
     entitlement = entitlement_of(rules, document, ())
     newcomer = Access(str(Role.MEMBER), role_from_mapping=False, teams=[])
     access = newcomer.under(entitlement) if draft.active else newcomer
-    outcomes = _arrivals(rules, entitlement) if draft.active else []
+    outcomes = arrivals(rules, entitlement) if draft.active else []
     arrived = [Entry("member.created", "member", member_id, "scim"), *newcomer.entries_until(access, member_id)]
     entries = [sealed(caller, rules, each) for each in arrived]
     person = PersonRow(
@@ -170,7 +173,7 @@ def write_texts(
     Returns:
         The person as they are now; None when nothing was done and the person has to be read.
     """
-    if not rules.placement.mapping_set.attributes.isdisjoint(map(rule_key, mappable_names(texts))):
+    if not rules.attributes.isdisjoint(map(rule_key, mappable_names(texts))):
         return None
     entry = Entry("member.updated", "member", member_id, "directory", {"attributes": sorted(texts)})
     row = lane.write(
@@ -184,6 +187,47 @@ def write_texts(
             caller.request_id,
             *caller.pads,
             as_json([sealed(caller, rules, entry)]),
+        ),
+    )
+    found = None if row is None else _found(row)
+    return found if isinstance(found, FoundPerson) else None
+
+
+def turn(lane: Lane, caller: Caller, rules: Rules, member_id: MemberId, *, active: bool) -> FoundPerson | None:
+    """Turn a person on or off, and nothing else, without reading the person first (rules K1, K2).
+
+    Returns:
+        The person as they are now; None when nothing was done and the person has to be read.
+    """
+    if len(rules.groups) > MAX_GROUPS:
+        return None
+    updated, turned = (
+        sealed(caller, rules, Entry(action, "member", member_id, "directory", body))
+        for action, body in (
+            ("member.updated", {"attributes": ["active"]}),
+            ("member.reactivated" if active else "member.deactivated", {}),
+        )
+    )
+    first, last = ([updated, turned], []) if active else ([updated], [turned])
+    seals = (caller.actor, caller.request_id, *caller.pads, as_json(first), as_json(last))
+    row = write_by_case(
+        lane,
+        _TURN,
+        caller,
+        rules,
+        member_id,
+        asking=(active,),
+        parameters=lambda cases: (
+            *known_state(caller, rules),
+            member_id,
+            active,
+            rules.groups_array,
+            rules.asked_array,
+            cases,
+            *seals,
+        ),
+        decide_by=lambda facts: (
+            turned_on(rules, read_standing(rules, facts)) if active else turned_off(*orjson.loads(facts))
         ),
     )
     found = None if row is None else _found(row)
@@ -286,7 +330,7 @@ def _turn(
         if _access_differs(person, entitlement):
             return None
         return _Turn(
-            outcomes=_arrivals(rules, entitlement),
+            outcomes=arrivals(rules, entitlement),
             before=[sealed(caller, rules, Entry("member.reactivated", "member", person.id, "directory"))],
             record=decision_record(rules, entitlement, Occasion.ARRIVED, groups=sorted(groups)),
         )
@@ -302,12 +346,7 @@ def _facts_differ(rules: Rules, person: PersonRow, document: dict[str, Any]) -> 
 
     Who waits is served when a seat is free and not when they are looked at, so waiting is no new fact.
     """
-    asked = rules.placement.mapping_set.attributes
-    return bool(asked) and _facts(document, asked) != _facts(person.document, asked)
-
-
-def _facts(document: dict[str, Any], asked: frozenset[str]) -> dict[str, str | tuple[str, ...]]:
-    return {name: value for name, value in mappable_attributes(document).items() if rule_key(name) in asked}
+    return bool(rules.asked) and rules.said(document) != rules.said(person.document)
 
 
 def _needs_settling(rules: Rules, person: PersonRow, entitlement: Entitlement) -> bool:
@@ -328,13 +367,6 @@ def _access_differs(person: PersonRow, entitlement: Entitlement) -> bool:
 def _holding(person: PersonRow) -> Holding:
     granted_by = Grant(person.granted_by) if person.granted_by else None
     return Holding(person.tier, granted_by, person.pinned, person.waiting_for)
-
-
-def _arrivals(rules: Rules, entitlement: Entitlement) -> list[SeatDecision]:
-    """Return what may become of somebody who arrives: best seat first, no seat last."""
-    placement = rules.placement
-    wanted = wish(entitlement, NOTHING, Occasion.ARRIVED, placement.ladder, placement.mapping_set.on_exhausted)
-    return [decide(wanted, tier, NOTHING) for tier in (*wanted.tiers, None)]
 
 
 def _outcome(caller: Caller, rules: Rules, member_id: MemberId, decision: SeatDecision) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from scim2_models import ResourceType
 from scim2_server.conditions import Conditions
 
 from bridge.domain.documents import comparison_key
-from bridge.domain.identifiers import parse_id
+from bridge.domain.identifiers import MemberId, parse_id
 from bridge.store.lane import Lane
 from bridge.store.models import Member
-from bridge.usecases.quick_people import FoundPerson, Nobody, change, find_person, take_in, write_texts
+from bridge.usecases.quick_people import FoundPerson, Nobody, change, find_person, take_in, turn, write_texts
 from bridge.usecases.quick_writes import Caller, Rules
 from scim.lanes.call import Call
 from scim.lanes.edits import edit_of
@@ -99,10 +99,16 @@ class PeopleLane:
             written = write_texts(self.lane, caller, rules, uuid.UUID(member_id), edit.texts)
             if written is not None:
                 return written
+        elif edit is not None and edit.active is not None and not edit.texts and not edit.listed:
+            turned = turn(self.lane, caller, rules, MemberId(uuid.UUID(member_id)), active=edit.active)
+            if turned is not None:
+                return turned
         found = self._read_to_write(caller, rules, member_id)
         if found is None:
             return None
-        draft = None if edit is None else edit.of(found.person)
+        # Somebody was turned off or on by hand: what the PATCH changes is told by what is shown, not by the document.
+        is_as_stored = found.person.document.get("active") is found.person.active
+        draft = edit.of(found.person) if edit is not None and is_as_stored else None
         if draft is None:
             texts = (json.dumps(each, ensure_ascii=False) for each in (found.person.document, plain))
             with service.provider, policy_for(*texts):

@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 
 from bridge.domain.identifiers import MemberId, parse_id
+from bridge.store.lane import Lane
+from bridge.store.models import Member
 from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.manage_access import deactivate_member
 from scim.lanes.directory import Lanes
 from tests.conftest import SettableClock
 from tests.factories import Customer, loosen_brake
 from tests.protocol.scim_client import GROUP
 from tests.protocol.test_scim_lanes import Side, Worlds, patch, person
 
-RULES = {
+RULES: dict[str, Any] = {
     "schema": 1,
     "default": "unassigned",
     "on_exhausted": "unassigned",
@@ -190,6 +193,104 @@ def test_who_is_off_or_placed_by_hand_is_the_same(worlds: Worlds) -> None:
         change(worlds, "Engineering", "add", name)
     for name in ("p0", "p1", "p2"):
         change(worlds, "Engineering", "remove", name)
+
+    worlds.agree()
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The functions that lanes called, but for who calls."""
+    called: list[str] = []
+    call = Lane._call
+
+    def noted(self: Lane, function: str, *parameters: Any, **facts: Any) -> Any:
+        called.append(function)
+        return call(self, function, *parameters, **facts)
+
+    monkeypatch.setattr(Lane, "_call", noted)
+    return called
+
+
+def test_whoever_is_like_somebody_before_takes_one_statement(worlds: Worlds, statements: list[str]) -> None:
+    for side in worlds.sides:
+        loosen_brake(side.customer)
+    put_in_force(worlds, RULES)
+    names = people(worlds, 3, title="Clerk")
+    group(worlds, "Board")
+    for name in names[:2]:  # the first seat lost has the people counted for the brake, by the general way
+        for verb in ("add", "remove"):
+            change(worlds, "Board", verb, name)
+    turned = [("PATCH", f"/Users/{{{names[0]}}}", patch(("replace", "active", on))) for on in (False, True)]
+    for request in turned:
+        worlds.send(*request)
+    statements.clear()
+
+    for verb in ("add", "remove"):
+        change(worlds, "Board", verb, names[2])
+    for request in turned:
+        worlds.send(*request)
+
+    worlds.agree()
+    by_lane = [function for function in statements if function.startswith("lane_")]
+    assert by_lane == ["lane_move_member"] * 2 + ["lane_turn_person"] * 2
+
+
+def test_every_kind_of_people_is_told_apart(worlds: Worlds, taken: list[str]) -> None:
+    """More kinds than are remembered: by attribute, by groups, by what they hold, by the role a rule gave."""
+    for side in worlds.sides:
+        loosen_brake(side.customer)
+    put_in_force(
+        worlds, {**RULES, "rules": [*RULES["rules"], {"attribute": "roles", "equals": "Lead", "tier": "premium"}]}
+    )
+    facts: list[dict[str, Any]] = [
+        {"title": "Clerk"},
+        {"title": "clerk "},
+        {"title": ""},
+        {"roles": [{"value": "Lead"}, {"value": "Lead 2"}]},
+        {"roles": [{"value": "lead"}]},
+        {"roles": [], "active": False},
+        {},
+    ]
+    for number, each in enumerate(facts):
+        worlds.send("POST", "/Users", person(f"p{number}", **each), name=f"p{number}")
+    for name in ("Staff", "Board", "Engineering", "Åse's"):
+        group(worlds, name)
+    change(worlds, "Åse's", "add", "p1")
+
+    for name in ("Staff", "Board", "Engineering"):
+        for verb in ("add", "remove", "add"):
+            for number in range(len(facts)):
+                change(worlds, name, verb, f"p{number}")
+    for on in (False, True, True):
+        for number in range(len(facts)):
+            worlds.send("PATCH", f"/Users/{{p{number}}}", patch(("replace", "active", on)))
+
+    worlds.agree()
+    assert taken.count("PATCH") >= 30
+
+
+def test_whom_nobody_may_decide_about_by_kind_is_decided_about_alike(worlds: Worlds) -> None:
+    """Nested groups, people by hand, people who wait."""
+    put_in_force(worlds, RULES)
+    people(worlds, 4)
+    group(worlds, "Inner")
+    group(worlds, "Engineering")
+    worlds.send("PATCH", "/Groups/{Engineering}", patch(("add", "members", [{"value": "{Inner}", "type": "Group"}])))
+    for number, side in enumerate(worlds.sides):
+        with side.customer.unit(side.customer.owner) as unit:
+            assign_tier(unit, _member_id(worlds.names["p0"][number]), "standard")
+            deactivate_member(
+                unit,
+                unit.session.get_one(Member, (unit.org_id, _member_id(worlds.names["p1"][number]))),
+                reason="by_hand",
+            )
+
+    for name in ("p0", "p1", "p2", "p3"):
+        change(worlds, "Inner", "add", name)
+        worlds.send("PATCH", f"/Users/{{{name}}}", patch(("replace", "active", False)))
+        worlds.send("PATCH", f"/Users/{{{name}}}", patch(("replace", "active", True)))
+        change(worlds, "Engineering", "add", name)
+        change(worlds, "Inner", "remove", name)
 
     worlds.agree()
 

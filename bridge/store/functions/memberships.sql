@@ -216,7 +216,7 @@ BEGIN
         WHERE o.org_id = org AND o.id = member_id;
     END IF;
     SELECT a.seq, a.head INTO seq, head FROM append_audit(
-        org, instant, actor, request, 'member', member_id::text, entries, inner_pad, outer_pad, seq, head
+        org, instant, actor, request, entries, inner_pad, outer_pad, seq, head
     ) a;
     IF taken IS NOT NULL THEN
         PERFORM lane_record_decision(org, member_id, instant, actor, request, seq, person -> 'decision', taken);
@@ -277,8 +277,7 @@ BEGIN
         WHERE o.org_id = wanted_org AND o.id = wanted_id
         RETURNING o.version INTO new_version;
         SELECT a.seq, a.head INTO seq, head FROM append_audit(
-            wanted_org, instant, actor, request, 'group', wanted_id::text, entries, inner_pad, outer_pad,
-            state.audit_seq, state.audit_head
+            wanted_org, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
         ) a;
         FOR person IN SELECT jsonb_array_elements(people) LOOP
             SELECT r.seq, r.head, r.frees, r.loses INTO seq, head, frees, loses FROM lane_regroup_person(

@@ -1,26 +1,28 @@
--- Appends audit entries about one subject to the chain and returns its new end. Each entry brings the text that is
--- sealed, before and behind its number; `inner_pad` and `outer_pad` are the blocks of the HMAC's key (RFC 2104).
+-- Appends audit entries to the chain and returns its new end. Each entry brings the text that is sealed, before and
+-- behind its number; `inner_pad` and `outer_pad` are the blocks of the HMAC's key (RFC 2104).
 CREATE FUNCTION append_audit(
-    org uuid, instant timestamptz, actor text, request text, kind text, subject text, entries jsonb,
-    inner_pad bytea, outer_pad bytea, INOUT seq bigint, INOUT head bytea
+    org uuid, instant timestamptz, actor text, request text, entries jsonb, inner_pad bytea, outer_pad bytea,
+    INOUT seq bigint, INOUT head bytea
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    entry jsonb;
-    sealed bytea;
+    number integer := jsonb_array_length(entries);
+    heads bytea[] := ARRAY[head];
 BEGIN
-    FOR entry IN SELECT jsonb_array_elements(entries) LOOP
-        seq := seq + 1;
-        sealed := sha256(outer_pad || sha256(
-            inner_pad || head || convert_to(concat(entry ->> 'before', seq, entry ->> 'behind'), 'UTF8')
+    FOR place IN 1 .. number LOOP
+        heads[place + 1] := sha256(outer_pad || sha256(
+            inner_pad || heads[place] || convert_to(
+                concat(entries -> place - 1 ->> 'before', seq + place, entries -> place - 1 ->> 'behind'), 'UTF8'
+            )
         ));
-        INSERT INTO audit_entry (
-            org_id, seq, at, actor, action, subject_kind, subject_id, reason, request_id, body, previous, digest
-        ) VALUES (
-            org, seq, instant, actor, entry ->> 'action', kind, subject, entry ->> 'reason', request, entry -> 'body',
-            head, sealed
-        );
-        head := sealed;
     END LOOP;
+    INSERT INTO audit_entry (
+        org_id, seq, at, actor, action, subject_kind, subject_id, reason, request_id, body, previous, digest
+    )
+    SELECT org, seq + e.place, instant, actor, e.entry ->> 'action', e.entry ->> 'kind',
+        e.entry ->> 'subject', e.entry ->> 'reason', request, e.entry -> 'body', heads[e.place], heads[e.place + 1]
+    FROM jsonb_array_elements(entries) WITH ORDINALITY e (entry, place);
+    seq := seq + number;
+    head := heads[number + 1];
 END
 $$
 -- ;
@@ -305,7 +307,7 @@ BEGIN
         entries := entries || jsonb_build_array(taken -> 'entry');
     END IF;
     SELECT a.seq, a.head INTO seq, head FROM append_audit(
-        wanted_org, instant, actor, request, 'member', new_id::text, entries, inner_pad, outer_pad, seq, head
+        wanted_org, instant, actor, request, entries, inner_pad, outer_pad, seq, head
     ) a;
     IF outcome_index IS NOT NULL THEN
         PERFORM lane_record_decision(wanted_org, new_id, instant, actor, request, seq, decision, taken);
@@ -372,8 +374,7 @@ BEGIN
     WHERE o.org_id = wanted_org AND o.id = wanted_id
     RETURNING * INTO m;
     SELECT a.seq, a.head INTO seq, head FROM append_audit(
-        wanted_org, instant, actor, request, 'member', wanted_id::text, entries, inner_pad, outer_pad,
-        state.audit_seq, state.audit_head
+        wanted_org, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
     ) a;
     UPDATE organization_state s
     SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq
@@ -499,8 +500,8 @@ BEGIN
     END IF;
     decided := state.audit_seq + jsonb_array_length(entries);
     SELECT a.seq, a.head INTO seq, head FROM append_audit(
-        wanted_org, instant, actor, request, 'member', wanted_id::text, entries || last_entries,
-        inner_pad, outer_pad, state.audit_seq, state.audit_head
+        wanted_org, instant, actor, request, entries || last_entries, inner_pad, outer_pad,
+        state.audit_seq, state.audit_head
     ) a;
     IF settles THEN
         PERFORM lane_record_decision(wanted_org, wanted_id, instant, actor, request, decided, decision, taken);
