@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bridge.domain.actors import OPERATOR, Actor, ActorKind
 from bridge.domain.brake import MINIMUM_BOUNDS, Thresholds
@@ -16,6 +17,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.brake import set_thresholds
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
+from bridge.usecases.set_budget import BudgetDraft, BudgetSet, confirm_budget, preview_budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,6 @@ def approve(org: str, request: uuid.UUID, *, accept_cost: str | None, accept_rol
 
 
 def _cost(unit: "Unit", shown: "ShownPreview") -> Cost:
-    from bridge.billing.rules.money import Currency, to_minor
     from bridge.usecases.change_plan import PlanPreview
     from bridge.usecases.edit_mappings import MappingsPreview
     from bridge.usecases.seats import read_contract
@@ -109,9 +108,8 @@ def _cost(unit: "Unit", shown: "ShownPreview") -> Cost:
         return Cost(0, shown.quote.currency)
     if not isinstance(shown, MappingsPreview):
         return cost_of(shown.quote.bill, shown.quote.currency)
-    currency = read_contract(unit).currency
-    total = shown.cost if shown.cost_if_bought is None else shown.cost_if_bought
-    return Cost(to_minor(total, Currency(currency)), currency)
+    outlay = shown.outlay if shown.quote is None else shown.outlay_if_bought
+    return Cost(outlay.total if outlay else 0, read_contract(unit).currency)
 
 
 def _gains(opened: "OpenedApproval") -> dict[str, str]:

@@ -254,9 +254,8 @@ def _tell_owners(unit: Unit, purse: BudgetPurse, refused: Mapping[BudgetKey, Bri
         elif (refusal.code if refusal else budget.refused_for or PaymentFailedError.code) == PaymentFailedError.code:
             tell(DECLINED, budget.tier)
         else:
-            tell(
-                REFUSED, budget.tier, refusal and f"No {names[budget.tier]} seat was bought within a budget: {refusal}"
-            )
+            why = f"No {names[budget.tier]} seat was bought within a budget: {refusal}" if refusal else None
+            tell(REFUSED, budget.tier, why)
     unit.session.flush()
     for alert in _open_alerts(unit):
         if (alert.code, alert.tier) not in open_now:

@@ -2,10 +2,11 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Text, Uuid, any_, literal, select
@@ -412,25 +413,24 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     people = person_classes(unit, (old, new), conditions_of(new.assertions))
     persons = _named_persons(unit, new)
     counts = {pool.tier: Pool(pool.total, pool.used) for pool in pools}
+    look = partial(moves_under, people, old, new, ladder)
     purse = open_purse(unit, priced_at=stored.at)
-    settled = moves_under(people, old, new, ladder, counts)
-    moves = moves_under(people, old, new, ladder, counts, purse=purse) if purse.budgets else settled
+    settled = look(counts)
+    moves = look(counts, purse=purse) if purse.budgets else settled
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
-    quote, bought, settled_if_bought, outlay_if_bought = None, None, None, None
+    then, outlay_if_bought = None, None
     findings_if_bought: tuple[Finding, ...] = ()
-    uses_if_bought: tuple[BudgetUse, ...] = ()
     if shortage and unit.actor.role.is_owner and unit.billing.sells_at_once:
-        grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
-        bought = settled_if_bought = moves_under(people, old, new, ladder, grown)
-        purse_then = open_purse(unit, priced_at=stored.at, bought_before=(SeatChange(shortage, at=stored.at),))
-        if purse_then.budgets:
-            bought = moves_under(people, old, new, ladder, grown, purse=purse_then)
-        uses_if_bought = purse_then.uses()
-        quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(settled_if_bought)))
-        touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
-        outlay_if_bought = _outlay(unit, stored.at, bought, uses_if_bought, quote)
-        findings_if_bought = check(new.assertions, Effect(people, bought, _cost(outlay_if_bought), persons), ladder)
+        then = _if_bought(unit, stored.at, look, counts, shortage)
+        if _shortage(then.moves):
+            # Who would have been paid for by a budget stands before others, and takes what is bought for those.
+            shortage = _shortage(settled)
+            then = _if_bought(unit, stored.at, look, counts, shortage)
+        touched |= {move.member_id for move in then.moves.moves}
+        touched |= {change.member_id for change in then.moves.line_changes}
+        outlay_if_bought = _outlay(unit, stored.at, then.moves, then.uses, then.quote)
+        findings_if_bought = check(new.assertions, Effect(people, then.moves, _cost(outlay_if_bought), persons), ladder)
     touched |= {change.member_id for change in moves.access_changes}
     uses = purse.uses()
     outlay = _outlay(unit, stored.at, moves, uses)
@@ -444,13 +444,13 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         changes=tuple(difference(old, new, ladder)),
         moves=moves,
         shortage=shortage,
-        quote=quote,
-        moves_if_bought=bought,
+        quote=then and then.quote,
+        moves_if_bought=then and then.moves,
         role_changes=_role_changes(unit, moves.access_changes),
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
-        settled=(settled, settled_if_bought),
+        settled=(settled, then and then.settled),
         budget_uses=uses,
-        budget_uses_if_bought=uses_if_bought,
+        budget_uses_if_bought=then.uses if then else (),
         outlay=outlay,
         outlay_if_bought=outlay_if_bought,
         sees_money=may(unit.actor.role, Permission.SEE_BILLING),
@@ -458,6 +458,32 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         findings_if_bought=findings_if_bought,
         restores=stored.request.get("restores"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _IfBought:
+    """What comes of it when missing seats are bought: with what budgets pay for then, and before that."""
+
+    moves: MovesPreview
+    settled: MovesPreview
+    uses: tuple[BudgetUse, ...]
+    quote: SeatQuote
+
+
+def _if_bought(
+    unit: Unit,
+    at: datetime,
+    look: Callable[..., MovesPreview],
+    counts: Mapping[str, Pool],
+    shortage: Mapping[str, int],
+) -> _IfBought:
+    grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
+    settled = moves = look(grown)
+    change = SeatChange(shortage, at=at, placed=_placed(settled))
+    purse = open_purse(unit, priced_at=at, bought_before=(change,))
+    if purse.budgets:
+        moves = look(grown, purse=purse)
+    return _IfBought(moves, settled, purse.uses(), unit.billing.quote(change))
 
 
 def _as_shown(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPreview:

@@ -125,7 +125,7 @@ def test_audit_and_decision_name_the_budget_the_formula_and_what_is_left(
 
     (person,) = arrive(customer, clock, "a")
 
-    # Half of March is over: 155.00 × 15.5 ÷ 31 = 77.50, before tax; 400.00 − 77.50 = 322.50.
+    # Half of March is over: 155.00 × 15.5 ÷ 31 = 77.50. The budget counts a full period: 400.00 − 155.00 = 245.00.
     with customer.unit() as unit:
         entry = unit.session.scalars(select(AuditEntry).where(AuditEntry.action == "budget.used")).one()
         decision = unit.session.scalars(
@@ -143,8 +143,11 @@ def test_audit_and_decision_name_the_budget_the_formula_and_what_is_left(
         "amount": 7750,
         "currency": "EUR",
         "formula": str((decision.purchase or {}).get("formula")),
+        "total": 7750,
+        "amount_due": 7750,
+        "full_amount": 15500,
         "seats_left": 2,
-        "amount_left": 32250,
+        "amount_left": 24500,
     }
     assert decision.purchase == facts
     assert "€155.00" in str(facts["formula"])
