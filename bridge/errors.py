@@ -265,6 +265,20 @@ class PaymentFailedError(BridgeError):
         super().__init__(f"The payment failed ({reason}). No seat was bought and nothing was charged")
 
 
+class PushesRefusedError(BridgeError):
+    """A directory wrote people or groups of an organization whose provisioning mode takes no pushes (rule A9)."""
+
+    code = "pushes_refused"
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        super().__init__(
+            f"The provisioning mode of this organization is {mode!r}: its directory may read, but change nobody. An "
+            "administrator may switch to 'scim' or 'jit_and_scim' (seatbridge provisioning set); else stop the pushes "
+            "at the identity provider"
+        )
+
+
 class PreviewExpiredError(BridgeError):
     """A preview older than its 15 minutes (rule Q3)."""
 

@@ -9,7 +9,7 @@ import structlog
 from flask import Response
 
 from bridge.domain.request_log import Mark
-from bridge.errors import TooManyRequestsError
+from bridge.errors import PushesRefusedError, TooManyRequestsError
 from bridge.runtime import Runtime
 from scim.callers import MAX_CALLERS, KnownCallers
 from scim.errors import UnknownShapeException
@@ -140,6 +140,8 @@ def _announced(environ: Mapping[str, str]) -> int:
 def _mark(visit: Visit) -> Mark | None:
     if visit.unreadable or isinstance(visit.refusal, UnknownShapeException):
         return Mark.UNKNOWN_SHAPE
+    if isinstance(visit.refusal, PushesRefusedError):
+        return Mark.PUSHES_REFUSED
     if visit.call.is_held and visit.refusal is None:
         return Mark.HELD
     return Mark.RATE_LIMITED if isinstance(visit.refusal, TooManyRequestsError) else None

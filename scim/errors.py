@@ -60,6 +60,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.AcknowledgementMissingError: (400, "invalidValue"),
         bridge.CostDiffersError: (409, None),
         bridge.TokenLimitError: (409, None),
+        bridge.PushesRefusedError: (403, None),
         bridge.HoldDecidedError: (409, None),
         bridge.HoldChangedError: (409, None),
         bridge.ConfigurationError: (500, None),

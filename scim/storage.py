@@ -92,7 +92,7 @@ class MemberStorage(ScimStorage):
     def operation(self) -> Iterator[None]:
         """Enclose one operation."""
         if self.writing and self.schema_version not in {None, self.unit.lock().schema_version}:
-            # Somebody changed the extension schemas meanwhile: what was read by the old ones may not fit the new.
+            # Somebody changed the extension schemas or the mode meanwhile: what was read by the old ones may not fit.
             raise UnavailableError("The organization's schema", retry_after_seconds=1)
         if self.writing and self.several:
             with self.unit.savepoint():

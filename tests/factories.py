@@ -17,6 +17,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.brake import set_thresholds
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
+from bridge.usecases.provisioning_mode import preview_mode, switch_mode
 from bridge.usecases.set_budget import BudgetDraft, BudgetSet, confirm_budget, preview_budget
 
 
@@ -71,6 +72,12 @@ def set_budget(unit: Unit, tier: str, **caps: Any) -> BudgetSet:
 def loosen_brake(customer: Customer) -> None:
     """Let the directory do whatever it wants: for tests of something else that move more than a few people."""
     set_brake(customer, minimum=MINIMUM_BOUNDS[1])
+
+
+def switch_mode_to(customer: Customer, mode: str) -> None:
+    """Switch the provisioning mode, as an administrator who has seen the preview."""
+    with customer.unit() as unit:
+        switch_mode(unit, preview_mode(unit, mode).id)
 
 
 def create_customer(

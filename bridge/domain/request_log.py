@@ -20,6 +20,7 @@ class Mark(StrEnum):
     UNKNOWN_SHAPE = "unknown_shape"
     RATE_LIMITED = "rate_limited"
     HELD = "held"
+    PUSHES_REFUSED = "pushes_refused"
 
 
 #: What each mark means and what helps, ending without a full stop.
@@ -34,6 +35,7 @@ MEANINGS: Mapping[Mark, str] = MappingProxyType(
         Mark.UNKNOWN_SHAPE: "members or active came in an unknown shape: that changed nothing, owners have an alert",
         Mark.RATE_LIMITED: "more requests came than are answered at once: the client was told when to come again",
         Mark.HELD: "it was accepted, and its effect on many people waits for an owner: see seatbridge brake show",
+        Mark.PUSHES_REFUSED: "the provisioning mode takes no pushes: see seatbridge provisioning show",
     }
 )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from bridge.domain.identifiers import MemberId
+from bridge.domain.provisioning import ProvisioningMode
 from bridge.domain.roles import Permission, may
 from bridge.ports import Bill
 from bridge.store.models import Alert, Connection, Contract, Decision, IdpCertificate
@@ -15,6 +16,7 @@ from bridge.usecases.alerts import open_alerts
 from bridge.usecases.explain import ExplainedDecision, explain_decisions
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.people import HeadCounts, count_people, name_people
+from bridge.usecases.provisioning_mode import mode_of
 from bridge.usecases.seats import FeeView, PoolView, pool_views, read_contract, read_fee_view
 from mappings.tiers import TierLadder
 
@@ -66,6 +68,7 @@ class Overview:
     waiting_for_any: int
     renewal: Bill | None
     connections: tuple[ConnectionView, ...]
+    mode: ProvisioningMode
     alerts: tuple[AlertGroup, ...]
     latest: tuple[LatestDecision, ...]
     fee: FeeView | None = None
@@ -98,6 +101,7 @@ def read_overview(unit: Unit) -> Overview:
         waiting_for_any=waiting_for_any,
         renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
         connections=_connections(unit),
+        mode=mode_of(unit),
         alerts=_grouped(alerts, ladder, names),
         latest=tuple(
             LatestDecision(stored.member_id, names.get(stored.member_id), decision)

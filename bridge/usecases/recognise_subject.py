@@ -36,6 +36,7 @@ class SignInRefusal(StrEnum):
     OUTSIDE_DOMAINS = "outside_domains"
     SOMEBODY_ELSE = "somebody_else"
     JIT_OFF = "jit_off"
+    MODE_WITHOUT_JIT = "mode_without_jit"
     NO_SEAT = "no_seat_rejected"
     NOT_POSSIBLE = "not_possible"
 

@@ -17,6 +17,7 @@ from bridge.store.models import Connection, Identity, Member, SamlReplay, SamlRe
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, update_member
+from bridge.usecases.provisioning_mode import mode_of
 from bridge.usecases.recognise_subject import (
     AssertedSubject,
     LinkedBy,
@@ -232,6 +233,13 @@ def _remember_assertion(unit: Unit, asserted: AssertedSubject) -> None:
 
 
 def _provision(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Member:
+    mode = mode_of(unit)
+    if not mode.follows_sign_ins:
+        raise refused(
+            SignInRefusal.MODE_WITHOUT_JIT,
+            f"The person is unknown, and in the provisioning mode {str(mode)!r} no sign-in adds anybody: add them "
+            "another way, or have an administrator switch the mode",
+        )
     if not connection.jit_enabled:
         raise refused(SignInRefusal.JIT_OFF, "The person is unknown and this connection provisions nobody at sign-in")
     draft = PersonDraft(user_name=asserted.user_name, document=_claimed_attributes(asserted))
@@ -291,8 +299,11 @@ def _link(unit: Unit, asserted: AssertedSubject, found: Recognised) -> None:
 def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, provisioned: bool) -> None:
     """Follow what the sign-in says of a person whom only sign-ins describe: names, and groups if it speaks of them.
 
-    What it leaves out stays as it was: a claim that is missing is not an empty one.
+    What it leaves out stays as it was: a claim that is missing is not an empty one. In a mode that does not follow
+    sign-ins nothing changes at all (rule A9).
     """
+    if not mode_of(unit).follows_sign_ins:
+        return
     if member.source != Source.JIT or member.connection_id != asserted.connection_id:
         return
     is_regrouped = asserted.groups is not None and sync_claimed_groups(

@@ -105,6 +105,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         ),
         errors.PreviewExpiredError: Answer(HTTPStatus.CONFLICT, "This preview has expired", _NEW_PREVIEW),
         errors.PreviewStaleError: Answer(HTTPStatus.CONFLICT, "Something changed since this preview", _NEW_PREVIEW),
+        errors.PushesRefusedError: Answer(
+            HTTPStatus.FORBIDDEN, "The mode takes no pushes", "An administrator switches the provisioning mode."
+        ),
         errors.HoldDecidedError: Answer(
             HTTPStatus.CONFLICT, "This was decided already", "Open the page of the brake to see how."
         ),

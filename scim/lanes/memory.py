@@ -3,6 +3,7 @@
 from bridge.domain.actors import Actor, ActorKind
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
+from bridge.usecases.provisioning_mode import mode_of
 from bridge.usecases.quick_writes import Rules, read_rules
 from scim.recent import Recent
 
@@ -21,7 +22,9 @@ class Memory(Recent[bytes, tuple[ScimPrincipal, Rules]]):
         super().__init__(MAX_REMEMBERED)
 
     def learn(self, runtime: Runtime, token_hash: bytes, principal: ScimPrincipal) -> None:
-        """Read the rules of whom a credential was just found to be, and remember them."""
+        """Read the rules of whom a credential was just found to be, and remember them; none where no push is taken."""
         with runtime.unit(principal.org_id, Actor(ActorKind.DIRECTORY, principal.connection_id)) as unit:
+            if not mode_of(unit).takes_pushes:
+                return
             rules = read_rules(unit, principal.connection_id, principal.schema_version)
         self.keep(token_hash, (principal, rules))

@@ -76,7 +76,7 @@ def invoices(customer: Customer) -> int:
         return unit.session.scalar(select(func.count()).select_from(Invoice)) or 0
 
 
-def test_rule_z1_an_admins_rules_that_cost_are_approved_by_an_owner(customer: Customer, admin: Actor) -> None:
+def test_z1_an_admins_rules_that_cost_are_approved_by_an_owner(customer: Customer, admin: Actor) -> None:
     engineers(customer, 4)
     asked = sent(customer, admin, to("premium"))
     before = invoices(customer)
@@ -122,7 +122,7 @@ def test_approving_twice_does_it_once_and_answers_the_same(customer: Customer, a
     assert invoices(customer) == before + 1
 
 
-def test_rule_q3_what_changed_since_it_was_opened_is_never_applied_unseen(customer: Customer, admin: Actor) -> None:
+def test_q3_what_changed_since_it_was_opened_is_never_applied_unseen(customer: Customer, admin: Actor) -> None:
     engineers(customer, 4)
     asked = sent(customer, admin, to("premium"))
     with customer.unit(customer.owner) as unit:
@@ -141,7 +141,7 @@ def test_rule_q3_what_changed_since_it_was_opened_is_never_applied_unseen(custom
     assert isinstance(done, MappingsApplied)
 
 
-def test_rule_q1_an_approval_needs_the_tick(customer: Customer, admin: Actor) -> None:
+def test_q1_an_approval_needs_the_tick(customer: Customer, admin: Actor) -> None:
     with customer.unit(admin) as unit:
         asked = submit_seats(unit, {"premium": 1})
     with customer.unit(customer.owner) as unit:
@@ -151,7 +151,7 @@ def test_rule_q1_an_approval_needs_the_tick(customer: Customer, admin: Actor) ->
         approve(unit, asked.id, shown.id, acknowledged=False)
 
 
-def test_rule_z1_an_admin_neither_opens_nor_decides(customer: Customer, admin: Actor) -> None:
+def test_z1_an_admin_neither_opens_nor_decides(customer: Customer, admin: Actor) -> None:
     with customer.unit(admin) as unit:
         asked = submit_seats(unit, {"premium": 1})
     attempts: list[Callable[[Any], object]] = [
@@ -165,7 +165,7 @@ def test_rule_z1_an_admin_neither_opens_nor_decides(customer: Customer, admin: A
             attempt(unit)
 
 
-def test_rule_z4_a_member_asks_for_nothing(customer: Customer) -> None:
+def test_z4_a_member_asks_for_nothing(customer: Customer) -> None:
     member = Actor(ActorKind.MEMBER, customer.push("m@nordlys.test").id, Role.MEMBER)
 
     with customer.unit(member) as unit:

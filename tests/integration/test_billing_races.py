@@ -146,7 +146,7 @@ def buy_and_be_killed(customer: Customer, url: URL, moment: str) -> None:
 
 
 @pytest.mark.parametrize(("moment", "charged"), [("before", 0), ("after", 1)])
-def test_x1_a_killed_process_has_charged_nothing_or_once_and_a_retry_completes(
+def test_case_x1_a_killed_process_has_charged_nothing_or_once_and_a_retry_completes(
     customer: Customer, database_url: URL, moment: str, charged: int
 ) -> None:
     buy_and_be_killed(customer, database_url, moment)

@@ -10,8 +10,12 @@ import pytest
 
 from bridge.cli.rehearse import rehearse
 from bridge.errors import InvalidInputError
+from bridge.ports import FeeDraft
 from bridge.runtime import Runtime
 from bridge.store.gate import list_organizations
+from bridge.store.pools import read_pools
+from bridge.usecases.seats import read_contract
+from tests.factories import create_customer, create_workspace
 
 START = "2026-01-01T00:00:00Z"
 HALF = "2026-01-16T12:00:00Z"
@@ -56,6 +60,73 @@ def paid_and_next(outcome: dict[str, Any]) -> dict[str, tuple[int, int]]:
 
 def tiers(outcome: dict[str, Any]) -> dict[str, str]:
     return {user: member["tier"] for user, member in outcome["state"]["members"].items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "tiers_sold"),
+    [
+        ("team", {"premium", "standard"}),
+        ("enterprise", {"premium", "standard"}),
+        ("contract", set()),
+        ("team_licence", set()),
+        ("user_licence", set()),
+    ],
+)
+def test_g1_two_kinds_of_plans_are_sold_by_seats_and_three_have_no_tiers(
+    runtime: Runtime, kind: str, tiers_sold: set[str]
+) -> None:
+    if kind == "contract":
+        customer = create_customer(runtime, fee=FeeDraft(annual_fee=100_000, tier="M", paid_users=5))
+    elif tiers_sold:
+        customer = create_customer(runtime, kind=kind)
+    else:
+        customer = create_workspace(runtime, kind=kind)
+    member = customer.push("ada@nordlys.test")
+
+    with customer.unit() as unit:
+        contract, pools = read_contract(unit), read_pools(unit)
+
+    assert contract.kind == kind
+    assert {pool.tier for pool in pools} == tiers_sold
+    assert (member.active, member.tier, member.waiting_for) == (True, "premium" if tiers_sold else None, None)
+
+
+def test_s6_premium_seats_are_shed_by_reassigning_their_holder_first_and_reducing_then(runtime: Runtime) -> None:
+    reduce = {"do": "change_seats", "changes": {"premium": -1}}
+
+    outcome = play(
+        runtime,
+        {"at": "2026-01-02T00:00:00Z", "do": "add_member", "user": "ana", "via": "manual", "tier": "premium"},
+        {"at": "2026-01-03T00:00:00Z", **reduce},
+        {"at": "2026-01-04T00:00:00Z", "do": "assign", "user": "ana", "tier": "standard"},
+        {"at": "2026-01-05T00:00:00Z", **reduce},
+        seats={"standard": 1, "premium": 1},
+        until="2026-02-01T00:00:01Z",
+    )
+
+    # Start: 25.00 + 150.00. Renewal without the premium seat: 25.00.
+    assert codes(outcome) == ["seats_in_use"]
+    assert totals(outcome) == [("start", 17500), ("renewal", 2500)]
+    assert tiers(outcome) == {"ana": "standard"}
+
+
+def test_s7_reassigning_on_an_enterprise_plan_leaves_the_allocation_and_the_freed_premium_seat(
+    runtime: Runtime,
+) -> None:
+    outcome = play(
+        runtime,
+        {"at": "2026-01-02T00:00:00Z", "do": "add_member", "user": "ana", "via": "manual", "tier": "premium"},
+        {"at": "2026-03-01T00:00:00Z", "do": "assign", "user": "ana", "tier": "standard"},
+        {"at": "2026-04-01T00:00:00Z", "do": "add_member", "user": "bo", "via": "scim"},
+        kind="enterprise",
+        seats={"standard": 1, "premium": 1},
+        until="2026-12-31T00:00:00Z",
+    )
+
+    # One invoice, that of the start: 240.00 + 1,200.00. The freed premium seat goes to Bo for nothing.
+    assert totals(outcome) == [("start", 144000)]
+    assert {tier: paid for tier, (paid, _) in paid_and_next(outcome).items()} == {"standard": 1, "premium": 1}
+    assert tiers(outcome) == {"ana": "standard", "bo": "premium"}
 
 
 def test_p2_added_seats_are_charged_for_the_rest_of_the_month_at_once(runtime: Runtime) -> None:

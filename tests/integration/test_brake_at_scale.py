@@ -47,7 +47,7 @@ def release_and_be_killed(customer: Customer, url: URL, moment: str) -> None:
 
 
 @pytest.mark.parametrize(("moment", "left"), [("before", 0), ("after", 3)])
-def test_x1_a_killed_release_has_done_nothing_or_everything_and_a_retry_completes(
+def test_case_x1_a_killed_release_has_done_nothing_or_everything_and_a_retry_completes(
     customer: Customer, database_url: URL, moment: str, left: int
 ) -> None:
     people = [customer.push(f"p{index}@nordlys.test").id for index in range(8)]

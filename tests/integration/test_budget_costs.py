@@ -59,7 +59,7 @@ def crowd(customer: Customer, number: int) -> list[MemberId]:
 
 
 def two_labs(make_customer: MakeCustomer, clock: SettableClock) -> tuple[Customer, dict[str, Any]]:
-    """Two Premium seats that will lapse, two labs with two people each, the first one's first, and rules that let both buy."""
+    """Two Premium seats that will lapse, two labs of two people each, and rules that let both buy."""
     clock.at = MARCH
     customer = make_customer(premium=2, standard=0, premium_price=10000, anchor=MARCH)
     with customer.unit(customer.owner) as unit:

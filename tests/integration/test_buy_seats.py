@@ -244,7 +244,7 @@ def test_q4_a_declined_payment_rolls_everything_back(customer: Customer) -> None
     assert numbers(customer) == ["NORDLYS-000001"]
 
 
-def test_x2_the_same_business_key_reaches_the_provider_on_a_retry(customer: Customer) -> None:
+def test_case_x2_the_same_business_key_reaches_the_provider_on_a_retry(customer: Customer) -> None:
     payments = Payments(customer, declined=True)
     for _ in range(2):
         with pytest.raises(PaymentFailedError), payments.customer.unit(customer.owner) as unit:

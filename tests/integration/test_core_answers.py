@@ -211,7 +211,7 @@ def standing(customer: Customer) -> tuple[list[tuple[str, str | None]], int, lis
         ("confirm", setting("state", to="reserved"), "state must be placed, declined or cancelled"),
     ],
 )
-def test_x2_an_order_that_was_answered_so_stays_pending_and_is_placed_once_when_the_core_is_mended(
+def test_case_x2_an_order_that_was_answered_so_stays_pending_and_is_placed_once_when_the_core_is_mended(
     customer: Customer, core: ExampleCore, line: Line, clock: LaterClock, *, verb: str, alter: Alter, field: str
 ) -> None:
     buy(customer)
@@ -230,7 +230,9 @@ def test_x2_an_order_that_was_answered_so_stays_pending_and_is_placed_once_when_
     assert len(core.invoices(customer.slug)) == 1
 
 
-def test_x8_the_nightly_comparison_tells_of_such_answers_until_they_are_mended(customer: Customer, line: Line) -> None:
+def test_case_x8_the_nightly_comparison_tells_of_such_answers_until_they_are_mended(
+    customer: Customer, line: Line
+) -> None:
     line.alter = answering(without("more"), only="/invoices")
     reconcile_everywhere(customer.runtime)
     _, _, told = standing(customer)

@@ -177,7 +177,7 @@ def test_a_second_start_uses_the_running_server_without_owning_it(
     assert answers(server)
 
 
-def test_a_killed_postmaster_that_nobody_reaped_is_not_taken_for_a_running_one(
+def test_case_x5_a_killed_postmaster_that_nobody_reaped_is_not_taken_for_a_running_one(
     service: "subprocess.Popen[str]", server: EmbeddedPostgres
 ) -> None:
     killed = postmaster(server)
@@ -196,7 +196,7 @@ def test_a_killed_postmaster_that_nobody_reaped_is_not_taken_for_a_running_one(
     guard.resume()
 
 
-def test_supervision_restarts_a_killed_postmaster(server: EmbeddedPostgres) -> None:
+def test_case_x5_supervision_restarts_a_killed_postmaster(server: EmbeddedPostgres) -> None:
     server.start()
     server.supervise()
     killed = postmaster(server).pid
@@ -255,7 +255,7 @@ def test_killing_the_service_leaves_no_orphan_and_what_was_committed_survives(
         assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
 
 
-def test_data_survives_the_kill_of_everything_at_once(
+def test_case_x1_data_survives_the_kill_of_everything_at_once(
     service: "subprocess.Popen[str]", server: EmbeddedPostgres
 ) -> None:
     with psycopg.connect(server.dsn("app")) as connection:

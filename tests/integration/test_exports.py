@@ -162,7 +162,7 @@ class TestAccessReview:
             deactivate_member(unit, get_member(unit, carl.id), reason="operator")
         return nordlys
 
-    def test_b4_everybody_is_there_with_the_same_sentence_as_on_their_page(self, company: Customer) -> None:
+    def test_b4_case_s5_everybody_is_there_with_the_same_sentence_as_on_their_page(self, company: Customer) -> None:
         with company.unit() as unit:
             rows = read(review_access(unit))
             sentences = {

@@ -85,7 +85,7 @@ class TestNewcomers:
         assert member.document["name"] == {"givenName": "Ann", "familyName": "Berg"}
         assert member.document["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"] == {"costCenter": "4711"}
 
-    def test_get_seats_in_the_order_of_the_file_and_nothing_is_bought(
+    def test_b3_get_seats_in_the_order_of_the_file_and_nothing_is_bought(
         self, make_customer: Callable[..., Customer]
     ) -> None:
         customer = make_customer(premium=1, standard=1)
@@ -115,7 +115,9 @@ class TestNewcomers:
         ]
         assert group_names(customer, "a@nordlys.test") == ["Design", "Sales"]
 
-    def test_end_as_people_do_whom_a_directory_pushes_one_by_one(self, make_customer: Callable[..., Customer]) -> None:
+    def test_b3_t16_end_as_people_do_whom_a_directory_pushes_one_by_one(
+        self, make_customer: Callable[..., Customer]
+    ) -> None:
         names = [f"p{n}@nordlys.test" for n in range(9)]
         pushed, taken_in = make_customer("pushed", premium=3), make_customer("taken", premium=3)
         for name in names:
@@ -421,7 +423,7 @@ def test_organizations_do_not_see_each_other_in_a_file(make_customer: Callable[.
 
 
 @pytest.mark.slow
-def test_ten_thousand_people_take_well_under_a_minute(runtime: Runtime, customer: Customer) -> None:
+def test_b3_ten_thousand_people_take_well_under_a_minute(runtime: Runtime, customer: Customer) -> None:
     lines = ["email,first name,last name,department,groups"]
     lines += [f"p{n}@nordlys.test,Given{n},Family{n},Dept {n % 40},Group {n % 50};Group {n % 7}" for n in range(10_000)]
 

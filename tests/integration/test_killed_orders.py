@@ -69,7 +69,7 @@ def be_killed(customer: Customer, url: URL, point: str, preview_id: uuid.UUID) -
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_x2_x3_killed_at_any_point_an_order_is_placed_and_charged_once(
+def test_case_x2_x3_killed_at_any_point_an_order_is_placed_and_charged_once(
     customer: Customer, core: ExampleCore, clock: LaterClock, database_url: URL, point: str
 ) -> None:
     with customer.unit(customer.owner) as unit:
@@ -109,7 +109,7 @@ def orders(customer: Customer) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_x8_sixty_orders_with_lost_answers_and_killed_web_and_worker_processes_are_all_placed_once(
+def test_case_x8_sixty_orders_with_lost_answers_and_killed_web_and_worker_processes_are_all_placed_once(
     settings: Settings, database_url: URL, tmp_path: Path
 ) -> None:
     chaos = Chaos(orders=60, organizations=10, workers=2, lost_share=0.2, seconds_between_kills=4.0)

@@ -54,7 +54,7 @@ def deadly_web(settings: Settings, url: URL, folder: Path) -> Iterator[Web]:
 
 
 @pytest.mark.slow
-def test_x1_x3_killed_at_any_point_of_a_purchase_in_the_console_orders_and_charges_once(
+def test_case_x1_x3_killed_at_any_point_of_a_purchase_in_the_console_orders_and_charges_once(
     settings: Settings, database_url: URL, tmp_path: Path
 ) -> None:
     runtime = build_runtime(with_local_cores(settings), database_url, payments=BuiltinPayments())

@@ -151,12 +151,12 @@ def test_a_read_only_token_writes_through_no_lane(client: ScimClient, customer: 
     assert client.get(f"/Users/{member_id}").get_json()["active"] is True
 
 
-def test_a_broken_connection_is_replaced_and_the_request_answered(
+def test_case_x5_a_broken_connection_is_replaced_and_the_request_answered(
     client: ScimClient, owner_connection: psycopg.Connection, answered: list[bool]
 ) -> None:
     client.post("/Users", person("alice"))
     owner_connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     answered.clear()

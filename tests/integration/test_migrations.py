@@ -116,7 +116,7 @@ def test_a_process_waits_while_another_one_migrates(empty_url: URL) -> None:
     assert (waits, nothing_yet, process.exitcode) == (True, 0, 0)
 
 
-def test_a_killed_run_leaves_nothing_and_the_next_one_finishes(empty_url: URL) -> None:
+def test_case_x10_a_killed_run_leaves_nothing_and_the_next_one_finishes(empty_url: URL) -> None:
     process = start(empty_url)
     with connect(empty_url) as watcher:
         begun = eventually(

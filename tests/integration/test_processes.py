@@ -130,7 +130,7 @@ def child(product: Product, name: str) -> psutil.Process:
     return next(process for process in found if name in process.cmdline())
 
 
-def test_x4_term_finishes_the_request_under_way_before_everything_ends(
+def test_case_x4_term_finishes_the_request_under_way_before_everything_ends(
     site: Site, tenant: Customer, owner_connection: psycopg.Connection, threads: ThreadPoolExecutor
 ) -> None:
     token = token_of(tenant)
@@ -149,7 +149,7 @@ def test_x4_term_finishes_the_request_under_way_before_everything_ends(
     assert not site.answers()
 
 
-def test_x1_a_web_process_killed_before_its_commit_leaves_nothing_and_a_retry_succeeds(
+def test_case_x1_a_web_process_killed_before_its_commit_leaves_nothing_and_a_retry_succeeds(
     site: Site, tenant: Customer, owner_connection: psycopg.Connection, threads: ThreadPoolExecutor
 ) -> None:
     token = token_of(tenant)
@@ -224,7 +224,7 @@ def test_the_embedded_database_serves_without_any_setting_and_keeps_its_data(tmp
     assert "nordlys" in listed.stdout
 
 
-def test_x5_a_crash_of_the_embedded_database_is_over_within_ten_seconds(tmp_path: Path) -> None:
+def test_case_x5_a_crash_of_the_embedded_database_is_over_within_ten_seconds(tmp_path: Path) -> None:
     port = free_port()
     environment = {
         "SEATBRIDGE__DATABASE__EMBEDDED_PATH": str(tmp_path / "pg"),

@@ -14,7 +14,7 @@ CASES: list[dict[str, Any]] = json.loads(
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=[f"{'-'.join(case['rules'])} {case['case']}" for case in CASES])
 def test_the_worked_case_comes_out_equal(runtime: Runtime, case: dict[str, Any]) -> None:
     outcome = rehearse(runtime, case)
 

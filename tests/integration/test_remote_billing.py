@@ -251,7 +251,7 @@ def test_q5_a_repeated_key_orders_once_and_answers_the_same(customer: Customer, 
 
 
 @pytest.mark.parametrize("lost", ["POST /v1/subscriptions/nordlys/orders HTTP", "/confirm HTTP"])
-def test_x2_a_lost_answer_is_asked_back_and_charged_once(
+def test_case_x2_a_lost_answer_is_asked_back_and_charged_once(
     customer: Customer, core: ExampleCore, line: Line, time: LaterClock, lost: str
 ) -> None:
     runtime = customer.runtime
@@ -270,7 +270,7 @@ def test_x2_a_lost_answer_is_asked_back_and_charged_once(
     assert pools(customer)["premium"] == (3, 3, 0)
 
 
-def test_x2_a_worker_that_died_after_the_call_is_followed_by_one_that_asks_back(
+def test_case_x2_a_worker_that_died_after_the_call_is_followed_by_one_that_asks_back(
     customer: Customer, core: ExampleCore, runtime: Runtime, time: LaterClock
 ) -> None:
     ordered = order(customer, premium=1)
@@ -292,7 +292,7 @@ def test_x2_a_worker_that_died_after_the_call_is_followed_by_one_that_asks_back(
 
 
 @pytest.mark.parametrize("trouble", ["down", "answer_500", "slow"])
-def test_x8_a_core_in_trouble_leaves_provisioning_alone_and_the_order_waits(
+def test_case_x8_a_core_in_trouble_leaves_provisioning_alone_and_the_order_waits(
     customer: Customer, core: ExampleCore, line: Line, time: LaterClock, trouble: str
 ) -> None:
     runtime = customer.runtime
@@ -318,7 +318,7 @@ def test_x8_a_core_in_trouble_leaves_provisioning_alone_and_the_order_waits(
     assert len(core.invoices("nordlys")) == 1
 
 
-def test_x8_a_preview_says_that_the_core_does_not_answer(customer: Customer, line: Line) -> None:
+def test_case_x8_a_preview_says_that_the_core_does_not_answer(customer: Customer, line: Line) -> None:
     line.down = True
 
     with pytest.raises(BillingCoreUnreachableError) as refusal, customer.unit(customer.owner) as unit:
@@ -432,7 +432,7 @@ def test_every_step_of_an_order_is_in_the_audit(customer: Customer, runtime: Run
     assert actions == ["seats.ordered", "seats.changed"]
 
 
-def test_x2_what_the_core_carried_out_is_placed_although_it_refused_the_repeat(
+def test_case_x2_what_the_core_carried_out_is_placed_although_it_refused_the_repeat(
     customer: Customer, core: ExampleCore, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirm = HttpBillingService.confirm

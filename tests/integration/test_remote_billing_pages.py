@@ -78,7 +78,7 @@ def test_a_seat_for_somebody_is_ordered_and_given_when_the_core_has_confirmed(
     assert "Premium" in after.text
 
 
-def test_x8_a_core_that_is_away_is_said_beside_the_form(browser: Browser, core: ExampleCore) -> None:
+def test_case_x8_a_core_that_is_away_is_said_beside_the_form(browser: Browser, core: ExampleCore) -> None:
     core.process.kill()
     core.process.wait()
 
@@ -88,7 +88,7 @@ def test_x8_a_core_that_is_away_is_said_beside_the_form(browser: Browser, core: 
     assert "gave no usable answer (connection); provisioning and sign-in go on without it" in page.text
 
 
-def test_x8_a_probe_says_how_long_orders_wait(browser: Browser, customer: Customer) -> None:
+def test_case_x8_a_probe_says_how_long_orders_wait(browser: Browser, customer: Customer) -> None:
     preview = browser.post("/console/seats/previews", {"add.premium": "1"})
     browser.post(f"{preview.location}/confirm", {"acknowledged": "yes"})
 

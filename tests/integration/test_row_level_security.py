@@ -132,7 +132,7 @@ def test_without_an_organization_no_row_is_seen(service: psycopg.Connection, cus
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_another_organization_s_rows_are_not_there(
+def test_t1_another_organization_s_rows_are_not_there(
     service: psycopg.Connection, make_customer: Callable[..., Customer], table: str
 ) -> None:
     ours, theirs = make_customer("ours"), make_customer("theirs")
@@ -284,7 +284,7 @@ def test_the_gate_only_reads(owner_connection: psycopg.Connection) -> None:
     assert rights == [("SELECT",)]
 
 
-def test_a_token_enters_its_own_organization_only(runtime: Runtime, make_customer: Callable[..., Customer]) -> None:
+def test_t2_a_token_enters_its_own_organization_only(runtime: Runtime, make_customer: Callable[..., Customer]) -> None:
     ours, theirs = make_customer("ours"), make_customer("theirs")
     with theirs.unit() as unit:
         token = issue_scim_token(unit, theirs.connection_id)
@@ -302,7 +302,7 @@ def test_a_token_enters_its_own_organization_only(runtime: Runtime, make_custome
     assert ours.org_id not in seen
 
 
-def test_a_domain_of_another_organization_is_taken_without_saying_whose_it_is(
+def test_t4_a_domain_of_another_organization_is_taken_without_saying_whose_it_is(
     make_customer: Callable[..., Customer],
 ) -> None:
     ours, theirs = make_customer("ours"), make_customer("theirs")

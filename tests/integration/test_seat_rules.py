@@ -24,6 +24,7 @@ from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.connections import claim_domain, create_connection, verify_domain
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.manage_access import deactivate_member, reactivate_member
+from bridge.usecases.me import read_own_page
 from bridge.usecases.people_by_hand import confirm_seat, preview_seat
 from bridge.usecases.provision_member import (
     PersonDraft,
@@ -77,6 +78,17 @@ class TestArrival:
         tiers = [customer.push(f"u{i}@nordlys.test").tier for i in range(3)]
 
         assert tiers == ["premium", "standard", None]
+
+    def test_g2_premium_is_above_standard_and_unassigned_takes_no_seat(
+        self, make_customer: Callable[..., Customer]
+    ) -> None:
+        customer = make_customer(premium=1, standard=1)
+
+        first, second, third = (customer.push(f"u{i}@nordlys.test") for i in range(3))
+
+        assert [member.tier for member in (first, second, third)] == ["premium", "standard", None]
+        assert used(customer) == {"premium": 1, "standard": 1}
+        assert third.active
 
     def test_a3_raises_an_alert_and_keeps_the_person_when_nothing_is_free(
         self, make_customer: Callable[..., Customer]
@@ -173,7 +185,7 @@ class TestMappings:
         assert tier_of(customer, member) is None
         assert newest_decision(customer, member.id).reason == "mapping_withdrawn"
 
-    def test_c11_leaving_one_of_two_mapped_groups_leaves_the_highest_of_the_rest(self, customer: Customer) -> None:
+    def test_case_c11_leaving_one_of_two_mapped_groups_leaves_the_highest_of_the_rest(self, customer: Customer) -> None:
         map_groups(customer, Engineering="premium", Sales="standard")
         member = customer.push("u@nordlys.test")
         engineering = push_group(customer, "Engineering", member)
@@ -246,6 +258,40 @@ class TestByHand:
 
         assert (kept, tier_of(customer, member)) == ("standard", None)
 
+    def test_s1_s3_who_goes_from_premium_to_standard_holds_standard_alone_at_once(self, customer: Customer) -> None:
+        member = customer.push("u@nordlys.test")
+        before = tier_of(customer, member), used(customer)
+
+        with customer.unit(customer.owner) as unit:
+            assign_tier(unit, member.id, "standard")
+            seen = read_own_page(unit, member.id).explanation.sentence
+
+        assert before == ("premium", {"premium": 1, "standard": 0})
+        assert tier_of(customer, member) == "standard"
+        assert "Premium" not in seen
+        assert used(customer) == {"premium": 0, "standard": 1}
+
+    def test_s2_a_seat_freed_by_whatever_means_is_given_again_in_the_same_instant(
+        self, make_customer: Callable[..., Customer], clock: SettableClock
+    ) -> None:
+        customer = make_customer(premium=1, standard=0)
+        moved, off = customer.push("moved@nordlys.test"), customer.push("off@nordlys.test")
+        clock.at += timedelta(seconds=1)
+        removed = customer.push("removed@nordlys.test")
+
+        with customer.unit(customer.owner) as unit:
+            assign_tier(unit, moved.id, "unassigned")
+        after_move = tier_of(customer, off)
+        with customer.unit(customer.owner) as unit:
+            promote_waiting(unit, [deactivate_member(unit, get_member(unit, off.id), reason="console")])
+        after_off = tier_of(customer, removed)
+        with customer.unit(customer.owner) as unit:
+            remove_member(unit, get_member(unit, removed.id))
+        newcomer = customer.push("new@nordlys.test")
+
+        assert (after_move, after_off, newcomer.tier) == ("premium", "premium", "premium")
+        assert used(customer) == {"premium": 1, "standard": 0}
+
     def test_s4_two_people_swap_through_unassigned(self, make_customer: Callable[..., Customer]) -> None:
         customer = make_customer(premium=1, standard=1)
         a, b = customer.push("a@nordlys.test"), customer.push("b@nordlys.test")
@@ -314,7 +360,7 @@ class TestAccess:
 
         assert tier_of(customer, member) == "standard"
 
-    def test_c6_freeing_twice_gives_one_seat_back(self, customer: Customer) -> None:
+    def test_case_c6_freeing_twice_gives_one_seat_back(self, customer: Customer) -> None:
         member, _ = customer.push("u@nordlys.test"), customer.push("v@nordlys.test")
 
         for _ in range(2):
@@ -342,7 +388,7 @@ class TestAccess:
 
 
 class TestIdentity:
-    def test_r1_a_repeated_push_is_refused_and_names_the_same_person(self, customer: Customer) -> None:
+    def test_case_r1_a_repeated_push_is_refused_and_names_the_same_person(self, customer: Customer) -> None:
         first = customer.push("Ünal@nordlys.test")
 
         with pytest.raises(UniquenessError) as refusal:
@@ -392,7 +438,7 @@ class TestIdentity:
             assert list(members_of(unit, group.id)) == [member.id]
         assert tier_of(customer, member) == "standard"
 
-    def test_r6_a_person_created_again_has_no_past(self, customer: Customer) -> None:
+    def test_case_r6_a_person_created_again_has_no_past(self, customer: Customer) -> None:
         old = customer.push("u@nordlys.test")
         push_group(customer, "Sales", old)
         with customer.unit(customer.directory) as unit:

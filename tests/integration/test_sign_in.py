@@ -89,7 +89,7 @@ def test_a_new_person_is_provisioned_with_the_seat_of_their_group_and_a_decision
     assert [(event.outcome, event.reason, event.member_id) for event in events(acme)] == [("provisioned", "ok", ada.id)]
 
 
-def test_a_second_sign_in_is_the_same_person_and_moves_nobody(acme: Customer, clock: SettableClock) -> None:
+def test_a7_a_second_sign_in_is_the_same_person_and_moves_nobody(acme: Customer, clock: SettableClock) -> None:
     first = sign_in(acme, "ada@acme.test", given_name="Ada", groups=frozenset({"Engineering"}))
     before = member(acme, first)
     clock.at += timedelta(minutes=1)
@@ -183,7 +183,7 @@ def test_a_deactivated_person_does_not_come_back_under_another_name_id(acme: Cus
     assert len(members(acme)) == 1
 
 
-def test_deactivation_ends_the_sessions_in_its_own_transaction(acme: Customer) -> None:
+def test_t18_deactivation_ends_the_sessions_in_its_own_transaction(acme: Customer) -> None:
     signed_in = sign_in(acme, "ada@acme.test")
     with acme.unit() as unit:
         unit.session.add(
@@ -292,7 +292,7 @@ def test_a_connection_of_another_organization_is_unknown(
         complete(acme, assertion)
 
 
-def test_one_provider_in_two_organizations_makes_two_people(
+def test_t17_one_provider_in_two_organizations_makes_two_people(
     acme: Customer, make_customer: Callable[..., Customer]
 ) -> None:
     """T17: the same entityID and NameID under two organizations stay strangers."""
@@ -315,7 +315,7 @@ def test_a_sign_in_that_began_at_the_provider_is_refused_unless_the_connection_a
     assert (allowed.provisioned, allowed.return_path) == (True, "/")
 
 
-def test_a_disabled_connection_signs_nobody_in(acme: Customer) -> None:
+def test_t16_a_disabled_connection_signs_nobody_in(acme: Customer) -> None:
     request_id = start(acme)
     with acme.unit() as unit:
         get_connection(unit, acme.connection_id).disabled_at = unit.at
@@ -365,7 +365,7 @@ def test_where_the_rules_reject_who_finds_no_seat_a_new_person_is_refused(
     assert len(members(full)) == 1
 
 
-def test_an_owner_is_not_taken_over_by_an_address(acme: Customer) -> None:
+def test_t14_an_owner_is_not_taken_over_by_an_address(acme: Customer) -> None:
     """T14: not even inside a verified domain; an explicit link is needed."""
     verified_domain(acme, "nordlys.test")
 
@@ -417,7 +417,7 @@ def test_a_domain_of_another_connection_links_nobody(acme: Customer) -> None:
     assert refusal_of(lambda: sign_in(acme, "ada@acme.test")) == SignInRefusal.OUTSIDE_DOMAINS
 
 
-def test_a_pushed_person_is_not_taken_over_by_their_address(acme: Customer) -> None:
+def test_t14_a_pushed_person_is_not_taken_over_by_their_address(acme: Customer) -> None:
     """T14: people can often change their address at the provider, and nobody becomes somebody else by it."""
     verified_domain(acme, "acme.test")
     pushed = acme.push("boss@acme.test")
@@ -428,7 +428,7 @@ def test_a_pushed_person_is_not_taken_over_by_their_address(acme: Customer) -> N
     assert [found.id for found in members(acme)] == [pushed.id]
 
 
-def test_a_person_of_another_connection_is_not_taken_over(acme: Customer) -> None:
+def test_t14_a_person_of_another_connection_is_not_taken_over(acme: Customer) -> None:
     verified_domain(acme, "acme.test")
     other = add_connection(acme, "Entra")
     with acme.unit() as unit:
@@ -517,7 +517,7 @@ def test_t12_a_domain_bound_to_one_connection_lets_another_adopt_nobody(acme: Cu
         acme.push("ceo@acme.test")
 
 
-def test_a_claim_gives_a_role_by_a_mapping_only_and_never_an_owner(acme: Customer) -> None:
+def test_t10_a_claim_gives_a_role_by_a_mapping_only_and_never_an_owner(acme: Customer) -> None:
     plain = sign_in(acme, "ada@acme.test", groups=frozenset({"admin", "owner", "primary_owner"}))
     map_groups(acme, {"rules": [{"group": "Seat admins", "expected": True, "role": "admin"}]})
 

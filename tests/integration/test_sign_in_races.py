@@ -39,7 +39,7 @@ def seats_in_use(customer: Customer) -> int:
         return sum(pool.used for pool in read_pools(unit))
 
 
-def test_two_first_sign_ins_of_one_person_at_once_make_one_member_and_serve_both(acme: Customer) -> None:
+def test_case_c5_two_first_sign_ins_of_one_person_at_once_make_one_member_and_serve_both(acme: Customer) -> None:
     for number in range(ROUNDS):
         name = f"new{number}@acme.test"
         assertions = [asserted(acme, name, start(acme)) for _ in range(2)]
@@ -53,7 +53,7 @@ def test_two_first_sign_ins_of_one_person_at_once_make_one_member_and_serve_both
     assert (len(members(acme)), seats_in_use(acme), count(acme, Decision)) == (8, 7, 8)
 
 
-def test_a_first_sign_in_racing_the_push_makes_one_member_and_serves_both(acme: Customer) -> None:
+def test_case_c5_a_first_sign_in_racing_the_push_makes_one_member_and_serves_both(acme: Customer) -> None:
     for number in range(ROUNDS):
         name = f"new{number}@acme.test"
         assertion = asserted(acme, name, start(acme))

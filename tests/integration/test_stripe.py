@@ -210,7 +210,7 @@ def reserved(service: StripeBillingService, **changes: int) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 3])
-def test_x2_a_change_whose_answer_was_lost_is_charged_once_within_and_after_a_day(
+def test_case_x2_a_change_whose_answer_was_lost_is_charged_once_within_and_after_a_day(
     service: StripeBillingService, stripe: StripeStandIn, clock: SettableClock, days: int
 ) -> None:
     reserved(service, premium=1)

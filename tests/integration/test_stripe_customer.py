@@ -140,7 +140,7 @@ def test_q4_a_declined_card_leaves_everything_as_it_was(
     assert "card_declined" in (alert.detail or "")
 
 
-def test_x2_a_lost_answer_is_settled_by_the_next_attempt_and_charged_once(
+def test_case_x2_a_lost_answer_is_settled_by_the_next_attempt_and_charged_once(
     customer: Customer, runtime: Runtime, stripe: StripeStandIn, clock: SettableClock
 ) -> None:
     buy(customer, {"premium": 1})

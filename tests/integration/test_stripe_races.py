@@ -87,7 +87,7 @@ def test_80_orders_at_once_over_two_processes_are_80_seats_and_80_charges(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_x2_80_orders_with_lost_answers_and_killed_workers_are_80_seats_and_80_charges(
+def test_case_x2_80_orders_with_lost_answers_and_killed_workers_are_80_seats_and_80_charges(
     customer: Customer, database_url: URL, stripe: StripeStandIn
 ) -> None:
     reserve_orders(customer, stripe)

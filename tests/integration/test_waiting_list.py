@@ -161,7 +161,9 @@ def test_rule_D4_seats_taken_back_before_they_lapse_go_to_the_line(  # noqa: N80
     assert (tier_of(customer, first), tier_of(customer, second)) == ("premium", None)
 
 
-def test_c8_seats_bought_go_to_the_line_in_its_order_once(make_customer: MakeCustomer, clock: SettableClock) -> None:
+def test_case_c8_seats_bought_go_to_the_line_in_its_order_once(
+    make_customer: MakeCustomer, clock: SettableClock
+) -> None:
     customer = make_customer(premium=0, standard=0)
     first, second, third = arrive(customer, clock, "first", "second", "third")
 

@@ -41,7 +41,7 @@ def test_every_refusal_has_a_page_of_its_own(refusal: type[errors.BridgeError]) 
     assert refusal in ANSWERS
 
 
-def test_every_page_forbids_inline_code_framing_and_sniffing(app: Flask, customer: Customer) -> None:
+def test_i5_every_page_forbids_inline_code_framing_and_sniffing(app: Flask, customer: Customer) -> None:
     headers = sign_in(app, customer).get("/console").headers
 
     assert headers["Content-Security-Policy"] == (
@@ -53,7 +53,7 @@ def test_every_page_forbids_inline_code_framing_and_sniffing(app: Flask, custome
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_no_page_holds_an_inline_style_or_script(app: Flask, customer: Customer) -> None:
+def test_i5_no_page_holds_an_inline_style_or_script(app: Flask, customer: Customer) -> None:
     browser = sign_in(app, customer)
 
     pages = [browser.get(path).text for path in ("/console", "/console/people", "/console/mappings", "/console/seats")]
@@ -61,7 +61,7 @@ def test_no_page_holds_an_inline_style_or_script(app: Flask, customer: Customer)
     assert all(" style=" not in text and "<script" not in text and " onclick=" not in text for text in pages)
 
 
-def test_a_name_with_markup_in_it_is_shown_as_text(app: Flask, customer: Customer) -> None:
+def test_i5_a_name_with_markup_in_it_is_shown_as_text(app: Flask, customer: Customer) -> None:
     """I5."""
     customer.push("eve@nordlys.test", displayName="<img src=x onerror=alert(1)>")
 
@@ -79,7 +79,7 @@ def test_an_unknown_page_says_what_happened_what_to_do_and_its_request_id(app: F
     assert all(words in text for words in ("This page does not exist", "What to do", "req-0123456789"))
 
 
-def test_a_forged_host_header_appears_nowhere(app: Flask, customer: Customer) -> None:
+def test_i10_a_forged_host_header_appears_nowhere(app: Flask, customer: Customer) -> None:
     """I10."""
     browser = sign_in(app, customer)
 
@@ -145,7 +145,7 @@ def test_a_form_that_is_too_large_is_refused(app: Flask, customer: Customer) -> 
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "/\\evil.example", "https://evil.example", "evil", "/\tevil", ""])
-def test_after_the_sign_in_nobody_is_sent_away_from_here(path: str) -> None:
+def test_i9_after_the_sign_in_nobody_is_sent_away_from_here(path: str) -> None:
     """I9."""
     assert safe_path(path) == "/"
 

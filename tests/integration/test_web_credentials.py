@@ -12,6 +12,7 @@ from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from bridge.web.credentials import Credential, credential_of
 from tests.factories import Customer
+from tests.protocol.scim_client import make_token
 from tests.web import make_admin, sign_in
 from wsgi import compose
 
@@ -71,6 +72,9 @@ ADMINS = (
     ("POST", f"/console/mappings/drafts/{ID}/discard"),
     ("GET", "/console/seats"),
     ("GET", "/console/brake"),
+    ("GET", "/console/provisioning"),
+    ("POST", "/console/provisioning/preview"),
+    ("POST", f"/console/provisioning/switches/{ID}"),
     ("GET", "/console/approvals"),
     ("POST", "/console/approvals/seats"),
     ("POST", "/console/approvals/contract"),
@@ -114,7 +118,7 @@ def test_the_lists_of_this_test_name_every_console_route(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [*OWNERS_ONLY, *ADMINS])
-def test_a_member_without_a_role_opens_nothing_of_the_console(
+def test_z4_a_member_without_a_role_opens_nothing_of_the_console(
     app: Flask, customer: Customer, method: str, path: str
 ) -> None:
     """Rule Z4."""
@@ -128,7 +132,7 @@ def test_a_member_without_a_role_opens_nothing_of_the_console(
 
 
 @pytest.mark.parametrize(("method", "path"), OWNERS_ONLY)
-def test_an_admin_neither_sees_nor_spends_money(app: Flask, customer: Customer, method: str, path: str) -> None:
+def test_z1_an_admin_neither_sees_nor_spends_money(app: Flask, customer: Customer, method: str, path: str) -> None:
     """Rule Z1."""
     browser = sign_in(app, customer, make_admin(customer).id)
 
@@ -138,7 +142,7 @@ def test_an_admin_neither_sees_nor_spends_money(app: Flask, customer: Customer, 
 
 
 @pytest.mark.parametrize(("method", "path"), ADMINS)
-def test_an_admin_opens_everything_else(app: Flask, customer: Customer, method: str, path: str) -> None:
+def test_z2_an_admin_opens_everything_else(app: Flask, customer: Customer, method: str, path: str) -> None:
     """Rules Z2 and Z3."""
     browser = sign_in(app, customer, make_admin(customer).id)
 
@@ -165,7 +169,7 @@ def test_a_stranger_is_sent_to_the_sign_in_and_back_afterwards(app: Flask) -> No
 @pytest.mark.parametrize(
     "path", ["/console/people/{member}", "/console/seats/invoices/{invoice}", "/console/mappings/previews/{preview}"]
 )
-def test_another_organizations_ids_answer_exactly_like_unknown_ones(
+def test_t1_another_organizations_ids_answer_exactly_like_unknown_ones(
     app: Flask, make_customer: Callable[..., Customer], path: str
 ) -> None:
     """T1: the two answers are the same, byte for byte."""
@@ -195,6 +199,18 @@ def foreign_ids(app: Flask, theirs: Customer) -> dict[str, str]:
     return {"member": str(theirs.owner_id), "invoice": invoice, "preview": preview}
 
 
-def test_the_session_credential_is_what_console_pages_ask_for(app: Flask) -> None:
+def test_t7_a_scim_token_opens_no_page_and_a_session_no_scim(runtime: Runtime, customer: Customer) -> None:
+    app = compose(runtime)
+    token = {"Authorization": f"Bearer {make_token(customer)}"}
+    browser = sign_in(app, customer)
+
+    pages = [app.test_client().get(path, headers=token) for path in ("/console", "/console/people", "/me")]
+    users = browser.get(f"/scim/v2/{customer.slug}/Users")
+
+    assert [(page.status_code, page.location.partition("?")[0]) for page in pages] == [(303, "/sign-in")] * 3
+    assert users.status == 401
+
+
+def test_t7_the_session_credential_is_what_console_pages_ask_for(app: Flask) -> None:
     assert credential_of(app, "people.index") is Credential.SESSION
     assert credential_of(app, "healthz") is Credential.NONE

@@ -84,7 +84,7 @@ def test_a_link_dies_after_a_day(app: Flask, customer: Customer, clock: Settable
     assert browser.post(link).status == 403
 
 
-def test_a_session_the_browser_brought_along_is_never_continued(app: Flask, customer: Customer) -> None:
+def test_i11_a_session_the_browser_brought_along_is_never_continued(app: Flask, customer: Customer) -> None:
     """I11: session fixation."""
     client = app.test_client()
     client.set_cookie("seatbridge", "chosen-by-somebody-else")
@@ -189,7 +189,7 @@ def test_last_use_is_written_at_most_once_a_minute(app: Flask, customer: Custome
 
 
 @pytest.mark.parametrize("path", ["/sign-out", "/me/sessions/end", "/console/people/add", "/console/mappings/edit"])
-def test_a_form_without_its_token_changes_nothing(app: Flask, customer: Customer, path: str) -> None:
+def test_i11_a_form_without_its_token_changes_nothing(app: Flask, customer: Customer, path: str) -> None:
     browser = sign_in(app, customer)
 
     answer = browser.client.post(path, data={"email": "eve@nordlys.test", "name": "Eve"})
@@ -199,7 +199,7 @@ def test_a_form_without_its_token_changes_nothing(app: Flask, customer: Customer
     assert browser.get("/console").status == 200
 
 
-def test_a_token_of_another_browser_is_refused(app: Flask, customer: Customer) -> None:
+def test_i11_a_token_of_another_browser_is_refused(app: Flask, customer: Customer) -> None:
     browser = sign_in(app, customer)
     stolen = csrf_token(app.test_client().get("/sign-in").get_data(as_text=True))
 

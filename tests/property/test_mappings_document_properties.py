@@ -116,7 +116,7 @@ def test_any_document_is_either_read_or_refused_with_problems(document: object) 
 
 
 @given(mapping_sets(), st.frozensets(names, max_size=3))
-def test_rule_a2_nobody_is_entitled_to_less_for_being_in_one_more_group(
+def test_a2_nobody_is_entitled_to_less_for_being_in_one_more_group(
     mapping_set: MappingSet, extra: frozenset[str]
 ) -> None:
     groups = frozenset(

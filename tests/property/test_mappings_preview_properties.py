@@ -167,7 +167,7 @@ def test_the_preview_is_what_applying_in_sequence_does(
 
 
 @given(organizations(), mapping_sets(), mapping_sets())
-def test_rule_g3_no_pool_is_over_allocated_and_everybody_is_counted_once(
+def test_g3_no_pool_is_over_allocated_and_everybody_is_counted_once(
     organization: tuple[list[Person], dict[str, int]], old_set: MappingSet, new_set: MappingSet
 ) -> None:
     people, seats = organization
@@ -185,7 +185,7 @@ def test_rule_g3_no_pool_is_over_allocated_and_everybody_is_counted_once(
 
 
 @given(organizations(), mapping_sets(), mapping_sets())
-def test_rule_a7_applying_the_same_rules_again_changes_nothing(
+def test_a7_applying_the_same_rules_again_changes_nothing(
     organization: tuple[list[Person], dict[str, int]], old_set: MappingSet, new_set: MappingSet
 ) -> None:
     people, seats = organization

@@ -404,7 +404,7 @@ def test_another_organization_s_entries_are_invisible(
 # Limits.
 
 
-def test_beyond_its_burst_a_connection_is_answered_429_with_retry_after(customer: Customer) -> None:
+def test_i13_beyond_its_burst_a_connection_is_answered_429_with_retry_after(customer: Customer) -> None:
     app = strict(customer, rate_burst=3, rate_per_second=0.01)
     client = ScimClient(app, customer.slug, make_token(customer))
 
@@ -420,7 +420,7 @@ def test_beyond_its_burst_a_connection_is_answered_429_with_retry_after(customer
     assert (last.status, last.mark, last.connection_id) == (429, "rate_limited", customer.connection_id)
 
 
-def test_guessing_tokens_ends_at_429_while_a_good_token_of_the_same_address_is_served(customer: Customer) -> None:
+def test_i13_guessing_tokens_ends_at_429_while_a_good_token_of_the_same_address_is_served(customer: Customer) -> None:
     app = strict(customer, refused_per_minute=3)
     good = ScimClient(app, customer.slug, make_token(customer))
     good.get("/Users?count=0")

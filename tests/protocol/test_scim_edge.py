@@ -151,7 +151,7 @@ def test_people_of_another_connection_are_unknown(customer: Customer, client: Sc
         'userName eq "{}" and active eq true',
     ],
 )
-def test_r2_the_filter_finds_whom_no_directory_manages_and_no_list_does(
+def test_case_r2_the_filter_finds_whom_no_directory_manages_and_no_list_does(
     customer: Customer, client: ScimClient, text: str
 ) -> None:
     name = f"owner@{customer.slug}.test"
@@ -392,7 +392,7 @@ def test_the_capabilities_are_the_limits_that_are_enforced(client: ScimClient) -
 # Retries.
 
 
-def test_r1_a_post_sent_again_is_409_with_the_same_id_and_one_seat(customer: Customer, client: ScimClient) -> None:
+def test_case_r1_a_post_sent_again_is_409_with_the_same_id_and_one_seat(customer: Customer, client: ScimClient) -> None:
     person = client.create_user("ann@corp.test", externalId="a1")
     before = facts(customer)
 
@@ -407,7 +407,7 @@ def test_r1_a_post_sent_again_is_409_with_the_same_id_and_one_seat(customer: Cus
 @pytest.mark.parametrize(
     "user_name", ["STRASSE@corp.test", "straße@corp.test", "Cafe\u0301@corp.test", "CAFÉ@corp.test"]
 )
-def test_r2_the_filter_sees_what_the_conflict_sees(client: ScimClient, user_name: str) -> None:
+def test_case_r2_the_filter_sees_what_the_conflict_sees(client: ScimClient, user_name: str) -> None:
     client.create_user("Straße@corp.test")
     client.create_user("café@corp.test")
 
@@ -435,7 +435,7 @@ def test_r2_the_filter_sees_what_the_conflict_sees(client: ScimClient, user_name
         ("PUT", "/Users/{u}", {"schemas": [USER], "userName": "b@corp.test"}),
     ],
 )  # fmt: skip
-def test_r3_a_refused_request_changes_nothing(
+def test_case_r3_a_refused_request_changes_nothing(
     customer: Customer, client: ScimClient, method: str, path: str, body: Any
 ) -> None:
     person = client.create_user("a@corp.test")
@@ -452,7 +452,7 @@ def test_r3_a_refused_request_changes_nothing(
     assert client.get(f"/Users/{person}").data == before[1]
 
 
-def test_r4_put_patch_and_delete_sent_again_end_in_the_same_state(customer: Customer, client: ScimClient) -> None:
+def test_case_r4_put_patch_and_delete_sent_again_end_in_the_same_state(customer: Customer, client: ScimClient) -> None:
     person = client.create_user("a@corp.test")
     group = client.create_group("G", person)
     put = {"schemas": [USER], "userName": "a@corp.test", "title": "T"}

@@ -360,6 +360,20 @@ def test_i7_a_request_id_that_could_forge_a_log_line_is_not_taken_over(client: S
         assert given.isalnum()
 
 
+def test_case_s7_what_was_searched_for_is_in_no_log_line(
+    client: ScimClient, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    capfd.readouterr()
+
+    for text in ('userName eq "ada.lovelace@nordlys.test"', "nonsense ada.lovelace@nordlys.test"):
+        client.get(f"/Users?filter={quote(text)}")
+
+    logged = "".join(capfd.readouterr()) + caplog.text
+    assert "scim.refused" in logged
+    assert "lovelace" not in logged
+    assert "filter=" not in logged
+
+
 def test_i7_nothing_a_client_sends_puts_a_line_of_its_own_into_the_log(
     client: ScimClient, capfd: pytest.CaptureFixture[str]
 ) -> None:

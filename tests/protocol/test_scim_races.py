@@ -120,7 +120,7 @@ def held_seats(customer: Customer) -> dict[str | None, int]:
 
 
 @pytest.mark.slow
-def test_c1_200_parallel_creates_take_exactly_the_seats_there_are(
+def test_case_c1_200_parallel_creates_take_exactly_the_seats_there_are(
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=10, standard=50)
@@ -141,7 +141,7 @@ def test_c1_200_parallel_creates_take_exactly_the_seats_there_are(
 
 
 @pytest.mark.slow
-def test_c1_200_parallel_creates_buy_exactly_what_the_budget_allows_each_seat_charged_once(
+def test_case_c1_200_parallel_creates_buy_exactly_what_the_budget_allows_each_seat_charged_once(
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=10, standard=50)
@@ -179,7 +179,7 @@ def test_c1_200_parallel_creates_buy_exactly_what_the_budget_allows_each_seat_ch
     check_books(customer)
 
 
-def test_c2_people_who_come_one_after_the_other_take_the_best_tier_first(
+def test_case_c2_people_who_come_one_after_the_other_take_the_best_tier_first(
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=2, standard=1)
@@ -196,7 +196,7 @@ def test_c2_people_who_come_one_after_the_other_take_the_best_tier_first(
 
 
 @pytest.mark.slow
-def test_c3_the_same_user_name_20_times_at_once_makes_one_person_with_one_seat(customer: Customer) -> None:
+def test_case_c3_the_same_user_name_20_times_at_once_makes_one_person_with_one_seat(customer: Customer) -> None:
     before = used_seats(customer)
     with live_server(customer) as url:
         client = HttpClient(url, make_token(customer))
@@ -212,7 +212,7 @@ def test_c3_the_same_user_name_20_times_at_once_makes_one_person_with_one_seat(c
 
 
 @pytest.mark.slow
-def test_c4_40_people_added_to_one_group_at_once_are_all_in_it(customer: Customer) -> None:
+def test_case_c4_40_people_added_to_one_group_at_once_are_all_in_it(customer: Customer) -> None:
     with live_server(customer) as url:
         client = HttpClient(url, make_token(customer))
         people = [
@@ -239,7 +239,7 @@ def test_c4_40_people_added_to_one_group_at_once_are_all_in_it(customer: Custome
 
 
 @pytest.mark.slow
-def test_c6_a_storm_of_deletes_and_of_switching_on_and_off_gives_each_seat_back_once(
+def test_case_c6_a_storm_of_deletes_and_of_switching_on_and_off_gives_each_seat_back_once(
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=5, standard=5)
@@ -270,7 +270,7 @@ def test_c6_a_storm_of_deletes_and_of_switching_on_and_off_gives_each_seat_back_
 
 
 @pytest.mark.slow
-def test_c7_whoever_is_synced_while_the_rules_change_ends_on_the_newest_rules_tier(
+def test_case_c7_whoever_is_synced_while_the_rules_change_ends_on_the_newest_rules_tier(
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=20, standard=20)
@@ -326,7 +326,7 @@ def edit_rules(customer: Customer, tier: str) -> Answer:
         return 200, {}
 
 
-def test_c9_fewer_seats_than_are_used_are_refused_with_the_count(make_customer: Callable[..., Customer]) -> None:
+def test_case_c9_fewer_seats_than_are_used_are_refused_with_the_count(make_customer: Callable[..., Customer]) -> None:
     customer = make_customer(premium=5, standard=0)
     for number in range(4):
         customer.push(f"p{number}@corp.test")
@@ -342,7 +342,7 @@ def test_c9_fewer_seats_than_are_used_are_refused_with_the_count(make_customer: 
 
 
 @pytest.mark.slow
-def test_c10_a_seat_given_by_hand_and_pushes_at_once_leave_the_seats_right_and_both_in_the_audit(
+def test_case_c10_a_seat_given_by_hand_and_pushes_at_once_leave_the_seats_right_and_both_in_the_audit(
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=3, standard=20)
@@ -381,7 +381,7 @@ def test_c10_a_seat_given_by_hand_and_pushes_at_once_leave_the_seats_right_and_b
 
 
 @pytest.mark.slow
-def test_c10_swaps_and_pushes_at_once_leave_the_seats_right(make_customer: Callable[..., Customer]) -> None:
+def test_case_c10_swaps_and_pushes_at_once_leave_the_seats_right(make_customer: Callable[..., Customer]) -> None:
     customer = make_customer(premium=3, standard=3)
     with live_server(customer) as url, sampled(customer) as samples:
         client = HttpClient(url, make_token(customer))
@@ -416,7 +416,7 @@ def test_c10_swaps_and_pushes_at_once_leave_the_seats_right(make_customer: Calla
 
 
 @pytest.mark.slow
-def test_c11_whoever_leaves_one_of_two_mapped_groups_at_once_with_others_has_the_highest_of_the_rest(
+def test_case_c11_whoever_leaves_one_of_two_mapped_groups_at_once_with_others_has_the_highest_of_the_rest(
     make_customer: Callable[..., Customer],
 ) -> None:
     customer = make_customer(premium=10, standard=10)

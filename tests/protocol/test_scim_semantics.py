@@ -68,7 +68,7 @@ def test_whom_somebody_here_turned_off_comes_back_when_the_directory_says_active
     assert answer.get_json(force=True)["active"] is active
 
 
-def test_r6_a_person_deleted_and_pushed_again_is_somebody_new(customer: Customer, client: ScimClient) -> None:
+def test_case_r6_a_person_deleted_and_pushed_again_is_somebody_new(customer: Customer, client: ScimClient) -> None:
     old = client.create_user("ann@corp.test", externalId="a1", roles=[{"value": "admin"}], title="Head")
     group = client.create_group("G", old)
     with customer.unit() as unit:

@@ -107,7 +107,7 @@ def test_the_cookie_of_a_request_is_for_the_acs_alone_and_is_taken_away_with_the
     assert visitor.get("/whoami").text == "ada@acme.test"
 
 
-def test_the_host_that_a_request_names_plays_no_part(visitor: Browser, acme: Customer) -> None:
+def test_i10_the_host_that_a_request_names_plays_no_part(visitor: Browser, acme: Customer) -> None:
     """I10: neither in what is sent to the provider nor in where the browser goes."""
     spoofed = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
 
@@ -147,13 +147,13 @@ def test_an_answer_addressed_to_the_host_that_the_request_names_is_refused(visit
         "/sso/saml/acme/x/test",
     ],
 )
-def test_a_sign_in_ends_at_a_path_of_ours_only(path: str) -> None:
+def test_i9_a_sign_in_ends_at_a_path_of_ours_only(path: str) -> None:
     """I9: open redirects."""
     assert safe_return_path(path) == "/"
 
 
 @given(st.text(alphabet="/\\.:?#@ \t\nev%", max_size=12))
-def test_a_browser_resolves_no_return_path_to_another_site(path: str) -> None:
+def test_i9_a_browser_resolves_no_return_path_to_another_site(path: str) -> None:
     target = urlsplit(urljoin(PUBLIC, safe_return_path(path)))
 
     assert (target.scheme, target.netloc) == ("http", "127.0.0.1:8080")
@@ -178,7 +178,7 @@ def test_the_finish_page_says_when_the_browser_kept_no_cookie(app: Flask, acme: 
     assert "Allow cookies" in page.text
 
 
-def test_a_sign_in_always_makes_a_new_session(visitor: Browser, acme: Customer) -> None:
+def test_i11_a_sign_in_always_makes_a_new_session(visitor: Browser, acme: Customer) -> None:
     """I11: what was in the browser before, planted or real, is never continued."""
     visitor.keep("seatbridge", "planted")
     visitor.sign_in(ADA)
@@ -303,7 +303,7 @@ def test_a_person_who_is_turned_off_is_told_so(visitor: Browser, acme: Customer)
     assert "Set-Cookie" not in answered.headers
 
 
-def test_deactivation_ends_the_session_that_a_sign_in_opened(visitor: Browser, acme: Customer) -> None:
+def test_t18_deactivation_ends_the_session_that_a_sign_in_opened(visitor: Browser, acme: Customer) -> None:
     visitor.sign_in(ADA)
     assert visitor.get("/whoami").status_code == 200
 
@@ -395,7 +395,7 @@ def test_our_metadata_names_the_addresses_to_enter_at_the_provider(visitor: Brow
     assert service.get("Location") == f"{PUBLIC}{visitor.base}/acs"
 
 
-def test_a_disabled_connection_refuses_to_start_and_to_finish(visitor: Browser, acme: Customer) -> None:
+def test_t16_a_disabled_connection_refuses_to_start_and_to_finish(visitor: Browser, acme: Customer) -> None:
     response = idp().respond(visitor.start(), ADA, now=acme.runtime.clock.now())
     with acme.unit() as unit:
         get_connection(unit, acme.connection_id).disabled_at = unit.at

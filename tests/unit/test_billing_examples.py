@@ -123,7 +123,7 @@ class Replay:
             self.invoices.append(bill.to_json(at))
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=[f"{'-'.join(case['rules'])} {case['case']}" for case in CASES])
 def test_the_worked_case_is_billed_to_the_cent(case: dict[str, Any]) -> None:
     expected = case["expected"]
 

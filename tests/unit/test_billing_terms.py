@@ -21,7 +21,7 @@ def test_r2_a_plan_of_the_31st_is_clipped_to_short_months_and_never_drifts() -> 
     assert {start.hour for start in starts} == {10}
 
 
-def test_r2_a_plan_of_29_february_renews_on_the_28th_and_returns_to_the_29th() -> None:
+def test_r2_case_x11_a_plan_of_29_february_renews_on_the_28th_and_returns_to_the_29th() -> None:
     anchor = utc("2024-02-29T00:00")
 
     starts = [term_at(anchor, "UTC", Cycle.YEAR, index).start for index in range(5)]
@@ -29,7 +29,7 @@ def test_r2_a_plan_of_29_february_renews_on_the_28th_and_returns_to_the_29th() -
     assert [f"{start:%m-%d}" for start in starts] == ["02-29", "02-28", "02-28", "02-28", "02-29"]
 
 
-def test_r3_a_boundary_keeps_the_wall_clock_when_the_clocks_go_forward() -> None:
+def test_r3_case_x11_a_boundary_keeps_the_wall_clock_when_the_clocks_go_forward() -> None:
     anchor = utc("2026-02-28T23:00")  # 1 March 00:00 in Amsterdam, UTC+1
 
     march = term_at(anchor, "Europe/Amsterdam", Cycle.MONTH, 0)
@@ -49,7 +49,7 @@ def test_r3_a_wall_time_that_does_not_exist_moves_forward_by_the_gap() -> None:
     assert gap.end == utc("2026-04-29T00:30")  # 02:30 again
 
 
-def test_r3_a_wall_time_that_comes_twice_means_the_first_of_the_two() -> None:
+def test_r3_case_x11_a_wall_time_that_comes_twice_means_the_first_of_the_two() -> None:
     anchor = utc("2026-09-25T00:30")  # 02:30 in Amsterdam, UTC+2
 
     term = term_at(anchor, "Europe/Amsterdam", Cycle.MONTH, 1)

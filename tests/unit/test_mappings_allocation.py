@@ -69,7 +69,7 @@ def test_rules_a1_and_a3_the_best_free_tier_then_the_next_then_the_line() -> Non
     assert (third.alert, third.alert_tier) == (True, "any")
 
 
-def test_rule_a2_a_mapping_comes_before_the_best_free_tier() -> None:
+def test_a2_a_mapping_comes_before_the_best_free_tier() -> None:
     # Case T61: 2 of each.
     free = {"premium": 2, "standard": 2}
 
@@ -81,7 +81,7 @@ def test_rule_a2_a_mapping_comes_before_the_best_free_tier() -> None:
     assert (other.tier, other.reason) == ("premium", SeatReason.HIGHEST_AVAILABLE)
 
 
-def test_rule_a4_a_new_person_whose_tier_is_full_waits_for_it_without_a_seat() -> None:
+def test_a4_a_new_person_whose_tier_is_full_waits_for_it_without_a_seat() -> None:
     # Case T63: premium is full, 3 standard are free.
     decision = place("eng", free={"premium": 0, "standard": 3}, ladder=TWO_TIERS)
 
@@ -90,7 +90,7 @@ def test_rule_a4_a_new_person_whose_tier_is_full_waits_for_it_without_a_seat() -
     assert (decision.alert, decision.alert_tier) == (True, "premium")
 
 
-def test_rule_a4_option_next_lower_works_at_once_and_stays_in_line() -> None:
+def test_a4_option_next_lower_works_at_once_and_stays_in_line() -> None:
     decision = place("eng", free={"basic": 1}, policy=OnExhausted.NEXT_LOWER)
 
     assert (decision.tier, decision.reason) == ("basic", SeatReason.NEXT_LOWER)
@@ -144,7 +144,7 @@ def test_the_default_may_be_no_seat() -> None:
     assert not decision.alert
 
 
-def test_rule_k2_reactivation_places_as_if_newly_added_and_ends_a_manual_choice() -> None:
+def test_k2_reactivation_places_as_if_newly_added_and_ends_a_manual_choice() -> None:
     pinned = Holding(None, Grant.MANUAL, pinned=True)
 
     decision = place("sales", free={"standard": 1}, holding=pinned)
@@ -152,13 +152,13 @@ def test_rule_k2_reactivation_places_as_if_newly_added_and_ends_a_manual_choice(
     assert (decision.tier, decision.granted_by, decision.pinned) == ("standard", Grant.MAPPING, False)
 
 
-def test_rule_k2_an_old_pin_and_place_in_line_are_gone_where_no_seat_is_free_too() -> None:
+def test_k2_an_old_pin_and_place_in_line_are_gone_where_no_seat_is_free_too() -> None:
     decision = place("sales", free={}, holding=Holding(None, Grant.MANUAL, pinned=True, waiting_for="premium"))
 
     assert decision.holding == Holding(None, None, pinned=False, waiting_for="standard")
 
 
-def test_rule_k1_somebody_who_holds_a_seat_cannot_arrive() -> None:
+def test_k1_somebody_who_holds_a_seat_cannot_arrive() -> None:
     with pytest.raises(ValueError, match="cannot hold a seat already"):
         place("sales", free={}, holding=held("premium"))
 
@@ -168,14 +168,14 @@ def test_rule_k1_somebody_who_holds_a_seat_cannot_arrive() -> None:
 
 @pytest.mark.parametrize("occasion", [Occasion.REGROUPED, Occasion.REMAPPED])
 class TestPresentPeople:
-    def test_rule_a4_a_present_seat_stays_when_the_target_is_full(self, occasion: Occasion) -> None:
+    def test_a4_a_present_seat_stays_when_the_target_is_full(self, occasion: Occasion) -> None:
         decision = place("eng", free={"standard": 5}, holding=held("standard"), occasion=occasion)
 
         assert (decision.tier, decision.reason) == ("standard", SeatReason.KEPT_EXHAUSTED)
         assert (decision.waiting_for, decision.alert_tier) == ("premium", "premium")
         assert not decision.moves
 
-    def test_rule_a4_a_better_seat_stays_too_when_the_lower_target_is_full(self, occasion: Occasion) -> None:
+    def test_a4_a_better_seat_stays_too_when_the_lower_target_is_full(self, occasion: Occasion) -> None:
         decision = place(
             "sales",
             free={"basic": 5},
@@ -195,13 +195,13 @@ class TestPresentPeople:
         assert (up.tier, up.reason, up.waiting_for) == ("standard", SeatReason.NEXT_LOWER, "premium")
         assert (down.tier, down.reason) == ("standard", SeatReason.KEPT_EXHAUSTED)
 
-    def test_rule_a5_a_seat_from_a_mapping_goes_when_no_mapping_gives_it(self, occasion: Occasion) -> None:
+    def test_a5_a_seat_from_a_mapping_goes_when_no_mapping_gives_it(self, occasion: Occasion) -> None:
         decision = place("other", free={"premium": 9}, holding=held("premium"), occasion=occasion)
 
         assert (decision.tier, decision.reason) == (None, SeatReason.MAPPING_WITHDRAWN)
         assert (decision.granted_by, decision.waiting_for, decision.alert) == (None, None, False)
 
-    def test_rule_a5_a_seat_from_arrival_stays_without_a_mapping(self, occasion: Occasion) -> None:
+    def test_a5_a_seat_from_arrival_stays_without_a_mapping(self, occasion: Occasion) -> None:
         holding = held("premium", Grant.HIGHEST)
 
         decision = place("other", free={}, holding=holding, occasion=occasion)
@@ -209,7 +209,7 @@ class TestPresentPeople:
         assert (decision.tier, decision.reason) == ("premium", SeatReason.KEPT)
         assert not decision.alters(holding)
 
-    def test_rule_a5_a_seat_from_arrival_becomes_the_mappings_once_one_gives_it(self, occasion: Occasion) -> None:
+    def test_a5_a_seat_from_arrival_becomes_the_mappings_once_one_gives_it(self, occasion: Occasion) -> None:
         decision = place("eng", free={}, holding=held("premium", Grant.HIGHEST), occasion=occasion)
         afterwards = place("other", free={}, holding=decision.holding, occasion=occasion)
 
@@ -220,7 +220,7 @@ class TestPresentPeople:
         )
         assert afterwards.tier is None
 
-    def test_rule_a6_a_manual_choice_outlasts_changes(self, occasion: Occasion) -> None:
+    def test_a6_a_manual_choice_outlasts_changes(self, occasion: Occasion) -> None:
         # Case T66: placed by hand in premium, then only in "guests".
         holding = Holding("premium", Grant.MANUAL, pinned=True)
 
@@ -229,7 +229,7 @@ class TestPresentPeople:
         assert (decision.tier, decision.reason) == ("premium", SeatReason.KEPT)
         assert not decision.alters(holding)
 
-    def test_rule_a6_no_seat_by_hand_outlasts_changes_too(self, occasion: Occasion) -> None:
+    def test_a6_no_seat_by_hand_outlasts_changes_too(self, occasion: Occasion) -> None:
         holding = Holding(None, Grant.MANUAL, pinned=True)
 
         decision = place("eng", free={"premium": 2}, holding=holding, occasion=occasion)
@@ -238,7 +238,7 @@ class TestPresentPeople:
 
     @pytest.mark.parametrize("groups", [("eng",), ("guests",), ("other",), ()])
     @pytest.mark.parametrize("free", [{}, {"premium": 1, "standard": 1}])
-    def test_rule_a7_repeating_changes_nothing(
+    def test_a7_repeating_changes_nothing(
         self, occasion: Occasion, groups: tuple[str, ...], free: dict[str, int]
     ) -> None:
         once = place(*groups, free=free, holding=held("standard"), occasion=occasion).holding

@@ -34,7 +34,7 @@ def pools(premium: tuple[int, int], standard: tuple[int, int]) -> dict[str, Pool
     return {"premium": Pool(*premium), "standard": Pool(*standard)}
 
 
-def test_rule_a8_new_rules_move_present_people_in_the_order_of_their_ids() -> None:
+def test_a8_new_rules_move_present_people_in_the_order_of_their_ids() -> None:
     # Case T69: 2 of each; u1 and u2 came first and have premium, u3 has standard.
     people = [
         person(3, "sales", "standard", Grant.HIGHEST),
@@ -53,7 +53,7 @@ def test_rule_a8_new_rules_move_present_people_in_the_order_of_their_ids() -> No
     assert sum(settlement.count for settlement in preview.settlements) == 3
 
 
-def test_rule_s2_a_seat_that_an_earlier_person_frees_goes_to_a_later_one() -> None:
+def test_s2_a_seat_that_an_earlier_person_frees_goes_to_a_later_one() -> None:
     people = [person(1, "ops", "premium"), person(2, "eng", "standard")]
     old_set, new_set = gives(ops="premium", eng="standard"), gives(ops="standard", eng="premium")
 

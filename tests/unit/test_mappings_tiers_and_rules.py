@@ -84,7 +84,7 @@ def test_names_are_compared_without_case_outer_space_or_unicode_form() -> None:
 
 
 @pytest.mark.parametrize("role", ["owner", "primary_owner", "Admin", ""])
-def test_rule_t10_no_rule_gives_a_role_that_only_people_may_give(role: str) -> None:
+def test_t10_no_rule_gives_a_role_that_only_people_may_give(role: str) -> None:
     with pytest.raises(RoleNotMappableError) as refusal:
         rule("Engineering", role=role)
 
@@ -122,7 +122,7 @@ def test_a_set_names_the_groups_attributes_and_tiers_it_speaks_of() -> None:
     assert mapping_set.rule("d") is mapping_set.rules[2]
 
 
-def test_rule_a2_of_several_mapped_groups_the_highest_tier_wins() -> None:
+def test_a2_of_several_mapped_groups_the_highest_tier_wins() -> None:
     sales, engineering = rule("Sales", "standard"), rule("Engineering", "premium")
 
     entitlement = resolve(person("Sales", "Engineering"), MappingSet(1, (sales, engineering)), LADDER)
@@ -132,7 +132,7 @@ def test_rule_a2_of_several_mapped_groups_the_highest_tier_wins() -> None:
     assert entitlement.losing == (sales,)
 
 
-def test_rule_a2_a_tie_goes_to_the_rule_that_stands_first() -> None:
+def test_a2_a_tie_goes_to_the_rule_that_stands_first() -> None:
     first, second = rule("Sales", "standard"), rule("Support", "standard")
 
     entitlement = resolve(person("Support", "Sales"), MappingSet(1, (first, second)), LADDER)

@@ -93,7 +93,7 @@ def test_a_refusal_is_described_by_its_code_because_its_sentence_names_people(st
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_a_line_break_in_a_value_cannot_forge_a_line(as_json: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+def test_i7_a_line_break_in_a_value_cannot_forge_a_line(as_json: bool) -> None:  # noqa: FBT001 (a parameter of the test)
     stream = io.StringIO()
     configure_logging(stream=stream, as_json=as_json)
 

@@ -43,8 +43,10 @@ class OrganizationState(Base):
         doc="Moves with every change of members, groups, seats or pools; previews are made against it.",
     )
     schema_version: Mapped[int] = mapped_column(
-        default=0, doc="Moves with every change of the organization's own extension schemas."
+        default=0,
+        doc="Moves with every change of what requests are read by: the organization's extension schemas, and its mode.",
     )
+    provisioning_mode: Mapped[str] = mapped_column(default="jit_and_scim", doc="Who creates and changes people (A9).")
     brake_minimum: Mapped[int] = mapped_column(default=5, doc="So many effects of a directory are always allowed.")
     brake_share: Mapped[int] = mapped_column(default=20, doc="So many of a hundred active people are allowed.")
     brake_window: Mapped[int] = mapped_column(default=10, doc="Within so many minutes.")

@@ -13,6 +13,7 @@ from bridge.web.console import (
     mappings,
     overview,
     people,
+    provisioning,
     seats,
 )
 
@@ -31,4 +32,5 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         contract.pages,
         drafts.pages,
         billing_details.pages,
+        provisioning.pages,
     )
