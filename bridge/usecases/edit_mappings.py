@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Text, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -50,11 +50,6 @@ from mappings.rules import MappingSet
 from mappings.tiers import TierLadder
 
 KIND = "mappings"
-#: Why rules cannot buy what they miss where another system sells it.
-BOUGHT_ELSEWHERE: Final = (
-    "the missing seats are ordered from another system, which answers later: ask for them or buy them first, then apply"
-    " the rules, under which people wait until they come"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +323,8 @@ def apply_mappings(
             raise IdempotencyConflictError(str(preview_id))
         return _read_result(stored.result)
     preview = _as_shown(unit, _usable(unit, preview_id), named=False)
-    if buy and preview.shortage and preview.quote is None:
-        raise InvalidChangeError(BOUGHT_ELSEWHERE)
+    if buy:
+        refuse_bought_elsewhere(unit, preview)
     is_bought = buy and preview.quote is not None
     uses = preview.budget_uses_if_bought if is_bought else preview.budget_uses
     _refuse_unticked(uses, acknowledged if budgets_acknowledged is None else budgets_acknowledged)
@@ -363,6 +358,19 @@ def apply_mappings(
     stored.confirmed_at = unit.at
     stored.result = _write_result(applied) | {"buy": buy}
     return applied
+
+
+def refuse_bought_elsewhere(unit: Unit, preview: MappingsPreview) -> None:
+    """Refuse to buy missing seats together with rules where another system sells them, and answers later.
+
+    Raises:
+        InvalidChangeError: It does, and seats are missing.
+    """
+    if preview.shortage and not unit.billing.sells_at_once:
+        raise InvalidChangeError(
+            "the missing seats are ordered from the organization's own billing core, which answers later: order them"
+            " by themselves, and apply the rules without buying; people move up when the seats come"
+        )
 
 
 def _refuse_unticked(what: object, ticked: bool) -> None:  # noqa: FBT001 (as it was said)
@@ -444,11 +452,11 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         changes=tuple(difference(old, new, ladder)),
         moves=moves,
         shortage=shortage,
-        quote=then and then.quote,
-        moves_if_bought=then and then.moves,
+        quote=then.quote if then else None,
+        moves_if_bought=then.moves if then else None,
         role_changes=_role_changes(unit, moves.access_changes),
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
-        settled=(settled, then and then.settled),
+        settled=(settled, then.settled if then else None),
         budget_uses=uses,
         budget_uses_if_bought=then.uses if then else (),
         outlay=outlay,

@@ -58,12 +58,13 @@ def crowd(customer: Customer, number: int) -> list[MemberId]:
     return list(done.member_ids.values())
 
 
-def two_labs(make_customer: MakeCustomer, clock: SettableClock) -> tuple[Customer, dict[str, Any]]:
-    """Two Premium seats that will lapse, two labs of two people each, and rules that let both buy."""
+def two_labs(make_customer: MakeCustomer, clock: SettableClock, *, lapsing: int = 2) -> tuple[Customer, dict[str, Any]]:
+    """Premium seats that will lapse, two labs of two people each, and rules that let both buy."""
     clock.at = MARCH
-    customer = make_customer(premium=2, standard=0, premium_price=10000, anchor=MARCH)
-    with customer.unit(customer.owner) as unit:
-        change_seats(unit, {"premium": -2})
+    customer = make_customer(premium=lapsing, standard=0, premium_price=10000, anchor=MARCH)
+    if lapsing:
+        with customer.unit(customer.owner) as unit:
+            change_seats(unit, {"premium": -lapsing})
     people = sorted(crowd(customer, 4))
     with customer.unit() as unit:
         for place, each in enumerate(people):
