@@ -7,8 +7,11 @@ import pytest
 from sqlalchemy import select, update
 
 from bridge.billing.rules.charges import MAX_SEATS
+from bridge.billing.why_person import why_person
+from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId
 from bridge.domain.people_files import read_people
+from bridge.domain.roles import Role
 from bridge.errors import (
     AssertionFailedError,
     IdempotencyConflictError,
@@ -341,3 +344,21 @@ def test_another_refusal_than_a_declined_payment_is_told_as_what_it_is(
         "No Premium seat was bought within a budget: This change is not possible: a plan has at most 1,000,000 premium"
         " seats"
     )
+
+
+@pytest.mark.parametrize(("role", "priced"), [(Role.MEMBER, False), (Role.ADMIN, False), (Role.OWNER, True)])
+def test_rule_Z1_only_owners_read_the_price_of_a_bought_seat(  # noqa: N802 (a rule's number)
+    make_customer: MakeCustomer, clock: SettableClock, role: Role, *, priced: bool
+) -> None:
+    customer = make_customer(premium=0, standard=0)
+    buy_when_full(customer)
+    allow(customer, seats=5)
+    (person,) = arrive(customer, clock, "a")
+
+    with customer.unit(Actor(ActorKind.MEMBER, person, role)) as unit:
+        why = why_person(unit, person)
+
+    told = " ".join([why.sentence, *(f"{step.text} {step.detail}" for step in why.steps), *map(str, why.history)])
+    assert "one was bought within the budget" in told
+    assert ("€" in told, "NORDLYS-000001" in told) == (priced, priced)
+    assert ("A seat was bought for it" in told) is not priced
