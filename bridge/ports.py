@@ -384,7 +384,7 @@ class BillingCore(Protocol):
         """Whether :meth:`execute` charges and allocates in the unit's own transaction.
 
         Where it is an order that another system answers later, provisioning never buys: it would make the directory
-        wait for that system.
+        wait for that system. In an evaluation nothing is bought at all.
         """
 
     def prepare(self, change: SeatChange) -> None:

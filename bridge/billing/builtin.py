@@ -12,11 +12,11 @@ from bridge.billing.ledger import (
     Counts,
     balance_change,
     bill_for_callers,
+    charge_once,
     issue_invoice,
     lines_for_callers,
     read_contract,
     reference_to,
-    repeated_invoice,
     seats_in_use,
     state_of,
 )
@@ -103,8 +103,8 @@ class BuiltinBilling:
 
     @property
     def sells_at_once(self) -> bool:
-        """Say that what is bought is there in the same transaction."""
-        return True
+        """Say that what is bought is there in the same transaction; in an evaluation nothing is bought (rule B2)."""
+        return read_contract(self._unit).kind != EVALUATION
 
     def prepare(self, change: SeatChange) -> None:
         """Ask nobody: the answer is computed inside."""
@@ -181,20 +181,18 @@ class BuiltinBilling:
     def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
         """Charge what the quote shows and set the new allocation of the pools."""
         unit = self._unit
-        unit.lock()
-        repeated = repeated_invoice(unit, key, quote.bill)
-        if repeated is not None:
-            return reference_to(repeated)
-        if self.quote(quote.change) != quote:
-            raise PreviewStaleError
-        contract = read_contract(unit)
-        set_allocation(unit, quote.seats)
-        if quote.bill is None:
+
+        def allocate() -> None:
+            if self.quote(quote.change) != quote:
+                raise PreviewStaleError
+            set_allocation(unit, quote.seats)
+
+        charged = charge_once(unit, quote.bill, key=key, counts=Counts.SEATS, write=allocate)
+        if charged.invoice is None:
             return None
-        contract.credit_balance += balance_change(quote.bill)
-        invoice = issue_invoice(unit, quote.bill, key=key, at=unit.at, counts=Counts.SEATS)
-        self._debit(state_of(unit, contract).terms, invoice)
-        return reference_to(invoice)
+        if charged.is_new:
+            self._debit(state_of(unit, read_contract(unit)).terms, charged.invoice)
+        return reference_to(charged.invoice)
 
     def renew(self) -> Renewal | None:
         """Pass the period's boundary if the unit's instant has reached it; None when it is not due."""

@@ -9,10 +9,10 @@ from bridge.billing.ledger import (
     Counts,
     balance_change,
     bill_for_callers,
+    charge_once,
     issue_invoice,
     read_contract,
     reference_to,
-    repeated_invoice,
 )
 from bridge.billing.opening import credit_of, open_contract, open_pools, start_key
 from bridge.billing.refusing import check_rate, check_time_zone, read_currency, refuse
@@ -177,26 +177,26 @@ class FixedFeePlan:
     def execute(self, quote: FeeQuote, *, key: str) -> InvoiceReference | None:
         """Charge what the quote shows and write the contract as amended."""
         unit = self._unit
-        unit.lock()
-        repeated = repeated_invoice(unit, key, quote.bill)
-        if repeated is not None:
-            return reference_to(repeated)
-        if self.quote(quote.change) != quote:
-            raise PreviewStaleError
-        if quote.change.ahead:
-            # Only what was named: the rest is as it stands when the term begins.
-            change = quote.change
-            named = {"annual_fee": change.annual_fee, "tier": change.tier, "paid_users": change.paid_users}
-            terms = {name: value for name, value in named.items() if value is not None}
-            agree(unit, AgreedKind.FEE, terms, effective_at=quote.effective_at)
-            return None
-        contract, row = self._rows()
-        row.annual_fee, row.tier, row.paid_users = quote.annual_fee, quote.tier, quote.paid_users
-        unit.session.flush()
-        if quote.bill is None:
-            return None
-        contract.credit_balance += balance_change(quote.bill)
-        return reference_to(issue_invoice(unit, quote.bill, key=key, at=unit.at, counts=Counts.FEE))
+
+        def write() -> None:
+            if self.quote(quote.change) != quote:
+                raise PreviewStaleError
+            if quote.change.ahead:
+                self._agree(quote)
+                return
+            row = self._rows()[1]
+            row.annual_fee, row.tier, row.paid_users = quote.annual_fee, quote.tier, quote.paid_users
+            unit.session.flush()
+
+        invoice = charge_once(unit, quote.bill, key=key, counts=Counts.FEE, write=write).invoice
+        return reference_to(invoice) if invoice else None
+
+    def _agree(self, quote: FeeQuote) -> None:
+        """Keep what counts from the next term on; only what was named: the rest is as it stands when that begins."""
+        change = quote.change
+        named = {"annual_fee": change.annual_fee, "tier": change.tier, "paid_users": change.paid_users}
+        terms = {name: value for name, value in named.items() if value is not None}
+        agree(self._unit, AgreedKind.FEE, terms, effective_at=quote.effective_at)
 
     def _rows(self) -> tuple[Contract, FixedFee]:
         unit = self._unit

@@ -1,7 +1,7 @@
 """The tables of the embedded core: the plan as the rules see it, and invoices that are numbered without gaps."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -158,6 +158,39 @@ def repeated_invoice(unit: Unit, key: str, bill: Bill | None) -> Invoice | None:
     if bill is None or (invoice.reason, billed) != (bill.reason, wanted):
         raise IdempotencyConflictError(key)
     return invoice
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What came of a charge: no invoice where nothing was billed, an older one where the key is not new."""
+
+    invoice: Invoice | None
+    is_new: bool
+
+
+def charge_once(unit: Unit, bill: Bill | None, *, key: str, counts: "Counts", write: Callable[[], None]) -> Charged:
+    """Charge a bill for a business fact and write what it is for; a repeated key writes nothing.
+
+    Args:
+        unit: The unit; the organization is locked here.
+        bill: What was shown; None when nothing is charged.
+        key: The business fact.
+        counts: What the invoice's quantities count.
+        write: Refuses what is no longer as it was shown, and writes what is charged for.
+
+    Raises:
+        IdempotencyConflictError: The key billed something else (rule Q5).
+        PreviewStaleError: As ``write`` says.
+    """
+    unit.lock()
+    repeated = repeated_invoice(unit, key, bill)
+    if repeated is not None:
+        return Charged(repeated, is_new=False)
+    write()
+    if bill is None:
+        return Charged(None, is_new=True)
+    read_contract(unit).credit_balance += balance_change(bill)
+    return Charged(issue_invoice(unit, bill, key=key, at=unit.at, counts=counts), is_new=True)
 
 
 class Counts(StrEnum):

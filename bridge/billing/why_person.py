@@ -13,7 +13,7 @@ from sqlalchemy import select
 from bridge.billing.ledger import Counts
 from bridge.billing.rules.wording import counted, local_day
 from bridge.domain.identifiers import MemberId
-from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
+from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE, LICENCE_NAMES
 from bridge.domain.product_roles import ProductRole
 from bridge.domain.roles import Permission, may
 from bridge.store.directory import mapping_set_in_force
@@ -50,6 +50,8 @@ _OCCASIONS = {
     "plan_began": "A plan began",
 }
 _CHARGES_SHOWN = 36
+_TRIED = "It is a seat of the evaluation, which costs nothing"
+_NOTHING_COSTS = "The organization is in evaluation, which costs nothing"
 _BY_HAND = {"manual", "purchased"}
 
 
@@ -132,6 +134,9 @@ def why_person(unit: Unit, member_id: MemberId) -> WhyPerson:
         sentence, would_change = _by_licence(unit, found, contract)
     else:
         sentence, would_change = found.sentence, _by_seat(unit, found)
+        if contract.kind == EVALUATION and contract.status == "active":
+            until = local_day(contract.period_end, contract.time_zone)
+            sentence += f" {_TRIED if found.member.tier else _NOTHING_COSTS} until {until}."
     sees_money = may(unit.actor.role, Permission.SEE_BILLING)
     return WhyPerson(
         explanation=found,

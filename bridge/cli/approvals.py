@@ -10,8 +10,8 @@ import click
 from bridge.cli.contracts import amendment_options, plan_options
 from bridge.cli.dialogue import ACCEPT_COST, Cost, Dialogue, Said, cost_of, hold_dialogue
 from bridge.cli.documents import load_document
-from bridge.cli.mapping_changes import file_argument, preview_document, show_preview
-from bridge.cli.showing import json_option, org_argument, print_json, print_table
+from bridge.cli.mapping_changes import cost_of_rules, file_argument, gains_of, preview_document, show_preview
+from bridge.cli.showing import harmless_line, json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
     from bridge.store.unit import Unit
@@ -102,24 +102,18 @@ def approve(org: str, request: uuid.UUID, *, accept_cost: str | None, accept_rol
 def _cost(unit: "Unit", shown: "ShownPreview") -> Cost:
     from bridge.usecases.change_plan import PlanPreview
     from bridge.usecases.edit_mappings import MappingsPreview
-    from bridge.usecases.seats import read_contract
 
     if isinstance(shown, PlanPreview):
         return Cost(0, shown.quote.currency)
-    if not isinstance(shown, MappingsPreview):
-        return cost_of(shown.quote.bill, shown.quote.currency)
-    outlay = shown.outlay if shown.quote is None else shown.outlay_if_bought
-    return Cost(outlay.total if outlay else 0, read_contract(unit).currency)
+    if isinstance(shown, MappingsPreview):
+        return cost_of_rules(unit, shown, buy=True)
+    return cost_of(shown.quote.bill, shown.quote.currency)
 
 
 def _gains(opened: "OpenedApproval") -> dict[str, str]:
     from bridge.usecases.edit_mappings import MappingsPreview
 
-    shown = opened.preview
-    if not (isinstance(shown, MappingsPreview) and shown.gives_roles):
-        return {}
-    gains = sum(change.is_gain for change in shown.role_changes)
-    return {"--accept-roles": f"Approve that {gains} {'person' if gains == 1 else 'people'} may do more?"}
+    return gains_of(opened.preview, "Approve") if isinstance(opened.preview, MappingsPreview) else {}
 
 
 def _tell_approved(org: str, done: "Approved") -> None:
@@ -251,7 +245,8 @@ def _show(unit: "Unit", opened: "OpenedApproval") -> None:
     from bridge.usecases.edit_mappings import MappingsPreview
 
     asked = opened.approval
-    click.echo(f"{asked.submitted_by} asks for {asked.summary}" + (f": {asked.note}" if asked.note else ""))
+    who = f"{asked.submitted_by[:1].upper()}{asked.submitted_by[1:]}"
+    click.echo(harmless_line(f"{who} asks for {asked.summary}." + (f" “{asked.note}”" if asked.note else "")))
     click.echo()
     shown = opened.preview
     if isinstance(shown, MappingsPreview):

@@ -27,6 +27,9 @@ COMMANDS = {
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: show, export."),
     "people": Entry("bridge.cli.people:people", "People: add one, remove who is in no active team."),
     "contract": Entry("bridge.cli.contracts:contract", "Contracts: fixed fees, another plan, renewal."),
+    "evaluation": Entry(
+        "bridge.cli.evaluations:evaluation", "Evaluations without invoice: start, show, extend, convert, end."
+    ),
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
     "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, why, export, send."),

@@ -135,7 +135,7 @@ def hold_dialogue(org: str, dialogue: Dialogue[PreviewT, DoneT], said: Said) -> 
     if said.as_json and not (said.is_decided or said.only_preview):
         known = {option for one in click.get_current_context().command.params for option in one.opts}
         ways = [option for option in ("--accept-cost", "--yes", "--preview") if option in known]
-        raise click.UsageError(f"--json asks nothing: answer ahead with {' or '.join(ways)}")
+        raise click.UsageError(f"--json asks nothing: add {' or '.join(ways)}")
     with open_runtime() as runtime:
         org_id = find_organization(runtime, org)
 

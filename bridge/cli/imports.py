@@ -74,7 +74,7 @@ def import_command(
     if as_json:
         print_json(_document(people, report))
     else:
-        _show(people, report, preview=preview, skip_bad_rows=skip_bad_rows)
+        _show(org, people, report, preview=preview, skip_bad_rows=skip_bad_rows)
     if report.problems and not (report.applied or (preview and skip_bad_rows)):
         context.exit(REFUSED)
     context.exit(UNUSABLE if preview and report.changes_something else 0)
@@ -146,12 +146,13 @@ def _document(people: "PeopleFile", report: "ImportReport") -> dict[str, Any]:
         "groups_created": report.effect.groups_created,
         "tiers": report.tiers,
         "problems": report.problems,
+        "missing": report.missing,
         "bought": sum(use.seats for use in report.budget_uses),
         "bought_within_budgets": report.budget_uses,
     }
 
 
-def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool, skip_bad_rows: bool) -> None:
+def _show(org: str, people: "PeopleFile", report: "ImportReport", *, preview: bool, skip_bad_rows: bool) -> None:
     from bridge.cli.seat_budgets import show_uses
 
     effect = report.effect
@@ -174,7 +175,7 @@ def _show(people: "PeopleFile", report: "ImportReport", *, preview: bool, skip_b
     if effect.groups_created:
         click.echo(f"New groups: {', '.join(effect.groups_created)}")
     _show_people(report)
-    _show_seats(report)
+    _show_seats(org, report)
     show_uses(report.budget_uses, {one.tier: one.name for one in report.tiers})
     if report.applied:
         click.echo("Done. Nobody was removed for being missing from the file")
@@ -222,7 +223,7 @@ def _moved(names: Mapping[str | None, str], before: str | None, after: str | Non
     return "" if before == after else f"{names.get(before, before)} → {names.get(after, after)}"
 
 
-def _show_seats(report: "ImportReport") -> None:
+def _show_seats(org: str, report: "ImportReport") -> None:
     print_table(
         ("tier", "seats", "held before", "held after", "waiting before", "waiting after"),
         [
@@ -236,3 +237,6 @@ def _show_seats(report: "ImportReport") -> None:
     more = f"{waiting} more {'waits' if waiting == 1 else 'wait'}" if waiting > 0 else ""
     if bought or more:
         click.echo("; ".join(filter(None, (bought, more))))
+    if report.missing:
+        wanted = " ".join(f"{tier}={number}" for tier, number in report.missing.items())
+        click.echo(f"To ask the owners for their seats: seatbridge approvals ask-seats {org} {wanted}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.dialogue import Cost
 from bridge.cli.documents import load_document
 from bridge.cli.lazy import REFUSED, UNUSABLE
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
@@ -19,7 +20,9 @@ file_argument = click.argument("file", type=click.Path(path_type=Path, exists=Tr
 _check_option = click.option(
     "--check", is_flag=True, help="Apply nothing: end with 2 when it would change something, with 0 when not."
 )
-_yes_option = click.option("--yes", is_flag=True, help="Apply without being asked.")
+_yes_option = click.option(
+    "--yes", is_flag=True, help="Apply, whatever it costs and whoever may do more then, without being asked."
+)
 _buy_option = click.option("--buy", is_flag=True, help="Buy the seats that are missing, at the cost shown.")
 #: More people than anybody reads one by one.
 _SHOWN = 200
@@ -113,7 +116,8 @@ def _change(
         org_id = find_organization(runtime, org)
         with runtime.unit(org_id, OPERATOR) as unit:
             shown = look(unit)
-        if shown is None:
+            cost = None if shown is None else cost_of_rules(unit, shown, buy=buy)
+        if shown is None or cost is None:
             click.echo("null" if as_json else "These rules are in force already")
             return
         if not as_json:
@@ -123,7 +127,9 @@ def _change(
         if check:
             context.exit(UNUSABLE if all(finding.holds for finding in _findings(shown, buy=buy)) else REFUSED)
         if not yes:
-            click.confirm("Apply?", abort=True)
+            click.confirm(f"{cost.sentence} Apply?", abort=True)
+            for question in gains_of(shown, "Accept").values():
+                click.confirm(question, abort=True)
         with runtime.unit(org_id, OPERATOR) as unit:
             applied = apply_mappings(unit, shown.id, acknowledged=True, buy=buy)
     if as_json:
@@ -132,6 +138,22 @@ def _change(
         changed = "1 seat" if applied.moved == 1 else f"{applied.moved} seats"
         invoice = "".join(f"; invoice {each.number}" for each in applied.invoices)
         click.echo(f"Version {applied.version} is in force; {changed} changed{invoice}")
+
+
+def cost_of_rules(unit: "Unit", shown: "MappingsPreview", *, buy: bool) -> Cost:
+    """Return what applying previewed rules charges today, what is bought within budgets included."""
+    from bridge.usecases.seats import read_contract
+
+    outlay = _outlay(shown, buy=buy)
+    return Cost(outlay.total if outlay else 0, read_contract(unit).currency)
+
+
+def gains_of(shown: "MappingsPreview", verb: str) -> dict[str, str]:
+    """Ask by itself whether people may do more, where the rules give them roles; by the option that answers ahead."""
+    if not shown.gives_roles:
+        return {}
+    gains = sum(change.is_gain for change in shown.role_changes)
+    return {"--accept-roles": f"{verb} that {gains} {'person' if gains == 1 else 'people'} may do more?"}
 
 
 def preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]:

@@ -1,13 +1,19 @@
 """``seatbridge org ...``."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.plan_terms import read_terms, start_option, terms_options
-from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.cli.showing import CommandT, json_option, org_argument, print_facts, print_json, print_table
+from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from bridge.ports import ContractDraft
 
 
 @click.group()
@@ -15,27 +21,73 @@ def org() -> None:
     """Organizations: create, list, show."""
 
 
+def owner_options(command: CommandT) -> CommandT:
+    """Add whom a customer is, and who its first owner is, to a command that takes one in."""
+    for option in (
+        click.option(
+            "--billing-details",
+            type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+            help="YAML or JSON file with what the first invoice is to say of the buyer: legal_name, country, vat_id, "
+            "...",
+        ),
+        click.option("--owner-name", default="", help="Default: the address."),
+        click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts."),
+        click.option("--locale", type=click.Choice(["en", "fr", "nl", "sv"]), default="en", show_default=True),
+        click.option("--name", required=True, help="What pages and invoices call the customer."),
+    ):
+        command = option(command)
+    return command
+
+
 @org.command()
 @click.argument("slug")
-@click.option("--name", required=True, help="What pages and invoices call the customer.")
 @terms_options(kind="team", currency="EUR", tax_rate="0", time_zone="UTC")
-@click.option("--locale", type=click.Choice(["en", "fr", "nl", "sv"]), default="en", show_default=True)
 @start_option
 @click.option(
     "--own-core",
     is_flag=True,
     help="team, enterprise: a core of the customer's own bills it; no invoice is issued. Next: `billing connect`.",
 )
-@click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts.")
-@click.option("--owner-name", default="", help="Default: the address.")
-@click.option(
-    "--billing-details",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    help="YAML or JSON file with what the first invoice is to say of the buyer: legal_name, country, vat_id, ...",
-)
+@owner_options
 @json_option
-def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str, **terms: Any) -> None:
+def create(
+    slug: str,
+    *,
+    name: str,
+    locale: str,
+    owner_email: str,
+    owner_name: str,
+    billing_details: Path | None,
+    as_json: bool,
+    **terms: Any,
+) -> None:
     """Take a customer in: plan, pools of seats, first invoice, and a link that signs the owner in once."""
+    take_in(
+        slug,
+        lambda now: read_terms(now, **terms),
+        time_zone=terms["time_zone"],
+        name=name,
+        locale=locale,
+        owner_email=owner_email,
+        owner_name=owner_name,
+        billing_details=billing_details,
+        as_json=as_json,
+    )
+
+
+def take_in(
+    slug: str,
+    contract: "Callable[[datetime], ContractDraft]",
+    *,
+    time_zone: str,
+    name: str,
+    locale: str,
+    owner_email: str,
+    owner_name: str,
+    billing_details: Path | None,
+    as_json: bool,
+) -> None:
+    """Take a customer in with the plan that ``contract`` gives for now, and print what it needs to begin."""
     from bridge.billing.rules.money import Currency, format_money
     from bridge.cli.billing_details import read_details
     from bridge.cli.opening import open_runtime
@@ -43,27 +95,26 @@ def create(slug: str, name: str, locale: str, owner_email: str, owner_name: str,
     from bridge.usecases.connections import create_sign_in_link
     from bridge.usecases.organizations import OrganizationDraft
 
-    as_json: bool = terms.pop("as_json")
-    billing: Path | None = terms.pop("billing_details")
     with open_runtime() as runtime:
         draft = OrganizationDraft(
             slug=slug,
             name=name,
             locale=locale,
-            time_zone=terms["time_zone"],
-            contract=read_terms(runtime.clock.now(), **terms),
+            time_zone=time_zone,
+            contract=contract(runtime.clock.now()),
             owner_email=owner_email,
             owner_name=owner_name,
-            billing=read_details(billing) if billing else {},
+            billing=read_details(billing_details) if billing_details else {},
         )
         created = runtime.create_organization(draft)
         with runtime.unit(created.org_id, OPERATOR) as unit:
             link = create_sign_in_link(unit, created.owner_id)
-        invoice = created.invoice
+        invoice, until = created.invoice, draft.contract.until
         public_url = runtime.settings.server.public_url
         facts = {
             "organization": slug,
             "id": created.org_id,
+            **({"in evaluation until": until} if until else {}),
             "invoice": invoice and f"{invoice.number}: {format_money(invoice.total, Currency(invoice.currency))}",
             "SCIM base URL": f"{public_url}/scim/v2/{slug}",
             "sign-in link": f"{public_url}/sign-in/link/{link.text}",
@@ -112,7 +163,7 @@ def show(org: str, *, as_json: bool) -> None:
         fee = fee_facts(unit) if summary.contract.kind == FIXED_FEE else None
         sentences = contract_sentences(summary.contract, followed=is_followed(unit))
     organization, contract = summary.organization, summary.contract
-    by_cycle = "" if contract.kind == FIXED_FEE else f", by the {contract.cycle}"
+    by_cycle = "" if contract.kind in {EVALUATION, FIXED_FEE} else f", by the {contract.cycle}"
     facts = {
         "organization": organization.slug,
         "name": organization.name,

@@ -29,6 +29,7 @@ from bridge.usecases.buy_seats import SeatsPreview, change_seats, confirm_seats,
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings, read_document
 from bridge.usecases.idempotency import once
 from bridge.usecases.manage_access import deactivate_member, reactivate_member
+from bridge.usecases.new_plan import take_new_plan
 from bridge.usecases.organizations import OrganizationDraft, create_organization
 from bridge.usecases.provision_member import (
     PersonDraft,
@@ -147,7 +148,7 @@ class Rehearsal:
             name="Rehearsal",
             locale="en",
             time_zone=contract.time_zone,
-            contract=contract,
+            contract=self.scenario.evaluation or contract,
             owner_email=f"owner@{self.domain}",
             owner_name="Owner",
         )
@@ -168,6 +169,8 @@ class Rehearsal:
             )
             unit.session.flush()
             self._prepare(unit)
+            if self.scenario.evaluation is not None:
+                take_new_plan(unit, contract, ahead=True)
 
     def _prepare(self, unit: Unit) -> None:
         """Bring a new organization to where the scenario begins."""

@@ -1,7 +1,7 @@
 """Scenarios: a plan, prices and dated events, as a rehearsal reads them."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from bridge.billing.rules.contracts import ContractKind
 from bridge.billing.rules.licences import LicenceKind
 from bridge.billing.rules.money import Currency, to_minor
-from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
+from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE, LICENCE_NAMES
 from bridge.domain.roles import Role
 from bridge.errors import InvalidInputError
 from bridge.ports import ContractDraft, FeeDraft, TierPrice
@@ -131,9 +131,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a rehearsal plays; ``events`` stand in the order of time."""
+    """What a rehearsal plays; ``events`` stand in the order of time.
+
+    With an ``evaluation``, it comes first, and the ``contract`` is agreed to follow it (rule B2).
+    """
 
     contract: ContractDraft
+    evaluation: ContractDraft | None
     currency: Currency
     mappings: Mapping[str, str]
     on_exhausted: str
@@ -153,7 +157,8 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
         InvalidInputError: Naming the field and what would be right.
     """
     _refuse_unknown("", document, _TOP, "a scenario")
-    plan = _mapping("plan", document.get("plan"))
+    plan = dict(_mapping("plan", document.get("plan")))
+    tried = plan.pop("evaluation", None)
     currency = _currency(plan.get("currency", "EUR"))
     read_plan = _PLANS.get(str(plan.get("kind")), _contract)
     contract = read_plan(plan, _mapping("prices", document.get("prices")), currency)
@@ -172,6 +177,7 @@ def read_scenario(document: Mapping[str, Any]) -> Scenario:
         raise InvalidInputError("until", f"must not be after the year {LAST_YEAR}")
     return Scenario(
         contract=contract,
+        evaluation=None if tried is None else _evaluation(_mapping("plan.evaluation", tried), contract),
         currency=currency,
         mappings=_mapping("plan.mappings", plan.get("mappings", {})),
         on_exhausted=plan.get("on_exhausted", "unassigned"),
@@ -216,6 +222,24 @@ def _contract(plan: Mapping[str, Any], prices: Mapping[str, Any], currency: Curr
         auto_renew=_yes_or_no("plan.auto_renew", plan.get("auto_renew", True)),
         renewal_basis=plan.get("renewal_basis"),
         contract_minimum=_counts("plan.contract_minimum", plan.get("contract_minimum") or {}),
+    )
+
+
+def _evaluation(tried: Mapping[str, Any], contract: ContractDraft) -> ContractDraft:
+    """Read an evaluation that the plan follows: of the same tiers, or of the same licences, or roles."""
+    _refuse_unknown("plan.evaluation.", tried, {"until", "seats"}, "an evaluation")
+    seats = _counts("plan.evaluation.seats", tried.get("seats", {}))
+    _refuse_unknown("plan.evaluation.seats.", seats, {tier.key for tier in contract.pools}, "the plan's tiers")
+    tiers = tuple(replace(tier, price=0, seats=seats.get(tier.key, 0)) for tier in contract.tiers)
+    return ContractDraft(
+        kind=EVALUATION,
+        cycle="none",
+        anchor=contract.anchor,
+        currency=contract.currency,
+        time_zone=contract.time_zone,
+        tiers=tiers,
+        auto_renew=False,
+        until=_instant("plan.evaluation.until", tried.get("until")),
     )
 
 

@@ -36,16 +36,22 @@ for _command in (budget, forecast, thresholds, waiting, promote, dequeue, swap):
 @json_option
 def show(org: str, *, as_json: bool) -> None:
     """Show bought, used and free seats, and who waits."""
+    from bridge.cli.evaluations import evaluation_document
     from bridge.cli.opening import open_organization
     from bridge.store.pools import read_pools
+    from bridge.usecases.evaluations import read_evaluation
     from bridge.usecases.seats import pool_views
 
     with open_organization(org) as (_, unit):
         pools, waiting_for_any = pool_views(unit, read_pools(unit))
+        tried = read_evaluation(unit)
     if as_json:
-        print_json({"pools": pools, "waiting_for_any": waiting_for_any})
+        told = {} if tried is None else {"evaluation": evaluation_document(tried)}
+        print_json({"pools": pools, "waiting_for_any": waiting_for_any, **told})
         return
     pool_table(pools)
+    if tried is not None:
+        click.echo(f"{tried.sentence}.")
     if waiting_for_any:
         click.echo(f"{waiting_for_any} more {'waits' if waiting_for_any == 1 else 'wait'} for a seat of any tier")
 

@@ -245,6 +245,10 @@ class JobSettings(_Section):
     usage_mail_days: Annotated[int, Field(ge=0, le=365)] = 30
     """Days before a yearly renewal at which owners are mailed the usage of the period. 0: never."""
 
+    evaluation_mail_days: Annotated[int, Field(ge=0, le=365)] = 14
+    """Days before the end of an evaluation at which owners are reminded of it, and of what follows; they are reminded
+    once more two days before. 0: never."""
+
 
 class BillingSettings(_Section):
     """Billing cores of customers' own; without any, the embedded core bills everybody."""

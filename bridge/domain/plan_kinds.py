@@ -15,3 +15,8 @@ REMOTE: Final = "remote"
 """Billed by a core that keeps its own books: seats are ordered there, and come when it has confirmed."""
 SOLD_BY_SEATS: Final = ("team", "enterprise")
 """The kinds whose seats are bought ahead."""
+
+
+def plan_word(kind: str) -> str:
+    """Name what a plan's own page in the console is about: seats, licences, or the contract where there are neither."""
+    return "Contract" if kind == FIXED_FEE else "Licences" if kind in LICENCE_NAMES else "Seats"

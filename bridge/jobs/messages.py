@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from bridge.billing.documents import InvoiceDocument, read_document
 from bridge.billing.pdf import to_pdf
 from bridge.billing.rules.money import Currency, format_money
-from bridge.billing.rules.wording import counted
+from bridge.billing.rules.wording import counted, day_text
+from bridge.domain.plan_kinds import plan_word
 from bridge.ports import Attachment, Message
 from bridge.store.models import Alert, Contract, Invoice, Member, SeatPool
 from bridge.store.unit import Unit
@@ -17,17 +18,14 @@ from bridge.usecases.approvals import waiting_approval
 from bridge.usecases.billing_details import billing_details_of
 from bridge.usecases.brake import ALERT as BRAKE_ALERT
 from bridge.usecases.deliver import Claim
+from bridge.usecases.evaluations import read_evaluation
 from bridge.usecases.read_holds import open_holds
-from bridge.usecases.remind import USAGE_MAIL
+from bridge.usecases.remind import EVALUATION_MAIL, USAGE_MAIL
 from bridge.usecases.usage import read_usage
 
 #: So many people a mail names; the console lists them all.
 PEOPLE_NAMED = 10
 _ATTACHED = "It is attached as PDF."
-_TO_DOWNLOAD = (
-    "Download it in the console, under Seats & billing. No mailbox is agreed that invoices go to: "
-    "owners can name one in the billing details."
-)
 
 
 def compose(unit: Unit, claim: Claim) -> Message | None:
@@ -42,6 +40,7 @@ def compose(unit: Unit, claim: Claim) -> Message | None:
         "approval_mail": _approval_message,
         "hold_reminder": _hold_reminder,
         USAGE_MAIL: _usage_message,
+        EVALUATION_MAIL: _evaluation_message,
     }
     return writers[claim.kind](unit, claim)
 
@@ -55,11 +54,16 @@ def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
     mailboxes = billing_details_of(unit).mailboxes
     if not (mailboxes or claim.to):
         return None
+    page = f"{plan_word(unit.session.get_one(Contract, unit.org_id).kind)} & billing"
+    download = (
+        f"Download it in the console, under {page}. No mailbox is agreed that invoices go to: "
+        "owners can name one there, under Billing details."
+    )
     attached = [Attachment(f"{document.file_name}.pdf", "application/pdf", to_pdf(document))] if mailboxes else []
     return Message(
         to=mailboxes or claim.to,
-        subject=f"{document.title} {document.number}",
-        text="\n".join((*_invoice_lines(document), "", _ATTACHED if mailboxes else _TO_DOWNLOAD)),
+        subject=f"{document.title} {document.number}{_seller_of(document)}",
+        text="\n".join((*_invoice_lines(document), "", _ATTACHED if mailboxes else download)),
         key=claim.key,
         attachments=attached,
     )
@@ -68,8 +72,8 @@ def _invoice_message(unit: Unit, claim: Claim) -> Message | None:
 def _invoice_lines(document: InvoiceDocument) -> Iterator[str]:
     """Write what an invoice says, for who reads the mail and not the file."""
     facts, money = document.facts, document.money
-    seller = f" from {facts.seller.name}" if facts.seller else ""
-    yield f"{document.title} {document.number}{seller} for {facts.buyer_name}, {facts.issued_on:%Y-%m-%d}."
+    issued = f"{document.title} {document.number}{_seller_of(document)} for {facts.buyer_name}"
+    yield f"{issued}, {day_text(facts.issued_on)}."
     if facts.buyer.purchase_order:
         yield f"Order number: {facts.buyer.purchase_order}"
     if document.credits:
@@ -85,9 +89,14 @@ def _invoice_lines(document: InvoiceDocument) -> Iterator[str]:
         yield f"Credit used: {money(-document.credit_applied)}"
     if not document.is_credit_note:
         yield f"Amount due: {money(document.amount_due)}"
+    yield ""
     yield document.terms
     if document.transfer_to:
         yield f"Transfer to {document.transfer_to}, and name {document.number}."
+
+
+def _seller_of(document: InvoiceDocument) -> str:
+    return f" from {document.facts.seller.name}" if document.facts.seller else ""
 
 
 def _usage_message(unit: Unit, claim: Claim) -> Message | None:
@@ -115,6 +124,26 @@ def _usage_message(unit: Unit, claim: Claim) -> Message | None:
     return Message(
         to=claim.to, subject=f"{organization.name}: usage before {day}", text="\n".join(facts), key=claim.key
     )
+
+
+def _evaluation_message(unit: Unit, claim: Claim) -> Message | None:
+    """Say that an evaluation ends, and what comes then; None when its end is another one by now (rule B2)."""
+    view = read_evaluation(unit)
+    if view is None or not claim.to or view.until.isoformat() != claim.subject_id:
+        return None
+    organization, bill = unit.organization(), view.first_bill
+    lines = [f"{view.sentence}.", ""]
+    if bill is not None:
+        lines += [f"{line.tier}: {line.formula}" for line in bill.lines]
+        lines.append(f"First invoice then, as things are: {format_money(bill.total, Currency(bill.currency))}")
+    elif view.follows is not None:
+        lines.append("Nothing is invoiced when it begins.")
+    if view.follows is not None:
+        lines.append("You can begin it earlier, or cancel it until then, in the console under Seats & billing.")
+    else:
+        lines.append("To go on, agree a plan with your account manager before. Nothing is deleted either way.")
+    subject = f"{organization.name}: the evaluation ends in {counted(view.days_left, 'day')}"
+    return Message(to=claim.to, subject=subject, text="\n".join(lines), key=claim.key)
 
 
 def _alert_message(unit: Unit, claim: Claim) -> Message | None:
@@ -186,7 +215,9 @@ def _approval_message(unit: Unit, claim: Claim) -> Message | None:
     approval = waiting_approval(unit, uuid.UUID(claim.subject_id))
     if approval is None or not claim.to:
         return None
-    lines = [f"{approval.submitted_by} asks for {approval.summary}.", *([approval.note] if approval.note else [])]
-    lines += ["", "What it costs now is shown when you open it in the console: approve or decline it there."]
+    who = f"{approval.submitted_by[:1].upper()}{approval.submitted_by[1:]}"
+    lines = [f"{who} asks for {approval.summary}.", *([f"“{approval.note}”"] if approval.note else [])]
+    lines += ["", "Open it in the console under Requests: you see what it does and costs at that moment."]
+    lines += ["Approve exactly that, or decline. Nothing happens before."]
     subject = f"{unit.organization().name}: a change waits for your approval"
     return Message(to=claim.to, subject=subject, text="\n".join(lines), key=claim.key)

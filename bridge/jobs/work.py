@@ -21,7 +21,7 @@ from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, post
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.mirror_core import tell_of_answer
 from bridge.usecases.reconcile import reconcile_pools
-from bridge.usecases.remind import queue_usage_mail
+from bridge.usecases.remind import queue_evaluation_mail, queue_usage_mail
 from bridge.usecases.renew_contract import renew_contract
 from bridge.usecases.watch_tiers import DEFAULT as DEFAULT_THRESHOLDS
 from bridge.usecases.watch_tiers import watch_tiers
@@ -162,13 +162,14 @@ def _write_and_send(runtime: Runtime, org_id: OrgId, claim: Claim) -> str | None
 
 
 def remind_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Remind owners, once a day, of what the brake holds; return how many organizations were reminded."""
-    reminded = 0
+    """Remind owners of what the brake holds, once a day, and of evaluations that end; return how many reminders."""
+    reminded, days = 0, runtime.settings.jobs.evaluation_mail_days
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
         with _contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             reminded += remind_of_hold(unit)
+            reminded += bool(days) and queue_evaluation_mail(unit, timedelta(days=days))
     return reminded
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from bridge.domain.identifiers import new_id
 from bridge.domain.plan_kinds import EVALUATION
-from bridge.errors import InEvaluationError, InvalidChangeError
+from bridge.errors import InEvaluationError, InvalidChangeError, PlanEndedError
 from bridge.ports import ContractDraft, FeeDraft, TierPrice
 from bridge.store.models import AgreedChange, Contract
 from bridge.store.unit import Unit
@@ -84,9 +84,13 @@ def refuse_in_evaluation(contract: Contract) -> None:
 
     Raises:
         InEvaluationError: It is one.
+        PlanEndedError: It was one, and has ended without a plan (rule R5).
     """
-    if contract.kind == EVALUATION and contract.status == "active":
-        raise InEvaluationError(contract.period_end.astimezone(ZoneInfo(contract.time_zone)))
+    if contract.kind != EVALUATION:
+        return
+    if contract.status != "active":
+        raise PlanEndedError
+    raise InEvaluationError(contract.period_end.astimezone(ZoneInfo(contract.time_zone)))
 
 
 def agree(unit: Unit, kind: AgreedKind, terms: Mapping[str, Any], *, effective_at: datetime) -> AgreedChange:

@@ -48,6 +48,8 @@ class Lane:
             max_overflow=0,
             pool_timeout=10,
             pool_reset_on_return=None,
+            # Whoever answered last has at hand what the next request asks for.
+            pool_use_lifo=True,
             connect_args={
                 "options": session_options(statement_timeout_seconds, lock_timeout_seconds)
                 # Each statement of a lane finds its rows by a key: planning it anew for each value takes longer.

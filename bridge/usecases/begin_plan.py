@@ -43,8 +43,8 @@ def begin_plan(
         reason=reason,
         body={
             "kind": draft.kind,
-            "at": draft.anchor.isoformat(),
-            "seats": {tier.key: tier.seats for tier in draft.tiers},
+            "boundary": draft.anchor.isoformat(),
+            "seats": {tier.key: tier.seats for tier in draft.pools},
             "invoice": invoice.id if invoice else None,
             "total": invoice.total if invoice else 0,
             **({"change": change} if change else {}),

@@ -24,6 +24,8 @@ from mappings.tiers import ANY
 WEEKS = 12
 MOST_WEEKS = 104
 MONTHS = 12
+#: Entries of the audit that say how many seats there are from then on.
+_ALLOCATING = ("organization.created", "seats.changed", "contract.renewed", "plan.began", "evaluation.changed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +270,7 @@ def _allocations(unit: Unit) -> list[tuple[datetime, Mapping[str, int]]]:
         select(AuditEntry.at, AuditEntry.body)
         .where(
             AuditEntry.org_id == unit.org_id,
-            AuditEntry.action.in_(["organization.created", "seats.changed", "contract.renewed"]),
+            AuditEntry.action.in_(_ALLOCATING),
         )
         .order_by(AuditEntry.seq)
     )

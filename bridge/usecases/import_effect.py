@@ -463,7 +463,9 @@ def _explained(refusal: BridgeError) -> tuple[Column | None, str]:
         return next((column for column in Column if column == refusal.field), None), refusal.problem
     if isinstance(refusal, OwnerProtectedError):
         return Column.ACTIVE, str(refusal)
-    return Column.TIER if isinstance(refusal, NoSeatAvailableError) else None, str(refusal)
+    if isinstance(refusal, NoSeatAvailableError):
+        return Column.TIER, f"{refusal} ({refusal.code})"
+    return None, str(refusal)
 
 
 def _among(column: InstrumentedAttribute[Any], values: Collection[str]) -> ColumnElement[bool]:

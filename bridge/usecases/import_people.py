@@ -85,6 +85,17 @@ class ImportReport:
         return frozenset(problem.row for problem in self.problems)
 
     @property
+    def missing(self) -> dict[str, int]:
+        """So many seats of each tier an owner would have to buy for who waits more; any tier means the lowest."""
+        lowest = next((one.tier for one in reversed(self.tiers) if one.tier is not None), None)
+        more: Counter[str] = Counter()
+        for one in self.tiers:
+            tier = one.tier or lowest
+            if tier is not None:
+                more[tier] += max(one.waiting_after - one.waiting_before, 0)
+        return dict(+more)
+
+    @property
     def changes_something(self) -> bool:
         """Whether anything would be, or is, other than before."""
         return self.effect.changes_something

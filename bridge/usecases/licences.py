@@ -112,7 +112,8 @@ def billed_months(unit: Unit) -> list[str]:
 def list_holders(unit: Unit, month: str) -> list[HolderView]:
     """Return the licence holders of a month that is over, in the order of their names (rule W5).
 
-    The list is written with the month's invoice and never changes afterwards; it is empty when nothing was billed.
+    The list is written with the month's invoice and never changes afterwards, whatever plan follows; it is empty when
+    nothing was billed.
 
     Args:
         unit: The unit.
@@ -123,8 +124,9 @@ def list_holders(unit: Unit, month: str) -> list[HolderView]:
         InvalidInputError: It is no month, not one of the plan's, or not over; or the plan is of another kind.
     """
     unit.require(Permission.SEE_BILLING)
-    require_licences(unit)
-    _check_month(_contract(unit), month)
+    if month not in billed_months(unit):
+        require_licences(unit)
+        _check_month(_contract(unit), month)
     rows = unit.session.execute(
         select(LicenceHolder, Invoice.number)
         .join(Invoice, (Invoice.org_id == LicenceHolder.org_id) & (Invoice.id == LicenceHolder.invoice_id))
@@ -145,9 +147,11 @@ def holders_table(unit: Unit, month: str | None = None) -> Table:
         InvalidInputError: As :func:`list_holders`.
     """
     unit.require(Permission.SEE_BILLING)
-    require_licences(unit)
-    if month is not None:
-        _check_month(_contract(unit), month)
+    billed = billed_months(unit)
+    if month not in billed and (month is not None or not billed):
+        require_licences(unit)
+        if month is not None:
+            _check_month(_contract(unit), month)
     return Table("licence holders", HOLDER_COLUMNS, _holder_rows(unit, month))
 
 

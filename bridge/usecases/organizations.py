@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
@@ -10,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
-from bridge.domain.plan_kinds import FIXED_FEE, REMOTE, SOLD_BY_SEATS
+from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE, REMOTE, SOLD_BY_SEATS
 from bridge.domain.roles import Role
 from bridge.errors import InvalidInputError, UniquenessError
 from bridge.ports import ContractDraft, InvoiceReference
@@ -29,6 +30,8 @@ MAX_SLUG = 63
 MAX_PRICE = 1_000_000_000
 MAX_SEATS = 1_000_000
 MAX_ANNUAL_FEE = 10**12
+#: An evaluation that goes on for longer is taken for a slip; it can be extended.
+LONGEST_EVALUATION = timedelta(days=366)
 _SLUG = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _MAX_EMAIL = 254
@@ -102,7 +105,11 @@ def create_organization(unit: Unit, draft: OrganizationDraft) -> CreatedOrganiza
         subject_kind="organization",
         subject_id=unit.org_id,
         reason="operator",
-        body={"kind": draft.contract.kind, "seats": {tier.key: tier.seats for tier in draft.contract.tiers}},
+        body={
+            "kind": draft.contract.kind,
+            "seats": {tier.key: tier.seats for tier in draft.contract.tiers},
+            **({"until": draft.contract.until.isoformat()} if draft.contract.until else {}),
+        },
     )
     manual = Connection(
         org_id=unit.org_id,
@@ -152,6 +159,8 @@ def check_plan(contract: ContractDraft) -> None:
         raise InvalidInputError("billed_by", f"a core of its own bills {' and '.join(SOLD_BY_SEATS)} plans only")
     if contract.kind == FIXED_FEE:
         _check_fixed_fee(contract)
+    elif contract.kind == EVALUATION:
+        _check_evaluation(contract)
     elif not contract.tiers:
         raise InvalidInputError("contract.tiers", "a plan has at least one tier of seats")
     for tier in contract.tiers:
@@ -159,6 +168,16 @@ def check_plan(contract: ContractDraft) -> None:
             raise InvalidInputError(f"contract.tiers.{tier.key}", f"a price above {MAX_PRICE:,} minor units is a slip")
         if tier.seats > MAX_SEATS:
             raise InvalidInputError(f"contract.tiers.{tier.key}", f"a plan has at most {MAX_SEATS:,} seats of a tier")
+
+
+def _check_evaluation(contract: ContractDraft) -> None:
+    """Refuse an evaluation that ends before it begins, or in years.
+
+    Raises:
+        InvalidInputError: Naming the field.
+    """
+    if contract.until is None or not contract.anchor < contract.until <= contract.anchor + LONGEST_EVALUATION:
+        raise InvalidInputError("until", f"must be to come, and at most {LONGEST_EVALUATION.days} days ahead")
 
 
 def _check_fixed_fee(contract: ContractDraft) -> None:

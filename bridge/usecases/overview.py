@@ -13,6 +13,7 @@ from bridge.store.models import Alert, Connection, Contract, Decision, IdpCertif
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts
+from bridge.usecases.evaluations import EvaluationView, read_evaluation
 from bridge.usecases.explain import ExplainedDecision, explain_decisions
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.people import HeadCounts, count_people, name_people
@@ -73,6 +74,7 @@ class Overview:
     latest: tuple[LatestDecision, ...]
     fee: FeeView | None = None
     licences: LicencesNow | None = None
+    evaluation: EvaluationView | None = None
 
 
 def read_overview(unit: Unit) -> Overview:
@@ -109,6 +111,7 @@ def read_overview(unit: Unit) -> Overview:
         ),
         licences=licences_if_any(unit),
         fee=read_fee_view(unit, contract),
+        evaluation=read_evaluation(unit),
     )
 
 

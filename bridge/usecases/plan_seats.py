@@ -52,7 +52,7 @@ class SeatsUnderPlan:
     Attributes:
         tiers: Best first; none for a plan that is not sold by seats.
         waiting_for_any: Who waits for a seat of any tier then.
-        moves: Everybody whose seat changes, in order of their ids.
+        moves: Everybody whose seat changes, in the order in which they came here.
         unspoken: Tiers that the mappings name and the plan does not have: those rules give no seat meanwhile.
     """
 
@@ -67,7 +67,8 @@ def seats_under_plan(unit: Unit, tiers: Collection[TierPrice]) -> SeatsUnderPlan
     seats = {tier.key: tier.seats for tier in tiers}
     ladder = TierLadder(SeatTier(tier.key, tier.name, tier.rank) for tier in tiers)
     placement = Placement(ladder, mapping_set_in_force(unit, ladder))
-    gone = set(_letting_go(unit, seats))
+    letting_go = _letting_go(unit, seats)
+    gone = set(letting_go)
     rows = select(Member.id, Member.tier).where(Member.org_id == unit.org_id, Member.tier.is_not(None))
     held = {row.id: row.tier for row in unit.session.execute(rows)}
     kept = Counter(tier for member_id, tier in held.items() if member_id not in gone)
@@ -78,7 +79,7 @@ def seats_under_plan(unit: Unit, tiers: Collection[TierPrice]) -> SeatsUnderPlan
             )
         )
     )
-    after: dict[MemberId, tuple[str | None, str | None]] = dict.fromkeys(gone, (None, None))
+    after: dict[MemberId, tuple[str | None, str | None]] = dict.fromkeys(letting_go, (None, None))
     arrivals = Arrivals(placement, {tier: number - kept[tier] for tier, number in seats.items()})
     given: Counter[str | None] = Counter()
     if seats:
@@ -96,7 +97,7 @@ def seats_under_plan(unit: Unit, tiers: Collection[TierPrice]) -> SeatsUnderPlan
         waiting_for_any=line[ANY],
         moves=tuple(
             SeatMove(member_id, held.get(member_id), tier, waiting_for)
-            for member_id, (tier, waiting_for) in sorted(after.items())
+            for member_id, (tier, waiting_for) in after.items()
             if held.get(member_id) != tier
         ),
         unspoken=tuple(sorted(placement.mapping_set.tiers - {*ladder.keys})),
@@ -106,7 +107,7 @@ def seats_under_plan(unit: Unit, tiers: Collection[TierPrice]) -> SeatsUnderPlan
 def let_go(unit: Unit, tiers: Collection[TierPrice], reason_code: str) -> None:
     """Take the seats that a plan that begins does not have, and places in line for them.
 
-    Of each tier those who were here first keep theirs, in order of their ids (rule A8).
+    Of each tier those who came here first keep theirs.
     """
     seats = {tier.key: tier.seats for tier in tiers}
     gone = _letting_go(unit, seats)
@@ -128,7 +129,7 @@ def let_go(unit: Unit, tiers: Collection[TierPrice], reason_code: str) -> None:
 
 
 def place_everybody(unit: Unit) -> None:
-    """Give a seat to everybody without one, as if newly added and in order of their ids (rules A1 to A4 and A8).
+    """Give a seat to everybody without one, as if newly added and in the order in which they came (rules A1 to A4).
 
     Who was placed by hand without a seat stays so, who is under a hold waits for the decision, and somebody about whom
     nothing was ever decided, as an owner who only looks after the organization, is left alone. Who was in line before
@@ -146,33 +147,36 @@ def place_everybody(unit: Unit) -> None:
 
 
 def _to_place(unit: Unit, placement: Placement, gone: Collection[MemberId]) -> list[TouchedPerson]:
-    """Return whom the rules are asked about, in order of their ids, those included who are to let go now."""
+    """Return whom the rules are asked about, in the order in which they came, those included who let go now."""
     without = and_(
         Member.tier.is_(None),
         Member.pinned.is_(False),
         or_(Member.decision_id.is_not(None), Member.waiting_for.is_not(None)),
     )
     ids = unit.session.scalars(
-        select(Member.id).where(
+        select(Member.id)
+        .where(
             Member.org_id == unit.org_id,
             Member.active,
             Member.hold_id.is_(None),
             or_(without, Member.id == any_(literal(list(gone), ARRAY(Uuid)))),
         )
+        .order_by(Member.position)
     ).all()
-    return [one for one in touched_people(unit, ids, placement.mapping_set) if not one.is_held]
+    people = {one.member_id: one for one in touched_people(unit, ids, placement.mapping_set) if not one.is_held}
+    return [people[member_id] for member_id in ids if member_id in people]
 
 
 def _letting_go(unit: Unit, seats: Mapping[str, int]) -> list[MemberId]:
-    """Return who holds a seat that the plan does not have, or waits for a tier that it does not have, by id."""
-    place = func.row_number().over(partition_by=Member.tier, order_by=Member.id).label("place")
+    """Return who holds a seat that the plan does not have, or waits for a tier that it does not have, in order."""
+    place = func.row_number().over(partition_by=Member.tier, order_by=Member.position).label("place")
     held = (
         select(Member.id, Member.tier, place).where(Member.org_id == unit.org_id, Member.tier.is_not(None)).subquery()
     )
     too_many = [and_(held.c.tier == tier, held.c.place > number) for tier, number in sorted(seats.items())]
     beyond = select(held.c.id).where(or_(held.c.tier.not_in(list(seats)), *too_many))
     ids = select(Member.id).where(Member.org_id == unit.org_id, or_(Member.id.in_(beyond), _elsewhere(seats)))
-    return list(unit.session.scalars(ids.order_by(Member.id)))
+    return list(unit.session.scalars(ids.order_by(Member.position)))
 
 
 def _elsewhere(seats: Mapping[str, int]) -> ColumnElement[bool]:

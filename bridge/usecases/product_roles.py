@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select
 
 from bridge.domain.identifiers import MemberId
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE
 from bridge.domain.product_roles import BUILT_IN, ProductRole, checked_role, checked_roles, is_paid
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidChangeError, InvalidInputError
@@ -14,6 +14,8 @@ from bridge.store.directory import get_member
 from bridge.store.journal import record
 from bridge.store.models import Contract, Member, ProductRoleHolder
 from bridge.store.models import ProductRole as StoredRole
+from bridge.store.pools import read_pools
+from bridge.store.teams import find_licence_plan
 from bridge.store.unit import Unit
 from bridge.usecases.held_roles import known_roles, roles_of
 from bridge.usecases.manage_access import reactivate_member
@@ -199,7 +201,8 @@ def list_users(unit: Unit) -> list[User]:
 
 def _require_fixed_fee(unit: Unit) -> None:
     kind = unit.session.scalar(select(Contract.kind).where(Contract.org_id == unit.org_id))
-    if kind != FIXED_FEE:
+    tries_roles = kind == EVALUATION and not read_pools(unit) and find_licence_plan(unit) is None
+    if kind != FIXED_FEE and not tries_roles:
         raise InvalidChangeError(f"people have roles in the product on a fixed-fee contract; this is a {kind} plan")
 
 

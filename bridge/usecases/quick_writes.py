@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bridge.domain.documents import MAPPABLE, mappable_value
-from bridge.domain.identifiers import ConnectionId, OrgId, new_id
+from bridge.domain.identifiers import ConnectionId, OrgId
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.journal import Entry
 from bridge.store.pools import ladder_of, read_pools
@@ -43,6 +43,7 @@ class Rules:
         asked: Names of those of them that a document can have, in the order of
             :data:`~bridge.domain.documents.MAPPABLE`.
         groups_array: The groups as a parameter of type ``uuid[]``.
+        tiers_array: The tiers, the best first, as a parameter of type ``text[]``.
         asked_array: Where a document has the attributes, as a parameter of type ``text[]``.
         cases: What was decided for the kinds of people seen last, each kind by its facts; by what was asked.
     """
@@ -55,6 +56,7 @@ class Rules:
     attributes: frozenset[str] = field(init=False)
     asked: tuple[str, ...] = field(init=False)
     groups_array: str = field(init=False, repr=False)
+    tiers_array: str = field(init=False, repr=False)
     asked_array: str = field(init=False, repr=False)
     cases: dict[tuple[Any, ...], tuple[tuple[str, "Case"], ...]] = field(init=False, repr=False, compare=False)
     _entitlements: dict[tuple[frozenset[str], Said], Entitlement] = field(init=False, repr=False, compare=False)
@@ -64,9 +66,10 @@ class Rules:
         object.__setattr__(self, "groups", mapping_set.groups)
         object.__setattr__(self, "attributes", mapping_set.attributes)
         object.__setattr__(self, "asked", tuple(name for name in MAPPABLE if rule_key(name) in self.attributes))
-        object.__setattr__(self, "groups_array", f"{{{','.join(sorted(self.groups))}}}")
-        paths = (f'"{{{",".join(MAPPABLE[name])}}}"' for name in self.asked)
-        object.__setattr__(self, "asked_array", f"{{{','.join(paths)}}}")
+        paths = (_as_array(MAPPABLE[name]) for name in self.asked)
+        object.__setattr__(self, "groups_array", _as_array(sorted(self.groups)))
+        object.__setattr__(self, "tiers_array", _as_array(self.placement.ladder.keys))
+        object.__setattr__(self, "asked_array", _as_array(paths))
         object.__setattr__(self, "cases", {})
         object.__setattr__(self, "_entitlements", {})
 
@@ -105,6 +108,12 @@ class Rules:
                 self._entitlements.clear()
             self._entitlements[kind] = known
         return known
+
+
+def _as_array(texts: Iterable[str]) -> str:
+    """Write an array as the database reads one."""
+    quoted = (text.replace("\\", r"\\").replace('"', r"\"") for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 def _value_at(document: Any, path: Sequence[str]) -> Any:
@@ -154,7 +163,7 @@ def known_state(caller: Caller, rules: Rules) -> tuple[Any, ...]:
         rules.connection_id,
         rules.mapping_version,
         rules.schema_version,
-        list(rules.placement.ladder.keys),
+        rules.tiers_array,
     )
 
 
@@ -175,7 +184,6 @@ def decision_record(
         "rule": rule_record(rule),
         "losing_rules": [losing.key for losing in entitlement.losing] if entitlement else [],
         "mapping_version": rules.mapping_version,
-        "alert_id": str(new_id()),
         "alert_detail": SENTENCES["seats_exhausted"],
     }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from bridge.domain.plan_kinds import FIXED_FEE
+from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE
 from bridge.domain.roles import Permission, may
 from bridge.errors import NotFoundError
 from bridge.ports import Bill, FeeFacts
@@ -15,6 +15,7 @@ from bridge.store.models import BillingOrder, Contract, Invoice, InvoiceLine, Or
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.agreed_changes import AgreedView, read_agreed_change
+from bridge.usecases.evaluations import EvaluationView, read_evaluation
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.lines import waiting_counts
 from bridge.usecases.mirror_core import open_order
@@ -42,13 +43,29 @@ _LICENCE_SENTENCES = {
     ),
 }
 _ENDED = "The plan has ended: nothing is charged any more, and nothing is deleted."
+_EVALUATION_SENTENCES = (
+    "Everything works, and nothing is invoiced, until the evaluation ends.",
+    "Move a seat from one person to another: free, at once.",
+    "Whoever runs this service sets the number of seats: none is bought or reduced meanwhile.",
+)
+_FOLLOWED_EVALUATION = "Becomes the agreed plan by itself then, or before when you say so."
+NO_PLAN_AFTER = "Ends by itself then: members have no seat, and nothing is deleted."
 NO_LOWER_FEE = "The fee cannot be lowered before the term ends."
 _LOWER_FEE_AHEAD = (
     "Agree a lower fee for the next term on any day before, and cancel that until then.",
     "Renews by itself for another term.",
 )
 NO_NEXT_TERM = "Ends by itself with the term; nothing is deleted."
-_FORBIDDING = (NO_REDUCTION, NO_RENEWAL, NO_LICENCE_RENEWAL, FOLLOWED, NO_LOWER_FEE, NO_NEXT_TERM, _ENDED)
+_FORBIDDING = (
+    NO_REDUCTION,
+    NO_RENEWAL,
+    NO_LICENCE_RENEWAL,
+    FOLLOWED,
+    NO_PLAN_AFTER,
+    NO_LOWER_FEE,
+    NO_NEXT_TERM,
+    _ENDED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +132,7 @@ class SeatsView:
     licences: LicencesNow | None = None
     agreed: AgreedView | None = None
     order: BillingOrder | None = None
+    evaluation: EvaluationView | None = None
 
 
 def read_seats(unit: Unit) -> SeatsView:
@@ -144,6 +162,7 @@ def read_seats(unit: Unit) -> SeatsView:
         fee=read_fee_view(unit, contract),
         agreed=read_agreed_change(unit) if sees_money else None,
         order=open_order(unit) if sees_money else None,
+        evaluation=read_evaluation(unit),
     )
 
 
@@ -195,11 +214,18 @@ def contract_sentences(contract: Contract, *, followed: bool = False) -> tuple[s
     """
     if contract.status != "active":
         return (_ENDED,)
+    if contract.kind == EVALUATION:
+        return (*_EVALUATION_SENTENCES, _FOLLOWED_EVALUATION if followed else NO_PLAN_AFTER)
     if contract.kind in _LICENCE_SENTENCES:
         ends = [FOLLOWED] if followed else [] if contract.auto_renew else [NO_LICENCE_RENEWAL]
         return (*_LICENCE_SENTENCES[contract.kind], *ends)
     if contract.kind == FIXED_FEE:
         return _fee_sentences(contract, followed=followed)
+    return _seat_sentences(contract, followed=followed)
+
+
+def _seat_sentences(contract: Contract, *, followed: bool) -> tuple[str, ...]:
+    """Say what a plan sold by seats allows (rules P2, P8, D1 to D7, R5 and R7)."""
     team = contract.kind == "team"
     period = "month" if contract.cycle == "month" else "year"
     rest = f"the rest of the {period}" if team else "the rest of the term"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bridge.domain.documents import comparison_key
+from bridge.domain.plan_kinds import EVALUATION
 from bridge.domain.roles import Permission
 from bridge.errors import BudgetNotPossibleError, InvalidInputError, PreviewStaleError
 from bridge.ports import InvoiceReference
@@ -94,7 +95,7 @@ def preview_budget(unit: Unit, draft: BudgetDraft) -> BudgetPreview:
     """Show a budget and what setting it would buy at once for who waits already (rule Q1).
 
     Raises:
-        BudgetNotPossibleError: The plan is not sold by seats, or its billing core is elsewhere.
+        BudgetNotPossibleError: The plan is not sold by seats, it is an evaluation, or its billing core is elsewhere.
         ForbiddenError: The actor may not buy seats (rule Z1).
         InvalidInputError: There is no such tier or period, or no cap.
     """
@@ -187,6 +188,8 @@ def _check(unit: Unit, draft: BudgetDraft) -> None:
     ladder = ladder_of(read_pools(unit))
     if not len(ladder):
         raise BudgetNotPossibleError("the plan is not sold by seats")
+    if unit.session.get_one(Contract, unit.org_id).kind == EVALUATION:
+        raise BudgetNotPossibleError("an evaluation buys nothing: set it once the plan has begun")
     if not unit.billing.sells_at_once:
         raise BudgetNotPossibleError("its billing core is another system, which answers an order later")
     if draft.tier not in ladder:

@@ -30,6 +30,8 @@ _SEATS_SET = (
     "seats.changed",
     "contract.renewed",
     "plan.ended",
+    "plan.began",
+    "evaluation.changed",
     "contract.plan_changed",
 )
 
@@ -166,9 +168,8 @@ def _bought(unit: Unit) -> dict[str, list[tuple[datetime, int]]]:
 
 
 def _seats_set(action: str, body: Mapping[str, Any], known: Mapping[str, object]) -> Iterator[tuple[str, int]]:
-    if action == "plan.ended":
+    if action in {"plan.ended", "plan.began"}:
         yield from ((tier, 0) for tier in known)
-        return
     for tier, number in (body.get("seats") or {}).items():
         # A change of seats keeps what is paid for now and what stays; every other entry one number.
         yield tier, number[0] if isinstance(number, list) else number
@@ -252,7 +253,7 @@ def _users(unit: Unit, span: Span) -> Mapping[str, int] | None:
         .where(
             AuditEntry.org_id == unit.org_id,
             AuditEntry.at < span.end,
-            AuditEntry.action.in_(["contract.renewed", "contract.amended"]),
+            AuditEntry.action.in_(["contract.renewed", "contract.amended", "plan.began"]),
             AuditEntry.body.has_key("users"),
         )
         .order_by(AuditEntry.seq.desc())

@@ -13,8 +13,8 @@ from lucide.jinja import lucide
 from markupsafe import Markup
 
 from bridge.billing.rules.money import Currency, format_money
+from bridge.domain import plan_kinds
 from bridge.domain.identifiers import new_id
-from bridge.domain.plan_kinds import FIXED_FEE, LICENCE_NAMES
 from bridge.domain.roles import Permission
 from bridge.usecases.seats import read_contract
 from bridge.web.session import Visit
@@ -161,7 +161,7 @@ def tier_class(ladder: TierLadder, tier: str | None) -> str:
 
 def tier_name(ladder: TierLadder, tier: str | None) -> str:
     """Return what people read for a tier, for none, for "any", and for a licence, which is no tier."""
-    return "any tier" if tier == ANY else LICENCE_NAMES.get(tier or "") or ladder.name_of(tier)
+    return "any tier" if tier == ANY else plan_kinds.LICENCE_NAMES.get(tier or "") or ladder.name_of(tier)
 
 
 def by_tier(lines: Iterable[_Tiered], ladder: TierLadder) -> list[_Tiered]:
@@ -170,10 +170,9 @@ def by_tier(lines: Iterable[_Tiered], ladder: TierLadder) -> list[_Tiered]:
 
 
 def plan_word() -> str:
-    """Name what the plan's own page is about: seats, licences, or the contract where there are neither."""
+    """Name what the visitor's plan's own page is about."""
     visitor: Visit | None = g.get("visitor")
-    kind = "" if visitor is None else read_contract(visitor.unit).kind
-    return "Contract" if kind == FIXED_FEE else "Licences" if kind in LICENCE_NAMES else "Seats"
+    return plan_kinds.plan_word("" if visitor is None else read_contract(visitor.unit).kind)
 
 
 def tax_share(subtotal: int, tax: int) -> str:

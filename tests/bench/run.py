@@ -59,6 +59,9 @@ class Run:
         beside = {plan.usual, plan.many} if {"member", "group"} & set(plan.only) else {plan.usual}
         for size in plan.sizes:
             groups, movers = (plan.group_sizes, plan.movers) if size == plan.many else ((), 1)
+            if size in {plan.sizes[0], plan.sizes[-1]} and not groups:
+                # Everybody is in a group at the largest of the others: what grows must be the people alone.
+                groups = (size,)
             self.say(f"filling databases with {size:,} people")
             self.ours[size] = self.world.ours(size, groups, movers=movers)
             if size in beside:

@@ -19,7 +19,8 @@ from bridge.domain.roles import Role
 from bridge.ports import FeeDraft
 from bridge.runtime import Runtime, build_runtime
 from bridge.usecases.approvals import list_approvals
-from bridge.usecases.ask_owners import submit_mappings, submit_seats
+from bridge.usecases.ask_owners import submit_mappings, submit_plan, submit_seats
+from bridge.usecases.change_plan import PlanDraft
 from bridge.usecases.edit_mappings import preview_mappings
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from bridge.web.app import create_web_app
@@ -246,6 +247,26 @@ def test_rule_z2_an_admin_asks_for_another_contract_and_an_owner_sees_its_cost(
     assert "invoice NORDLYS-" in owner.get("/console/approvals").text
 
 
+def test_rule_b1_an_owner_agrees_to_the_plan_that_the_operator_sent(app: Flask, customer: Customer) -> None:
+    with customer.unit() as unit:
+        submit_plan(unit, PlanDraft("team", "year", {"premium": 150_000, "standard": 25_000}), note="As agreed")
+    owner = sign_in(app, customer)
+
+    listed = owner.get("/console/approvals").text
+    opening = OPEN.search(listed)
+    assert opening is not None
+    shown = owner.post(opening.group()).text
+    preview = PREVIEW.search(shown)
+    assert preview is not None
+    owner.post(opening.group().replace("/open", "/approve"), {"preview": preview.group(1), "acknowledged": "yes"})
+
+    assert "Another plan from the next period on: team, by the year" in listed
+    # 2 × 1,500.00 + 5 × 250.00
+    assert "€4,250.00" in shown
+    assert "Nothing is charged before." in shown
+    assert "Agreed ahead" in owner.get("/console/seats").text
+
+
 def test_a_request_that_is_not_possible_any_more_says_why_and_is_declined(
     app: Flask, make_customer: Callable[..., Customer]
 ) -> None:
@@ -267,24 +288,31 @@ def test_a_request_that_is_not_possible_any_more_says_why_and_is_declined(
 
 
 class TestCommands:
-    def test_people_who_may_do_more_are_approved_by_an_answer_of_their_own(self, run: Run, nordlys: Customer) -> None:
+    def test_people_who_may_do_more_are_approved_by_an_answer_of_their_own(
+        self, run: Run, nordlys: Customer, tmp_path: Path
+    ) -> None:
         people = [nordlys.push(f"ops{index}@nordlys.test").id for index in range(9)]
         with nordlys.unit(nordlys.directory) as unit:
             create_group(unit, nordlys.connection_id, GroupDraft("Ops"), [str(each) for each in people])
         with nordlys.unit(nordlys.owner) as unit:
-            preview = preview_mappings(
-                unit, {"schema": 1, "rules": [{"group": "Ops", "tier": "premium", "role": "admin"}]}
-            )
+            rules = {"schema": 1, "rules": [{"group": "Ops", "tier": "premium", "role": "admin"}]}
+            preview = preview_mappings(unit, rules)
             asked = submit_mappings(unit, preview.id)
 
+        file = tmp_path / "mappings.yaml"
+        file.write_text(yaml.safe_dump(rules))
+
+        by_file = run("mappings", "apply", "nordlys", str(file), "--buy", typed="y\nn\n")
         halfway = run("approvals", "approve", "nordlys", str(asked.id), typed="y\nn\n")
         unsaid = run("approvals", "approve", "nordlys", str(asked.id), "--json")
         approved = run("approvals", "approve", "nordlys", str(asked.id), typed="y\ny\n")
 
-        assert (halfway.exit_code, unsaid.exit_code) == (1, 2)
+        assert (by_file.exit_code, halfway.exit_code, unsaid.exit_code) == (1, 1, 2)
+        assert "today, tax included. Apply?" in by_file.stdout
+        assert "Accept that 9 people may do more?" in by_file.stdout
         assert "today, tax included. Approve the change?" in halfway.stdout
         assert "Approve that 9 people may do more?" in halfway.stdout
-        assert "--json asks nothing: answer ahead with --accept-cost" in unsaid.stderr
+        assert "--json asks nothing: add --accept-cost" in unsaid.stderr
         assert "Approved. Invoice: " in approved.stdout
 
     def test_a_request_is_listed_shown_and_approved(self, run: Run, nordlys: Customer) -> None:
@@ -299,7 +327,7 @@ class TestCommands:
         again = run("approvals", "decline", "nordlys", str(asked.id), "--reason", "no")
 
         assert "seats: +1 Premium" in listed.stdout
-        assert shown.stdout.startswith("the operator asks for seats: +1 Premium: For Bo\n")
+        assert shown.stdout.startswith("The operator asks for seats: +1 Premium. “For Bo”\n")
         assert "Total today:" in shown.stdout
         assert unasked.exit_code == 1
         assert "(cost_differs)" in otherwise.stderr

@@ -273,7 +273,7 @@ def test_the_owners_are_mailed_while_the_request_waits(customer: Customer, admin
 
     assert mail is not None
     assert mail.subject.endswith("a change waits for your approval")
-    assert mail.text.startswith("Ada Admin asks for seats: +1 Premium.\nFor Bo\n")
+    assert mail.text.startswith("Ada Admin asks for seats: +1 Premium.\n“For Bo”\n")
     assert later is None
 
 

@@ -131,6 +131,20 @@ def test_q5_a_key_of_one_preview_does_not_confirm_another(customer: Customer) ->
         confirm_seats(unit, second.id, acknowledged=True, key="order-1")
 
 
+def test_z1_a_repeated_key_answers_nobody_who_may_not_buy(customer: Customer) -> None:
+    """The permission comes before the key: who may not buy is not told what was bought."""
+    admin = Actor(ActorKind.MEMBER, customer.push("ada@nordlys.test").id, Role.ADMIN)
+    with customer.unit(customer.owner) as unit:
+        change_seats(unit, {"premium": 1}, "order-1")
+        preview = preview_seats(unit, {"premium": 1})
+        confirm_seats(unit, preview.id, acknowledged=True, key="order-2")
+
+    with pytest.raises(ForbiddenError), customer.unit(admin) as unit:
+        change_seats(unit, {"premium": 1}, "order-1")
+    with pytest.raises(ForbiddenError), customer.unit(admin) as unit:
+        confirm_seats(unit, preview.id, acknowledged=True, key="order-2")
+
+
 def test_a_preview_can_be_shown_again_until_it_dies(customer: Customer, clock: SettableClock) -> None:
     with customer.unit(customer.owner) as unit:
         preview = preview_seats(unit, {"premium": 1})

@@ -291,7 +291,7 @@ class TestSeats:
         unreadable = run(*buy, "--accept-cost", "much")
 
         assert (unsaid.exit_code, refused.exit_code, with_key.exit_code, unreadable.exit_code) == (2, 1, 1, 1)
-        assert "answer ahead with --accept-cost or --yes or --preview" in unsaid.stderr
+        assert "add --accept-cost or --yes or --preview" in unsaid.stderr
         for answer in (refused, with_key):
             assert "It costs €25.00 today, tax included, and €1.00 was accepted" in answer.stderr
             assert "(cost_differs)" in answer.stderr

@@ -86,6 +86,7 @@ def test_a_preview_shows_people_seats_and_cost_does_nothing_and_ends_with_2(
     assert "Standard 1 0 1 0 0" in lines
     assert "no seat – 1 2 0 1" in lines  # the owner has none, and one person waits for any
     assert "No seat is bought and nothing is charged; 1 more waits" in lines
+    assert "To ask the owners for their seats: seatbridge approvals ask-seats nordlys standard=1" in lines
     assert user_names(nordlys) == {"owner@nordlys.test"}
 
 

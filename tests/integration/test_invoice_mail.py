@@ -97,11 +97,11 @@ def test_w8_an_invoice_of_user_licences_goes_as_pdf_to_the_agreed_mailboxes(
 
     (mail,) = server.mails
     assert mail["To"] == "ap@nordlys.test, cfo@nordlys.test"
-    assert mail["Subject"] == "Invoice NORDLYS-000001"
+    assert mail["Subject"] == "Invoice NORDLYS-000001 from Seats AB"
     assert mail["Date"]
     content = parts(mail)
     words = content["text/plain"].decode()
-    assert "Invoice NORDLYS-000001 from Seats AB for Nordlys AS, 2026-04-01." in words
+    assert "Invoice NORDLYS-000001 from Seats AB for Nordlys AS, 1 April 2026." in words
     assert "Amount due: €5.00" in words
     assert "SE45 5000 0000 0583 9825 7466" in words
     assert "It is attached as PDF." in words
@@ -125,7 +125,7 @@ def test_w8_an_invoice_of_team_licences_is_mailed_only_where_a_mailbox_is_set(
     (notice,) = server.mails
     assert notice["To"] == "owner@nordlys.test"
     assert list(parts(notice)) == ["text/plain"]
-    assert "Download it in the console, under Seats & billing." in parts(notice)["text/plain"].decode()
+    assert "Download it in the console, under Licences & billing." in parts(notice)["text/plain"].decode()
 
 
 @needs_pdf

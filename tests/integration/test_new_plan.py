@@ -29,6 +29,7 @@ from bridge.store.models import AuditEntry, Contract, Decision, Invoice, Invoice
 from bridge.store.pools import read_pools
 from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.alerts import open_alerts
+from bridge.usecases.licences import holders_table, list_holders
 from bridge.usecases.new_plan import (
     NewPlanConfirmation,
     confirm_new_plan,
@@ -132,12 +133,15 @@ def test_r5_a_workspace_with_licences_becomes_a_team(runtime: Runtime, clock: Se
 
     begin(customer, by_seats())
 
+    with customer.unit(customer.owner) as unit:
+        assert [holder.name for holder in list_holders(unit, "2026-03")] == ["ada@nordlys.test"]
+        assert len(list(holders_table(unit).rows)) == 1
     # One licence of 5.00 for March, then 1 × 100.00 + 1 × 20.00.
     assert invoices_of(customer) == [("month", 500), ("start", 12_000)]
     assert seats_of(customer) == {"owner": None, "ada": "premium"}
 
 
-def test_a8_people_are_placed_in_order_of_their_ids_and_the_rest_waits(
+def test_a1_people_are_placed_in_the_order_in_which_they_came_and_the_rest_waits(
     make_customer: Make, clock: SettableClock
 ) -> None:
     customer = make_customer(premium=2, standard=5)
@@ -149,7 +153,7 @@ def test_a8_people_are_placed_in_order_of_their_ids_and_the_rest_waits(
 
     begin(customer, by_seats(premium=1, standard=2))
 
-    order = [one.id for one in sorted([*people, late], key=lambda one: one.id.int)]
+    order = [one.id for one in [*people, late]]
     with customer.unit() as unit:
         held = {one.id: (one.tier, one.waiting_for) for one in unit.session.scalars(select(Member))}
     expected = [("premium", None), ("standard", None), ("standard", None), (None, "any"), (None, "any")]

@@ -56,6 +56,36 @@ def test_checking_fails_and_names_the_scenario_that_comes_out_otherwise(installa
     assert "  invoices: expected [], got [{" in result.stderr
 
 
+def test_b2_an_evaluation_comes_before_the_plan(installation: None, tmp_path: Path) -> None:
+    scenario = {
+        "plan": {
+            "kind": "team",
+            "start": "2026-01-01T00:00:00Z",
+            "seats": {"premium": 1},
+            "evaluation": {"until": "2026-02-01T00:00:00Z", "seats": {"premium": 2}},
+        },
+        "prices": {"premium": "150.00"},
+        "events": [
+            {"at": "2026-01-02T00:00:00Z", "do": "add_member", "user": "ada", "via": "scim"},
+            {"at": "2026-01-03T00:00:00Z", "do": "add_member", "user": "bob", "via": "scim"},
+            {"at": "2026-01-04T00:00:00Z", "do": "change_seats", "changes": {"premium": 1}},
+        ],
+        "until": "2026-02-02T00:00:00Z",
+    }
+
+    result = run(write(tmp_path, scenario))
+
+    assert result.exit_code == 0, result.output
+    played = json.loads(result.stdout)
+    assert played["errors"] == [{"event": 2, "code": "in_evaluation"}]
+    # One premium seat, at the end of the evaluation, though two were in use.
+    assert [(one["at"], one["total"]) for one in played["invoices"]] == [("2026-02-01T00:00:00Z", 15000)]
+    assert {name: one["tier"] for name, one in played["state"]["members"].items()} == {
+        "ada": "premium",
+        "bob": "unassigned",
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

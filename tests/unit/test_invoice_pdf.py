@@ -124,6 +124,24 @@ def test_many_lines_go_on_over_pages_that_are_counted() -> None:
     assert f"2 / {len(reader.pages)}" in reader.pages[1].extract_text()
 
 
+def test_long_names_and_numbers_are_broken_and_stay_apart() -> None:
+    address = replace(
+        BUYER.address, lines=("Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft",)
+    )
+    buyer = replace(BUYER, legal_name="Nordlys " * 12, address=address, purchase_order="PO-" + "4711" * 12)
+    starts: dict[str, float] = {}
+
+    def note(text: str, _page: Any, matrix: Any, _font: Any, _size: float) -> None:
+        starts.setdefault(text.strip(), matrix[4])
+
+    page = read(pdf.to_pdf(document(buyer=buyer))).pages[0]
+
+    page.extract_text(visitor_text=note)
+
+    # The table of facts stays in its own half, however long a value is. Positions are CSS pixels, 96 for 72 points.
+    assert starts["Order number"] > float(page.mediabox.width) / 72 * 96 / 2
+
+
 def test_what_people_write_is_text_and_fetches_nothing() -> None:
     buyer = replace(BUYER, legal_name='<img src="file:///etc/passwd"><script>x</script>')
 

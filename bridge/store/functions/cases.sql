@@ -2,33 +2,34 @@
 -- the rules look at, and the database finds out which of them this person is. Where it is none of them nothing is
 -- written, and what the rules look at is returned in `facts`, for whoever calls to decide and to come again.
 
--- Names the groups that somebody counts as a member of, each name once, and those of them that some rule asks for; as if
--- the person were not in the group `leaves`, and in the group `joins`.
+-- Names the groups that somebody counts as a member of, each name once, and writes down what the rules look at in the
+-- person: the groups they ask for, the attributes they ask for, and what the person holds. All as if the person were not
+-- in the group `leaves`, and in the group `joins`. The facts are the key of a case.
 CREATE FUNCTION lane_standing(
-    org uuid, person uuid, leaves uuid, joins uuid, mapped uuid[], OUT asked_for uuid[], OUT names jsonb
+    m member, leaves uuid, joins uuid, mapped uuid[], asked text[], OUT names jsonb, OUT facts text
 ) LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    SELECT coalesce(array_agg(o.id ORDER BY o.id) FILTER (WHERE o.id = ANY (mapped)), '{}'),
-        coalesce(to_jsonb(array_agg(DISTINCT o.display_name COLLATE "C")), '[]')
-    INTO asked_for, names
+    SELECT coalesce(to_jsonb(array_agg(DISTINCT o.display_name COLLATE "C")), '[]'),
+        jsonb_build_array(
+            coalesce(array_agg(o.id ORDER BY o.id) FILTER (WHERE o.id = ANY (mapped)), '{}'),
+            ARRAY(SELECT m.document #> e.path::text[] FROM unnest(asked) e (path)),
+            m.tier, m.granted_by, m.pinned, m.waiting_for, m.role, m.role_from_mapping, m.teams
+        )::text
+    INTO names, facts
     FROM (
         SELECT DISTINCT w.group_id FROM effective_membership w
-        WHERE w.org_id = org AND w.member_id = person AND w.group_id IS DISTINCT FROM leaves
+        WHERE w.org_id = m.org_id AND w.member_id = m.id AND w.group_id IS DISTINCT FROM leaves
         UNION ALL
         SELECT joins WHERE joins IS NOT NULL
     ) mine
-    JOIN "group" o ON o.org_id = org AND o.id = mine.group_id;
+    JOIN "group" o ON o.org_id = m.org_id AND o.id = mine.group_id;
 END
 $$
 -- ;
--- Writes down what the rules look at in somebody: the groups they ask for, the attributes they ask for, and what the
--- person holds. The text is the key of a case.
-CREATE FUNCTION lane_facts(m member, asked_for uuid[], asked text[]) RETURNS text LANGUAGE plpgsql STABLE AS $$
+-- Tells whether somebody waits for a seat.
+CREATE FUNCTION lane_has_line(org uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN jsonb_build_array(
-        asked_for, ARRAY(SELECT m.document #> e.path::text[] FROM unnest(asked) e (path)),
-        m.tier, m.granted_by, m.pinned, m.waiting_for, m.role, m.role_from_mapping, m.teams
-    )::text;
+    RETURN EXISTS (SELECT 1 FROM member w WHERE w.org_id = org AND w.waiting_for IS NOT NULL);
 END
 $$
 -- ;
@@ -41,6 +42,7 @@ DECLARE
     outcome jsonb;
     obtains text;
     gives_back text;
+    possible boolean;
 BEGIN
     FOR place IN 0 .. jsonb_array_length(outcomes) - 1 LOOP
         outcome := outcomes -> place;
@@ -51,17 +53,17 @@ BEGIN
             WHERE org_id = state.org_id AND tier = obtains AND used < total;
             CONTINUE WHEN NOT FOUND;
         END IF;
-        IF (outcome ->> 'rejected')::boolean
-            OR (outcome ->> 'loses')::boolean AND NOT lane_brake_allows(state, 1, instant)
-            OR gives_back IS NOT NULL AND EXISTS (
-                SELECT 1 FROM member w WHERE w.org_id = state.org_id AND w.waiting_for IS NOT NULL
-            )
-            OR outcome ->> 'alert_tier' IS NOT NULL AND NOT EXISTS (
-                SELECT 1 FROM alert a
-                WHERE a.org_id = state.org_id AND a.code = 'seats_exhausted' AND a.tier = outcome ->> 'alert_tier'
-                    AND a.resolved_at IS NULL
-            )
-        THEN
+        possible := NOT (outcome ->> 'rejected')::boolean;
+        IF possible AND (outcome ->> 'loses')::boolean THEN
+            possible := lane_brake_allows(state, 1, instant);
+        END IF;
+        IF possible AND gives_back IS NOT NULL THEN
+            possible := NOT lane_has_line(state.org_id);
+        END IF;
+        IF possible AND outcome ->> 'alert_tier' IS NOT NULL THEN
+            possible := lane_is_known_full(state.org_id, outcome ->> 'alert_tier');
+        END IF;
+        IF NOT possible THEN
             IF obtains IS NOT NULL THEN
                 UPDATE seat_pool SET used = used - 1 WHERE org_id = state.org_id AND tier = obtains;
             END IF;
@@ -99,8 +101,9 @@ DECLARE
     chosen jsonb;
     taken jsonb;
     access jsonb;
-    seq bigint;
-    head bytea;
+    listed record;
+    chain record;
+    recorded uuid;
 BEGIN
     state := lane_begin_writing(
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
@@ -126,9 +129,8 @@ BEGIN
     END IF;
     settles := m.active AND mapped IS NOT NULL;
     IF settles THEN
-        SELECT * INTO standing
-        FROM lane_standing(wanted_org, person, wanted_id, CASE WHEN comes_in THEN wanted_id END, mapped);
-        facts := lane_facts(m, standing.asked_for, asked);
+        standing := lane_standing(m, wanted_id, CASE WHEN comes_in THEN wanted_id END, mapped, asked);
+        facts := standing.facts;
         chosen := cases -> facts;
         IF chosen IS NULL THEN
             RETURN NEXT;
@@ -171,17 +173,17 @@ BEGIN
     IF alters THEN
         entries := entries || jsonb_build_array(taken -> 'entry');
     END IF;
-    SELECT a.seq, a.head INTO seq, head FROM append_audit(
+    chain := append_audit(
         wanted_org, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
-    ) a;
+    );
     IF alters THEN
-        PERFORM lane_record_decision(
-            wanted_org, person, instant, actor, request, seq,
+        recorded := lane_record_decision(
+            wanted_org, person, instant, actor, request, chain.seq,
             chosen -> 'decision' || jsonb_build_object('groups', standing.names), taken
         );
     END IF;
     UPDATE organization_state s
-    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq,
+    SET audit_head = chain.head, seat_version = s.seat_version + chain.seq - s.audit_seq, audit_seq = chain.seq,
         brake_counts = CASE WHEN loses THEN lane_brake_counts(state, 1, instant) ELSE s.brake_counts END
     WHERE s.org_id = wanted_org;
     UPDATE "group" o SET version = o.version + 1, modified_at = instant
@@ -194,7 +196,9 @@ BEGIN
     version := g.version;
     created_at := g.created_at;
     modified_at := g.modified_at;
-    SELECT w.member_ids, w.too_many INTO member_ids, too_many FROM lane_members(wanted_org, wanted_id, most) w;
+    listed := lane_members(wanted_org, wanted_id, most);
+    member_ids := listed.member_ids;
+    too_many := listed.too_many;
     RETURN NEXT;
 END
 $$
@@ -225,8 +229,8 @@ DECLARE
     written jsonb;
     settles boolean;
     names jsonb := '[]';
-    seq bigint;
-    head bytea;
+    chain record;
+    recorded uuid;
 BEGIN
     state := lane_begin_writing(
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
@@ -243,7 +247,7 @@ BEGIN
     THEN
         RETURN;
     END IF;
-    SELECT * INTO around FROM lane_groups_around(wanted_org, wanted_id);
+    around := lane_groups_around(wanted_org, wanted_id);
     IF m.active <> turns_on THEN
         written := m.document || jsonb_build_object('active', turns_on);
         -- What is larger may be more than a document may be, which is counted in another way.
@@ -251,9 +255,9 @@ BEGIN
             RETURN;
         END IF;
         IF turns_on THEN
-            SELECT * INTO standing FROM lane_standing(wanted_org, wanted_id, NULL, NULL, mapped);
+            standing := lane_standing(m, NULL, NULL, mapped, asked);
             names := standing.names;
-            facts := lane_facts(m, standing.asked_for, asked);
+            facts := standing.facts;
         ELSE
             names := coalesce(to_jsonb(around.names), '[]');
             facts := jsonb_build_array(m.tier)::text;
@@ -288,17 +292,17 @@ BEGIN
         END IF;
         IF settles THEN
             entries := entries || jsonb_build_array(taken -> 'entry');
-            PERFORM lane_record_decision(
+            recorded := lane_record_decision(
                 wanted_org, wanted_id, instant, actor, request, state.audit_seq + jsonb_array_length(entries),
                 chosen -> 'decision' || jsonb_build_object('groups', names), taken
             );
         END IF;
-        SELECT a.seq, a.head INTO seq, head FROM append_audit(
+        chain := append_audit(
             wanted_org, instant, actor, request, entries || last_entries, inner_pad, outer_pad,
             state.audit_seq, state.audit_head
-        ) a;
+        );
         UPDATE organization_state s
-        SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq,
+        SET audit_head = chain.head, seat_version = s.seat_version + chain.seq - s.audit_seq, audit_seq = chain.seq,
             brake_counts = CASE WHEN turns_on THEN s.brake_counts ELSE lane_brake_counts(state, 1, instant) END
         WHERE s.org_id = wanted_org;
     END IF;

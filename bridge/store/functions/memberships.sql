@@ -168,6 +168,8 @@ DECLARE
     entries jsonb := person -> 'entries';
     outcome jsonb;
     taken jsonb;
+    chain record;
+    recorded uuid;
 BEGIN
     frees := false;
     SELECT * INTO m FROM member o WHERE o.org_id = org AND o.id = member_id;
@@ -215,11 +217,11 @@ BEGIN
             teams = access -> 'teams'
         WHERE o.org_id = org AND o.id = member_id;
     END IF;
-    SELECT a.seq, a.head INTO seq, head FROM append_audit(
-        org, instant, actor, request, entries, inner_pad, outer_pad, seq, head
-    ) a;
+    chain := append_audit(org, instant, actor, request, entries, inner_pad, outer_pad, seq, head);
+    seq := chain.seq;
+    head := chain.head;
     IF taken IS NOT NULL THEN
-        PERFORM lane_record_decision(org, member_id, instant, actor, request, seq, person -> 'decision', taken);
+        recorded := lane_record_decision(org, member_id, instant, actor, request, seq, person -> 'decision', taken);
     END IF;
 END
 $$
@@ -237,11 +239,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
     state organization_state;
     person jsonb;
-    seq bigint;
-    head bytea;
-    frees boolean;
+    chain record;
+    settled record;
     freed boolean := false;
-    loses boolean;
     lost integer := 0;
 BEGIN
     state := lane_begin_writing(
@@ -276,15 +276,17 @@ BEGIN
         UPDATE "group" o SET version = o.version + 1, modified_at = instant
         WHERE o.org_id = wanted_org AND o.id = wanted_id
         RETURNING o.version INTO new_version;
-        SELECT a.seq, a.head INTO seq, head FROM append_audit(
+        chain := append_audit(
             wanted_org, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
-        ) a;
+        );
         FOR person IN SELECT jsonb_array_elements(people) LOOP
-            SELECT r.seq, r.head, r.frees, r.loses INTO seq, head, frees, loses FROM lane_regroup_person(
-                wanted_org, instant, actor, request, inner_pad, outer_pad, person, seq, head
-            ) r;
-            freed := freed OR frees;
-            lost := lost + loses::integer;
+            settled := lane_regroup_person(
+                wanted_org, instant, actor, request, inner_pad, outer_pad, person, chain.seq, chain.head
+            );
+            chain.seq := settled.seq;
+            chain.head := settled.head;
+            freed := freed OR settled.frees;
+            lost := lost + settled.loses::integer;
         END LOOP;
         IF lost > 0 AND NOT lane_brake_allows(state, lost, instant) OR freed AND EXISTS (
             SELECT 1 FROM member w WHERE w.org_id = wanted_org AND w.waiting_for IS NOT NULL
@@ -295,7 +297,7 @@ BEGIN
         RETURN;
     END;
     UPDATE organization_state s
-    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq,
+    SET audit_head = chain.head, seat_version = s.seat_version + chain.seq - s.audit_seq, audit_seq = chain.seq,
         brake_counts = CASE WHEN lost > 0 THEN lane_brake_counts(state, lost, instant) ELSE s.brake_counts END
     WHERE s.org_id = wanted_org;
     SELECT w.member_ids, w.too_many INTO member_ids, too_many FROM lane_members(wanted_org, wanted_id, most) w;

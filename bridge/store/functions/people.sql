@@ -1,3 +1,6 @@
+-- Functions call each other in assignments: from a table expression or by PERFORM each call would be a statement of its
+-- own, which takes as long as what most of them do. A condition that reads a table stands alone for the same reason.
+
 -- Appends audit entries to the chain and returns its new end. Each entry brings the text that is sealed, before and
 -- behind its number; `inner_pad` and `outer_pad` are the blocks of the HMAC's key (RFC 2104).
 CREATE FUNCTION append_audit(
@@ -165,15 +168,25 @@ BEGIN
 END
 $$
 -- ;
+-- Tells whether somebody has been told already that a tier is full.
+CREATE FUNCTION lane_is_known_full(org uuid, full_tier text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT 1 FROM alert a
+        WHERE a.org_id = org AND a.code = 'seats_exhausted' AND a.tier = full_tier AND a.resolved_at IS NULL
+    );
+END
+$$
+-- ;
 -- Takes the first outcome that is possible: a seat of its tier, or none where it names none. Returns its index, and
 -- NULL where an outcome is none the lane can write (somebody has to be told for the first time that a tier is full).
 CREATE FUNCTION lane_take_seat(org uuid, outcomes jsonb) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     outcome jsonb;
-    place integer := -1;
+    possible boolean;
 BEGIN
-    FOR outcome IN SELECT jsonb_array_elements(outcomes) LOOP
-        place := place + 1;
+    FOR place IN 0 .. jsonb_array_length(outcomes) - 1 LOOP
+        outcome := outcomes -> place;
         IF outcome ->> 'tier' IS NOT NULL THEN
             UPDATE seat_pool SET used = used + 1
             WHERE org_id = org AND tier = outcome ->> 'tier' AND used < total;
@@ -181,11 +194,11 @@ BEGIN
                 CONTINUE;
             END IF;
         END IF;
-        IF outcome ->> 'alert_tier' IS NOT NULL AND NOT EXISTS (
-            SELECT 1 FROM alert a
-            WHERE a.org_id = org AND a.code = 'seats_exhausted' AND a.tier = outcome ->> 'alert_tier'
-                AND a.resolved_at IS NULL
-        ) OR (outcome ->> 'rejected')::boolean THEN
+        possible := NOT (outcome ->> 'rejected')::boolean;
+        IF possible AND outcome ->> 'alert_tier' IS NOT NULL THEN
+            possible := lane_is_known_full(org, outcome ->> 'alert_tier');
+        END IF;
+        IF NOT possible THEN
             IF outcome ->> 'tier' IS NOT NULL THEN
                 UPDATE seat_pool SET used = used - 1 WHERE org_id = org AND tier = outcome ->> 'tier';
             END IF;
@@ -197,10 +210,10 @@ BEGIN
 END
 $$
 -- ;
--- Writes the record of why a person has the seat, and the alert of somebody who waits.
+-- Writes the record of why a person has the seat, and the alert of somebody who waits. Returns the record's id.
 CREATE FUNCTION lane_record_decision(
     org uuid, member_id uuid, instant timestamptz, actor text, request text, seq bigint, decision jsonb, outcome jsonb
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS uuid LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO decision (
         org_id, id, seq, member_id, at, occasion, from_tier, to_tier, reason, granted_by, waiting_for, groups, rule,
@@ -216,17 +229,17 @@ BEGIN
         ),
         NULL, request, actor
     );
-    IF outcome ->> 'alert_tier' IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM alert a
-        WHERE a.org_id = org AND a.code = 'seats_exhausted' AND a.tier = outcome ->> 'alert_tier'
-            AND a.member_id = lane_record_decision.member_id AND a.resolved_at IS NULL
-    ) THEN
+    IF outcome ->> 'alert_tier' IS NOT NULL THEN
         INSERT INTO alert (org_id, id, at, code, tier, member_id, detail, resolved_at)
-        VALUES (
-            org, (decision ->> 'alert_id')::uuid, instant, 'seats_exhausted', outcome ->> 'alert_tier',
+        SELECT org, gen_random_uuid(), instant, 'seats_exhausted', outcome ->> 'alert_tier',
             lane_record_decision.member_id, decision ->> 'alert_detail', NULL
+        WHERE NOT EXISTS (
+            SELECT 1 FROM alert a
+            WHERE a.org_id = org AND a.code = 'seats_exhausted' AND a.tier = outcome ->> 'alert_tier'
+                AND a.member_id = lane_record_decision.member_id AND a.resolved_at IS NULL
         );
     END IF;
+    RETURN decision ->> 'id';
 END
 $$
 -- ;
@@ -247,8 +260,8 @@ DECLARE
     manual uuid;
     names text[] := ARRAY[new_user_name_key, new_email_key];
     taken jsonb := '{}';
-    seq bigint;
-    head bytea;
+    chain record;
+    recorded uuid;
 BEGIN
     state := lane_begin_writing(
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
@@ -289,8 +302,6 @@ BEGIN
         taken := outcomes -> outcome_index;
     END IF;
     arrival := state.member_position + 1;
-    seq := state.audit_seq;
-    head := state.audit_head;
     INSERT INTO member (
         org_id, id, connection_id, source, position, user_name, user_name_key, external_id, display_name, email,
         email_key, active, role, role_from_mapping, teams, document, comparison, version, created_at, modified_at,
@@ -306,14 +317,15 @@ BEGIN
     IF outcome_index IS NOT NULL THEN
         entries := entries || jsonb_build_array(taken -> 'entry');
     END IF;
-    SELECT a.seq, a.head INTO seq, head FROM append_audit(
-        wanted_org, instant, actor, request, entries, inner_pad, outer_pad, seq, head
-    ) a;
+    chain := append_audit(
+        wanted_org, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
+    );
     IF outcome_index IS NOT NULL THEN
-        PERFORM lane_record_decision(wanted_org, new_id, instant, actor, request, seq, decision, taken);
+        recorded := lane_record_decision(wanted_org, new_id, instant, actor, request, chain.seq, decision, taken);
     END IF;
     UPDATE organization_state s
-    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq, member_position = arrival
+    SET audit_head = chain.head, seat_version = s.seat_version + chain.seq - s.audit_seq, audit_seq = chain.seq,
+        member_position = arrival
     WHERE s.org_id = wanted_org;
     RETURN NEXT;
 END
@@ -340,11 +352,8 @@ DECLARE
     state organization_state;
     m member;
     written jsonb;
-    seq bigint;
-    head bytea;
-    ids uuid[];
-    names text[];
-    inherited boolean[];
+    chain record;
+    around record;
 BEGIN
     state := lane_begin_writing(
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
@@ -373,20 +382,19 @@ BEGIN
         display_name = coalesce(texts ->> 'displayName', o.display_name), version = o.version + 1, modified_at = instant
     WHERE o.org_id = wanted_org AND o.id = wanted_id
     RETURNING * INTO m;
-    SELECT a.seq, a.head INTO seq, head FROM append_audit(
+    chain := append_audit(
         wanted_org, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
-    ) a;
+    );
     UPDATE organization_state s
-    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq
+    SET audit_head = chain.head, seat_version = s.seat_version + chain.seq - s.audit_seq, audit_seq = chain.seq
     WHERE s.org_id = wanted_org;
-    IF EXISTS (SELECT 1 FROM group_member w WHERE w.org_id = wanted_org AND w.member_id = wanted_id) THEN
-        SELECT g.ids, g.names, g.inherited INTO ids, names, inherited FROM lane_groups_around(wanted_org, wanted_id) g;
-    END IF;
+    around := lane_groups_around(wanted_org, wanted_id);
     RETURN QUERY SELECT
         wanted_org, wanted_connection, true, state.schema_version,
         m.id, m.source, m.role, m.role_from_mapping, m.teams, m.user_name, m.user_name_key,
         m.external_id, m.active, m.document, m.version, m.created_at, m.modified_at,
-        m.tier, m.granted_by, m.pinned, m.waiting_for, m.decision_id, NULL, ids, names, inherited;
+        m.tier, m.granted_by, m.pinned, m.waiting_for, m.decision_id, NULL,
+        around.ids, around.names, around.inherited;
 END
 $$
 -- ;
@@ -395,6 +403,9 @@ CREATE FUNCTION lane_merged(document jsonb, texts jsonb) RETURNS jsonb LANGUAGE 
 DECLARE
     attribute record;
 BEGIN
+    IF NOT jsonb_path_exists(texts, '$.* ? (@.type() == "object")') THEN
+        RETURN document || texts;
+    END IF;
     FOR attribute IN SELECT e.key, e.value FROM jsonb_each(texts) e LOOP
         IF jsonb_typeof(attribute.value) = 'object' AND jsonb_typeof(document -> attribute.key) = 'object' THEN
             document := jsonb_set(document, ARRAY[attribute.key], (document -> attribute.key) || attribute.value);
@@ -422,8 +433,8 @@ DECLARE
     state organization_state;
     m member;
     taken jsonb := '{}';
-    seq bigint;
-    head bytea;
+    chain record;
+    recorded uuid;
     settles boolean := jsonb_array_length(outcomes) > 0;
     decided bigint;
 BEGIN
@@ -499,15 +510,15 @@ BEGIN
         entries := entries || jsonb_build_array(taken -> 'entry');
     END IF;
     decided := state.audit_seq + jsonb_array_length(entries);
-    SELECT a.seq, a.head INTO seq, head FROM append_audit(
+    chain := append_audit(
         wanted_org, instant, actor, request, entries || last_entries, inner_pad, outer_pad,
         state.audit_seq, state.audit_head
-    ) a;
+    );
     IF settles THEN
-        PERFORM lane_record_decision(wanted_org, wanted_id, instant, actor, request, decided, decision, taken);
+        recorded := lane_record_decision(wanted_org, wanted_id, instant, actor, request, decided, decision, taken);
     END IF;
     UPDATE organization_state s
-    SET audit_head = head, seat_version = s.seat_version + seq - s.audit_seq, audit_seq = seq,
+    SET audit_head = chain.head, seat_version = s.seat_version + chain.seq - s.audit_seq, audit_seq = chain.seq,
         brake_counts = CASE
             WHEN m.active AND NOT new_active THEN lane_brake_counts(state, 1, instant) ELSE s.brake_counts
         END

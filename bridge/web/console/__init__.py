@@ -13,6 +13,7 @@ from bridge.web.console import (
     mappings,
     overview,
     people,
+    plan,
     provisioning,
     seats,
 )
@@ -30,6 +31,7 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         brake.pages,
         approvals.pages,
         contract.pages,
+        plan.pages,
         drafts.pages,
         billing_details.pages,
         provisioning.pages,
