@@ -69,12 +69,15 @@ def connect_core(
     if connection is None:
         connection = BillingConnection(org_id=unit.org_id, heard_at=unit.at)
         unit.session.add(connection)
-    if connection.core_id != core_id:
+    moved = connection.core_id != core_id
+    if moved:
         connection.core_id, connection.connected_at = core_id, unit.at
+    if moved or address.prices is None:
+        # A core may have been restored: its events are asked for anew. Stripe is not, and tells again of new ones only.
+        connection.cursor = None
     connection.url, connection.token, connection.webhook_secret = address.url, address.token, address.webhook_secret
     connection.prices = None if address.prices is None else dict(address.prices)
-    connection.cursor, connection.version = None, -1
-    connection.subscription = subscription_document(subscription)
+    connection.version, connection.subscription = -1, subscription_document(subscription)
     contract.billed_by = REMOTE
     unit.session.flush()
     mirror_subscription(unit, subscription, reason="connected")
@@ -105,9 +108,10 @@ def _core_id(
     known = find_core(unit, invoices)
     if known is not None:
         return known
-    if connection is None or connection.url != address.url or mirrored_invoices(unit, connection.core_id):
+    if connection is None or connection.url != address.url:
         return new_id()
-    return connection.core_id
+    begun_anew = address.prices is None and mirrored_invoices(unit, connection.core_id)
+    return new_id() if begun_anew else connection.core_id
 
 
 def _check(unit: Unit, contract: Contract, subscription: CoreSubscription) -> None:
