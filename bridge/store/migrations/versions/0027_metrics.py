@@ -4,8 +4,8 @@ from alembic import op
 
 from bridge.store.security import create_gate_function, let_gate_read
 
-revision = "0025"
-down_revision = "0024"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
