@@ -1,6 +1,7 @@
 """An owner decides about what the brake holds: release lets it take effect, drop lets it be as if never said."""
 
 import uuid
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -21,14 +22,16 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert
 from bridge.usecases.assign_seats import holding_of, read_placement
 from bridge.usecases.brake import end_hold, find_open_hold, settle_held
+from bridge.usecases.buy_for_line import expected_purchases
 from bridge.usecases.idempotency import once
 from bridge.usecases.manage_access import end_access
 from bridge.usecases.move_line import promote_together
 from bridge.usecases.people import name_people
 from bridge.usecases.provision_member import remove_people
+from bridge.usecases.purses import BudgetUse
 from bridge.usecases.read_holds import HoldView, get_hold, held_people, read_hold
 from bridge.usecases.reevaluate import settle_together
-from bridge.usecases.settle_many import settle_many
+from bridge.usecases.settle_many import member_id_of, settle_many
 from mappings.allocation import Holding, Occasion, SeatReason, deactivate
 from mappings.preview import MovesPreview, Settlement
 from mappings.rules import PersonFacts
@@ -78,7 +81,9 @@ class ReleasePreview:
         people: By name.
         promoted: In the order in which they are served.
         renewal_before: The next bill as it stands; None for who may not see prices, and when the plan ends.
-        renewal_after: The same once the hold is released.
+        renewal_after: The same once the hold is released, without the seats that are bought by it.
+        purchases: What is bought within budgets at once, for whom the rules then let buy; without them for who may not
+            see prices.
     """
 
     hold: HoldView
@@ -87,6 +92,7 @@ class ReleasePreview:
     seats: tuple[TierUse, ...]
     renewal_before: Bill | None
     renewal_after: Bill | None
+    purchases: tuple[BudgetUse, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +161,28 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
     try:
         _release(unit, hold)
         unit.session.flush()
-        after = {decision.member_id: decision for decision in _decisions_since(unit, seq)}
-        pools = [TierUse(pool.tier, pool.name, pool.total, before[pool.tier], pool.used) for pool in read_pools(unit)]
+        decisions = _decisions_since(unit, seq)
+        after = {decision.member_id: decision.to_tier for decision in decisions}
+        expected, purchases = expected_purchases(unit) if unit.line_grew else (None, ())
+        bought = expected.moves if expected else ()
+        after |= {member_id_of(move.member_id): move.to_tier for move in bought}
+        moved = Counter(move.to_tier for move in bought)
+        moved.subtract(move.from_tier for move in bought)
+        added = Counter({use.tier: use.seats for use in purchases})
+        pools = [
+            TierUse(
+                pool.tier,
+                pool.name,
+                pool.total + added[pool.tier],
+                before[pool.tier],
+                pool.used + moved[pool.tier],
+            )
+            for pool in read_pools(unit)
+        ]
         renewal_after = unit.billing.next_renewal() if sees_money else None
-        waited = [one for one in after.values() if one.occasion == Occasion.PROMOTION and one.from_tier != one.to_tier]
-        promoted = [(one.member_id, one.to_tier) for one in waited]
+        waited = [one for one in decisions if one.occasion == Occasion.PROMOTION and one.from_tier != one.to_tier]
+        served = [one.member_id for one in waited] + [member_id_of(move.member_id) for move in bought]
+        promoted = [(member_id, after[member_id]) for member_id in dict.fromkeys(served)]
     finally:
         step.rollback()
         unit.session.expire_all()
@@ -174,7 +197,7 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
                 user_name=one.user_name or "",
                 effect=one.effect,
                 from_tier=one.tier,
-                to_tier=after[one.member_id].to_tier if one.member_id in after else one.tier,
+                to_tier=after.get(one.member_id, one.tier),
             )
             for one in people
         ),
@@ -182,6 +205,7 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
         seats=tuple(pools),
         renewal_before=renewal_before,
         renewal_after=renewal_after,
+        purchases=purchases if sees_money else (),
     )
 
 

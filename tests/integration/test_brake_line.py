@@ -116,10 +116,15 @@ def test_released_they_are_bought_their_seats(boards: Any) -> None:
     with customer.unit(customer.owner) as unit:
         set_budget(unit, "standard", seats=50)
     empty(customer, board)
+    with customer.unit(customer.owner) as unit:
+        shown = preview_release(unit, the_hold(customer).id)
 
     release(customer)
 
     assert seats(customer, people) == [("standard", None)] * 8
+    assert {one.to_tier for one in shown.people} == {"standard"}
+    assert [(use.tier, use.seats) for use in shown.purchases] == [("standard", 8)]
+    assert {use.tier: use.after for use in shown.seats} == used(customer) == {"premium": 0, "standard": 8}
 
 
 def test_few_who_are_bought_a_seat_of_another_tier_are_counted_once(boards: Any) -> None:
@@ -350,3 +355,23 @@ def queue(make_customer: Callable[..., Customer]) -> tuple[Customer, list[Member
         say_active(customer, one, active=False)
     assert the_hold(customer).people == {HeldEffect.TURN_OFF: 3}
     return customer, seated, waiting[:2]
+
+
+def test_a_tripped_brake_holds_one_mover_of_a_long_line_and_serves_who_has_no_seat(make_customer: Any) -> None:
+    customer = make_customer(premium=2, standard=6)
+    put_in_force(customer, rules())
+    loosen_brake(customer)
+    people = push(customer, 8)
+    board = group(customer, "Board", people[:2])
+    group(customer, "Staff", people[2:])
+    refill(customer, board, people[2:])
+    assert seats(customer, people[2:]) == [("standard", "premium")] * 6
+    newest = customer.push("newest@nordlys.test").id
+    refill(customer, board, [newest])
+    set_brake(customer, minimum=1, share=1)
+
+    say_active(customer, people[0], active=False)
+
+    # The leaver is the one effect that is allowed. Six with a seat wait longer; one would have moved.
+    assert the_hold(customer).people == {HeldEffect.PROMOTE: 1}
+    assert seats(customer, [newest]) == [("premium", None)]
