@@ -1,7 +1,6 @@
 """The brake counts every move between tiers that a directory causes, also those that come through the line."""
 
 from collections.abc import Callable, Collection
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from bridge.usecases.decide_holds import preview_release
 from bridge.usecases.people_by_hand import turn_off_member
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
-from tests.conftest import SettableClock
 from tests.factories import Customer, loosen_brake, set_brake
 from tests.integration.test_brake import delete, drop, empty, hold_of, refill, release, say_active, texts, the_hold
 from tests.integration.test_memberships import put_in_force
@@ -309,14 +307,11 @@ def test_a_seat_that_became_free_goes_to_who_waits_when_the_directory_takes_it_b
     assert seats(customer, waiting[:1]) == [("premium", None)]
 
 
-def test_a8_rules_changed_during_a_hold_reach_who_was_to_leave_when_it_is_dropped(
-    boards: Any, clock: SettableClock
-) -> None:
+def test_a8_rules_changed_during_a_hold_reach_who_was_to_leave_when_it_is_dropped(boards: Any) -> None:
     customer, people, _ = boards(4, standard=4)
     set_brake(customer, minimum=1, share=1)
     for one in people[:3]:
         say_active(customer, one, active=False)
-    clock.at += timedelta(minutes=1)
     put_in_force(
         customer,
         {"schema": 1, "default": "unassigned", "rules": [{"group": "Board", "expected": True, "tier": "standard"}]},
