@@ -15,12 +15,11 @@ from bridge.jobs.messages import compose
 from bridge.runtime import Runtime
 from bridge.store.models import Alert, Delivery, Hold
 from bridge.store.unit import Unit
-from bridge.usecases.budgets import set_budget
 from bridge.usecases.deliver import Claim, claim_delivery
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.conftest import KEY
-from tests.factories import Customer
+from tests.factories import Customer, set_budget
 from tests.integration.test_brake import active, empty, people, say_active, seated, staff  # noqa: F401 (fixtures)
 from tests.integration.test_brake import customer as customer  # noqa: PLC0414 (a fixture)
 from tests.integration.test_brake_line import group, push, rules
