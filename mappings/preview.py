@@ -1,7 +1,7 @@
 """What changed rules, or more seats, would do to everybody, before anything is done."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mappings.allocation import Holding, MemberKey, Occasion, SeatDecision, SeatReason, SeatWish, wish
@@ -21,6 +21,7 @@ __all__ = [
     "Pool",
     "Settlement",
     "TierCount",
+    "moves_after_regrouping",
     "moves_under",
     "moves_under_budget",
     "moves_under_pool",
@@ -281,6 +282,65 @@ def moves_under_regrouping(
     cohorts = gather(people, mapping_set, mapping_set, ladder, regrouped)
     model = Model(mapping_set, ladder, {tier: pool.seats - pool.used for tier, pool in pools.items()})
     return _summed_up(cohorts, model.remap(cohorts), ladder, pools)
+
+
+def moves_after_regrouping(
+    people: Iterable[Person],
+    line: Iterable[Person],
+    mapping_set: MappingSet,
+    ladder: TierLadder,
+    pools: Mapping[str, Pool],
+) -> MovesPreview:
+    """Show what other groups of some people do to everybody in the end.
+
+    First what :func:`moves_under_regrouping` shows; then the line moves up into what was freed; then each of these
+    people for whom the rules buy a seat is given one, as if every budget had enough left, and the line moves up into
+    what they leave.
+
+    Args:
+        people: Whose groups or attributes changed, as they are now.
+        line: Everybody else in line.
+        mapping_set: The rules in force.
+        ladder: The organization's tiers.
+        pools: Seats by tier key.
+    """
+
+    def regrouped(entitlement: Entitlement, holding: Holding) -> SeatWish:
+        return wish(entitlement, holding, Occasion.REGROUPED, ladder, mapping_set.on_exhausted)
+
+    touched = gather(people, mapping_set, mapping_set, ladder, regrouped)
+    others = gather(line, mapping_set, mapping_set, ladder, _staying)
+    model = Model(mapping_set, ladder, {tier: pool.seats - pool.used for tier, pool in pools.items()})
+    outcomes = model.remap(touched)
+    frees = any(outcome.decision.moves and outcome.decision.from_tier is not None for outcome in outcomes)
+    purse = _OpenPurse({outcome.member_id for outcome in outcomes})
+    outcomes += model.remap(others)
+    if frees:
+        model.move_up(outcomes)
+    model.buy(outcomes, purse)
+    return _summed_up([*touched, *others], outcomes, ladder, _grown(pools, purse.bought))
+
+
+class _OpenPurse:
+    """Pays for a seat of each of some people, whatever it costs, and for nobody else (a :class:`Purse`)."""
+
+    def __init__(self, member_ids: Collection[MemberKey]) -> None:
+        self.bought: Counter[str] = Counter()
+        self._member_ids = member_ids
+
+    def look_up(self, member_ids: Collection[MemberKey]) -> None:
+        """Nothing has to be known of anybody."""
+
+    def take(self, member_id: MemberKey, tiers: Sequence[str]) -> str | None:
+        """Take a seat of the first of these tiers."""
+        tier = self.would_take(member_id, tiers)
+        if tier is not None:
+            self.bought[tier] += 1
+        return tier
+
+    def would_take(self, member_id: MemberKey, tiers: Sequence[str]) -> str | None:
+        """Return what :meth:`take` would, and take nothing."""
+        return tiers[0] if member_id in self._member_ids else None
 
 
 def needs_members(

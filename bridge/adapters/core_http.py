@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -33,11 +34,12 @@ from bridge.core.documents import (
     read_quote,
     read_subscription,
 )
-from bridge.core.fields import FieldError
+from bridge.core.fields import FieldError, identifier, text
 from bridge.errors import (
     BillingCoreAnswerError,
     BillingCoreRefusedError,
     BillingCoreUnreachableError,
+    BridgeError,
     InvalidInputError,
     WebhookRefusedError,
 )
@@ -48,6 +50,7 @@ ValueT = TypeVar("ValueT")
 
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_PAGES: Final = 1000
+_LONGEST_SENTENCE: Final = 500
 _PDF: Final = b"%PDF-"
 #: Readers look for the mark of a PDF in as many bytes.
 _PDF_BEGINS_WITHIN: Final = 1024
@@ -190,10 +193,24 @@ class HttpBillingService:
         problem = _problem(answer)
         code = problem.get("code")
         if answer.status in _FINAL and isinstance(code, str) and code != "idempotency_conflict":
-            raise BillingCoreRefusedError(code[:100], str(problem.get("detail") or problem.get("title") or code)[:500])
+            raise self._refusal(problem)
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise self._unusable("unauthorized")
         raise self._unusable("idempotency_conflict" if code == "idempotency_conflict" else f"status_{answer.status}")
+
+    def _refusal(self, problem: Mapping[str, Any]) -> BridgeError:
+        """Return what a refusal is here: its code is read by the published contract, its sentence if it can be shown.
+
+        A code that breaks the contract is no answer that could be relied on.
+        """
+        try:
+            code = identifier(problem, "code")
+        except FieldError as error:
+            return BillingCoreAnswerError(self.host, "a request", str(error))
+        for name in ("detail", "title"):
+            with suppress(FieldError):
+                return BillingCoreRefusedError(code, text(problem, name)[:_LONGEST_SENTENCE])
+        return BillingCoreRefusedError(code, code)
 
     def _read(self, verb: str, answer: Answer, read: Callable[[object], ValueT]) -> ValueT:
         """Read an answer by the published contract.

@@ -39,7 +39,8 @@ class SmtpMailer:
         """
         mail = EmailMessage()
         mail["From"], mail["To"] = self._sender, ", ".join(message.to)
-        mail["Subject"] = message.subject.replace("\n", " ").replace("\r", " ")
+        # Of one line: whatever ends one, LINE SEPARATOR too, is white space.
+        mail["Subject"] = " ".join(message.subject.split())
         mail["Message-ID"] = f"<{message.key.replace(':', '.')}@{self._sender.rpartition('@')[2]}>"
         mail["Date"] = localtime()
         mail["Auto-Submitted"] = "auto-generated"

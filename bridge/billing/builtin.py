@@ -301,13 +301,18 @@ class BuiltinBilling:
         return self._new_plan(contract, PlanChange(**ahead.terms))
 
     def _new_plan(self, contract: Contract, change: PlanChange) -> plan_changes.NewPlan:
-        """Return a plan that begins at the period's end; what is not named has the default of its kind."""
-        pools = read_pools(self._unit)
+        """Return a plan that begins at the period's end.
+
+        What was agreed beside prices and seats stays; a plan of another kind has the defaults of that kind.
+        """
+        pools, same_kind = read_pools(self._unit), change.kind == contract.kind
         prices = {pool.tier: change.prices.get(pool.tier, pool.next_price) for pool in pools}
         draft = ContractDraft(
             kind=change.kind,
             cycle=change.cycle,
-            anchor=contract.period_end,
+            anchor=plan_changes.counted_from(
+                contract.anchor, contract.time_zone, read_choice("cycle", Cycle, change.cycle), contract.period_end
+            ),
             currency=contract.currency,
             time_zone=contract.time_zone,
             tiers=tuple(
@@ -317,6 +322,9 @@ class BuiltinBilling:
             tax_rate=contract.tax_rate,
             reduction=contract.reduction,
             minimum_seats=contract.minimum_seats,
+            proration=contract.proration if same_kind else None,
+            renewal_basis=contract.renewal_basis if same_kind else None,
+            contract_minimum=dict(contract.contract_minimum) if same_kind else {},
         )
         return plan_changes.NewPlan(agreed_terms(draft), prices, change.seats)
 

@@ -4,6 +4,7 @@ Amounts are whole minor units. Those of a credit note are what is credited, so p
 arithmetic of its lines, they carry a minus.
 """
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bridge.billing.rules.bills import BillType, LineKind
 from bridge.billing.rules.money import Currency, format_money
@@ -32,6 +33,8 @@ from bridge.usecases.mirror_core import is_mirrored
 from bridge.usecases.seats import InvoiceView, read_contract, read_invoice, read_invoices
 
 _INSTANT: Final = timedelta(microseconds=1)
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9](\.?[A-Za-z0-9_-]){0,79}")
+_NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _LINE_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         LineKind.SEAT: "{} seat",
@@ -118,8 +121,15 @@ class InvoiceDocument:
 
     @property
     def file_name(self) -> str:
-        """The name of its files, without an ending."""
-        return f"{'credit-note' if self.is_credit_note else 'invoice'}-{self.number}"
+        """The name of its files, without an ending: its number where that is a plain name.
+
+        A core of the customer's own numbers as it likes. Any other number keeps what is plain of it, behind a part of
+        the invoice's id, so that no two share a name and none leads into another folder.
+        """
+        kind = "credit-note" if self.is_credit_note else "invoice"
+        if _PLAIN_NAME.fullmatch(self.number):
+            return f"{kind}-{self.number}"
+        return f"{kind}-{self.id.hex[-12:]}-{_NOT_PLAIN.sub('-', self.number)[:60].strip('-')}".rstrip("-")
 
     @property
     def what_for(self) -> str:
@@ -193,12 +203,17 @@ def read_document(unit: Unit, invoice_id: uuid.UUID) -> InvoiceDocument:
 
 
 def find_by_number(unit: Unit, number: str) -> uuid.UUID:
-    """Return the id of an invoice by its number, whatever its case.
+    """Return the id of an invoice by its number, whatever its case; the very number comes before another case of it.
 
     Raises:
         NotFoundError: There is none here.
     """
-    wanted = select(Invoice.id).where(Invoice.org_id == unit.org_id, Invoice.number == number.upper())
+    wanted = (
+        select(Invoice.id)
+        .where(Invoice.org_id == unit.org_id, func.upper(Invoice.number) == func.upper(number))
+        .order_by((Invoice.number == number).desc(), Invoice.number)
+        .limit(1)
+    )
     found = unit.session.scalar(wanted)
     if found is None:
         raise NotFoundError("invoice", number)

@@ -1,6 +1,7 @@
 """The billing core of licences by team or by person: what was in use is counted and billed at each month's end."""
 
 import uuid
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,26 +14,30 @@ from bridge.billing.rules.contracts import ContractStatus
 from bridge.billing.rules.licences import (
     LicenceKind,
     LicenceTerms,
+    Presence,
     Spell,
     Stay,
     bill_month,
     licensed_people,
     licensed_teams,
+    without_returns,
 )
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.terms import Term
 from bridge.domain.documents import comparison_key
+from bridge.domain.identifiers import MemberId
 from bridge.domain.plan_kinds import BUILTIN
 from bridge.errors import InvalidInputError
 from bridge.ports import Bill, ContractDraft, Renewal, StartQuote, TierPrice
 from bridge.store.agreed import goes_on
 from bridge.store.models import Contract, Invoice, LicenceHolder, LicencePlan
 from bridge.store.teams import (
+    StayRow,
     find_licence_plan,
     forget_names,
-    names_of_stayers,
     read_teams,
     spells_within,
+    stayers_within,
     stays_within,
 )
 from bridge.store.unit import Unit
@@ -177,15 +182,30 @@ class WorkspaceLicences:
         rows = stays_within(unit, term.start, term.end)
         stays = [Stay(row.member_id, row.team_id, Spell(row.since, row.until)) for row in rows]
         people = licensed_people(stays, unarchived, term)
-        names = {row.member_id: (row.user_name, row.display_name or "") for row in rows if row.user_name}
-        names |= names_of_stayers(unit, term.start, term.end)
+        here = stayers_within(unit, term.start, term.end)
         # Who has left no name is listed by id: a bill never waits for one.
-        holders = sorted(
-            (_Holder(person, *names.get(person, (str(person), ""))) for person in people),
-            key=lambda holder: (holder.name, holder.id),
+        names: dict[uuid.UUID, tuple[str, str]] = {person: (str(person), "") for person in people}
+        names |= {row.member_id: (row.user_name, row.display_name or "") for row in rows if row.user_name}
+        names |= {member_id: (one.user_name, one.display_name) for member_id, one in here.items()}
+        times = _removed_times(rows, here) | {member_id: Spell(one.created_at) for member_id, one in here.items()}
+        # Who was removed and came back is another member with the same userName.
+        counted = without_returns(
+            Presence(person, comparison_key(names[person][0]), times[person]) for person in people
         )
-        # Who was removed and came back is another member with the same userName, and licensed once (rule W3).
-        return list({comparison_key(holder.name): holder for holder in holders}.values())
+        return sorted(
+            (_Holder(person, *names[person]) for person in counted), key=lambda holder: (holder.name, holder.id)
+        )
+
+
+def _removed_times(rows: Sequence[StayRow], here: Container[MemberId]) -> dict[MemberId, Spell]:
+    """Return from when to when people were in teams who have been removed since."""
+    times: dict[MemberId, Spell] = {}
+    for row in rows:
+        if row.member_id not in here:
+            known = times.get(row.member_id, Spell(row.since, row.until))
+            ended = None if row.until is None or known.end is None else max(row.until, known.end)
+            times[row.member_id] = Spell(min(row.since, known.start), ended)
+    return times
 
 
 def open_licences(unit: Unit, licence: TierPrice) -> None:

@@ -1,6 +1,5 @@
 """``seatbridge brake ...``."""
 
-import uuid
 from typing import TYPE_CHECKING
 
 import click
@@ -204,10 +203,13 @@ def _find_hold(runtime: "Runtime", org_id: "OrgId", text: str | None) -> "HoldVi
 
     with runtime.unit(org_id, OPERATOR) as unit:
         if text is not None:
-            return read_hold(unit, parse_id(text) or uuid.UUID(int=0))
+            named = parse_id(text)
+            if named is None:
+                raise NotFoundError("hold", text)
+            return read_hold(unit, named)
         found = list_holds(unit, limit=1)
     if not found:
-        raise NotFoundError("hold", "that waits")
+        raise NotFoundError("hold", "", "Nothing is held: the brake has never tripped here")
     return found[0]
 
 
@@ -215,6 +217,8 @@ def _show_preview(preview: "ReleasePreview", ladder: "TierLadder") -> None:
     hold = preview.hold
     click.echo(hold.sentence)
     print_facts({"Held since": hold.at, "Hold": hold.id, "Request": hold.request_id})
+    if hold.deadline:
+        click.echo(hold.deadline)
     click.echo()
     click.echo(f"Releasing it now: {'; '.join(hold.effects)}.")
     print_table(
@@ -256,10 +260,10 @@ def _show_decided(done: "Decided", *, as_json: bool) -> None:
     if as_json:
         print_json(done)
         return
-    people = "1 person" if done.people == 1 else f"{done.people:,} people"
     if done.state is HoldState.DROPPED:
-        click.echo(f"Dropped. Nothing has changed for {people}.")
+        click.echo(done.sentences)
         return
+    people = "1 person" if done.people == 1 else f"{done.people:,} people"
     click.echo(f"Released for {people}.")
     print_facts(
         {

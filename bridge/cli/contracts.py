@@ -165,7 +165,8 @@ def change_plan(
 ) -> None:
     """Agree another plan sold by seats from the next period on: first the renewal with and without it.
 
-    Nothing is charged before. A price or number that is not named stays as it is. It can be cancelled until then.
+    Nothing is charged before. A price or number that is not named stays as it is, and within a kind of plan so does
+    everything else that was agreed. It can be cancelled until then.
     """
     from bridge.usecases.change_plan import agree_plan_change, confirm_plan_change, preview_plan_change
 

@@ -253,14 +253,17 @@ def send(org: str, number: str, *, as_json: bool) -> None:
     """Send an invoice once more, as PDF, to the mailboxes of the billing details."""
     from bridge.billing.documents import find_by_number
     from bridge.cli.opening import open_organization
+    from bridge.usecases.seats import read_invoice
     from bridge.usecases.send_invoice import send_invoice
 
     with open_organization(org) as (_, unit):
-        mailboxes = send_invoice(unit, find_by_number(unit, number))
+        invoice_id = find_by_number(unit, number)
+        number = read_invoice(unit, invoice_id).invoice.number
+        mailboxes = send_invoice(unit, invoice_id)
     if as_json:
-        print_json({"invoice": number.upper(), "to": mailboxes})
+        print_json({"invoice": number, "to": mailboxes})
     else:
-        click.echo(f"{number.upper()} is on its way to {', '.join(mailboxes)}: `seatbridge delivery list {org}`")
+        click.echo(f"{harmless_line(number)} is on its way to {', '.join(mailboxes)}: `seatbridge delivery list {org}`")
 
 
 def _files(unit: "Unit", numbers: tuple[str, ...], form: str) -> "Iterator[tuple[str, bytes]]":

@@ -218,8 +218,8 @@ def read_invoice(document: object) -> CoreInvoice:
     """Read an invoice."""
     fields = read.as_object(document)
     return CoreInvoice(
-        id=read.text(fields, "id"),
-        number=read.text(fields, "number"),
+        id=read.identifier(fields, "id"),
+        number=read.identifier(fields, "number"),
         at=read.instant(fields, "at"),
         bill=read_bill(fields, read.currency(fields)),
         paid="paid" in fields and read.flag(fields, "paid"),
@@ -245,7 +245,7 @@ def read_core_order(document: object) -> CoreOrder:
         state=read.choice(fields, "state", OrderState),
         invoice=_maybe(fields, "invoice", read_invoice),
         subscription=_maybe(fields, "subscription", read_subscription),
-        reason=read.maybe(fields, "reason", read.text),
+        reason=read.maybe(fields, "reason", read.identifier),
     )
     if order.state is OrderState.PLACED and order.subscription is None:
         raise FieldError(("subscription",), "must come with a placed order")

@@ -109,11 +109,13 @@ def text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def identifier(fields: Mapping[str, Any], name: str) -> str:
-    """Return a text that is kept as a name of something."""
+    """Return a text that is kept as a name of something, and stands in one line."""
     value = text(fields, name)
-    if len(value) <= LONGEST_ID:
-        return value
-    raise FieldError((name,), f"must have at most {LONGEST_ID} characters")
+    if len(value) > LONGEST_ID:
+        raise FieldError((name,), f"must have at most {LONGEST_ID} characters")
+    if "\n" in value or "\t" in value:
+        raise FieldError((name,), "must be one line without tabs")
+    return value
 
 
 def text_or_nothing(fields: Mapping[str, Any], name: str) -> str:

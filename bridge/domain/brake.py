@@ -30,6 +30,8 @@ class HeldEffect(StrEnum):
     """The directory deleted the person."""
     RESEAT = "reseat"
     """The person's groups or attributes no longer give the seat, role or teams that the person has."""
+    PROMOTE = "promote"
+    """A seat became free for which the person stands in line, who holds one of another tier."""
 
 
 class HoldState(StrEnum):

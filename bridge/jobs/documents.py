@@ -16,7 +16,7 @@ def print_invoice(runtime: Runtime, org_id: OrgId, number: str, actor: Actor) ->
     Args:
         runtime: The product.
         org_id: Which organization.
-        number: Of the invoice, as it is listed.
+        number: Of the invoice, as it is listed, whatever its case.
         actor: Who takes it away.
 
     Raises:
@@ -26,9 +26,10 @@ def print_invoice(runtime: Runtime, org_id: OrgId, number: str, actor: Actor) ->
         BillingCoreRefusedError: It does not know the invoice any more.
     """
     with runtime.unit(org_id, actor) as unit:
-        core_id = core_invoice_id(unit, number)
+        invoice_id = find_by_number(unit, number)
+        core_id = core_invoice_id(unit, invoice_id)
         if core_id is None:
-            document = read_document(unit, find_by_number(unit, number))
+            document = read_document(unit, invoice_id)
             record_export(unit, "invoice", form="pdf", rows=1, subject_id=document.id)
             return to_pdf(document)
         service = runtime.billing_service(unit)

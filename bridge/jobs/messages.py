@@ -199,6 +199,7 @@ def _hold_message(unit: Unit, claim: Claim, what: str) -> Message | None:
         [
             hold.sentence,
             f"Held since {hold.at:%Y-%m-%d %H:%M} UTC. Until an owner decides, these people keep access and seats.",
+            *([hold.deadline] if hold.deadline else []),
             "",
             "Releasing it now would do this:",
             *(f"- {effect}" for effect in hold.effects),

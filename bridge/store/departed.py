@@ -9,7 +9,7 @@ import uuid
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from bridge.domain.identifiers import ConnectionId
+from bridge.domain.identifiers import ConnectionId, MemberId
 from bridge.store.models import Connection, Member
 from bridge.store.unit import Unit
 
@@ -45,6 +45,7 @@ def put_aside(unit: Unit, member: Member, connection_id: ConnectionId) -> None:
     Where somebody of the same name is aside already, that one is found by that name no more.
     """
     aside = departed_from(connection_id)
+    give_up_name(unit, connection_id, member.user_name_key)
     origin = unit.session.get_one(Connection, (unit.org_id, connection_id))
     unit.session.execute(
         insert(Connection)
@@ -60,23 +61,36 @@ def put_aside(unit: Unit, member: Member, connection_id: ConnectionId) -> None:
         )
         .on_conflict_do_nothing()
     )
-    namesakes = (Member.org_id == unit.org_id, Member.connection_id == aside)
-    unit.session.execute(
-        update(Member)
-        .where(*namesakes, Member.user_name_key == member.user_name_key)
-        .values(user_name_key=func.concat(Member.user_name_key, " ", Member.id))
-        .execution_options(synchronize_session="fetch")
-    )
     if member.external_id is not None:
         unit.session.execute(
             update(Member)
-            .where(*namesakes, Member.external_id == member.external_id)
+            .where(
+                Member.org_id == unit.org_id,
+                Member.connection_id == aside,
+                Member.external_id == member.external_id,
+            )
             .values(external_id=None)
             .execution_options(synchronize_session="fetch")
         )
     member.connection_id = aside
     unit.lock().has_departed = True
     unit.session.flush()
+
+
+def give_up_name(unit: Unit, connection_id: ConnectionId, user_name_key: str) -> list[MemberId]:
+    """Let nobody be found by a userName any more who is aside: it is somebody else's now; return whose it was."""
+    given_up = unit.session.scalars(
+        update(Member)
+        .where(
+            Member.org_id == unit.org_id,
+            Member.connection_id == departed_from(connection_id),
+            Member.user_name_key == user_name_key,
+        )
+        .values(user_name_key=func.concat(Member.user_name_key, " ", Member.id))
+        .returning(Member.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    return list(given_up)
 
 
 def take_back(unit: Unit, member: Member, connection_id: ConnectionId) -> None:

@@ -27,6 +27,14 @@ class StayRow(NamedTuple):
     display_name: str | None
 
 
+class Stayer(NamedTuple):
+    """A member who was in a team at some time; ``created_at`` is since when they are here."""
+
+    user_name: str
+    display_name: str
+    created_at: datetime
+
+
 def find_licence_plan(unit: Unit) -> LicencePlan | None:
     """Return what a licence costs; None for a plan of another kind."""
     return unit.session.get(LicencePlan, unit.org_id, populate_existing=True)
@@ -241,15 +249,15 @@ def stays_within(unit: Unit, start: datetime, end: datetime, member_id: MemberId
     return [StayRow(*row) for row in rows]
 
 
-def names_of_stayers(unit: Unit, start: datetime, end: datetime) -> dict[MemberId, tuple[str, str]]:
-    """Return userName and display name of the members who were in a team at some time of ``[start, end)``."""
+def stayers_within(unit: Unit, start: datetime, end: datetime) -> dict[MemberId, Stayer]:
+    """Return the members, of those who are here still, who were in a team at some time of ``[start, end)``."""
     rows = unit.session.execute(
-        select(Member.id, Member.user_name, Member.display_name).where(
+        select(Member.id, Member.user_name, Member.display_name, Member.created_at).where(
             Member.org_id == unit.org_id,
             Member.id.in_(select(TeamStay.member_id).where(*_stayed(unit, start, end))),
         )
     )
-    return {member_id: (user_name, display_name) for member_id, user_name, display_name in rows}
+    return {member_id: Stayer(user_name, display_name, since) for member_id, user_name, display_name, since in rows}
 
 
 def _stayed(unit: Unit, start: datetime, end: datetime) -> tuple[ColumnElement[bool], ...]:

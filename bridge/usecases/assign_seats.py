@@ -176,7 +176,7 @@ def _settle(
 ) -> str | None:
     """Write a decision: the member's seat, the record of why, the audit entry, the alert; return the freed tier."""
     freed = decision.from_tier if decision.moves else None
-    if decision.granted_by is Grant.MANUAL and held_effect(unit, member) is HeldEffect.RESEAT:
+    if decision.granted_by is Grant.MANUAL and held_effect(unit, member) in {HeldEffect.RESEAT, HeldEffect.PROMOTE}:
         let_off(unit, [member.id], Outcome.BY_HAND)
     if freed is not None and not given_back:
         give_back_seat(unit, freed)

@@ -192,15 +192,15 @@ def held_effect(unit: Unit, member: Member) -> HeldEffect | None:
     return None if stored is None else HeldEffect(stored)
 
 
-def held_for(unit: Unit, member_ids: Collection[MemberId], effect: HeldEffect) -> set[MemberId]:
-    """Return those of some people for whom this effect is held."""
+def held_for(unit: Unit, member_ids: Collection[MemberId], effects: Collection[HeldEffect]) -> set[MemberId]:
+    """Return those of some people for whom one of these effects is held."""
     return set(
         unit.session.scalars(
             select(HeldPerson.member_id).where(
                 HeldPerson.org_id == unit.org_id,
                 HeldPerson.member_id == any_(literal(list(member_ids), ARRAY(Uuid))),
                 HeldPerson.outcome.is_(None),
-                HeldPerson.effect == effect,
+                HeldPerson.effect.in_(effects),
             )
         )
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select, update
 
+from bridge.domain.brake import HeldEffect
 from bridge.domain.identifiers import MemberId
 from bridge.errors import BridgeError, PaymentFailedError
 from bridge.ports import InvoiceReference
@@ -16,12 +17,13 @@ from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import read_placement
+from bridge.usecases.brake import hold_people, lets_through
 from bridge.usecases.budgets import Budget, BudgetKey, read_budgets
 from bridge.usecases.charges import execute_change
 from bridge.usecases.purses import BudgetPurse, BudgetUse, open_purse
-from bridge.usecases.settle_many import SeatPurchase, settle_many
+from bridge.usecases.settle_many import SeatPurchase, member_id_of, settle_many
 from bridge.usecases.waiting_people import waiting_people
-from mappings.allocation import Occasion
+from mappings.allocation import Occasion, SeatReason
 from mappings.people import Pool
 from mappings.preview import MovesPreview, moves_under_budget
 from mappings.tiers import ANY
@@ -95,6 +97,10 @@ def serve_line(unit: Unit, *, priced_at: datetime | None = None) -> LineServed:
     if _is_told(unit, purse):
         return LineServed()
     effect = _effect(unit, purse)
+    while not lets_through(unit, len(moving := _moved_on(effect))):
+        hold_people(unit, moving, HeldEffect.PROMOTE)
+        purse = open_purse(unit, priced_at=priced_at)
+        effect = _effect(unit, purse)
     done, refused = _spend(unit, purse)
     if refused:
         effect = _effect(unit, purse.limited_to({key: len(one.members) for key, one in done.items()}))
@@ -158,6 +164,15 @@ def _effect(unit: Unit, purse: BudgetPurse) -> MovesPreview:
     placement = read_placement(unit)
     pools = {pool.tier: Pool(pool.total, pool.used) for pool in read_pools(unit)}
     return moves_under_budget(waiting_people(unit), placement.mapping_set, placement.ladder, pools, purse)
+
+
+def _moved_on(effect: MovesPreview) -> list[MemberId]:
+    """Return who would leave their tier for a seat that somebody else leaves for a bought one.
+
+    Who leaves theirs for a bought one was counted when a directory put them in line.
+    """
+    moves = (move for move in effect.moves if move.from_tier is not None and move.reason is not SeatReason.BOUGHT)
+    return [member_id_of(move.member_id) for move in moves]
 
 
 def _spend(unit: Unit, purse: BudgetPurse) -> tuple[dict[BudgetKey, _Bought], dict[BudgetKey, BridgeError]]:

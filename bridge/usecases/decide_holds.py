@@ -3,10 +3,10 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Uuid, any_, literal, select, update
+from sqlalchemy import Uuid, any_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.brake import MAX_REASON, HeldEffect, HoldState, Outcome
@@ -15,7 +15,7 @@ from bridge.domain.roles import Permission, Role, may
 from bridge.errors import HoldChangedError, HoldDecidedError, InvalidInputError
 from bridge.ports import Bill
 from bridge.store.departed import note_departed
-from bridge.store.models import Decision, HeldPerson, Hold, Member
+from bridge.store.models import Decision, HeldPerson, Hold, MappingVersion, Member
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert
@@ -23,10 +23,11 @@ from bridge.usecases.assign_seats import holding_of, read_placement
 from bridge.usecases.brake import end_hold, find_open_hold, settle_held
 from bridge.usecases.idempotency import once
 from bridge.usecases.manage_access import end_access
+from bridge.usecases.move_line import promote_together
 from bridge.usecases.people import name_people
 from bridge.usecases.provision_member import remove_people
 from bridge.usecases.read_holds import HoldView, get_hold, held_people, read_hold
-from bridge.usecases.reevaluate import promote_together, settle_together
+from bridge.usecases.reevaluate import settle_together
 from bridge.usecases.settle_many import settle_many
 from mappings.allocation import Holding, Occasion, SeatReason, deactivate
 from mappings.preview import MovesPreview, Settlement
@@ -90,7 +91,10 @@ class ReleasePreview:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a decision did: how many people lost access, were removed, were settled anew, and got a freed seat."""
+    """What a decision did: how many people lost access, were removed, were settled anew, and got a freed seat.
+
+    A dropped hold settles those whom rules that were changed meanwhile give something else.
+    """
 
     hold_id: str
     state: HoldState
@@ -99,6 +103,21 @@ class Decided:
     removed: int = 0
     resettled: int = 0
     promoted: int = 0
+
+    @property
+    def sentences(self) -> str:
+        """Say what dropping a hold did."""
+        people = "1 person" if self.people == 1 else f"{self.people:,} people"
+        if not self.resettled and not self.promoted:
+            return f"Dropped. Nothing has changed for {people}."
+        said = [f"Dropped. What the directory said of {people} does not take effect."]
+        if self.resettled:
+            these = "1 person follows" if self.resettled == 1 else f"{self.resettled:,} people follow"
+            said.append(f"{these} the rules that were changed meanwhile.")
+        if self.promoted:
+            these = "1 person" if self.promoted == 1 else f"{self.promoted:,} people"
+            said.append(f"{these} in line got a seat that had become free.")
+        return " ".join(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +232,8 @@ def release_hold(unit: Unit, hold_id: uuid.UUID, *, revision: int, reason: str, 
 def drop_hold(unit: Unit, hold_id: uuid.UUID, *, revision: int, reason: str, key: str | None = None) -> Decided:
     """Let nothing of what is held take effect: people keep access, seats, roles and teams.
 
-    The directory goes on reading what it wrote. What it says anew about somebody counts as ever.
+    The directory goes on reading what it wrote. What it says anew about somebody counts as ever. Rules that were
+    changed meanwhile now reach those who were to leave, and a seat that became free goes to who waits.
 
     Args:
         unit: The unit.
@@ -233,10 +253,17 @@ def drop_hold(unit: Unit, hold_id: uuid.UUID, *, revision: int, reason: str, key
 
     def act() -> dict[str, Any]:
         hold = _decidable(unit, hold_id, revision)
-        ids = _ids_of(unit, hold)
-        settle_held(unit, ids, Outcome.DROPPED)
+        people = len(_ids_of(unit, hold))
+        seq = unit.lock().audit_seq
+        _keep(unit, hold)
         end_hold(unit, hold, HoldState.DROPPED, reason=given)
-        return asdict(Decided(str(hold.id), HoldState.DROPPED, len(ids)))
+        after = _decisions_since(unit, seq)
+        promoted = {one.member_id for one in after if one.occasion == Occasion.PROMOTION}
+        resettled = {one.member_id for one in after if one.occasion == Occasion.REMAPPED}
+        done = Decided(
+            str(hold.id), HoldState.DROPPED, people, resettled=len(resettled), promoted=len(promoted - resettled)
+        )
+        return asdict(done)
 
     given = _checked(reason)
     return _read(once(unit, key, _content("drop", hold_id, revision, given), act))
@@ -286,12 +313,17 @@ def _decidable(unit: Unit, hold_id: uuid.UUID, revision: int) -> Hold:
     return hold
 
 
-def _ids_of(unit: Unit, hold: Hold) -> Sequence[MemberId]:
-    return unit.session.scalars(
-        select(HeldPerson.member_id).where(
-            HeldPerson.org_id == unit.org_id, HeldPerson.hold_id == hold.id, HeldPerson.outcome.is_(None)
-        )
-    ).all()
+def _ids_of(
+    unit: Unit, hold: Hold, effects: Collection[HeldEffect] = tuple(HeldEffect), *, before: datetime | None = None
+) -> Sequence[MemberId]:
+    """Return who is under a hold for one of these effects, and came under it before this instant."""
+    these = select(HeldPerson.member_id).where(
+        HeldPerson.org_id == unit.org_id,
+        HeldPerson.hold_id == hold.id,
+        HeldPerson.outcome.is_(None),
+        HeldPerson.effect.in_(effects),
+    )
+    return unit.session.scalars(these if before is None else these.where(HeldPerson.at < before)).all()
 
 
 class _Seated(NamedTuple):
@@ -328,6 +360,29 @@ def _release(unit: Unit, hold: Hold) -> _Held:
     return held
 
 
+def _keep(unit: Unit, hold: Hold) -> None:
+    """Let everybody out of a hold as they are, then do what has passed them by: changed rules, and free seats.
+
+    Changed rules reach those who were to leave or to move up: of the others' groups the directory has said something
+    that is not to count. Who was not to move up is let out last, when the seats that are free have been given on.
+    """
+    changed_at = unit.session.scalar(
+        select(func.max(MappingVersion.at)).where(
+            MappingVersion.org_id == unit.org_id, MappingVersion.reason.in_(["edited", "rolled_back"])
+        )
+    )
+    last = {HeldEffect.PROMOTE}
+    for effects in (set(HeldEffect) - last, last):
+        ids = _ids_of(unit, hold, effects)
+        regrouped = _ids_of(unit, hold, effects & {HeldEffect.TURN_OFF, HeldEffect.PROMOTE}, before=changed_at)
+        settle_held(unit, ids, Outcome.DROPPED)
+        placement = read_placement(unit)
+        if changed_at is not None and regrouped:
+            settle_together(unit, regrouped, placement, occasion=Occasion.REMAPPED)
+        if effects != last:
+            promote_together(unit, placement)
+
+
 def _gather(unit: Unit, hold: Hold) -> _Held:
     rows = unit.session.execute(
         select(HeldPerson.member_id, HeldPerson.effect, Member.role)
@@ -335,15 +390,16 @@ def _gather(unit: Unit, hold: Hold) -> _Held:
         .where(HeldPerson.org_id == unit.org_id, HeldPerson.hold_id == hold.id, HeldPerson.outcome.is_(None))
         .order_by(HeldPerson.member_id)
     ).all()
-    spared = {row.member_id for row in rows if Role(row.role).is_owner and row.effect != HeldEffect.RESEAT}
+    leaving = {HeldEffect.TURN_OFF, HeldEffect.REMOVE}
+    spared = {row.member_id for row in rows if Role(row.role).is_owner and row.effect in leaving}
 
-    def with_effect(effect: HeldEffect) -> tuple[MemberId, ...]:
-        return tuple(row.member_id for row in rows if row.effect == effect and row.member_id not in spared)
+    def with_effect(*effects: HeldEffect) -> tuple[MemberId, ...]:
+        return tuple(row.member_id for row in rows if row.effect in effects and row.member_id not in spared)
 
     return _Held(
         off=with_effect(HeldEffect.TURN_OFF),
         gone=with_effect(HeldEffect.REMOVE),
-        reseat=with_effect(HeldEffect.RESEAT),
+        reseat=with_effect(HeldEffect.RESEAT, HeldEffect.PROMOTE),
         owners=tuple(sorted(spared)),
     )
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Text, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
-from bridge.domain.documents import comparison_key, display_name
+from bridge.domain.documents import comparison_key, display_name, mappable_attributes
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
 from bridge.domain.people_files import Column, PeopleFile, PersonRow, RowProblem
 from bridge.domain.people_rows import changed_attributes, laid_over
@@ -30,9 +30,10 @@ from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import place_member, promote_waiting
 from bridge.usecases.provision_many import Newcomer, provision_many
 from bridge.usecases.provision_member import (
-    MAX_DISPLAY_NAME,
     PersonDraft,
     Source,
+    asks_for_change,
+    check_display_name,
     provision_member,
     update_member,
     write_person,
@@ -106,7 +107,10 @@ class ImportEffect:
 
 @dataclass(slots=True)
 class _Touched:
-    """Somebody who is here already, on their way through the import."""
+    """Somebody who is here already, on their way through the import.
+
+    ``asks`` says that a rule looks at something of theirs that became other than before.
+    """
 
     person: PersonRow
     member_id: MemberId
@@ -117,6 +121,7 @@ class _Touched:
     left: set[GroupId] = field(default_factory=set)
     adopted: bool = False
     placed: bool = False
+    asks: bool = False
 
     @property
     def is_changed(self) -> bool:
@@ -275,18 +280,22 @@ class Importer:
         if person.active is False and Role(member.role).is_owner:
             raise OwnerProtectedError(member.user_name)
         by_hand, tier = self._tier(person)
-        before, was_active = member.document, member.active
+        before = member.document
+        facts_before = mappable_attributes(before)
+        turned = person.active not in {None, member.active}
         draft = PersonDraft(
             user_name=member.user_name,
             external_id=person.external_id or member.external_id,
-            active=member.active if person.active is None else person.active,
+            # What a directory says of access stays as it said it, also where the brake keeps it from taking effect.
+            active=not member.active if turned else member.is_on,
             document=laid_over(person, before),
         )
-        self._check(draft, but=member.id)
+        self._check(draft, but=member)
         touched = _Touched(person, member.id, member.display_name, member.tier)
-        if draft.full_document() != before or draft.active != was_active:
-            self._write(member, draft)
+        if draft.full_document() != before or turned:
+            self._write(member, draft, turned=turned)
             touched.attributes = changed_attributes(before, member.document)
+            touched.asks = asks_for_change(self.unit, facts_before, member)
             touched.name = member.display_name
         if by_hand and not member.active:
             raise InvalidInputError("tier", "is given to somebody who is deactivated")
@@ -301,9 +310,9 @@ class Importer:
             }
         return touched
 
-    def _write(self, member: Member, draft: PersonDraft) -> None:
+    def _write(self, member: Member, draft: PersonDraft, *, turned: bool) -> None:
         """Write a person's attributes; audit and seat follow for all together, unless somebody is turned on or off."""
-        if draft.active != member.active or Role(member.role).is_owner:
+        if turned or Role(member.role).is_owner:
             update_member(self.unit, member, draft, settle=False, reason="import")
             return
         changed = write_person(self.unit, member, draft)
@@ -340,12 +349,12 @@ class Importer:
         self._check(draft, but=None)
         return draft
 
-    def _check(self, draft: PersonDraft, *, but: MemberId | None) -> None:
+    def _check(self, draft: PersonDraft, *, but: Member | None) -> None:
         holder = None if draft.external_id is None else self._external_ids.get(draft.external_id)
-        if holder is not None and holder != but:
+        if holder is not None and (but is None or holder != but.id):
             raise UniquenessError(attribute="externalId", value=draft.external_id or "", taken_by=str(holder))
-        if len(display_name(draft.full_document())) > MAX_DISPLAY_NAME:
-            raise InvalidInputError("displayName", f"must not be longer than {MAX_DISPLAY_NAME} characters")
+        if but is None or display_name(draft.full_document()) != but.display_name:
+            check_display_name(draft)
 
     def _groups_of(self, person: PersonRow) -> frozenset[GroupId] | None:
         if person.groups is None:
@@ -377,7 +386,7 @@ class Importer:
         for group_id in sorted({*joining, *leaving}, key=str):
             group = self.unit.session.get_one(Group, (self.unit.org_id, group_id))
             change_members(self.unit, group, add=joining[group_id], remove=leaving[group_id])
-        reevaluate(self.unit, {one.member_id for one in touched if one.attributes})
+        reevaluate(self.unit, {one.member_id for one in touched if one.asks})
 
     def _place_by_hand(self, touched: Collection[_Touched]) -> None:
         freed: list[str | None] = []

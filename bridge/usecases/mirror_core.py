@@ -1,10 +1,11 @@
 """What a billing core keeps its books about, as it is here: pools, period, prices, invoices and payments."""
 
+import re
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from bridge.core import CoreInvoice, CoreSubscription
 from bridge.core.documents import read_subscription, subscription_document
@@ -205,14 +206,14 @@ def is_mirrored(invoice: Invoice) -> bool:
     return invoice.key.startswith(mirrored_key(""))
 
 
-def core_invoice_id(unit: Unit, number: str) -> str | None:
-    """Return the core's own id of a mirrored invoice; None for a number that was not mirrored.
+def core_invoice_id(unit: Unit, invoice_id: uuid.UUID) -> str | None:
+    """Return the core's own id of a mirrored invoice; None for one that was issued here.
 
     Raises:
         ForbiddenError: The actor may not see money (rule Z1).
     """
     unit.require(Permission.SEE_BILLING)
-    key = unit.session.scalar(select(Invoice.key).where(Invoice.org_id == unit.org_id, Invoice.number == number))
+    key = unit.session.scalar(select(Invoice.key).where(Invoice.org_id == unit.org_id, Invoice.id == invoice_id))
     prefix = mirrored_key("")
     return key.removeprefix(prefix) if key is not None and key.startswith(prefix) else None
 
@@ -248,11 +249,17 @@ def _write_invoice(unit: Unit, invoice: CoreInvoice, key: str) -> Invoice:
 
 
 def _free_number(unit: Unit, number: str) -> str:
-    """Return the core's number; with a mark where an invoice of another core bears it here already."""
-    same = Invoice.number.startswith(number, autoescape=True)
-    taken = set(unit.session.scalars(select(Invoice.number).where(Invoice.org_id == unit.org_id, same)))
+    """Return the core's number; with a mark where another invoice bears it here already, whatever its case."""
+    begins_alike = func.starts_with(func.upper(Invoice.number), func.upper(number))
+    alike = unit.session.scalars(select(Invoice.number).where(Invoice.org_id == unit.org_id, begins_alike))
+    taken = {one.casefold() for one in alike}
     marked = (f"{number}/{again}" for again in range(2, len(taken) + 3))
-    return next(one for one in (number, *marked) if one not in taken)
+    return next(one for one in (number, *marked) if one.casefold() not in taken)
+
+
+def bears_number(invoice: Invoice, number: str) -> bool:
+    """Tell whether a mirrored invoice has the core's number here, as it is or with a mark."""
+    return invoice.number == number or re.fullmatch(re.escape(number) + r"/[0-9]+", invoice.number) is not None
 
 
 def _note_payment(unit: Unit, invoice: Invoice) -> None:

@@ -20,10 +20,11 @@ from bridge.domain.documents import (
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.domain.roles import Permission, Role
 from bridge.errors import AdoptionRefusedError, InvalidInputError, UniquenessError
-from bridge.store.departed import find_departed, put_aside, take_back
+from bridge.store.departed import find_departed, give_up_name, put_aside, take_back
 from bridge.store.directory import (
     find_member_by_external_id,
     find_member_by_user_name,
+    get_member,
     manual_connection,
 )
 from bridge.store.journal import Entry, record, record_many
@@ -35,13 +36,13 @@ from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import (
     free_seat,
     place_member,
-    promote_waiting,
     read_placement,
     settle_seat,
 )
 from bridge.usecases.brake import forget_limit, held_effect, hold_people, is_braked, let_off, lets_through
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
-from bridge.usecases.reevaluate import settle_regrouped
+from bridge.usecases.move_line import give_on, offer_free
+from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
 from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
@@ -242,7 +243,7 @@ def _adopt(unit: Unit, member: Member, connection_id: ConnectionId, draft: Perso
     update_member(unit, member, draft, settle=False)
     if was_on and member.active:
         # Rules may speak of the people of this directory only.
-        promote_waiting(unit, [settle_seat(unit, member, Occasion.REGROUPED)])
+        reevaluate(unit, [member.id])
     return member
 
 
@@ -258,6 +259,7 @@ def _bring_back(unit: Unit, member: Member, connection_id: ConnectionId, draft: 
     record(unit, "member.pushed_again", subject_kind="member", subject_id=member.id, reason="directory")
     adopt_parked(unit, member)
     update_member(unit, member, draft, settle=False)
+    offer_free(unit)
     return member
 
 
@@ -300,6 +302,7 @@ def update_member(
     if user_name_key != member.user_name_key:
         # The name was somebody's NameID: under a new name that sign-in is not this person any more (T14).
         forget_links(unit, member, named=member.user_name_key)
+        _take_name(unit, member, user_name_key)
         member.user_name_key = user_name_key
     is_renamed = draft.external_id not in {None, member.external_id}
     facts_before = mappable_attributes(member.document)
@@ -315,20 +318,26 @@ def update_member(
     )
     if is_renamed:
         adopt_parked(unit, member)
-    freed = None
     if draft.active != was_on:
-        freed = _turn_on(unit, member, reason) if draft.active else _turn_off(unit, member, reason)
+        turn = _turn_on if draft.active else _turn_off
+        turn(unit, member, reason)
     elif (
         member.active
         and settle
-        and (is_renamed or was_from != member.source or _asks_for_change(unit, facts_before, member))
+        and (is_renamed or was_from != member.source or asks_for_change(unit, facts_before, member))
     ):
-        freed = settle_regrouped(unit, member)
-    promote_waiting(unit, [freed])
+        reevaluate(unit, [member.id])
     return True
 
 
-def _asks_for_change(unit: Unit, before: Mapping[str, str | tuple[str, ...]], member: Member) -> bool:
+def _take_name(unit: Unit, member: Member, user_name_key: str) -> None:
+    """Let a name be this person's alone, of which somebody who is aside was known so far, and signed in (T14)."""
+    if unit.lock().has_departed:
+        for member_id in give_up_name(unit, ConnectionId(member.connection_id), user_name_key):
+            forget_links(unit, get_member(unit, member_id), named=user_name_key)
+
+
+def asks_for_change(unit: Unit, before: Mapping[str, str | tuple[str, ...]], member: Member) -> bool:
     """Tell whether an attribute that some rule asks for is other than before: else the seat stays as it was settled.
 
     A hold that was dropped stays dropped by it, until the directory says something that rules look at.
@@ -338,25 +347,26 @@ def _asks_for_change(unit: Unit, before: Mapping[str, str | tuple[str, ...]], me
     return bool(differ) and not differ.isdisjoint(read_placement(unit).mapping_set.attributes)
 
 
-def _turn_on(unit: Unit, member: Member, reason: str) -> str | None:
-    """Turn access on, or take back that it was to be turned off; return the freed tier."""
+def _turn_on(unit: Unit, member: Member, reason: str) -> None:
+    """Turn access on, or take back that it was to be turned off."""
     held = held_effect(unit, member)
     member.said_off = False
+    if not member.active:
+        reactivate_member(unit, member, reason=reason)
+        return
     if held is HeldEffect.TURN_OFF:
         let_off(unit, [member.id], Outcome.REVERSED)
-    if member.active:
-        return settle_regrouped(unit, member)
-    reactivate_member(unit, member, reason=reason)
-    return None
+        offer_free(unit)
+    reevaluate(unit, [member.id])
 
 
-def _turn_off(unit: Unit, member: Member, reason: str) -> str | None:
-    """Turn access off, unless the brake holds that; return the freed tier."""
+def _turn_off(unit: Unit, member: Member, reason: str) -> None:
+    """Turn access off and give the seat on, unless the brake holds that."""
     if lets_through(unit, 1):
-        return deactivate_member(unit, member, reason=reason)
+        give_on(unit, [deactivate_member(unit, member, reason=reason)])
+        return
     member.said_off = True
     hold_people(unit, [member.id], HeldEffect.TURN_OFF)
-    return None
 
 
 def write_person(unit: Unit, member: Member, draft: PersonDraft) -> list[str]:
@@ -434,7 +444,7 @@ def remove_member(unit: Unit, member: Member, *, reason: str = "directory") -> b
         return True
     freed = free_seat(unit, member)
     remove_people(unit, [member], reason=reason)
-    promote_waiting(unit, [freed])
+    give_on(unit, [freed])
     return True
 
 
@@ -469,6 +479,19 @@ def remove_people(unit: Unit, members: Sequence[Member], *, reason: str) -> None
         .execution_options(synchronize_session="fetch")
     )
     unit.session.flush()
+
+
+def check_display_name(draft: PersonDraft) -> None:
+    """Refuse a name that no page or line of output could show, of somebody whom people here describe.
+
+    Raises:
+        InvalidInputError: It is too long, or has a tab, a line break or another character that cannot be printed.
+    """
+    name = display_name(draft.full_document())
+    if len(name) > MAX_DISPLAY_NAME:
+        raise InvalidInputError("displayName", f"must not be longer than {MAX_DISPLAY_NAME} characters")
+    if not name.isprintable():
+        raise InvalidInputError("displayName", "must have printable characters only: no tab, no line break")
 
 
 def check_user_name_is_new(unit: Unit, user_name: str) -> None:
@@ -513,8 +536,9 @@ def add_member(
     """
     unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
-    if len(display_name(draft.full_document())) > MAX_DISPLAY_NAME:
-        raise InvalidInputError("displayName", f"must not be longer than {MAX_DISPLAY_NAME} characters")
+    check_display_name(draft)
+    if not draft.user_name.isprintable():
+        raise InvalidInputError("userName", "must have printable characters only")
     check_user_name_is_new(unit, draft.user_name)
     member = provision_member(unit, manual_connection(unit).id, draft, Source.MANUAL, member_id=member_id)
     if tier is None:

@@ -13,7 +13,7 @@ from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Permission
 from bridge.errors import NotFoundError
 from bridge.store.departed import departed_from
-from bridge.store.models import Connection, HeldPerson, Hold, Member
+from bridge.store.models import Connection, Contract, HeldPerson, Hold, Member
 from bridge.store.unit import Unit
 from bridge.usecases.actors import name_actors
 from bridge.usecases.brake import thresholds_of
@@ -23,12 +23,14 @@ DID: Mapping[HeldEffect, str] = {
     HeldEffect.TURN_OFF: "turned off",
     HeldEffect.REMOVE: "deleted",
     HeldEffect.RESEAT: "changed the groups or attributes of",
+    HeldEffect.PROMOTE: "freed a seat for",
 }
 #: What releasing does to a person.
 WOULD: Mapping[HeldEffect, str] = {
     HeldEffect.TURN_OFF: "loses access",
     HeldEffect.REMOVE: "loses access and is removed",
     HeldEffect.RESEAT: "gets what the rules give now",
+    HeldEffect.PROMOTE: "moves up in line",
 }
 
 
@@ -60,6 +62,8 @@ class HoldView:
         people: How many are or were under it by effect; of a decided hold those whom the decision was about.
         revision: What a decision has to name, so that nobody decides about what they have not seen.
         decided_by: In words.
+        bills_at: When the plan renews with the seats in use then (rule R7): a later release saves nothing until the
+            next renewal. None where a plan bills otherwise, and of a decided hold.
     """
 
     id: uuid.UUID
@@ -75,6 +79,7 @@ class HoldView:
     decided_at: datetime | None
     decided_by: str | None
     reason: str | None
+    bills_at: datetime | None
 
     @property
     def number(self) -> int:
@@ -91,12 +96,23 @@ class HoldView:
         )
 
     @property
+    def deadline(self) -> str | None:
+        """Say by when a decision still counts for the next bill, ending with a full stop."""
+        if self.bills_at is None:
+            return None
+        return (
+            f"The plan renews on {self.bills_at:%Y-%m-%d at %H:%M} UTC with the seats in use then, also those of "
+            "people who are held: decide before."
+        )
+
+    @property
     def effects(self) -> tuple[str, ...]:
         """Say what releasing it does, each for how many people; without a full stop."""
         words = {
             HeldEffect.TURN_OFF: ("1 person loses access", "{:,} people lose access"),
             HeldEffect.REMOVE: ("1 person loses access and is removed", "{:,} people lose access and are removed"),
             HeldEffect.RESEAT: ("1 person gets what the rules give now", "{:,} people get what the rules give now"),
+            HeldEffect.PROMOTE: ("1 person moves up in line", "{:,} people move up in line"),
         }
         return tuple(
             words[effect][0] if number == 1 else words[effect][1].format(number)
@@ -256,4 +272,11 @@ def _view(unit: Unit, hold: Hold) -> HoldView:
         decided_at=hold.decided_at,
         decided_by=None if actor is None else name_actors(unit, [actor])[actor],
         reason=hold.reason,
+        bills_at=_bills_at(unit) if state is HoldState.OPEN else None,
     )
+
+
+def _bills_at(unit: Unit) -> datetime | None:
+    contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+    renews = contract.status == "active" and contract.auto_renew and contract.renewal_basis == "in_use"
+    return contract.period_end if renews else None

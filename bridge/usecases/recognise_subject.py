@@ -130,14 +130,20 @@ def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubj
 
 
 def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
-    """Find the person whom the connection's own directory pushed under this NameID as userName."""
+    """Find the person whom the connection's own directory pushed under this NameID as userName.
+
+    Whom the directory names so now comes before somebody whose deletion the brake holds, or an owner has dropped.
+    """
     member = unit.session.scalars(
-        select(Member).where(
+        select(Member)
+        .where(
             Member.org_id == unit.org_id,
             Member.connection_id.in_((connection.id, departed_from(connection.id))),
             Member.source == "scim",
             Member.user_name_key == comparison_key(asserted.subject),
         )
+        .order_by((Member.connection_id == connection.id).desc())
+        .limit(1)
     ).one_or_none()
     return None if member is None else Recognised(member, LinkedBy.DIRECTORY)
 

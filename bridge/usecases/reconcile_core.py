@@ -14,6 +14,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts, resolve_alerts
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.mirror_core import (
+    bears_number,
     find_connection,
     mirror_invoice,
     mirror_subscription,
@@ -102,7 +103,7 @@ def _compare_invoices(unit: Unit, connection: BillingConnection, invoices: Seque
                 found.append(_other_currency(unit, f"Invoice {invoice.number} of the core", invoice.bill.currency))
                 continue
             found.append(Difference("invoice_missing", f"Invoice {invoice.number} was missing here", repaired=True))
-        elif not here.number.startswith(invoice.number) or (here.total, here.currency) != (
+        elif not bears_number(here, invoice.number) or (here.total, here.currency) != (
             invoice.bill.total,
             invoice.bill.currency,
         ):

@@ -9,16 +9,15 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from bridge.domain.brake import HeldEffect, Outcome, is_loss
 from bridge.domain.identifiers import GroupId, MemberId
 from bridge.store.models import Member
-from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import Placement, promote_waiting, read_placement, settle_seat
 from bridge.usecases.brake import held_for, hold_people, is_braked, let_off, lets_through
+from bridge.usecases.move_line import offer_free, pools_of, promote_together, waits_seated
 from bridge.usecases.person_classes import TouchedPerson, touched_people
 from bridge.usecases.settle_many import access_changes, member_id_of, settle_many
 from bridge.usecases.waiting_people import waiting_people
 from mappings.allocation import Occasion
-from mappings.people import Pool
-from mappings.preview import MovesPreview, moves_under_pool, moves_under_regrouping
+from mappings.preview import MovesPreview, moves_after_regrouping, moves_under_regrouping
 
 #: Up to so many people are settled one after the other, which is quicker for few.
 FEW = 5
@@ -36,7 +35,7 @@ def speaks_of(unit: Unit, groups: Collection[GroupId]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """People as they are, and what settling them together would do."""
+    """People as they are, and what settling them together would do; the line has not moved yet."""
 
     touched: Sequence[TouchedPerson]
     effect: MovesPreview
@@ -46,35 +45,35 @@ class _Look:
         return [one.member_id for one in self.touched]
 
 
-def reevaluate(unit: Unit, member_ids: Collection[MemberId]) -> None:
-    """Settle the seats of people whose groups changed, in order of their ids, then serve who waits (rule A8).
+@dataclass(frozen=True, slots=True)
+class _Toll:
+    """What of a look counts: who of the touched loses something or changes tiers, and how many others by the line."""
 
-    What a directory causes asks the brake first: too many losses are held, and those people stay as they are.
+    losing: frozenset[MemberId]
+    others: int
+
+    @property
+    def number(self) -> int:
+        return len(self.losing) + self.others
+
+
+def reevaluate(unit: Unit, member_ids: Collection[MemberId]) -> None:
+    """Settle the seats of people whose groups or attributes changed, in order of their ids; then serve who waits.
+
+    What a directory causes asks the brake first: too many losses are held, and those people stay as they are. Who moves
+    up in the line by it, or is to be bought a seat, is counted with them.
+
+    Source: rule A8.
     """
     if not member_ids:
         return
     placement = read_placement(unit)
-    look = _ask_brake(unit, member_ids, placement) if is_braked(unit) else None
+    look = _ask_brake(unit, member_ids, placement) if is_braked(unit) and placement.mapping_set.version else None
     remaining = member_ids if look is None else look.ids
     if len(remaining) <= FEW:
         settle_each(unit, remaining, placement)
     else:
         settle_together(unit, remaining, placement, look=look)
-
-
-def settle_regrouped(unit: Unit, member: Member) -> str | None:
-    """Settle the seat of one person whose groups or attributes may have changed; ask the brake first.
-
-    Returns:
-        The freed tier, for ``promote_waiting``.
-    """
-    placement = read_placement(unit)
-    if is_braked(unit) and placement.mapping_set.version:
-        if not _ask_brake(unit, [member.id], placement).touched:
-            return None
-    elif member.hold_id is not None:
-        return None
-    return settle_seat(unit, member, Occasion.REGROUPED, placement)
 
 
 def _ask_brake(unit: Unit, member_ids: Collection[MemberId], placement: Placement) -> _Look:
@@ -83,34 +82,35 @@ def _ask_brake(unit: Unit, member_ids: Collection[MemberId], placement: Placemen
     Who is under a hold stays under it, unless what was held for them would no longer happen.
     """
     unit.session.flush()
-    look = _look(unit, touched_people(unit, member_ids, placement.mapping_set), placement)
-    losing = _losing(look, placement)
-    held = {one.member_id for one in look.touched if one.is_held}
-    back: set[MemberId] = set()
+    touched = touched_people(unit, member_ids, placement.mapping_set)
+    look = _look(unit, touched, placement)
+    held = {one.member_id for one in touched if one.is_held}
     if held:
-        back = held_for(unit, held, HeldEffect.RESEAT) - losing
+        back = held_for(unit, held, {HeldEffect.RESEAT, HeldEffect.PROMOTE}) - _toll(unit, look, placement).losing
         if back:
             let_off(unit, back, Outcome.REVERSED)
-    new = losing - held
-    stopped = held - back
-    if not lets_through(unit, len(new)):
-        hold_people(unit, new, HeldEffect.RESEAT)
-        stopped |= new
-    if not stopped:
-        return look
-    return _look(unit, [one for one in look.touched if one.member_id not in stopped], placement)
+            offer_free(unit)
+        stopped = held - back
+        look = _look(unit, [one for one in touched if one.member_id not in stopped], placement)
+    # Seats that those who are held don't take can be of use to the next, who then has to be counted too.
+    while not lets_through(unit, (toll := _toll(unit, look, placement)).number):
+        hold_people(unit, toll.losing, HeldEffect.RESEAT)
+        look = _look(unit, [one for one in look.touched if one.member_id not in toll.losing], placement)
+    return look
 
 
 def _look(unit: Unit, touched: Sequence[TouchedPerson], placement: Placement) -> _Look:
     people = [one.person for one in touched]
-    return _Look(touched, moves_under_regrouping(people, placement.mapping_set, placement.ladder, _pools(unit)))
+    return _Look(touched, moves_under_regrouping(people, placement.mapping_set, placement.ladder, pools_of(unit)))
 
 
-def _losing(look: _Look, placement: Placement) -> set[MemberId]:
-    """Return who would lose something that counts."""
-    tiers = {member_id_of(move.member_id): (move.from_tier, move.to_tier) for move in look.effect.moves}
+def _toll(unit: Unit, look: _Look, placement: Placement) -> _Toll:
+    """Count who would lose something or change tiers in the end: now, as the line moves, or by a seat to be bought."""
+    ids = set(look.ids)
+    effect = _in_the_end(unit, look, placement)
+    tiers = {member_id_of(move.member_id): (move.from_tier, move.to_tier) for move in effect.moves}
     access = access_changes(look.touched, placement)
-    return {
+    losing = {
         member_id
         for member_id in {*tiers, *access}
         if is_loss(
@@ -118,6 +118,21 @@ def _losing(look: _Look, placement: Placement) -> set[MemberId]:
             less_access=member_id in access and access[member_id].after.is_less_than(access[member_id].before),
         )
     }
+    return _Toll(frozenset(losing & ids), len(losing - ids))
+
+
+def _in_the_end(unit: Unit, look: _Look, placement: Placement) -> MovesPreview:
+    """Return the effect once the line has moved; nobody else is looked at where nobody in line can change tiers."""
+    frees = any(move.from_tier is not None for move in look.effect.moves)
+    seated = [one.decision for one in look.effect.settlements if one.decision.tier is not None]
+    wait_seated = any(decision.waiting_for is not None for decision in seated)
+    buys = any(decision.buys for decision in seated)
+    if not buys and not (frees and (wait_seated or waits_seated(unit, but=look.ids))):
+        return look.effect
+    ids = set(look.ids)
+    people = [one.person for one in look.touched]
+    line = [person for person in waiting_people(unit) if person.member_id not in ids]
+    return moves_after_regrouping(people, line, placement.mapping_set, placement.ladder, pools_of(unit))
 
 
 def settle_each(unit: Unit, member_ids: Collection[MemberId], placement: Placement) -> None:
@@ -144,6 +159,7 @@ def settle_together(
     *,
     few: int = FEW,
     look: _Look | None = None,
+    occasion: Occasion = Occasion.REGROUPED,
 ) -> None:
     """Do what :func:`settle_each` does, by a number of statements that does not grow with the people.
 
@@ -153,24 +169,15 @@ def settle_together(
         placement: The rules in force.
         few: Up to so many freed seats are given on one after the other.
         look: What was seen of these people just now, if it was.
+        occasion: Why they are looked at: their groups changed, or the rules.
     """
     unit.session.flush()
     if look is None:
         touched = [one for one in touched_people(unit, member_ids, placement.mapping_set) if not one.is_held]
         look = _look(unit, touched, placement)
-    settle_many(unit, look.effect, placement, Occasion.REGROUPED, touched=look.touched)
+    settle_many(unit, look.effect, placement, occasion, touched=look.touched)
     freed = [move.from_tier for move in look.effect.moves if move.from_tier is not None]
     if len(freed) <= few:
         promote_waiting(unit, freed)
     else:
         promote_together(unit, placement)
-
-
-def promote_together(unit: Unit, placement: Placement) -> None:
-    """Give free seats to who waits for them, as :func:`promote_waiting` does for a few."""
-    effect = moves_under_pool(waiting_people(unit), placement.mapping_set, placement.ladder, _pools(unit), {})
-    settle_many(unit, effect, placement, Occasion.PROMOTION)
-
-
-def _pools(unit: Unit) -> dict[str, Pool]:
-    return {pool.tier: Pool(pool.total, pool.used) for pool in read_pools(unit)}

@@ -15,7 +15,6 @@ from bridge.store.directory import get_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, Identity, Member, SamlReplay, SamlRequest, SignInEvent
 from bridge.store.unit import Unit
-from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, update_member
 from bridge.usecases.provisioning_mode import mode_of
 from bridge.usecases.recognise_subject import (
@@ -27,7 +26,7 @@ from bridge.usecases.recognise_subject import (
     recognise_subject,
     refused,
 )
-from bridge.usecases.reevaluate import settle_regrouped
+from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.sync_groups import sync_claimed_groups
 
 _MAX_DETAIL = 1000
@@ -317,7 +316,7 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
     document = {**member.document, **claimed}
     update_member(unit, member, PersonDraft(member.user_name, member.external_id, member.is_on, document))
     if is_regrouped:
-        promote_waiting(unit, [settle_regrouped(unit, member)])
+        reevaluate(unit, [member.id])
 
 
 def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:

@@ -163,6 +163,87 @@ def test_b1_what_cannot_be_is_refused(make_customer: Make) -> None:
         preview_plan_change(unit, ENTERPRISE)
 
 
+def test_b1_what_was_agreed_beside_prices_and_seats_stays(make_customer: Make, clock: SettableClock) -> None:
+    customer = make_customer(kind="enterprise", premium=5, standard=5, anchor=datetime(2025, 4, 2, 9, tzinfo=UTC))
+    with customer.unit() as unit:
+        contract = unit.session.get_one(Contract, unit.org_id)
+        contract.contract_minimum, contract.renewal_basis, contract.proration = {"premium": 3}, "in_use", "day"
+        contract.reduction, contract.minimum_seats = "immediate_credit", 4
+    customer.push("ada@nordlys.test")
+
+    with customer.unit(customer.owner) as unit:
+        told = preview_plan_change(unit, PlanDraft("enterprise", "year", {"premium": 130_000}, {})).quote.sentences
+    agree(customer, PlanDraft("enterprise", "year", {"premium": 130_000}, {"premium": 1, "standard": 1}))
+    lines = []
+    for year in (2026, 2027):
+        clock.at = datetime(year, 5, 2, 9, tzinfo=UTC)
+        with customer.unit(customer.owner) as unit:
+            unit.lock()
+            contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+        lines.append(newest(customer)[2])
+
+    # Of Premium at least 3 are billed: 3 × 1,300.00, in the change's period and in the next; nobody uses Standard.
+    assert lines == [
+        [("premium", 3, 390_000), ("standard", 1, 2_500)],
+        [("premium", 3, 390_000)],
+    ]
+    assert (contract.renewal_basis, contract.proration) == ("in_use", "day")
+    assert (contract.reduction, contract.minimum_seats) == ("immediate_credit", 4)
+    assert contract.contract_minimum == {"premium": 3}
+    assert "A renewal still bills at least 3 Premium seats, as agreed." in told
+    assert not [sentence for sentence in told if "present plan" in sentence]
+
+
+def test_b1_what_another_kind_of_plan_has_otherwise_is_said(make_customer: Make) -> None:
+    customer = make_customer(kind="enterprise", premium=5, standard=5)
+    with customer.unit() as unit:
+        unit.session.get_one(Contract, unit.org_id).contract_minimum = {"premium": 3}
+
+    with customer.unit(customer.owner) as unit:
+        told = preview_plan_change(unit, PlanDraft("team", "month")).quote.sentences
+
+    assert [sentence for sentence in told if "present plan" in sentence] == [
+        "The agreed minimum of 3 Premium seats ends with the present plan.",
+        "Its renewals bill the seats allocated; those of the present plan bill the seats in use.",
+        "Seats bought within a period are prorated to the second; in the present plan by months and days.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cycle", "anchor", "draft", "ends"),
+    [
+        ("month", (2026, 1, 31), PlanDraft("team", "month", {"standard": 1}), [(2026, 3, 31), (2026, 4, 30)]),
+        ("year", (2024, 2, 29), PlanDraft("team", "year", {"standard": 1}), [(2027, 2, 28), (2028, 2, 29)]),
+        ("year", (2025, 3, 31), PlanDraft("team", "month"), [(2026, 4, 30), (2026, 5, 31)]),
+        # Years cannot begin on 31 January any more: they begin where the months end.
+        ("month", (2026, 1, 31), PlanDraft("team", "year"), [(2027, 2, 28), (2028, 2, 28)]),
+    ],
+)
+def test_r2_another_plan_goes_on_counting_from_the_original_start(
+    make_customer: Make,
+    clock: SettableClock,
+    cycle: str,
+    anchor: tuple[int, int, int],
+    *,
+    draft: PlanDraft,
+    ends: list[tuple[int, int, int]],
+) -> None:
+    clock.at = datetime(2026, 2, 1, tzinfo=UTC)
+    customer = make_customer(cycle=cycle, premium=0, standard=2, anchor=datetime(*anchor, tzinfo=UTC))
+    found = []
+
+    done = agree(customer, draft)
+    clock.at = done.effective_at
+    for _ in ends:
+        with customer.unit(customer.owner) as unit:
+            unit.lock()
+            contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+        found.append(clock.at)
+        clock.at = contract.period_end
+
+    assert [*found[1:], clock.at] == [datetime(*end, tzinfo=UTC) for end in ends]
+
+
 @pytest.mark.parametrize(
     ("change", "lines"),
     [

@@ -13,7 +13,7 @@ from bridge.adapters.core_http import HttpBillingService
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings
 from bridge.core import CoreQuote, OrderRequest, SeatQuestion
-from bridge.errors import BillingCoreAnswerError
+from bridge.errors import BillingCoreAnswerError, BillingCoreRefusedError
 from bridge.jobs.work import place_orders_due, reconcile_everywhere
 from bridge.runtime import Runtime, build_runtime
 from bridge.store.models import Alert, BillingOrder
@@ -145,6 +145,8 @@ WORDS = {
         ("subscription", setting("tiers", to=[]), "tiers must be an object"),
         ("invoices", without("more"), "more must be true or false"),
         ("invoices", setting("invoices", 0, "paid", to="yes"), "invoices.0.paid must be true or false"),
+        ("invoices", setting("invoices", 0, "number", to="A\nBcc: b@x"), "invoices.0.number must be one line without"),
+        ("invoices", setting("invoices", 0, "id", to="x" * 201), "invoices.0.id must have at most 200 characters"),
         ("events", setting("events", to={}), "events must be a list"),
         ("events", setting("events", 0, "data", "order", "state", to=""), "events.0.data.order.state must be reserved"),
     ],
@@ -184,6 +186,31 @@ def test_a_document_that_is_no_pdf_is_refused(core: ExampleCore, line: Line) -> 
 
     with pytest.raises(BillingCoreAnswerError, match="the body must be a PDF"):
         core.service(name).document(invoice.id)
+
+
+def test_i1_a_refusal_is_read_by_the_contract_too(core: ExampleCore, line: Line) -> None:
+    name = f"s-{uuid.uuid4()}"
+    core.open(name)
+    service = core.service(name)
+    told: list[str] = []
+    for alter in (
+        setting("code", to="no\x00way"),
+        setting("code", to="no\u2028way"),
+        setting("code", to="x" * 201),
+        setting("detail", to="not\x00shown"),
+    ):
+        line.alter = answering(alter)
+        with pytest.raises((BillingCoreAnswerError, BillingCoreRefusedError)) as refusal:
+            service.quote(SeatQuestion({"gold": 1}, None), key=f"quote-{uuid.uuid4()}")
+        told.append(str(refusal.value).partition(": ")[2].split(". ")[0])
+
+    assert told == [
+        "code must be a text of 1 to 2000 characters",
+        "code must be a text of 1 to 2000 characters",
+        "code must have at most 200 characters",
+        # Of no use to the buyer, but a refusal all the same.
+        "invalid_change",
+    ]
 
 
 def buy(customer: Customer) -> None:

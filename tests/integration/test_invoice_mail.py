@@ -6,6 +6,7 @@ import ipaddress
 import smtplib
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import Message as Mail
 from pathlib import Path
 
@@ -269,6 +270,13 @@ class TestConversation:
                 mailer.send(self.MESSAGE)
 
         assert server.mails == []
+
+    def test_i7_whatever_ends_a_line_is_a_space_in_the_subject(self, server: MailServer) -> None:
+        subject = "The core declined (no\u2028way\r\nBcc: b@x\x85\x0b)"
+
+        SmtpMailer(server.url, "seats@seatbridge.test").send(replace(self.MESSAGE, subject=subject))
+
+        assert server.mails[0]["Subject"] == "The core declined (no way Bcc: b@x )"
 
     def test_one_refused_address_of_two_does_not_send_the_mail_again(self, server: MailServer) -> None:
         server.refused_addresses = frozenset({"gone@nordlys.test"})

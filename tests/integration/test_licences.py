@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from bridge.billing.workspace_licences import agreed_licence_terms
 from bridge.domain.actors import Actor, ActorKind
-from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.domain.people_files import read_people
 from bridge.domain.roles import Role
 from bridge.domain.tables import write_rows
@@ -33,6 +33,7 @@ from bridge.store.journal import verify
 from bridge.store.models import (
     Alert,
     AuditEntry,
+    Connection,
     Contract,
     Decision,
     Delivery,
@@ -47,7 +48,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.import_people import import_people
 from bridge.usecases.licences import holders_table, licensed_names, list_holders, read_licences
 from bridge.usecases.people_by_hand import turn_off_member, turn_on_member
-from bridge.usecases.provision_member import remove_member
+from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member
 from bridge.usecases.remove_inactive import confirm_remove_inactive, preview_remove_inactive
 from bridge.usecases.renew_contract import set_auto_renew, set_price
 from bridge.usecases.workspace_teams import (
@@ -155,6 +156,29 @@ def test_w3_who_is_removed_and_comes_back_within_the_month_is_counted_once(
     # 1 person × €5.00, however many members Ann has been.
     assert billed(workspace) == [("2026-04-01", 1, 500)]
     assert [name.casefold() for name in holders] == ["ann@nordlys.test"]
+
+
+def test_w3_people_of_two_directories_are_two_whatever_they_are_called(
+    workspace: Customer, clock: SettableClock
+) -> None:
+    entra = ConnectionId(new_id())
+    one = in_team(workspace, "red", user_name="alex")
+    with workspace.unit() as unit:
+        unit.session.add(Connection(org_id=unit.org_id, id=entra, kind="idp", name="Entra", created_at=unit.at))
+    with workspace.unit(Actor(ActorKind.DIRECTORY, entra)) as unit:
+        draft = PersonDraft("Alex", document={"displayName": "Alex Two"})
+        other = provision_member(unit, entra, draft, Source.SCIM).id
+    with workspace.unit() as unit:
+        join_teams(unit, other, ["red"])
+
+    clock.at = day(2, month=4)
+
+    with workspace.unit() as unit:
+        unit.lock()
+        holders = {holder.id for holder in list_holders(unit, "2026-03")}
+    # 2 people × €5.00.
+    assert billed(workspace) == [("2026-04-01", 2, 1000)]
+    assert holders == {one, other}
 
 
 def test_w5_the_holders_of_a_billed_month_never_change(workspace: Customer, clock: SettableClock) -> None:

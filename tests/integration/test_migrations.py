@@ -86,7 +86,7 @@ def test_a_second_run_changes_nothing(owner_url: URL) -> None:
     assert tables(owner_url) == before
 
 
-def test_two_processes_at_once_take_turns(empty_url: URL) -> None:
+def test_case_x10_two_processes_at_once_take_turns(empty_url: URL) -> None:
     both = [start(empty_url), start(empty_url)]
     for process in both:
         process.join(300)
@@ -96,7 +96,7 @@ def test_two_processes_at_once_take_turns(empty_url: URL) -> None:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(newest_revision(),)]
 
 
-def test_a_process_waits_while_another_one_migrates(empty_url: URL) -> None:
+def test_case_x10_a_process_waits_while_another_one_migrates(empty_url: URL) -> None:
     with connect(empty_url) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
         process = start(empty_url)

@@ -46,6 +46,8 @@ def writes(client: ScimClient, person: str, group: str) -> dict[str, Any]:
         "create": client.post("/Users", {"schemas": [USER], "userName": "eva@nordlys.test"}),
         "replace": client.put(f"/Users/{person}", {"schemas": [USER], "userName": "ada@nordlys.test", "active": False}),
         "same again": client.patch(f"/Users/{person}", same),
+        "on already": client.patch(f"/Users/{person}", {"op": "replace", "path": "active", "value": True}),
+        "off": client.patch(f"/Users/{person}", {"op": "replace", "path": "active", "value": False}),
         "change": client.patch(f"/Users/{person}", {"op": "replace", "path": "displayName", "value": "Countess"}),
         "delete": client.delete(f"/Users/{person}"),
         "new group": client.post("/Groups", {"schemas": [GROUP], "displayName": "Sales"}),

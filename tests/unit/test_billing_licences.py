@@ -9,12 +9,14 @@ from bridge.billing.rules.bills import instant_text
 from bridge.billing.rules.licences import (
     LicenceKind,
     LicenceTerms,
+    Presence,
     Spell,
     Stay,
     bill_month,
     licence_month,
     licensed_people,
     licensed_teams,
+    without_returns,
 )
 from bridge.billing.rules.money import Currency
 from bridge.billing.rules.terms import Term
@@ -190,6 +192,29 @@ def test_w7_months_are_those_of_the_workspaces_time_zone(
     month = licence_month(at(anchor), zone, index)
 
     assert (month.name, instant_text(month.term.start), instant_text(month.term.end)) == (name, start, end)
+
+
+@pytest.mark.parametrize(
+    ("spells", "standing"),
+    [
+        # Two directories have an "ann" each: two people, even when one of them is removed.
+        ([spell("2026-01-01"), spell("2026-01-05")], {0, 1}),
+        ([spell("2026-01-01"), spell("2026-01-05", "2026-01-20")], {0, 1}),
+        # Removed and back, at that instant or later, and once more.
+        ([spell("2026-01-01", "2026-01-05"), spell("2026-01-05")], {1}),
+        ([spell("2026-01-01", "2026-01-05"), spell("2026-01-06", "2026-01-07"), spell("2026-01-09")], {2}),
+        # One of two came back: the other one is there all the time.
+        ([spell("2026-01-01"), spell("2026-01-02", "2026-01-05"), spell("2026-01-06")], {0, 2}),
+        # Two were removed, and one came back.
+        ([spell("2026-01-01", "2026-01-05"), spell("2026-01-02", "2026-01-06"), spell("2026-01-08")], {1, 2}),
+    ],
+)
+def test_w3_who_came_back_stands_for_who_was_removed_and_for_nobody_else(
+    spells: list[Spell], standing: set[int]
+) -> None:
+    people = [Presence(number, "ann", spell) for number, spell in enumerate(spells)]
+
+    assert without_returns([*people, Presence(9, "bob", spell("2026-01-30"))]) == standing | {9}
 
 
 def test_parts_of_a_second_of_the_plans_start_are_dropped() -> None:

@@ -53,6 +53,15 @@ class Stay(Generic[PersonT, TeamT]):
 
 
 @dataclass(frozen=True, slots=True)
+class Presence(Generic[PersonT]):
+    """Somebody in the workspace under a name, for some time; it goes on while they have not been removed."""
+
+    person: PersonT
+    name: str
+    spell: Spell
+
+
+@dataclass(frozen=True, slots=True)
 class LicenceMonth:
     """A calendar month of the workspace's time zone: ``name`` as "2026-01", and the part of it that the plan covers."""
 
@@ -174,6 +183,28 @@ def licensed_people(
             for here in (present.get(stay.person, ()) if present is not None else (stay.spell,))
         )
     )
+
+
+def without_returns(people: Iterable[Presence[PersonT]]) -> frozenset[PersonT]:
+    """Return the people without those who were removed and came back: whoever came back stands for them.
+
+    Only who arrived under the same name after the removal came back. People who were there at the same time are
+    several, whatever they are called: two directories may each have an "alex".
+
+    Source: rule W3.
+    """
+    standing: set[PersonT] = set()
+    removed: dict[str, list[tuple[datetime, PersonT]]] = {}
+    for one in sorted(people, key=lambda one: one.spell.start):
+        gone = removed.setdefault(one.name, [])
+        came_back = next((other for other in gone if other[0] <= one.spell.start), None)
+        if came_back is not None:
+            gone.remove(came_back)
+            standing.remove(came_back[1])
+        standing.add(one.person)
+        if one.spell.end is not None:
+            gone.append((one.spell.end, one.person))
+    return frozenset(standing)
 
 
 def bill_month(terms: LicenceTerms, month: LicenceMonth, units: int, price: int, credit_balance: int) -> Bill | None:

@@ -48,7 +48,7 @@ class HeldPerson(Base):
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
     hold_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     member_id: Mapped[MemberId] = mapped_column(primary_key=True, doc="No foreign key: it outlives the person.")
-    effect: Mapped[str] = mapped_column(doc="turn_off, remove or reseat.")
+    effect: Mapped[str] = mapped_column(doc="turn_off, remove, reseat or promote.")
     connection_id: Mapped[ConnectionId] = mapped_column(doc="Which directory said so.")
     at: Mapped[datetime]
     request_id: Mapped[str]

@@ -58,7 +58,7 @@ def drop(visit: Visit, hold_id: str) -> Response:
         )
     except InvalidInputError as mistake:
         return _page(visit, mistake)
-    flash(f"Dropped. Nothing has changed for {plural(done.people, 'person', 'people')}.", "ok")
+    flash(done.sentences, "ok")
     return see_other(url_for("brake.index"))
 
 
