@@ -58,7 +58,7 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.GroupConnectionMissingError: Answer(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "Say which connection the group comes from",
-            "A rule that gives a role names the connection of a group to come; with several connections every rule does.",
+            "A rule that gives a role names the connection of a group to come; of several, every rule does.",
         ),
         errors.ApprovalDecidedError: Answer(
             HTTPStatus.CONFLICT, "This request was decided already", "Send a new one if it is still wanted."
