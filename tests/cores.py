@@ -226,7 +226,7 @@ def remote_customer(runtime: Runtime, core: ExampleCore, slug: str = "nordlys", 
     customer = create_customer(runtime, slug, billed_by="remote", premium=0, standard=0)
     url = core.subscription_url(slug)
     address = runtime.sealed_address(customer.org_id, url, token=TOKEN, webhook_secret=SECRET)
-    subscription = core.service(slug).subscription()
+    subscription, invoices = core.service(slug).subscription(), core.service(slug).invoices()
     with runtime.unit(customer.org_id, OPERATOR) as unit:
-        connect_core(unit, address, subscription)
+        connect_core(unit, address, subscription, invoices)
     return customer

@@ -218,5 +218,5 @@ def stripe_shop(settings: Settings, url: URL) -> Iterator[Shop]:
                 prices=PRICES,
             )
             with customer.unit(OPERATOR) as unit:
-                connect_core(unit, address, found)
+                connect_core(unit, address, found, service.invoices())
             yield StripeShop(customer, clock, stripe=stripe)

@@ -62,6 +62,9 @@ def connect(
     The core's bearer token, or Stripe's restricted key, is read from SEATBRIDGE_CORE_TOKEN, else from standard input;
     the secret of events may stand in SEATBRIDGE_WEBHOOK_SECRET. The core is asked for the subscription at once, and the
     seats here become those. Prints the secret that a core signs its events with.
+
+    Run it again with a new token, after the core was restored from a back-up, or when it has moved: it is recognised by
+    its invoices, and none is written twice.
     """
     from bridge.cli.billing_stripe import connect_stripe, read_prices
     from bridge.cli.opening import find_organization, open_runtime
@@ -100,10 +103,11 @@ def _connect_http(
         secret_bytes(secret)
     except ValueError as problem:
         raise InvalidInputError("webhook_secret", str(problem)) from None
-    subscription = runtime.core_factory(runtime.settings, address, token, secret).subscription()
+    service = runtime.core_factory(runtime.settings, address, token, secret)
+    subscription, invoices = service.subscription(), service.invoices()
     sealed = runtime.sealed_address(org_id, address, token=token, webhook_secret=secret)
     with runtime.unit(org_id, OPERATOR) as unit:
-        connect_core(unit, sealed, subscription)
+        connect_core(unit, sealed, subscription, invoices)
         slug = unit.organization().slug
     return {
         "organization": slug,
@@ -150,7 +154,7 @@ def _facts(unit: "Unit") -> dict[str, Any]:
             "connected": connection.connected_at,
             "last heard of": connection.heard_at,
             "version": connection.version,
-            "invoices mirrored": count_mirrored(unit),
+            "invoices mirrored": count_mirrored(unit, connection.core_id),
             "open order": f"{order.id} ({order.state}, {order.attempts} attempts)" if order else None,
         }
     return facts

@@ -62,12 +62,12 @@ def connect_stripe(
         cycle = _stripe_contract(unit).cycle
         _check_tiers(prices, {pool.tier for pool in read_pools(unit)})
         service = runtime.stripe_service(unit, subscription, prices, key=key, webhook_secret=kept)
-    found = service.check(cycle)
+    found, invoices = service.check(cycle), service.invoices()
     sealed = runtime.sealed_address(
         org_id, f"{STRIPE_PREFIX}{subscription}", token=key, webhook_secret=kept, prices=prices
     )
     with runtime.unit(org_id, OPERATOR) as unit:
-        connect_core(unit, sealed, found)
+        connect_core(unit, sealed, found, invoices)
         slug = unit.organization().slug
     return {
         "organization": slug,

@@ -34,5 +34,5 @@ def print_invoice(runtime: Runtime, org_id: OrgId, number: str, actor: Actor) ->
             return to_pdf(document)
         service = runtime.billing_service(unit)
     if service is None:
-        raise NotFoundError("invoice of the core", number)
+        raise NotFoundError("invoice of the connected core", number)
     return service.document(core_id)

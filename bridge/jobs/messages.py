@@ -12,6 +12,7 @@ from bridge.billing.rules.money import Currency, format_money
 from bridge.billing.rules.wording import counted, day_text
 from bridge.domain.plan_kinds import plan_word
 from bridge.ports import Attachment, Message
+from bridge.store.agreed import is_followed
 from bridge.store.models import Alert, Contract, Invoice, Member, SeatPool
 from bridge.store.unit import Unit
 from bridge.usecases.approvals import waiting_approval
@@ -107,7 +108,7 @@ def _usage_message(unit: Unit, claim: Claim) -> Message | None:
     organization, usage, forecast = unit.organization(), read_usage(unit, of="period"), unit.billing.next_renewal()
     day = f"{contract.period_end.astimezone(ZoneInfo(organization.time_zone)):%Y-%m-%d}"
     currency = Currency(contract.currency)
-    what = "ends" if forecast is None else "renews"
+    what = "ends" if forecast is None or is_followed(unit) else "renews"
     facts = [f"The period of {organization.name} {what} on {day}. So far:", ""]
     facts += [
         f"{one.name}: {counted(one.bought.last, 'seat')} paid for, {one.used.last} in use now, "

@@ -1,10 +1,12 @@
 """Handing the billing of an organization's seats to a core that keeps its own books."""
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.core import CoreSubscription
+from bridge.core import CoreInvoice, CoreSubscription
 from bridge.core.documents import subscription_document
+from bridge.domain.identifiers import new_id
 from bridge.domain.plan_kinds import REMOTE, SOLD_BY_SEATS
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidChangeError, InvalidInputError
@@ -15,7 +17,13 @@ from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.billing_orders import refuse_second_order
-from bridge.usecases.mirror_core import find_connection, mirror_subscription, write_pools
+from bridge.usecases.mirror_core import (
+    find_connection,
+    find_core,
+    mirror_subscription,
+    mirrored_invoices,
+    write_pools,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +36,20 @@ class CoreAddress:
     prices: Mapping[str, str] | None = None
 
 
-def connect_core(unit: Unit, address: CoreAddress, subscription: CoreSubscription) -> None:
+def connect_core(
+    unit: Unit, address: CoreAddress, subscription: CoreSubscription, invoices: Sequence[CoreInvoice]
+) -> None:
     """Bill the organization's seats at a core from now on; the seats become those of its subscription.
 
-    Connecting again changes address and secrets. Invoices that the embedded core issued before stay as they are.
+    Connecting again changes address and secrets, takes the core's picture whatever its version is, and asks for its
+    events from the first one on: a core that was restored from a back-up goes on so. Invoices that the embedded core or
+    another core issued before stay as they are. A core is recognised by its invoices, under another address too.
 
     Args:
         unit: The unit.
         address: Where the core is.
         subscription: What the core answered just now.
+        invoices: Every invoice of the core, as it answered just now.
 
     Raises:
         ForbiddenError: The actor may not change the plan.
@@ -52,15 +65,19 @@ def connect_core(unit: Unit, address: CoreAddress, subscription: CoreSubscriptio
     if agreed_change(unit) is not None:
         raise InvalidChangeError("a change of the contract is agreed ahead: cancel it first")
     connection = find_connection(unit)
-    moved = connection is None or connection.url != address.url
+    core_id = _core_id(unit, connection, address, invoices)
     if connection is None:
-        connection = BillingConnection(org_id=unit.org_id, connected_at=unit.at, cursor=None, heard_at=unit.at)
+        connection = BillingConnection(org_id=unit.org_id, heard_at=unit.at)
         unit.session.add(connection)
+    moved = connection.core_id != core_id
+    if moved:
+        connection.core_id, connection.connected_at = core_id, unit.at
+    if moved or address.prices is None:
+        # A core may have been restored: its events are asked for anew. Stripe is not, and tells again of new ones only.
+        connection.cursor = None
     connection.url, connection.token, connection.webhook_secret = address.url, address.token, address.webhook_secret
     connection.prices = None if address.prices is None else dict(address.prices)
-    if moved:
-        connection.cursor, connection.version = None, -1
-        connection.subscription = subscription_document(subscription)
+    connection.version, connection.subscription = -1, subscription_document(subscription)
     contract.billed_by = REMOTE
     unit.session.flush()
     mirror_subscription(unit, subscription, reason="connected")
@@ -72,11 +89,29 @@ def connect_core(unit: Unit, address: CoreAddress, subscription: CoreSubscriptio
         reason="operator",
         body={
             "url": address.url,
+            "core": str(core_id),
             "version": subscription.version,
             "seats": {key: tier.paid for key, tier in subscription.tiers.items()},
         },
     )
     promote_waiting(unit, write_pools(unit))
+
+
+def _core_id(
+    unit: Unit, connection: BillingConnection | None, address: CoreAddress, invoices: Sequence[CoreInvoice]
+) -> uuid.UUID:
+    """Return which core this is: one that was connected before, or a new one.
+
+    Two cores may give the same ids to different invoices and events: taken for one, an invoice would be lost. One core
+    taken for two would have all its invoices written and mailed again.
+    """
+    known = find_core(unit, invoices)
+    if known is not None:
+        return known
+    if connection is None or connection.url != address.url:
+        return new_id()
+    begun_anew = address.prices is None and mirrored_invoices(unit, connection.core_id)
+    return new_id() if begun_anew else connection.core_id
 
 
 def _check(unit: Unit, contract: Contract, subscription: CoreSubscription) -> None:

@@ -23,9 +23,17 @@ def apply_event(unit: Unit, event: CoreEvent) -> bool:
         Whether it was new.
     """
     unit.lock()
+    core_id = unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True).core_id
     new = unit.session.execute(
         insert(CoreEventApplied)
-        .values(org_id=unit.org_id, event_id=event.id, kind=str(event.kind), at=event.at, applied_at=unit.at)
+        .values(
+            org_id=unit.org_id,
+            core_id=core_id,
+            event_id=event.id,
+            kind=str(event.kind),
+            at=event.at,
+            applied_at=unit.at,
+        )
         .on_conflict_do_nothing()
         .returning(CoreEventApplied.event_id)
     ).first()

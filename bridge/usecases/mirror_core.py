@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 
 from sqlalchemy import func, select, update
@@ -11,7 +11,7 @@ from bridge.core import CoreInvoice, CoreSubscription
 from bridge.core.documents import read_subscription, subscription_document
 from bridge.domain.identifiers import new_id, parse_id
 from bridge.domain.roles import Permission
-from bridge.errors import BillingCoreAnswerError
+from bridge.errors import BillingCoreAnswerError, BillingCoreUnreachableError, NotFoundError
 from bridge.ports import Renewal, SeatCount
 from bridge.store.journal import record
 from bridge.store.models import BillingConnection, BillingOrder, Contract, Invoice, InvoiceLine, Payment, SeatPool
@@ -25,6 +25,7 @@ OPEN_STATES = ("pending", "dead")
 #: The alert of a core whose answers break the contract.
 ANSWER_INVALID = "core_answer_invalid"
 _ORDER = "order-"
+_MIRRORED = "core:"
 
 
 def find_connection(unit: Unit) -> BillingConnection | None:
@@ -39,6 +40,17 @@ def open_order(unit: Unit) -> BillingOrder | None:
         .where(BillingOrder.org_id == unit.org_id, BillingOrder.state.in_(OPEN_STATES))
         .execution_options(populate_existing=True)
     ).one_or_none()
+
+
+def refuse_another_core(unit: Unit, core_id: uuid.UUID) -> None:
+    """Refuse what a core said just before another one was connected in its place.
+
+    Raises:
+        BillingCoreUnreachableError: It is not the connected one any more.
+    """
+    unit.lock()
+    if unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True).core_id != core_id:
+        raise BillingCoreUnreachableError("that was connected before", "not_connected")
 
 
 def mirror_subscription(unit: Unit, subscription: CoreSubscription, *, reason: str) -> bool:
@@ -169,7 +181,8 @@ def mirror_invoice(unit: Unit, invoice: CoreInvoice, *, reason: str) -> Invoice 
         is not written: reconciliation names it.
     """
     unit.lock()
-    key = mirrored_key(invoice.id)
+    connection = unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True)
+    key = mirrored_key(connection.core_id, invoice.id)
     mirrored = unit.session.scalars(select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key == key)).first()
     if mirrored is None:
         if invoice.bill.currency != unit.session.get_one(Contract, unit.org_id).currency:
@@ -196,14 +209,38 @@ def is_paid(unit: Unit, invoice: Invoice) -> bool:
     return not invoice.amount_due or unit.session.scalars(paid.limit(1)).first() is not None
 
 
-def mirrored_key(core_invoice_id: str) -> str:
-    """Return the ledger's key of an invoice of the core."""
-    return f"core:{core_invoice_id}"
+def mirrored_key(core_id: uuid.UUID, core_invoice_id: str) -> str:
+    """Return the ledger's key of an invoice of a core."""
+    return f"{_MIRRORED}{core_id}:{core_invoice_id}"
 
 
 def is_mirrored(invoice: Invoice) -> bool:
     """Tell whether an invoice came from a core of the customer's own."""
-    return invoice.key.startswith(mirrored_key(""))
+    return invoice.key.startswith(_MIRRORED)
+
+
+def mirrored_invoices(unit: Unit, core_id: uuid.UUID) -> dict[str, Invoice]:
+    """Return every invoice that was mirrored from a core, by the core's own id."""
+    prefix = mirrored_key(core_id, "")
+    found = select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key.startswith(prefix))
+    return {invoice.key.removeprefix(prefix): invoice for invoice in unit.session.scalars(found)}
+
+
+def find_core(unit: Unit, invoices: Iterable[CoreInvoice]) -> uuid.UUID | None:
+    """Recognise a core by its invoices: one that was mirrored from it is of the same id, instant and total there.
+
+    Returns:
+        Which of the cores that were connected here it is; None for one that none of its invoices is known of.
+    """
+    known = select(Invoice.key, Invoice.at, Invoice.total).where(
+        Invoice.org_id == unit.org_id, Invoice.key.startswith(_MIRRORED)
+    )
+    cores = {}
+    for key, at, total in unit.session.execute(known):
+        core_id, _, own_id = key.removeprefix(_MIRRORED).partition(":")
+        cores[own_id, at, total] = uuid.UUID(core_id)
+    theirs = (cores.get((invoice.id, invoice.at, invoice.bill.total)) for invoice in invoices)
+    return next((core_id for core_id in theirs if core_id is not None), None)
 
 
 def core_invoice_id(unit: Unit, invoice_id: uuid.UUID) -> str | None:
@@ -211,11 +248,18 @@ def core_invoice_id(unit: Unit, invoice_id: uuid.UUID) -> str | None:
 
     Raises:
         ForbiddenError: The actor may not see money (rule Z1).
+        NotFoundError: There is no such invoice, or the core that issued it is not connected any more.
     """
     unit.require(Permission.SEE_BILLING)
-    key = unit.session.scalar(select(Invoice.key).where(Invoice.org_id == unit.org_id, Invoice.id == invoice_id))
-    prefix = mirrored_key("")
-    return key.removeprefix(prefix) if key is not None and key.startswith(prefix) else None
+    invoice, connection = unit.session.get(Invoice, (unit.org_id, invoice_id)), find_connection(unit)
+    if invoice is None:
+        raise NotFoundError("invoice", str(invoice_id))
+    if not is_mirrored(invoice):
+        return None
+    prefix = None if connection is None else mirrored_key(connection.core_id, "")
+    if prefix is None or not invoice.key.startswith(prefix):
+        raise NotFoundError("invoice of the connected core", invoice.number)
+    return invoice.key.removeprefix(prefix)
 
 
 def _write_invoice(unit: Unit, invoice: CoreInvoice, key: str) -> Invoice:

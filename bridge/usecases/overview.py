@@ -9,6 +9,7 @@ from bridge.domain.identifiers import MemberId
 from bridge.domain.provisioning import ProvisioningMode
 from bridge.domain.roles import Permission, may
 from bridge.ports import Bill
+from bridge.store.agreed import is_followed
 from bridge.store.models import Alert, Connection, Contract, Decision, IdpCertificate
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
@@ -75,6 +76,7 @@ class Overview:
     fee: FeeView | None = None
     licences: LicencesNow | None = None
     evaluation: EvaluationView | None = None
+    followed: bool = False
 
 
 def read_overview(unit: Unit) -> Overview:
@@ -112,6 +114,7 @@ def read_overview(unit: Unit) -> Overview:
         licences=licences_if_any(unit),
         fee=read_fee_view(unit, contract),
         evaluation=read_evaluation(unit),
+        followed=is_followed(unit),
     )
 
 

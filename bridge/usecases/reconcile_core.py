@@ -1,6 +1,7 @@
 """Comparing what is here with the billing core's books: every difference in words, with what to do."""
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import func, select
@@ -18,6 +19,7 @@ from bridge.usecases.mirror_core import (
     find_connection,
     mirror_invoice,
     mirror_subscription,
+    mirrored_invoices,
     mirrored_key,
     open_order,
     write_pools,
@@ -89,15 +91,11 @@ def _counter(tier: str, counted: int, held: int) -> Difference:
 
 
 def _compare_invoices(unit: Unit, connection: BillingConnection, invoices: Sequence[CoreInvoice]) -> list[Difference]:
-    mirrored: Mapping[str, Invoice] = {
-        invoice.key: invoice
-        for invoice in unit.session.scalars(
-            select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key.startswith(mirrored_key("")))
-        )
-    }
+    # Of a core that was connected before, nothing can be asked any more.
+    mirrored = mirrored_invoices(unit, connection.core_id)
     found = []
     for invoice in invoices:
-        here = mirrored.get(mirrored_key(invoice.id))
+        here = mirrored.get(invoice.id)
         if here is None:
             if mirror_invoice(unit, invoice, reason="reconciled") is None:
                 found.append(_other_currency(unit, f"Invoice {invoice.number} of the core", invoice.bill.currency))
@@ -115,15 +113,14 @@ def _compare_invoices(unit: Unit, connection: BillingConnection, invoices: Seque
                     " never changes: correct it there by a credit note",
                 )
             )
-    known = {mirrored_key(invoice.id) for invoice in invoices}
-    # Of a core that was connected before, nothing can be asked any more.
-    unknown = [one for key, one in mirrored.items() if key not in known and one.at >= connection.connected_at]
+    there = {invoice.id for invoice in invoices}
     found += [
         Difference(
             "invoice_unknown",
             f"Invoice {one.number} of {one.at:%Y-%m-%d} is here and no longer at the core. Ask who keeps its books",
         )
-        for one in unknown
+        for core_invoice_id, one in mirrored.items()
+        if core_invoice_id not in there
     ]
     return found
 
@@ -237,13 +234,8 @@ def _compare_charges(unit: Unit, *, adopt: bool) -> list[Difference]:
     return [Difference(code, f"{alert.detail}. {advice}", repaired=adopt) for alert in alerts]
 
 
-def count_mirrored(unit: Unit) -> int:
-    """Count the invoices that were mirrored from the core."""
-    return (
-        unit.session.scalar(
-            select(func.count())
-            .select_from(Invoice)
-            .where(Invoice.org_id == unit.org_id, Invoice.key.startswith(mirrored_key("")))
-        )
-        or 0
-    )
+def count_mirrored(unit: Unit, core_id: uuid.UUID) -> int:
+    """Count the invoices that were mirrored from a core."""
+    mirrored = Invoice.key.startswith(mirrored_key(core_id, ""))
+    found = select(func.count()).select_from(Invoice).where(Invoice.org_id == unit.org_id, mirrored)
+    return unit.session.scalar(found) or 0

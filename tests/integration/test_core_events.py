@@ -1,7 +1,7 @@
 """What a billing core tells by itself, and comparing the books with it (rules R4, R5, X8)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -15,22 +15,24 @@ from bridge.adapters.core_http import HttpBillingService
 from bridge.adapters.fetch import Answer
 from bridge.adapters.webhooks import sign
 from bridge.billing import BuiltinPayments
-from bridge.billing.documents import list_ids, read_document
+from bridge.billing.documents import find_by_number, list_ids, read_document
 from bridge.billing.pdf import to_html
 from bridge.billing.why_invoice import why_invoice
 from bridge.config import Settings
 from bridge.core import CoreEvent, CoreInvoice, EventKind
 from bridge.core.documents import event_document
 from bridge.domain.actors import SYSTEM
-from bridge.errors import InvalidChangeError
+from bridge.errors import BillingCoreUnreachableError, InvalidChangeError, NotFoundError
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
-from bridge.jobs.work import catch_up_everywhere, reconcile_everywhere, renew_due
+from bridge.jobs.work import catch_up_everywhere, place_orders_due, reconcile_everywhere, renew_due
 from bridge.runtime import Runtime, build_runtime
-from bridge.store.models import Alert, Contract, CoreEventApplied, Invoice, Payment
+from bridge.store.models import Alert, BillingConnection, Contract, CoreEventApplied, Invoice, Payment
 from bridge.store.pools import read_pools
+from bridge.usecases.buy_seats import confirm_seats, preview_seats
 from bridge.usecases.change_plan import PlanDraft, agree_plan_change
 from bridge.usecases.connect_core import connect_core
 from bridge.usecases.core_events import apply_event
+from bridge.usecases.mirror_core import core_invoice_id, mirror_invoice
 from bridge.usecases.reconcile_core import reconcile_books
 from tests.conftest import OPERATOR
 from tests.cores import SECRET, TOKEN, ExampleCore, example_core, remote_customer, with_local_cores
@@ -343,7 +345,7 @@ def test_a_core_cannot_be_connected_while_a_change_is_agreed_ahead(runtime: Runt
     address = runtime.sealed_address(customer.org_id, url, token=TOKEN, webhook_secret=SECRET)
 
     with pytest.raises(InvalidChangeError, match="cancel it first"), customer.unit(OPERATOR) as unit:
-        connect_core(unit, address, core.service("nordlys").subscription())
+        connect_core(unit, address, core.service("nordlys").subscription(), [])
 
 
 def test_the_tax_of_a_mirrored_invoice_is_named_without_a_rate(customer: Customer, core: ExampleCore) -> None:
@@ -398,3 +400,117 @@ def test_why_compares_with_the_invoice_issued_before_in_whatever_order_they_came
     assert first.invoice is not None
     assert second.invoice is not None
     assert compared == {first.invoice.number: None, second.invoice.number: first.invoice.number}
+
+
+def connect(customer: Customer, core: ExampleCore, name: str, url: str = "") -> None:
+    """Connect the organization to a subscription of the core, as the operator does."""
+    service = core.service(name)
+    address = customer.runtime.sealed_address(
+        customer.org_id, url or core.subscription_url(name), token=TOKEN, webhook_secret=SECRET
+    )
+    with customer.unit(OPERATOR) as unit:
+        connect_core(unit, address, service.subscription(), service.invoices())
+
+
+def buy(customer: Customer, core: ExampleCore, **changes: int) -> None:
+    with customer.unit(customer.owner) as unit:
+        confirm_seats(unit, preview_seats(unit, changes).id, acknowledged=True)
+    place_orders_due(customer.runtime)
+
+
+def differences(customer: Customer) -> list[str]:
+    found = reconcile_organization(customer.runtime, customer.org_id, OPERATOR).differences
+    return [one.code for one in found if not one.repaired]
+
+
+def numbers(customer: Customer) -> list[str]:
+    with customer.unit() as unit:
+        return list(unit.session.scalars(select(Invoice.number).order_by(Invoice.number)))
+
+
+def test_x10_a_core_that_was_restored_goes_on_when_it_is_connected_anew(customer: Customer, core: ExampleCore) -> None:
+    buy(customer, core, premium=1)
+    before = numbers(customer)
+    with customer.unit() as unit:
+        # As if the core had told of much that its back-up knows nothing of.
+        connection = unit.session.get_one(BillingConnection, unit.org_id)
+        connection.version, connection.cursor = 50, None
+        connection.subscription = connection.subscription | {"version": 50}
+
+    found = differences(customer)
+    connect(customer, core, "nordlys")
+    anew = differences(customer)
+    buy(customer, core, premium=3)
+
+    assert (found, anew, differences(customer)) == (["version_went_back"], [], [])
+    assert pools(customer)["premium"][0] == 6
+    # The start's invoice was missing here; nothing was mirrored twice.
+    assert len(numbers(customer)) == len(before) + 2
+
+
+def test_ids_count_within_a_core_and_a_core_is_known_by_its_invoices(customer: Customer, core: ExampleCore) -> None:
+    buy(customer, core, premium=1)
+    differences(customer)
+    first = newest_event(core)
+    invoice = core.service("nordlys").invoices()[-1]
+    core.open("second", premium=5, standard=9)
+
+    connect(customer, core, "second")
+    moved = differences(customer)
+    # The other core has the same ids for something else.
+    other = replace(invoice, number="B-1", bill=replace(invoice.bill, total=99_900, amount_due=99_900))
+    with customer.unit() as unit:
+        mirrored = mirror_invoice(unit, other, reason="event")
+        applied = apply_event(unit, replace(first, order=None, subscription=None, invoice=None))
+        with pytest.raises(NotFoundError):
+            core_invoice_id(unit, find_by_number(unit, invoice.number))
+    known = numbers(customer)
+    connect(customer, core, "nordlys", url="http://127.0.0.1:1/v1/subscriptions/renamed")
+    with customer.unit() as unit:
+        own_id = core_invoice_id(unit, find_by_number(unit, invoice.number))
+        again = apply_event(unit, first)
+        repeated = mirror_invoice(unit, invoice, reason="event")
+
+    assert moved == []
+    assert mirrored is not None
+    assert repeated is not None
+    assert (mirrored.number, mirrored.total) == ("B-1", 99_900)
+    assert (applied, again) == (True, False)
+    assert (own_id, repeated.number) == (invoice.id, invoice.number)
+    assert numbers(customer) == known
+
+
+def test_what_a_core_said_just_before_it_was_replaced_is_not_taken_for_the_other_ones(
+    customer: Customer, core: ExampleCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core.open("second", premium=5, standard=9)
+    ask = HttpBillingService.events
+
+    def and_then_replaced(service: HttpBillingService, after: str | None) -> tuple[Sequence[CoreEvent], str | None]:
+        told = ask(service, after)
+        connect(customer, core, "second")
+        return told
+
+    monkeypatch.setattr(HttpBillingService, "events", and_then_replaced)
+
+    with pytest.raises(BillingCoreUnreachableError, match="connected before"):
+        catch_up(customer.runtime, customer.org_id)
+
+    assert count(customer, CoreEventApplied) == 0
+    assert pools(customer)["premium"][0] == 5
+
+
+def test_numbers_of_a_core_are_found_in_any_case_and_told_apart(customer: Customer, core: ExampleCore) -> None:
+    buy(customer, core, premium=1)
+    invoice = core.service("nordlys").invoices()[-1]
+    with customer.unit() as unit:
+        for core_id, number in (("1", "inv-7"), ("2", "INV-7"), ("3", "INV-70")):
+            mirror_invoice(unit, replace(invoice, id=core_id, number=number), reason="event")
+    said = [replace(invoice, id=core_id, number=number) for core_id, number in (("1", "inv-7"), ("3", "INV-7"))]
+
+    with customer.unit() as unit:
+        found = [read_document(unit, find_by_number(unit, number)).number for number in ("INV-7", "inv-7/2", "Inv-70")]
+        compared = reconcile_books(unit, core.service("nordlys").subscription(), [*said, invoice])
+
+    assert found == ["inv-7", "INV-7/2", "INV-70"]
+    assert [one.sentence.split()[1] for one in compared if one.code == "invoice_differs"] == ["INV-70"]

@@ -36,6 +36,7 @@ from bridge.usecases.new_plan import (
     preview_new_plan,
     take_new_plan,
 )
+from bridge.usecases.overview import read_overview
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import grant_credit, set_auto_renew
 from bridge.usecases.workspace_teams import create_team, join_teams
@@ -290,6 +291,7 @@ def test_b1_what_is_agreed_to_follow_can_be_cancelled(make_customer: Make, clock
     customer = make_customer()
     begin(customer, for_licences(), ahead=True)
     with customer.unit(customer.owner) as unit:
+        assert read_overview(unit).followed
         assert unit.billing.next_renewal() is None
         cancel_agreed_change(unit)
 

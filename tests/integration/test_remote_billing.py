@@ -465,8 +465,9 @@ def test_a_number_that_another_core_used_gets_a_mark(customer: Customer, runtime
         second.open("nordlys", premium=3)
         url = second.subscription_url("nordlys")
         address = runtime.sealed_address(customer.org_id, url, token=TOKEN, webhook_secret=SECRET)
+        service = second.service("nordlys")
         with customer.unit(OPERATOR) as unit:
-            connect_core(unit, address, second.service("nordlys").subscription())
+            connect_core(unit, address, service.subscription(), service.invoices())
         order(customer, premium=1)
         place_orders_due(runtime)
 

@@ -258,6 +258,21 @@ def test_a_connection_that_cannot_be_says_what_to_change(
     assert sentence in refused.output
 
 
+def test_with_another_key_events_go_on_where_they_were(customer: Customer, runtime: Runtime, run: Run) -> None:
+    def place() -> tuple[object, ...]:
+        with customer.unit() as unit:
+            connection = unit.session.get_one(BillingConnection, unit.org_id)
+            return connection.core_id, connection.cursor, connection.version, connection.connected_at
+
+    reconcile_organization(runtime, customer.org_id, OPERATOR)
+    before = place()
+    again = run(*CONNECT)
+
+    assert again.exit_code == 0, again.output
+    assert before[1] is not None
+    assert place() == before
+
+
 def test_a_key_that_is_none_is_refused_before_stripe_is_asked(customer: Customer, run: Run) -> None:
     refused = run(*CONNECT, SEATBRIDGE_CORE_TOKEN="pk_test_publishable")
 

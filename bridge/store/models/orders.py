@@ -21,6 +21,9 @@ class BillingConnection(Base):
     url: Mapped[str] = mapped_column(
         doc="The subscription's address at the core, without a slash at the end; at Stripe ``stripe:<subscription>``."
     )
+    core_id: Mapped[uuid.UUID] = mapped_column(
+        doc="Of the core: within it ids of invoices and events are told apart. It is kept under another address."
+    )
     token: Mapped[bytes] = mapped_column(doc="Sealed: the bearer token that the core knows us by.")
     webhook_secret: Mapped[bytes] = mapped_column(doc="Sealed: what the core signs its events with.")
     subscription: Mapped[dict[str, Any]] = mapped_column(doc="The newest picture of it that came, as the core sent it.")
@@ -70,11 +73,12 @@ class BillingOrder(Base):
 
 
 class CoreEventApplied(Base):
-    """An event of a billing core that was applied here: each id once; append-only."""
+    """An event of a billing core that was applied here: each id of each core once; append-only."""
 
     __tablename__ = "core_event"
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
+    core_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, doc="Of the core that told it.")
     event_id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
     at: Mapped[datetime]
