@@ -112,7 +112,7 @@ def unscoped(mapping_set: MappingSet, directory: Directory) -> Iterator[tuple[st
 def connection_missing(expected: ExpectedGroup, directory: Directory) -> str:
     """Say what to do about a group that is expected without its connection."""
     ways = " or ".join(f"connection: {name}" for name in directory.providers)
-    what = f"say which with {ways}" if ways else "connect its directory first, and name that with connection"
+    what = f"say which with {ways}" if ways else "connect its directory first, then say so with connection: its name"
     return f'expects a group "{expected.name}" that any connection could bring; {what}'
 
 
