@@ -26,6 +26,15 @@ class InvalidInputError(BridgeError):
         super().__init__(f"{field}: {problem}")
 
 
+class GroupConnectionMissingError(InvalidInputError):
+    """Rules expect a group by its name alone, which any connection could bring."""
+
+    code = "group_connection_missing"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("mappings", problem)
+
+
 class NotFoundError(BridgeError):
     """Something that does not exist for this organization (another organization's things included)."""
 

@@ -55,6 +55,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.AssertionFailedError: Answer(
             HTTPStatus.CONFLICT, "The document asserts something else", "Change the rules, or what they assert."
         ),
+        errors.GroupConnectionMissingError: Answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "Say which connection the group comes from",
+            "A rule that gives a role names the connection of a group to come; of several, every rule does.",
+        ),
         errors.ApprovalDecidedError: Answer(
             HTTPStatus.CONFLICT, "This request was decided already", "Send a new one if it is still wanted."
         ),
