@@ -14,7 +14,7 @@ from bridge.billing import BuiltinPayments
 from bridge.config import Settings
 from bridge.runtime import build_runtime
 from bridge.store.journal import verify
-from bridge.store.models import AuditEntry, Member, SeatPool
+from bridge.store.models import AuditEntry, Contract, Member, SeatPool
 from scim.edge import scim_blueprint
 from tests.conftest import SettableClock
 from tests.factories import Customer
@@ -50,6 +50,21 @@ def refused(answer: TestResponse) -> bool:
     """Tell whether an answer is a refusal for now: 503, when to come again, and a SCIM Error."""
     error = answer.get_json(force=True)
     return answer.status_code == 503 and "Retry-After" in answer.headers and error["status"] == "503"
+
+
+def test_r6_a_push_is_to_come_again_while_the_plans_boundary_cannot_be_passed(
+    client: ScimClient, impatient: Customer, clock: SettableClock
+) -> None:
+    with impatient.unit() as unit:
+        contract = unit.session.get_one(Contract, unit.org_id)
+        contract.time_zone = "Mars/Olympus"
+        clock.at = contract.period_end
+
+    answer = push(client, "ada")
+
+    # Not 409 and not 400, which a directory takes as its own mistake.
+    assert refused(answer)
+    assert "whose last period cannot be closed" in answer.text
 
 
 def everything(customer: Customer) -> tuple[Any, ...]:
