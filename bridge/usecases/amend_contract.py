@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bridge.domain.actors import ActorKind
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
-from bridge.errors import InvalidChangeError, PreviewStaleError, ReductionNotAllowedError
+from bridge.errors import InvalidChangeError, LowerFeeError, PreviewStaleError, ReductionNotAllowedError
 from bridge.ports import FeeChange, FeeFacts, FeeQuote, InvoiceReference
 from bridge.store.agreed import agreed_change
 from bridge.store.journal import record
@@ -28,7 +29,7 @@ PREVIEW_KIND = "amendment"
 class AmendmentDraft:
     """What is to change; None leaves as it is. ``annual_fee`` is minor units before the agreed discount.
 
-    ``ahead``: it counts from the next term on, which is how a fee is lowered (rule U7).
+    ``ahead``: it counts from the next term on, which is how a fee is lowered (rule U7), by the operator.
     """
 
     annual_fee: int | None = None
@@ -80,6 +81,7 @@ def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
     Raises:
         ForbiddenError: The actor may not change the contract (rule Z1).
         InvalidChangeError: Nothing changes, a value is not possible, or the plan is of another kind.
+        LowerFeeError: A lower fee, now or ahead, by somebody of the organization.
         ReductionNotAllowedError: A lower fee at once, during the term: agree it ahead.
         PlanEndedError: The plan has ended (rule R5).
     """
@@ -150,7 +152,8 @@ def amend_contract(
 
     Raises:
         IdempotencyConflictError: The key was used before with another content (rule Q5).
-        ForbiddenError, InvalidChangeError, ReductionNotAllowedError, PlanEndedError: As :func:`preview_amendment`.
+        ForbiddenError, InvalidChangeError, LowerFeeError, ReductionNotAllowedError, PlanEndedError: As
+            :func:`preview_amendment`.
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
@@ -167,9 +170,14 @@ def amend_contract(
 def _compute(unit: Unit, draft: AmendmentDraft, at: datetime) -> FeeQuote:
     if draft.ahead and agreed_change(unit) is not None:
         raise InvalidChangeError("another change is agreed already: cancel it first")
+    plan = unit.billing.fixed_fee()
+    # Who pays writes no price; whoever of them asks, an owner or by a request of an administrator.
+    by_customer = unit.actor.kind is ActorKind.MEMBER
+    if by_customer and draft.annual_fee is not None and draft.annual_fee < plan.facts().annual_fee:
+        raise LowerFeeError
     change = FeeChange(draft.annual_fee, draft.tier, draft.paid_users, at=at, ahead=draft.ahead)
     try:
-        return unit.billing.fixed_fee().quote(change)
+        return plan.quote(change)
     except ReductionNotAllowedError as refusal:
         zone = ZoneInfo(unit.organization().time_zone)
         raise ReductionNotAllowedError(term_end=refusal.term_end.astimezone(zone), what=refusal.what) from refusal

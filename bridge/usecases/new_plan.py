@@ -31,6 +31,7 @@ from bridge.store.journal import record
 from bridge.store.models import Contract, Invoice, Preview
 from bridge.store.unit import Unit
 from bridge.usecases.begin_plan import begin_plan
+from bridge.usecases.budgets import read_budgets
 from bridge.usecases.charges import CostCheck
 from bridge.usecases.idempotency import once
 from bridge.usecases.organizations import check_plan
@@ -49,6 +50,7 @@ class NewPlanPreview:
         quote: Its first invoice and period; it begins at the start of that.
         seats: Who would hold which seat, as people are now.
         ahead: It is agreed only, and begins when the present plan ends.
+        budgets_dropped: Names of the budgets there are now: every budget ends with the plan that it was set for.
     """
 
     id: uuid.UUID
@@ -57,6 +59,7 @@ class NewPlanPreview:
     quote: StartQuote
     seats: SeatsUnderPlan
     ahead: bool
+    budgets_dropped: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def preview_new_plan(unit: Unit, draft: ContractDraft | None, *, ahead: bool = F
     wanted = None if draft is None else terms_of_plan(draft)
     request = {"draft": wanted, "ahead": ahead, "shown": _shown(unit, quote, seats)}
     preview = store_preview(unit, PREVIEW_KIND, request)
-    return _as_preview(preview, quote, seats)
+    return _as_preview(unit, preview, quote, seats)
 
 
 def open_new_plan_preview(unit: Unit, preview_id: uuid.UUID) -> NewPlanPreview:
@@ -106,7 +109,7 @@ def open_new_plan_preview(unit: Unit, preview_id: uuid.UUID) -> NewPlanPreview:
     preview = stored_preview(unit, preview_id, PREVIEW_KIND)
     if preview.confirmed_at is not None:
         raise PreviewStaleError
-    return _as_preview(preview, *_recomputed(unit, preview))
+    return _as_preview(unit, preview, *_recomputed(unit, preview))
 
 
 def confirm_new_plan(
@@ -243,6 +246,7 @@ def _shown(unit: Unit, quote: StartQuote, seats: SeatsUnderPlan) -> dict[str, An
         "total": bill.total if bill else 0,
         "amount_due": bill.amount_due if bill else 0,
         "moves": hashlib.sha256(moves).hexdigest(),
+        "budgets": list(_budgets(unit)),
     }
 
 
@@ -271,8 +275,20 @@ def _do(unit: Unit, quote: StartQuote, *, ahead: bool) -> dict[str, Any]:
     return {"kind": plan.kind, "effective_at": plan.anchor.isoformat(), "ahead": True, "invoice": None}
 
 
-def _as_preview(preview: Preview, quote: StartQuote, seats: SeatsUnderPlan) -> NewPlanPreview:
-    return NewPlanPreview(preview.id, preview.at, preview.expires_at, quote, seats, preview.request["ahead"])
+def _as_preview(unit: Unit, preview: Preview, quote: StartQuote, seats: SeatsUnderPlan) -> NewPlanPreview:
+    return NewPlanPreview(
+        id=preview.id,
+        at=preview.at,
+        expires_at=preview.expires_at,
+        quote=quote,
+        seats=seats,
+        ahead=preview.request["ahead"],
+        budgets_dropped=_budgets(unit),
+    )
+
+
+def _budgets(unit: Unit) -> tuple[str, ...]:
+    return tuple(budget.name for budget in read_budgets(unit))
 
 
 def _confirmation(result: Mapping[str, Any]) -> NewPlanConfirmation:

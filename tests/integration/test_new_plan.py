@@ -25,10 +25,12 @@ from bridge.errors import (
 )
 from bridge.ports import ContractDraft, FeeDraft, TierPrice
 from bridge.runtime import Runtime
-from bridge.store.models import AuditEntry, Contract, Decision, Invoice, InvoiceLine, Member
+from bridge.store.models import AuditEntry, Contract, Decision, Invoice, InvoiceLine, Member, SeatBudget
 from bridge.store.pools import read_pools
 from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.alerts import open_alerts
+from bridge.usecases.buy_for_line import serve_line
+from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.licences import holders_table, list_holders
 from bridge.usecases.new_plan import (
     NewPlanConfirmation,
@@ -228,6 +230,41 @@ def test_q5_a_repeated_key_begins_once(make_customer: Make, clock: SettableClock
     assert first == second
     with pytest.raises(IdempotencyConflictError), customer.unit() as unit:
         take_new_plan(unit, by_seats(premium=9), key="begin")
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_q1_budgets_end_with_the_plan_and_nothing_is_bought_that_was_not_shown(
+    make_customer: Make, clock: SettableClock, *, ahead: bool
+) -> None:
+    customer = make_customer(premium=0, standard=3)
+    with customer.unit(customer.owner) as unit:
+        rules = {"schema": 2, "on_exhausted": "buy_up_to", "default": "standard", "rules": []}
+        apply_mappings(unit, preview_mappings(unit, rules).id, acknowledged=False)
+        set_at = {"set_at": unit.at, "set_by": "operator", "period": "month"}
+        unit.session.add(
+            SeatBudget(org_id=unit.org_id, tier="standard", cost_centre_key="", cost_centre="", seats=100, **set_at)
+        )
+    for name in ("ada", "bo", "cy"):
+        customer.push(f"{name}@nordlys.test")
+    if not ahead:
+        ended(customer, clock)
+    draft = by_seats(premium=0, standard=1)
+
+    with customer.unit() as unit:
+        preview = preview_new_plan(unit, draft, ahead=ahead)
+    with customer.unit() as unit:
+        confirm_new_plan(unit, preview.id, acknowledged=True)
+    if ahead:
+        clock.at = datetime(2026, 4, 2, 9, 1, tzinfo=UTC)
+    with customer.unit() as unit:
+        serve_line(unit)
+        entry = unit.session.scalars(select(AuditEntry).where(AuditEntry.action == "plan.began")).one()
+
+    assert preview.budgets_dropped == ("standard",)
+    # One seat at 20.00, as shown; two of the three wait.
+    assert [total for reason, total in invoices_of(customer) if reason == "start"][1:] == [2_000]
+    assert (len(invoices_of(customer)), entry.body["budgets_dropped"]) == (2, ["standard"])
+    assert sorted(seats_of(customer).values(), key=str) == [None, None, None, "standard"]
 
 
 def test_what_cannot_begin_is_refused(make_customer: Make, clock: SettableClock) -> None:
