@@ -19,6 +19,7 @@ SENTENCES = {
     "brake_held": "A directory would let go or move many people at once: an owner decides about it",
     "budget_used_up": "The budget for seats is used up: people wait in line",
     "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",
+    "budget_purchase_refused": "A purchase within a budget for seats was refused: people wait in line",
     "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
     "tier_threshold": "A tier fills up",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from bridge.domain.actors import OPERATOR
 from bridge.domain.brake import HeldEffect
 from bridge.domain.identifiers import GroupId, MemberId
 from bridge.store.directory import get_group, get_member
-from bridge.store.models import Group
+from bridge.store.models import Group, SeatBudget
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.budgets import set_budget
 from bridge.usecases.decide_holds import preview_release
 from bridge.usecases.people_by_hand import turn_off_member
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
 from tests.conftest import SettableClock
-from tests.factories import Customer, loosen_brake, set_brake
+from tests.factories import Customer, loosen_brake, set_brake, set_budget
 from tests.integration.test_brake import delete, drop, empty, hold_of, refill, release, say_active, texts, the_hold
 from tests.integration.test_memberships import put_in_force
 
@@ -256,9 +256,10 @@ def test_a_seat_bought_in_a_later_push_starts_no_uncounted_moves(deadlock: Any) 
     refill(customer, ops, [last])
     assert seats(customer, [last]) == [("premium", "standard")]
     set_brake(customer)
-    with customer.unit(customer.owner) as unit:
-        set_budget(unit, "standard", seats=2)
-        unit.line_grew = False  # nobody is served by the owner
+    with customer.unit() as unit:
+        set_by = {"set_at": unit.at, "set_by": str(OPERATOR), "period": "month"}
+        row = SeatBudget(org_id=unit.org_id, tier="standard", cost_centre_key="", cost_centre="", seats=2, **set_by)
+        unit.session.add(row)  # by itself: an owner who sets it serves who waits
 
     refill(customer, ops, [customer.push("new@nordlys.test").id])
 

@@ -31,7 +31,6 @@ from bridge.store.models import AuditEntry, Connection, Contract, Delivery, Invo
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts
-from bridge.usecases.budgets import set_budget
 from bridge.usecases.buy_seats import preview_seats
 from bridge.usecases.change_plan import PlanDraft, preview_plan_change
 from bridge.usecases.deliver import claim_delivery
@@ -49,7 +48,7 @@ from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.billing import Payments
 from tests.conftest import KEY, SettableClock
-from tests.factories import Customer
+from tests.factories import Customer, set_budget
 from tests.web import make_admin, sign_in
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

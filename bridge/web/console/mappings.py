@@ -103,6 +103,7 @@ def show_preview(visit: Visit, preview_id: str) -> Response:
         flows=draw_flows(preview.moves, preview.ladder),
         groups=group_moves(preview.moves.moves, preview.ladder),
         groups_if_bought=group_moves(bought.moves, preview.ladder) if bought else (),
+        sold_elsewhere=not visit.unit.billing.sells_at_once,
     )
 
 
