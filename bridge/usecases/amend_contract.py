@@ -87,6 +87,7 @@ def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
+    _refuse_lower_fee(unit, draft)
     quote = _compute(unit, draft, unit.at)
     preview = store_preview(unit, PREVIEW_KIND, {"draft": asdict(draft), "shown": _shown(unit, quote)})
     return AmendmentPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
@@ -142,7 +143,7 @@ def confirm_amendment(
 def amend_contract(
     unit: Unit, draft: AmendmentDraft, key: str | None = None, *, check: CostCheck | None = None
 ) -> AmendmentConfirmation:
-    """Amend the contract at once, for callers that saw the cost elsewhere or accept any.
+    """Amend the contract at once, for callers that saw the cost elsewhere or accept any: the operator, and rehearsals.
 
     Args:
         unit: The unit.
@@ -152,8 +153,7 @@ def amend_contract(
 
     Raises:
         IdempotencyConflictError: The key was used before with another content (rule Q5).
-        ForbiddenError, InvalidChangeError, LowerFeeError, ReductionNotAllowedError, PlanEndedError: As
-            :func:`preview_amendment`.
+        ForbiddenError, InvalidChangeError, ReductionNotAllowedError, PlanEndedError: As :func:`preview_amendment`.
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
@@ -170,17 +170,20 @@ def amend_contract(
 def _compute(unit: Unit, draft: AmendmentDraft, at: datetime) -> FeeQuote:
     if draft.ahead and agreed_change(unit) is not None:
         raise InvalidChangeError("another change is agreed already: cancel it first")
-    plan = unit.billing.fixed_fee()
-    # Who pays writes no price; whoever of them asks, an owner or by a request of an administrator.
-    by_customer = unit.actor.kind is ActorKind.MEMBER
-    if by_customer and draft.annual_fee is not None and draft.annual_fee < plan.facts().annual_fee:
-        raise LowerFeeError
     change = FeeChange(draft.annual_fee, draft.tier, draft.paid_users, at=at, ahead=draft.ahead)
     try:
-        return plan.quote(change)
+        return unit.billing.fixed_fee().quote(change)
     except ReductionNotAllowedError as refusal:
         zone = ZoneInfo(unit.organization().time_zone)
         raise ReductionNotAllowedError(term_end=refusal.term_end.astimezone(zone), what=refusal.what) from refusal
+
+
+def _refuse_lower_fee(unit: Unit, draft: AmendmentDraft) -> None:
+    """Refuse what an owner may not preview, for an own wish or for a request: who pays writes no price (rule U7)."""
+    if unit.actor.kind is not ActorKind.MEMBER or draft.annual_fee is None:
+        return
+    if draft.annual_fee < unit.billing.fixed_fee().facts().annual_fee:
+        raise LowerFeeError
 
 
 def _recomputed(unit: Unit, preview: Preview) -> FeeQuote:
@@ -189,7 +192,9 @@ def _recomputed(unit: Unit, preview: Preview) -> FeeQuote:
     shown = preview.request["shown"]
     if _standing(unit) != shown["standing"]:
         raise PreviewStaleError
-    quote = _compute(unit, AmendmentDraft(**preview.request["draft"]), preview.at)
+    draft = AmendmentDraft(**preview.request["draft"])
+    _refuse_lower_fee(unit, draft)
+    quote = _compute(unit, draft, preview.at)
     if _shown(unit, quote) != shown:
         raise PreviewStaleError
     return quote
