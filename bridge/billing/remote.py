@@ -107,6 +107,10 @@ class RemoteBilling:
         """Forecast the next renewal from the mirrored seats and prices; what the core bills is what counts."""
         return BuiltinBilling(self._unit, BuiltinPayments()).next_renewal()
 
+    def following_bill(self) -> Bill | None:
+        """Forecast nothing: which plan follows is agreed in the customer's own core."""
+        return None
+
     def quote_plan(self, change: PlanChange) -> PlanQuote:
         """Refuse: the plan is agreed in the customer's own core."""
         raise InvalidChangeError(f"the billing core of the organization decides about the plan, {change.kind} included")

@@ -30,6 +30,7 @@ from bridge.store.pools import read_pools
 from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.alerts import open_alerts
 from bridge.usecases.buy_for_line import serve_line
+from bridge.usecases.buy_seats import preview_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.licences import holders_table, list_holders
 from bridge.usecases.new_plan import (
@@ -42,9 +43,12 @@ from bridge.usecases.overview import read_overview
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import grant_credit, set_auto_renew
 from bridge.usecases.workspace_teams import create_team, join_teams
+from bridge.web.app import create_web_app
+from bridge.web.console import console_blueprints
 from tests.billing import Payments
 from tests.conftest import KEY, SettableClock
 from tests.factories import Customer, create_customer, create_workspace
+from tests.web import sign_in
 
 Make = Callable[..., Customer]
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -265,6 +269,45 @@ def test_q1_budgets_end_with_the_plan_and_nothing_is_bought_that_was_not_shown(
     assert [total for reason, total in invoices_of(customer) if reason == "start"][1:] == [2_000]
     assert (len(invoices_of(customer)), entry.body["budgets_dropped"]) == (2, ["standard"])
     assert sorted(seats_of(customer).values(), key=str) == [None, None, None, "standard"]
+
+
+def test_q1_seats_bought_before_another_plan_follows_are_shown_to_end_with_theirs(make_customer: Make) -> None:
+    customer = make_customer(premium=1, standard=2)
+    begin(customer, by_seats(premium=1, standard=1), ahead=True)
+
+    with customer.unit(customer.owner) as unit:
+        quote = preview_seats(unit, {"standard": 3}).quote
+
+    # 1 × 100.00 + 1 × 20.00, whatever is bought now.
+    assert (quote.followed_by, quote.renewal_before, quote.renewal_after) == ("team", 12_000, 12_000)
+    assert {line.tier: line.quantity for line in quote.renewal_lines} == {"premium": 1, "standard": 1}
+    assert quote.sentences[-1] == (
+        "The plan ends on 2 April 2026, and so do its seats. The team plan that follows bills €120.00 before tax when "
+        "it begins. Its seats: 1 Premium, 1 Standard."
+    )
+
+
+def test_b1_the_forecast_of_licences_names_what_the_plan_bills_that_follows(
+    runtime: Runtime, clock: SettableClock
+) -> None:
+    customer = create_workspace(runtime)
+    app = create_web_app(runtime, console_blueprints())
+    ada = customer.push("ada@nordlys.test")
+    begin(customer, by_seats(), ahead=True)
+
+    with customer.unit(customer.owner) as unit:
+        nothing_yet = read_overview(unit)
+        create_team(unit, "Platform")
+        join_teams(unit, ada.id, ["Platform"])
+    with customer.unit(customer.owner) as unit:
+        counted = read_overview(unit)
+    page = sign_in(app, customer).get("/console/seats").text
+
+    # 1 × 100.00 + 1 × 20.00 of the team; one licence of 5.00 counts so far, and seats never do.
+    assert [(one.total if one else 0) for one in (nothing_yet.renewal, nothing_yet.following)] == [12_000, 0]
+    assert [(one.total if one else 0) for one in (counted.renewal, counted.following)] == [500, 12_000]
+    assert [(one.licences.counted if one.licences else None) for one in (nothing_yet, counted)] == [0, 1]
+    assert "The plan that follows bills €120.00 more when it begins" in page
 
 
 def test_what_cannot_begin_is_refused(make_customer: Make, clock: SettableClock) -> None:
