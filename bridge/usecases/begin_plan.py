@@ -34,6 +34,7 @@ def begin_plan(
     """
     unit.lock()
     budgets = _drop_budgets(unit)
+    moved = _move_to(unit, draft.time_zone)
     let_go(unit, draft.pools, reason)
     started = unit.billing.start(draft, insist=insist)
     invoice = started.invoice
@@ -51,6 +52,7 @@ def begin_plan(
             "total": invoice.total if invoice else 0,
             **({"change": change} if change else {}),
             **({"budgets_dropped": budgets} if budgets else {}),
+            **({"time_zone": moved} if moved else {}),
             **users_body(unit),
         },
     )
@@ -63,6 +65,17 @@ def begin_plan(
     settle_tier_review(unit)
     unit.session.flush()
     return started
+
+
+def _move_to(unit: Unit, time_zone: str) -> list[str] | None:
+    """Have documents and pages tell days as the plan counts them (rule R3); return from which zone to which."""
+    organization = unit.organization()
+    if organization.time_zone == time_zone:
+        return None
+    moved = [organization.time_zone, time_zone]
+    organization.time_zone = time_zone
+    unit.session.flush()
+    return moved
 
 
 def _drop_budgets(unit: Unit) -> list[str]:

@@ -18,6 +18,7 @@ from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
     AssertionFailedError,
+    GroupConnectionMissingError,
     IdempotencyConflictError,
     InvalidChangeError,
     InvalidInputError,
@@ -41,8 +42,8 @@ from mappings.allocation import MemberKey, Occasion
 from mappings.assertions import PersonHas, conditions_of
 from mappings.checks import Effect, Finding, check
 from mappings.differences import RuleChange, difference
-from mappings.documents import MappingDocumentError, Problem, from_document, to_document
-from mappings.naming import refreshed
+from mappings.documents import UNSCOPED, MappingDocumentError, Problem, from_document, to_document
+from mappings.naming import connection_missing, refreshed, unscoped
 from mappings.people import Pool
 from mappings.preview import AccessChange, Move, MovesPreview, moves_under
 from mappings.reasons import because
@@ -212,7 +213,7 @@ def preview_stored(unit: Unit, document: object) -> MappingsPreview:
         stored = from_document(document, ladder)
     except MappingDocumentError as error:
         raise InvalidInputError("mappings", str(error)) from error
-    return _preview(unit, refreshed(stored, read_directory(unit)), ladder)
+    return _preview(unit, _as_it_can_hold(unit, stored), ladder)
 
 
 def usable_mappings_preview(unit: Unit, preview_id: uuid.UUID) -> tuple[MappingsPreview, Mapping[str, Any]]:
@@ -241,8 +242,22 @@ def preview_rollback(unit: Unit, version: int) -> MappingsPreview:
     unit.require(Permission.EDIT_MAPPINGS)
     unit.lock()
     ladder = ladder_of(read_pools(unit))
-    older = refreshed(read_version(unit, version, ladder), read_directory(unit))
+    older = _as_it_can_hold(unit, read_version(unit, version, ladder))
     return _preview(unit, older, ladder, restores=version)
+
+
+def _as_it_can_hold(unit: Unit, stored: MappingSet) -> MappingSet:
+    """Return rules that were stored before with the groups that there are now.
+
+    Raises:
+        GroupConnectionMissingError: They expect a group by a name that any connection could bring.
+    """
+    directory = read_directory(unit)
+    now = refreshed(stored, directory)
+    missing = [f"{path}: {connection_missing(leaf, directory)}" for path, leaf in unscoped(now, directory)]
+    if missing:
+        raise GroupConnectionMissingError("; ".join(missing))
+    return now
 
 
 def _preview(unit: Unit, new: MappingSet, ladder: TierLadder, *, restores: int | None = None) -> MappingsPreview:
@@ -405,11 +420,14 @@ def read_document(unit: Unit, document: object, ladder: TierLadder) -> MappingSe
     """Read a mapping document somebody wrote; refuse one with mistakes, each named by its place.
 
     Raises:
+        GroupConnectionMissingError: It expects a group by a name that any connection could bring.
         InvalidInputError: With every problem.
     """
     try:
         return from_document(document, ladder, directory=read_directory(unit))
     except MappingDocumentError as error:
+        if all(problem.code == UNSCOPED for problem in error.problems):
+            raise GroupConnectionMissingError(str(error)) from error
         raise InvalidInputError("mappings", str(error)) from error
 
 
