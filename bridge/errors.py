@@ -271,7 +271,7 @@ class PaymentFailedError(BridgeError):
 
     def __init__(self, reason: str = "declined") -> None:
         self.reason = reason
-        super().__init__(f"The payment failed ({reason}). No seat was bought and nothing was charged")
+        super().__init__(f"The payment failed ({reason}). Nothing was bought, begun or charged")
 
 
 class PushesRefusedError(BridgeError):

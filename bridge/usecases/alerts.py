@@ -30,6 +30,7 @@ SENTENCES = {
     "core_answer_invalid": "The billing core answers what its contract does not allow: tell whoever runs it",
     "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
     "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
+    "boundary_failed": "The plan's last period cannot be closed: nothing changes until the operator has mended it",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 

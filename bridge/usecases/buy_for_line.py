@@ -24,7 +24,7 @@ from bridge.usecases.purses import BudgetPurse, BudgetUse, open_purse
 from bridge.usecases.settle_many import SeatPurchase, member_id_of, settle_many
 from bridge.usecases.waiting_people import waiting_people
 from mappings.allocation import Occasion, SeatReason
-from mappings.people import Pool
+from mappings.people import Person, Pool
 from mappings.preview import MovesPreview, moves_under_budget
 from mappings.tiers import ANY
 
@@ -96,14 +96,16 @@ def serve_line(unit: Unit, *, priced_at: datetime | None = None) -> LineServed:
     purse = open_purse(unit, priced_at=priced_at)
     if _is_told(unit, purse):
         return LineServed()
-    effect = _effect(unit, purse)
-    while not lets_through(unit, len(moving := _moved_on(effect))):
+    line = waiting_people(unit)
+    effect = _effect(unit, purse, line)
+    if not lets_through(unit, len(moving := _moved_on(effect))):
         hold_people(unit, moving, HeldEffect.PROMOTE)
+        line = _stand_alone(line, effect)
         purse = open_purse(unit, priced_at=priced_at)
-        effect = _effect(unit, purse)
+        effect = _effect(unit, purse, line)
     done, refused = _spend(unit, purse)
     if refused:
-        effect = _effect(unit, purse.limited_to({key: len(one.members) for key, one in done.items()}))
+        effect = _effect(unit, purse.limited_to({key: len(one.members) for key, one in done.items()}), line)
     if done:
         settle_many(unit, effect, read_placement(unit), Occasion.PROMOTION, purchases=_by_member(done.values()))
     _tell_owners(unit, purse, refused)
@@ -126,7 +128,7 @@ def expected_purchases(unit: Unit, purse: BudgetPurse | None = None) -> tuple[Mo
     """
     unit.session.flush()
     purse = purse or open_purse(unit)
-    effect = _effect(unit, purse)
+    effect = _effect(unit, purse, waiting_people(unit))
     return effect, purse.uses()
 
 
@@ -160,10 +162,10 @@ def _open_alerts(unit: Unit) -> Sequence[Alert]:
     ).all()
 
 
-def _effect(unit: Unit, purse: BudgetPurse) -> MovesPreview:
+def _effect(unit: Unit, purse: BudgetPurse, line: Iterable[Person]) -> MovesPreview:
     placement = read_placement(unit)
     pools = {pool.tier: Pool(pool.total, pool.used) for pool in read_pools(unit)}
-    return moves_under_budget(waiting_people(unit), placement.mapping_set, placement.ladder, pools, purse)
+    return moves_under_budget(line, placement.mapping_set, placement.ladder, pools, purse)
 
 
 def _moved_on(effect: MovesPreview) -> list[MemberId]:
@@ -173,6 +175,12 @@ def _moved_on(effect: MovesPreview) -> list[MemberId]:
     """
     moves = (move for move in effect.moves if move.from_tier is not None and move.reason is not SeatReason.BOUGHT)
     return [member_id_of(move.member_id) for move in moves]
+
+
+def _stand_alone(line: Iterable[Person], effect: MovesPreview) -> list[Person]:
+    """Return whom in line a purchase serves without anybody moving on: who is bought a seat, and who has none."""
+    bought = {move.member_id for move in effect.moves if move.reason is SeatReason.BOUGHT}
+    return [person for person in line if person.holding.tier is None or person.member_id in bought]
 
 
 def _spend(unit: Unit, purse: BudgetPurse) -> tuple[dict[BudgetKey, _Bought], dict[BudgetKey, BridgeError]]:

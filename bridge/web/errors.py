@@ -89,7 +89,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             HTTPStatus.CONFLICT, "These seats are in use", "Move people off the tier first, then reduce it."
         ),
         errors.InvalidChangeError: Answer(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "This change is not possible", "Enter how many seats to add or to reduce."
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "This change is not possible",
+            "Nothing was changed. Correct what it names, then try again.",
         ),
         errors.BelowMinimumError: Answer(HTTPStatus.CONFLICT, "The plan has a minimum", "Keep at least the minimum."),
         errors.ReductionNotAllowedError: Answer(

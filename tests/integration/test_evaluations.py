@@ -19,6 +19,7 @@ from bridge.errors import (
     InEvaluationError,
     InvalidChangeError,
     InvalidInputError,
+    PaymentFailedError,
     PlanEndedError,
     SeatsInUseError,
 )
@@ -403,6 +404,44 @@ def test_b2_owners_are_reminded_two_weeks_and_two_days_before_and_anew_after_an_
     assert [one.subject for one in written] == ["Nordlys: the evaluation ends in 10 days"]
     assert "then the team plan begins by itself" in written[0].text
     assert "First invoice then, as things are: €120.00" in written[0].text
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(hours=40)])
+def test_b2_past_its_date_an_evaluation_is_over_whether_or_not_a_worker_came(
+    customer: Customer, runtime: Runtime, clock: SettableClock, late: timedelta
+) -> None:
+    agree(customer, team())
+    clock.at = UNTIL + late
+
+    with customer.unit(customer.owner) as unit:
+        seen = read_evaluation(unit)
+    reminded = remind_everywhere(customer.runtime)
+
+    assert (seen, reminded) == (None, 0)
+    with customer.unit() as unit:
+        assert unit.session.get_one(Contract, unit.org_id).kind == "team"
+
+
+def test_b2_who_begins_the_agreed_plan_too_late_reads_that_it_has_begun(
+    customer: Customer, runtime: Runtime, clock: SettableClock
+) -> None:
+    agree(customer, team())
+    clock.at = UNTIL + timedelta(hours=1)
+    browser = sign_in(create_web_app(runtime, console_blueprints()), customer)
+
+    refused = browser.post("/console/plan/previews")
+
+    assert refused.status == 422
+    assert "the organization is in no evaluation: it has a team plan" in refused.text
+    assert "how many seats" not in refused.text
+
+
+def test_q4_a_declined_first_invoice_says_that_nothing_has_begun(customer: Customer) -> None:
+    agree(customer, team())
+    declined = Payments(customer, declined=True).customer
+
+    with pytest.raises(PaymentFailedError, match="Nothing was bought, begun or charged"), declined.unit() as unit:
+        take_new_plan(unit, None)
 
 
 def test_w1_licences_are_tried_with_teams_and_billed_from_the_date_on(runtime: Runtime, clock: SettableClock) -> None:
