@@ -26,6 +26,15 @@ class InvalidInputError(BridgeError):
         super().__init__(f"{field}: {problem}")
 
 
+class GroupConnectionMissingError(InvalidInputError):
+    """Rules expect a group by its name alone, which any connection could bring."""
+
+    code = "group_connection_missing"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("mappings", problem)
+
+
 class NotFoundError(BridgeError):
     """Something that does not exist for this organization (another organization's things included)."""
 
@@ -262,7 +271,7 @@ class PaymentFailedError(BridgeError):
 
     def __init__(self, reason: str = "declined") -> None:
         self.reason = reason
-        super().__init__(f"The payment failed ({reason}). No seat was bought and nothing was charged")
+        super().__init__(f"The payment failed ({reason}). Nothing was bought, begun or charged")
 
 
 class PushesRefusedError(BridgeError):

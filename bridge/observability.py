@@ -18,6 +18,8 @@ from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from bridge.errors import BridgeError
 
+#: The variable of prometheus_client: the folder that several processes of one service count their requests in.
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _CLAIMED_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _MAIL_ADDRESS = re.compile(r"[^\s'\"<>(),;:=]+@[^\s'\"<>(),;:=]+")

@@ -113,12 +113,15 @@ class SeatChange:
     a seat of that tier (rules P7 and P9); the billing core decides whether it is an exchange or a whole seat.
     ``at`` is the instant the proration counts from (rule Q2). ``placed`` says how many more people will hold a seat of
     each tier right after the change, for the forecast of a renewal that bills the seats in use (rule R7).
+    ``after`` are the changes that come before it at the same instant, in their order, and are still to be made: it is
+    quoted as if they were made, and is quoted again, without them, to be executed.
     """
 
     changes: Mapping[str, int]
     at: datetime
     upgrade_from: str | None = None
     placed: Mapping[str, int] = field(default_factory=dict)
+    after: tuple["SeatChange", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,12 @@ class Problem:
     Attributes:
         path: Where, as in "rules.2.tier", counted from 0; empty for the whole document.
         message: What, and what would be right.
+        code: A stable one, for what a program may want to tell apart.
     """
 
     path: str
     message: str
+    code: str = "invalid_input"
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
@@ -223,6 +225,8 @@ class Reader:
         self, path: str, name: str, connection: ConnectionReference | None, *, expected: bool
     ) -> Condition | None:
         assert self.directory is not None
+        if expected and connection is None and self.directory.several:
+            return ExpectedGroup(name)  # which is refused, also when one connection has such a group already
         found = self.directory.named(name, connection)
         if len(found) == 1:
             return self.directory.condition_for(found[0])

@@ -113,7 +113,7 @@ class ExpectedGroup:
 
     Attributes:
         name: What it will be called.
-        connection: Where it will come from; None for the first of any connection.
+        connection: Where it will come from; None for the only connection that there is: with several, nobody's group.
     """
 
     name: str = field(compare=False)
@@ -142,9 +142,16 @@ class ExpectedGroup:
         """Tell that it is not so."""
         return False
 
-    def awaits(self, name: str, connection: str) -> bool:
-        """Tell whether a group of this name and connection is the one."""
-        return self.key == comparison_key(name) and (self.connection is None or self.connection.id == connection)
+    def awaits(self, name: str, connection: str, *, alone: bool) -> bool:
+        """Tell whether a group of this name and connection is the one.
+
+        Args:
+            name: The group's.
+            connection: Its connection's id.
+            alone: Whether there is no other connection that could bring a group of this name.
+        """
+        expected_here = alone if self.connection is None else self.connection.id == connection
+        return expected_here and self.key == comparison_key(name)
 
 
 class Operator(StrEnum):

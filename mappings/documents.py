@@ -24,7 +24,7 @@ from mappings.conditions import (
     GroupCondition,
     comparison_key,
 )
-from mappings.naming import Directory
+from mappings.naming import Directory, connection_missing, unscoped
 from mappings.rules import (
     MAPPABLE_ROLES,
     MAX_PRIORITY,
@@ -38,6 +38,7 @@ from mappings.tiers import HIGHEST_AVAILABLE, UNASSIGNED, SeatTier, TierLadder
 __all__ = [
     "MAX_RULES",
     "SCHEMA",
+    "UNSCOPED",
     "WHO_FIELDS",
     "MappingDocumentError",
     "Problem",
@@ -48,6 +49,8 @@ __all__ = [
 
 SCHEMA: Final = 2
 MAX_RULES: Final = 1000
+UNSCOPED: Final = "group_connection_missing"
+"""The code of a rule that expects a group by a name that any connection could bring."""
 MAX_TEAMS: Final = 100
 
 #: Of schema 1, whose rules named groups by their names alone, only those are left that were never bound to a group.
@@ -189,13 +192,17 @@ class _Reader(Reader):
         assertions = read_assertions(self, self.ladder, document.get("assert"))
         if self.problems:
             return None
-        return MappingSet(
+        mapping_set = MappingSet(
             version,
             rules,
             on_exhausted or OnExhausted.UNASSIGNED,
             HIGHEST_AVAILABLE if default is None else default,
             assertions,
         )
+        if self.directory is not None:
+            for path, expected in unscoped(mapping_set, self.directory):
+                self.problems.append(Problem(path, connection_missing(expected, self.directory), UNSCOPED))
+        return mapping_set
 
     def _rules(self, items: object) -> tuple[MappingRule, ...]:
         if items is None:

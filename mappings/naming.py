@@ -2,7 +2,7 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mappings.assertions import PeopleCount
@@ -16,6 +16,7 @@ from mappings.conditions import (
     GroupCondition,
     Not,
     comparison_key,
+    leaves,
 )
 from mappings.rules import MappingSet
 
@@ -39,11 +40,13 @@ class Directory:
         groups: Every group.
         connections: Names of the connections, by their ids.
         attributes: Names of the attributes that rules may ask for.
+        by_hand: Ids of the connections that no identity provider stands behind.
     """
 
     groups: tuple[KnownGroup, ...] = ()
     connections: Mapping[str, str] = field(default_factory=dict)
     attributes: tuple[str, ...] = ()
+    by_hand: frozenset[str] = frozenset()
     by_id: Mapping[str, KnownGroup] = field(init=False, repr=False, compare=False)
     by_name: Mapping[str, tuple[KnownGroup, ...]] = field(init=False, repr=False, compare=False)
 
@@ -53,6 +56,16 @@ class Directory:
             named[comparison_key(group.name)].append(group)
         object.__setattr__(self, "by_id", {group.id: group for group in self.groups})
         object.__setattr__(self, "by_name", {key: tuple(found) for key, found in named.items()})
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Names of the connections that an identity provider stands behind."""
+        return tuple(name for identifier, name in self.connections.items() if identifier not in self.by_hand)
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one identity provider can bring groups."""
+        return len(self.providers) > 1
 
     def connection(self, name_or_id: str) -> ConnectionReference | None:
         """Return the connection of this name (without case) or id."""
@@ -81,17 +94,40 @@ class Directory:
         return tuple(names[key] for key in difflib.get_close_matches(comparison_key(name), names, n=_HINTS))
 
 
-def bound(mapping_set: MappingSet, group: KnownGroup, connection: str) -> MappingSet | None:
+def unscoped(mapping_set: MappingSet, directory: Directory) -> Iterator[tuple[str, ExpectedGroup]]:
+    """Find the groups that are expected by a name that anybody's directory or sign-in could bring, each with its path.
+
+    With several connections a name alone means nobody's group; where a role follows from it, it never does.
+    """
+    for number, rule in enumerate(mapping_set.rules):
+        if directory.several or rule.role is not None:
+            yield from ((f"rules.{number}", leaf) for leaf in rule.expects if leaf.connection is None)
+    for number, assertion in enumerate(mapping_set.assertions):
+        inside = assertion.condition if isinstance(assertion, PeopleCount) else None
+        if directory.several and inside is not None:
+            expected = (leaf for leaf in leaves(inside) if isinstance(leaf, ExpectedGroup))
+            yield from ((f"assert.{number}", leaf) for leaf in expected if leaf.connection is None)
+
+
+def connection_missing(expected: ExpectedGroup, directory: Directory) -> str:
+    """Say what to do about a group that is expected without its connection."""
+    ways = " or ".join(f"connection: {name}" for name in directory.providers)
+    what = f"say which with {ways}" if ways else "connect its directory first, then say so with connection: its name"
+    return f'expects a group "{expected.name}" that any connection could bring; {what}'
+
+
+def bound(mapping_set: MappingSet, group: KnownGroup, connection: str, *, alone: bool) -> MappingSet | None:
     """Let every rule that expects a group speak of this one; None where none does.
 
     Args:
         mapping_set: The rules.
         group: The group that has arrived, or has got its name.
         connection: What its connection is called.
+        alone: Whether no other connection could bring such a group.
     """
 
     def arrive(leaf: Condition) -> Condition:
-        if isinstance(leaf, ExpectedGroup) and leaf.awaits(group.name, group.connection):
+        if isinstance(leaf, ExpectedGroup) and leaf.awaits(group.name, group.connection, alone=alone):
             return GroupCondition(group.id, group.name, connection)
         return leaf
 
@@ -130,7 +166,7 @@ def relabelled(mapping_set: MappingSet, directory: Directory) -> MappingSet:
 def refreshed(mapping_set: MappingSet, directory: Directory) -> MappingSet:
     """Return rules of an older version as they can hold now: a group that is gone is expected, one that came is meant.
 
-    A name alone means a group only where exactly one has it.
+    A name alone means a group only where exactly one has it, and there is one connection.
     """
 
     def meet(leaf: Condition) -> Condition:
@@ -138,7 +174,7 @@ def refreshed(mapping_set: MappingSet, directory: Directory) -> MappingSet:
             return directory.condition_for(directory.by_id[leaf.group])
         if isinstance(leaf, GroupCondition):
             leaf = ExpectedGroup(leaf.label, directory.connection(leaf.connection))
-        if isinstance(leaf, ExpectedGroup):
+        if isinstance(leaf, ExpectedGroup) and (leaf.connection is not None or not directory.several):
             found = directory.named(leaf.name, leaf.connection)
             return directory.condition_for(found[0]) if len(found) == 1 else leaf
         return leaf

@@ -39,7 +39,7 @@ from bridge.store.models import BillingOrder, Invoice
 from bridge.store.pools import read_pools
 from bridge.store.schema import upgrade
 from bridge.usecases.billing_orders import list_orders, retry_order
-from tests.chaos_web import Owner, Web, serving, troubled
+from tests.chaos_web import FIRST_KILL_SECONDS, Owner, Web, serving, troubled
 from tests.cores import ExampleCore, Json, Line, example_core, line_to, remote_customer, with_local_cores
 from tests.factories import Customer
 from tests.postgres import quickest_folder
@@ -180,12 +180,14 @@ class Chaos:
         self, processes: "list[subprocess.Popen[bytes]]", environment: Mapping[str, str], ended: threading.Event
     ) -> None:
         dice = random.Random(self.seed + 1)
-        while not ended.wait(self.seconds_between_kills * dice.uniform(0.5, 1.5)):
+        wait = FIRST_KILL_SECONDS
+        while not ended.wait(wait):
             chosen = dice.randrange(len(processes))
             processes[chosen].kill()
             processes[chosen].wait()
             self.killed += 1
             processes[chosen] = start_worker(environment)
+            wait = self.seconds_between_kills * dice.uniform(0.5, 1.5)
 
     def _count(
         self, customers: list[Customer], line: Line, core: ExampleCore, web: Web, *, folder: Path, seconds: int

@@ -24,6 +24,8 @@ from tests.web import csrf_token
 
 #: What is killed, and how often of ten times. The service is killed with everything below it.
 KILLED = {"web worker": 6, "web master": 3, "service": 1}
+#: So that the shortest run sees one.
+FIRST_KILL_SECONDS = 1.0
 _PREVIEW = re.compile(r"/console/seats/previews/[0-9a-f-]+")
 _PATIENCE_SECONDS = 120.0
 DONE = httpx.codes.SEE_OTHER
@@ -128,10 +130,12 @@ def troubled(web: Web, *, pause: float, dice: random.Random) -> Iterator[None]:
     ended = threading.Event()
 
     def kill() -> None:
-        while not ended.wait(pause * dice.uniform(0.5, 1.5)):
+        wait = FIRST_KILL_SECONDS
+        while not ended.wait(wait):
             eventually(lambda: ended.is_set() or web.answers(), within_seconds=_PATIENCE_SECONDS)
             [what] = dice.choices(list(KILLED), list(KILLED.values()))
             web.kill(what)
+            wait = pause * dice.uniform(0.5, 1.5)
 
     killer = threading.Thread(target=kill)
     killer.start()

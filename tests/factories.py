@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bridge.domain.actors import OPERATOR, Actor, ActorKind
 from bridge.domain.brake import MINIMUM_BOUNDS, Thresholds
@@ -17,6 +18,7 @@ from bridge.usecases.brake import set_thresholds
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
 from bridge.usecases.provisioning_mode import preview_mode, switch_mode
+from bridge.usecases.set_budget import BudgetDraft, BudgetSet, confirm_budget, preview_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ def set_brake(customer: Customer, *, minimum: int = 5, share: int = 20, window_m
     """Set what trips the brake."""
     with customer.unit(customer.owner) as unit:
         set_thresholds(unit, Thresholds(minimum, share, window_minutes))
+
+
+def set_budget(unit: Unit, tier: str, **caps: Any) -> BudgetSet:
+    """Set a budget as an owner does who accepts what it buys at once."""
+    return confirm_budget(unit, preview_budget(unit, BudgetDraft(tier=tier, **caps)).id, acknowledged=True)
 
 
 def loosen_brake(customer: Customer) -> None:

@@ -155,8 +155,10 @@ class BuiltinBilling:
         if contract.kind in OTHER_PLANS:
             raise InvalidChangeError("the plan is not sold by seats")
         state = state_of(self._unit, contract)
-        used = seats_in_use(self._unit)
+        used: Mapping[str, int] = seats_in_use(self._unit)
         try:
+            for earlier in change.after:
+                state, used = _rule_quote(state, earlier, used).next_state, _after(used, earlier)
             quote = _rule_quote(state, change, used)
             new_plan = self._agreed_plan(contract)
             before = _renewal(state, used, new_plan).bill

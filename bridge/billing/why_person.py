@@ -179,6 +179,8 @@ def _steps(found: Explanation) -> Iterator[Step]:
     yield Step(outcome, f"{now.because[:1].upper()}{now.because[1:]}", decides=True)
     if now.invoice_id:
         yield Step(f"Paid by invoice {now.invoice_number}", invoice_id=now.invoice_id)
+    elif now.was_paid_for:
+        yield Step("A seat was bought for it")
     else:
         yield Step("No charge")
 

@@ -5,14 +5,16 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from sqlalchemy import insert
+from sqlalchemy import exists, insert, select
 
 from bridge.billing.ledger import Counts, bill_for_callers, issue_invoice, read_contract, reference_to
 from bridge.billing.opening import open_contract, open_pools
 from bridge.billing.refusing import check_rate, check_time_zone, read_currency
+from bridge.billing.rules import bills
 from bridge.billing.rules.contracts import ContractStatus
 from bridge.billing.rules.licences import (
     LicenceKind,
+    LicenceMonth,
     LicenceTerms,
     Presence,
     Spell,
@@ -118,7 +120,7 @@ class WorkspaceLicences:
         month = terms.month(contract.period_index)
         plan = self._plan()
         holders = self._holders(terms, month.term)
-        bill = bill_month(terms, month, len(holders), plan.price, contract.credit_balance)
+        bill = self._bill(terms, month, len(holders), plan.price)
         ended = not goes_on(unit, contract)
         if ended:
             contract.status = str(ContractStatus.ENDED)
@@ -161,8 +163,19 @@ class WorkspaceLicences:
         month = terms.month(contract.period_index)
         # What is open goes on until the month's end, and so counts, as soon as it has begun.
         holders = self._holders(terms, month.term)
-        bill = bill_month(terms, month, len(holders), self._plan().price, contract.credit_balance)
+        bill = self._bill(terms, month, len(holders), self._plan().price)
         return bill_for_callers(bill) if bill else None
+
+    def _bill(self, terms: LicenceTerms, month: LicenceMonth, units: int, price: int) -> bills.Bill | None:
+        """Compute a month's bill; None when nothing counts, or the month was billed before (rules W2 and W4).
+
+        A plan that begins in such a month is refused; one that was agreed all the same passes its boundary.
+        """
+        unit = self._unit
+        billed = exists().where(LicenceHolder.org_id == unit.org_id, LicenceHolder.month == month.name)
+        if unit.session.scalar(select(billed)):
+            return None
+        return bill_month(terms, month, units, price, read_contract(unit).credit_balance)
 
     def _plan(self) -> LicencePlan:
         plan = find_licence_plan(self._unit)

@@ -214,6 +214,8 @@ def _find_hold(runtime: "Runtime", org_id: "OrgId", text: str | None) -> "HoldVi
 
 
 def _show_preview(preview: "ReleasePreview", ladder: "TierLadder") -> None:
+    from bridge.cli.seat_budgets import show_uses
+
     hold = preview.hold
     click.echo(hold.sentence)
     print_facts({"Held since": hold.at, "Hold": hold.id, "Request": hold.request_id})
@@ -242,10 +244,12 @@ def _show_preview(preview: "ReleasePreview", ladder: "TierLadder") -> None:
         empty="This plan has no tier",
     )
     _show_promoted(preview, ladder)
+    show_uses(preview.purchases, {use.tier: use.name for use in preview.seats})
     if preview.renewal_before is not None and preview.renewal_after is not None:
         before = _money(preview.renewal_before.total, preview.renewal_before.currency)
         after = _money(preview.renewal_after.total, preview.renewal_after.currency)
-        click.echo(f"Next bill: {before}" + ("" if before == after else f", then {after}"))
+        beside = ", without what is bought" if preview.purchases else ""
+        click.echo(f"Next bill: {before}" + ("" if before == after else f", then {after}") + beside)
 
 
 def _show_promoted(preview: "ReleasePreview", ladder: "TierLadder") -> None:

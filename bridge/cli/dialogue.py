@@ -29,16 +29,25 @@ ACCEPT_COST = click.option(
     help="Accept exactly this total of today, tax included, as 120.00, without being asked; another one is refused.",
 )
 
+_KEY: Any = click.option("--key", help="Idempotency key: a repeat with it does nothing again and answers the same.")
+_YES: Any = click.option("--yes", is_flag=True, help="Accept whatever it costs without being asked.")
+_ONLY_PREVIEW: Any = click.option(
+    "--preview", "only_preview", is_flag=True, help="Show what it would do and cost, and stop."
+)
+
 
 def dialogue_options(command: CommandT) -> CommandT:
     """Add the options of the dialogue to a command; it hands them on as :class:`Said`."""
-    for option in (
-        json_option,
-        click.option("--key", help="Idempotency key: a repeat with it does nothing again and answers the same."),
-        ACCEPT_COST,
-        click.option("--yes", is_flag=True, help="Accept whatever it costs without being asked."),
-        click.option("--preview", "only_preview", is_flag=True, help="Show what it would do and cost, and stop."),
-    ):
+    return _with(command, json_option, _KEY, ACCEPT_COST, _YES, _ONLY_PREVIEW)
+
+
+def repeatable_options(command: CommandT) -> CommandT:
+    """Add the options of the dialogue to a command that does nothing again by itself, and so needs no key."""
+    return _with(command, json_option, ACCEPT_COST, _YES, _ONLY_PREVIEW)
+
+
+def _with(command: CommandT, *options: Callable[[CommandT], CommandT]) -> CommandT:
+    for option in options:
         command = option(command)
     return command
 

@@ -84,6 +84,7 @@ def show(org: str, *, as_json: bool) -> None:
     from bridge.usecases.seats import pool_views
 
     with open_organization(org) as (_, unit):
+        unit.lock()  # which passes its end, if that is reached
         view = read_evaluation(unit)
         pools, _ = pool_views(unit, read_pools(unit))
     if as_json:

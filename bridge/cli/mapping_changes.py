@@ -13,7 +13,7 @@ from bridge.cli.showing import json_option, org_argument, print_json, print_tabl
 
 if TYPE_CHECKING:
     from bridge.store.unit import Unit
-    from bridge.usecases.edit_mappings import MappingsPreview
+    from bridge.usecases.edit_mappings import MappingsPreview, Outlay
     from mappings.preview import MovesPreview
 
 file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
@@ -142,12 +142,10 @@ def _change(
 
 def cost_of_rules(unit: "Unit", shown: "MappingsPreview", *, buy: bool) -> Cost:
     """Return what applying previewed rules charges today, what is bought within budgets included."""
-    from bridge.billing.rules.money import Currency, to_minor
     from bridge.usecases.seats import read_contract
 
-    currency = read_contract(unit).currency
-    total = shown.cost_if_bought if buy and shown.cost_if_bought is not None else shown.cost
-    return Cost(to_minor(total, Currency(currency)), currency)
+    outlay = _outlay(shown, buy=buy)
+    return Cost(outlay.total if outlay else 0, read_contract(unit).currency)
 
 
 def gains_of(shown: "MappingsPreview", verb: str) -> dict[str, str]:
@@ -162,7 +160,7 @@ def preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]
     """Return a preview for programs."""
     effect = _effect(preview, buy=buy)
     names = {str(member_id): name for member_id, name in preview.names.items()}
-    quote = preview.quote
+    quote, outlay = preview.quote, _outlay(preview, buy=buy)
     return {
         "preview": preview.id,
         "expires_at": preview.expires_at,
@@ -194,9 +192,8 @@ def preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]
         "bought_within_budgets_if_bought": preview.budget_uses_if_bought,
         "shortage": preview.shortage,
         "bill": quote.bill if quote else None,
-        "renewal": {"at": quote.renewal_at, "before": quote.renewal_before, "after": quote.renewal_after}
-        if quote
-        else None,
+        "total_today": outlay.total if outlay else 0,
+        "renewal": _renewal(preview.outlay_if_bought or outlay),
         "assertions": _findings(preview, buy=buy),
     }
 
@@ -204,7 +201,7 @@ def preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]
 def show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
     """Show a preview to people."""
     from bridge.cli.seat_budgets import show_uses
-    from bridge.cli.seats import line_table, money
+    from bridge.cli.seats import line_table
 
     effect = _effect(preview, buy=buy)
     ladder = preview.ladder
@@ -244,20 +241,40 @@ def show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
     if preview.shortage:
         missing = ", ".join(f"{number} {ladder.name_of(tier)}" for tier, number in preview.shortage.items())
         click.echo(f"Seats missing: {missing}" + ("" if buy else " (those people wait; --buy buys them)"))
-    quote = preview.quote
+    quote, outlay = preview.quote, _outlay(preview, buy=buy)
     if quote is not None and quote.bill is not None:
         click.echo()
         line_table(quote.bill.lines, quote.currency)
-        price = money(quote.bill.total, quote.currency)
-        click.echo(f"Total today, tax included: {price}" + ("" if buy else " if they are bought"))
-        before, after = money(quote.renewal_before, quote.currency), money(quote.renewal_after, quote.currency)
-        click.echo(f"Next renewal, before tax: {before} → {after}")
+    if outlay is not None:
+        _tell_outlay(outlay)
+    if not buy and preview.outlay_if_bought is not None:
+        _tell_outlay(preview.outlay_if_bought, " if they are bought")
     for finding in _findings(preview, buy=buy):
         click.echo(f"{'Holds' if finding.holds else 'FAILS'}: {finding}")
 
 
 def _effect(preview: "MappingsPreview", *, buy: bool) -> "MovesPreview":
     return preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
+
+
+def _outlay(preview: "MappingsPreview", *, buy: bool) -> "Outlay | None":
+    return preview.outlay_if_bought if buy and preview.quote is not None else preview.outlay
+
+
+def _renewal(outlay: "Outlay | None") -> dict[str, Any] | None:
+    if outlay is None:
+        return None
+    quote = outlay.together
+    return {"at": quote.renewal_at, "before": quote.renewal_before, "after": quote.renewal_after}
+
+
+def _tell_outlay(outlay: "Outlay", condition: str = "") -> None:
+    from bridge.cli.seats import money
+
+    renewal = outlay.together
+    click.echo(f"Total today, tax included: {money(outlay.total, renewal.currency)}{condition}")
+    before, after = money(renewal.renewal_before, renewal.currency), money(renewal.renewal_after, renewal.currency)
+    click.echo(f"Next renewal, before tax: {before} → {after}{condition}")
 
 
 def _findings(preview: "MappingsPreview", *, buy: bool) -> Any:

@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.dialogue import Cost, Dialogue, Said, hold_dialogue, repeatable_options
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
+    from bridge.store.unit import Unit
     from bridge.usecases.budgets import Budget
     from bridge.usecases.purses import BudgetUse
+    from bridge.usecases.set_budget import BudgetPreview, BudgetSet
+    from mappings.tiers import TierLadder
 
 centre_option: Callable[[Any], Any] = click.option(
     "--cost-centre", default="", metavar="NAME", help="For people of this cost centre; by default for all the others."
@@ -38,7 +42,7 @@ def show_budgets(org: str, *, as_json: bool) -> None:
         print_json([_document(one) for one in budgets])
         return
     print_table(
-        ("tier", "cost centre", "cap", "in a", "left", "until", "set by", "since"),
+        ("tier", "cost centre", "cap", "in a", "left", "charged", "until", "set by", "since"),
         [
             (
                 ladder.name_of(one.tier),
@@ -46,6 +50,7 @@ def show_budgets(org: str, *, as_json: bool) -> None:
                 _caps(one.seats, one.amount, one.currency),
                 "contract period" if one.period == "period" else "month",
                 _caps(one.seats_left, one.amount_left, one.currency),
+                _money(one.amount_charged, one.currency),
                 one.end,
                 names[one.set_by],
                 one.set_at,
@@ -60,7 +65,11 @@ def show_budgets(org: str, *, as_json: bool) -> None:
 @org_argument
 @click.argument("tier")
 @click.option("--seats", type=click.IntRange(0, 1_000_000), help="At most so many seats in a period.")
-@click.option("--amount", metavar="AMOUNT", help="At most so much in a period, before tax, as 500.00.")
+@click.option(
+    "--amount",
+    metavar="AMOUNT",
+    help="What is bought in a period costs at most so much for full periods of the plan, before tax, as 500.00.",
+)
 @click.option(
     "--per",
     "period",
@@ -70,30 +79,58 @@ def show_budgets(org: str, *, as_json: bool) -> None:
     help="A calendar month, or a period of the contract.",
 )
 @centre_option
-@json_option
+@repeatable_options
 def set_one(
-    org: str, tier: str, *, seats: int | None, amount: str | None, period: str, cost_centre: str, as_json: bool
+    org: str, tier: str, *, seats: int | None, amount: str | None, period: str, cost_centre: str, **said: Any
 ) -> None:
-    """Let provisioning buy TIER seats when none is free, up to a cap; people who wait are served first.
+    """Let provisioning buy TIER seats when none is free, up to a cap.
 
-    It takes effect where the mappings say on_exhausted: buy_up_to.
+    It takes effect where the mappings say on_exhausted: buy_up_to. Who waits already is served first: what that buys
+    at once is shown before, and accepted with the budget.
     """
-    from bridge.cli.opening import open_organization
-    from bridge.usecases.budgets import set_budget
     from bridge.usecases.seats import read_contract, read_ladder
+    from bridge.usecases.set_budget import BudgetDraft, confirm_budget, preview_budget
 
-    with open_organization(org) as (_, unit):
-        ladder = read_ladder(unit)
+    def look(unit: "Unit") -> "BudgetPreview":
         money = None if amount is None else _minor(amount, read_contract(unit).currency)
-        done = set_budget(unit, tier, seats=seats, amount=money, period=period, cost_centre=cost_centre)
-    if as_json:
-        print_json(_document(done))
-        return
-    whose = f" of the cost centre {done.cost_centre}" if done.cost_centre else ""
-    click.echo(
-        f"The budget{whose} for {ladder.name_of(done.tier)} seats is set:"
-        f" {_caps(done.seats, done.amount, done.currency)} in a {'contract period' if period == 'period' else 'month'}."
+        draft = BudgetDraft(tier=tier, seats=seats, amount=money, period=period, cost_centre=cost_centre.strip())
+        return preview_budget(unit, draft)
+
+    hold_dialogue(
+        org,
+        Dialogue(
+            preview=look,
+            show=lambda unit, shown: _show(shown, read_ladder(unit)),
+            cost=lambda _, shown: Cost(shown.total, shown.budget.currency),
+            question="Set the budget?",
+            confirm=lambda unit, shown, _: confirm_budget(unit, shown.id, acknowledged=True),
+            tell=_tell,
+        ),
+        Said(**said),
     )
+
+
+def _show(shown: "BudgetPreview", ladder: "TierLadder") -> None:
+    one = shown.budget
+    whose = f" of the cost centre {one.cost_centre}" if one.cost_centre else ""
+    name = ladder.name_of(one.tier)
+    per = "contract period" if one.period == "period" else "month"
+    click.echo(f"The budget{whose} for {name} seats: {_caps(one.seats, one.amount, one.currency)} in a {per}.")
+    if one.amount is not None:
+        price = _money(shown.seat_price, one.currency)
+        counts = "it counts so much, however late in one it is bought"
+        click.echo(f"A {name} seat costs {price} for a full period: {counts}.")
+        if one.amount < shown.seat_price:
+            click.echo("This budget does not reach for a single seat.")
+    if shown.uses:
+        click.echo("People wait already, and are served at once:")
+        show_uses(shown.uses, {tier.key: tier.name for tier in ladder})
+
+
+def _tell(done: "BudgetSet") -> None:
+    moved = {0: "", 1: " 1 person got another seat."}.get(done.moved, f" {done.moved} people got another seat.")
+    issued = ", ".join(invoice.number for invoice in done.invoices)
+    click.echo(f"The budget is set.{moved}" + (f" Invoice: {issued}" if issued else ""))
 
 
 @budget.command("remove")
@@ -118,9 +155,11 @@ def show_uses(uses: "Collection[BudgetUse]", names: "Mapping[str | None, str]") 
     """Say what is bought within budgets, at what price, and what is left then."""
     for use in uses:
         whose = f" of the cost centre {use.cost_centre}" if use.cost_centre else ""
+        price = f"{_money(use.total, use.currency)} with tax: {use.formula}" if use.formula else "for nothing today"
+        full, left = _money(use.full_amount, use.currency), _caps(use.seats_left, use.amount_left, use.currency)
         click.echo(
-            f"Bought within the budget{whose}: {use.seats} {names[use.tier]}, {use.formula or 'for nothing'};"
-            f" left: {_caps(use.seats_left, use.amount_left, use.currency)}"
+            f"Bought within the budget{whose}: {use.seats} {names[use.tier]}, {price};"
+            f" {full} for a full period; left: {left}"
         )
 
 
@@ -134,21 +173,29 @@ def _document(one: "Budget") -> dict[str, Any]:
         "period": one.period,
         "from": one.start,
         "until": one.end,
+        "seats_bought": one.seats_bought,
         "seats_left": one.seats_left,
+        "amount_used": one.amount_used,
+        "amount_charged": one.amount_charged,
         "amount_left": one.amount_left,
         "set_by": one.set_by,
         "set_at": one.set_at,
         "paused_until": one.paused_until,
+        "refused_for": one.refused_for,
     }
 
 
 def _caps(seats: int | None, amount: int | None, currency: str) -> str:
-    from bridge.billing.rules.money import Currency, format_money
-
     caps = [] if seats is None else ["1 seat" if seats == 1 else f"{seats} seats"]
     if amount is not None:
-        caps.append(format_money(amount, Currency(currency)))
+        caps.append(_money(amount, currency))
     return " and ".join(caps)
+
+
+def _money(amount: int, currency: str) -> str:
+    from bridge.billing.rules.money import Currency, format_money
+
+    return format_money(amount, Currency(currency))
 
 
 def _minor(amount: str, currency: str) -> int:

@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ def serve(*, without_worker: bool) -> None:
 
     settings = read_settings()
     configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
-    with _listening(settings) as listener, _database(settings) as urls:
+    with _listening(settings) as listener, _database(settings) as urls, _counting(settings) as counting:
         runtime = start_runtime(settings, urls.service)
         stranger = sealed_by_other_keys(runtime)
         runtime.close()
@@ -50,7 +51,7 @@ def serve(*, without_worker: bool) -> None:
         worker_ = Child("worker", [sys.executable, "-m", "bridge.cli", "worker"])
         processes = Processes(
             children=[web] if without_worker else [web, worker_],
-            environment=_environment(settings, urls),
+            environment={**_environment(settings, urls), **counting},
             is_ready=lambda: _answers(listener),
             announce=lambda: click.echo(f"Seatbridge is ready: {_where(settings, listener)}"),
         )
@@ -97,6 +98,18 @@ def _database(settings: "Settings") -> Iterator["DatabaseUrls"]:
         urls = embedded_urls(server)
         upgrade(urls.owner, urls.service)
         yield urls
+
+
+@contextmanager
+def _counting(settings: "Settings") -> Iterator[dict[str, str]]:
+    """Give the web's processes a folder that they count requests in together, where somebody reads the numbers."""
+    from bridge.observability import METRICS_FOLDER
+
+    if settings.metrics.token is None:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="seatbridge-metrics-", ignore_cleanup_errors=True) as folder:
+        yield {METRICS_FOLDER: folder}
 
 
 @contextmanager

@@ -87,6 +87,10 @@ def _secrets_in_file(source: Source) -> list[str]:
             f"{place}: secrets.keys: keys are not accepted in this file: name a file with secrets.keys_file, "
             f"or set {variable}"
         )
+    metrics_section = source.values.get("metrics")
+    if isinstance(metrics_section, dict) and metrics_section.get("token"):
+        place, variable = source.places[("metrics", "token")], variable_name(("metrics", "token"))
+        problems.append(f"{place}: metrics.token: a token is not accepted in this file: set {variable}")
     for section, key in _MAY_HOLD_A_PASSWORD:
         values = source.values.get(section)
         value = values.get(key) if isinstance(values, dict) else None

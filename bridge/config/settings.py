@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from bridge.config.keys import decode_key
 
+_SHORTEST_TOKEN = 32
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _DATABASE_SCHEMES = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 _MAIL_SCHEMES = frozenset({"smtp", "smtps"})
@@ -69,6 +70,14 @@ def _check_smtp_url(value: SecretStr | None) -> SecretStr | None:
         parts = urlsplit(value.get_secret_value())
         if parts.scheme not in _MAIL_SCHEMES or not parts.hostname:
             raise ValueError("must look like smtp://user@host:587 (STARTTLS) or smtps://user@host:465")
+    return value
+
+
+def _check_metrics_token(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        token = value.get_secret_value()
+        if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError(f"must be {_SHORTEST_TOKEN} or more printable characters without spaces")
     return value
 
 
@@ -325,6 +334,14 @@ class SellerSettings(_Section):
     """Days from an invoice's date to the day it is due, where the buyer's billing details name no others."""
 
 
+class MetricsSettings(_Section):
+    """Numbers for a monitoring system, at /metrics as Prometheus reads them: of no person and no organization."""
+
+    token: Annotated[SecretStr | None, AfterValidator(_check_metrics_token)] = None
+    """Bearer token that /metrics is read with, at least 32 characters; accepted from the environment only. Empty: there
+    is no /metrics."""
+
+
 class LogSettings(_Section):
     """Log lines on standard error: identifiers only, never names, mail addresses, tokens or bodies."""
 
@@ -348,4 +365,5 @@ class Settings(_Section):
     billing: BillingSettings = BillingSettings()
     mail: MailSettings = MailSettings()
     seller: SellerSettings = SellerSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

@@ -1,5 +1,6 @@
 """Keeping up with a billing core: events that no webhook brought, seats in use for its bills, the books compared."""
 
+import uuid
 from dataclasses import dataclass
 
 from bridge.billing.ledger import seats_in_use
@@ -14,7 +15,14 @@ from bridge.usecases.alerts import resolve_alerts
 from bridge.usecases.billing_orders import settle_order
 from bridge.usecases.core_events import apply_events, note_heard
 from bridge.usecases.core_pictures import unfit
-from bridge.usecases.mirror_core import ANSWER_INVALID, find_connection, open_order, order_key, tell_of_picture
+from bridge.usecases.mirror_core import (
+    ANSWER_INVALID,
+    find_connection,
+    open_order,
+    order_key,
+    refuse_another_core,
+    tell_of_picture,
+)
 from bridge.usecases.reconcile_core import Difference, reconcile_books
 
 
@@ -33,9 +41,10 @@ class Reconciliation:
 
 def catch_up(runtime: Runtime, org_id: OrgId) -> int:
     """Ask a core for the events behind the last one that was asked for, and apply them; return how many were new."""
-    service, cursor = _service(runtime, org_id)
+    service, core_id, cursor = _service(runtime, org_id)
     events, after = service.events(cursor)
     with runtime.unit(org_id, SYSTEM) as unit:
+        refuse_another_core(unit, core_id)
         return apply_events(unit, events, after)
 
 
@@ -55,12 +64,13 @@ def reconcile_organization(runtime: Runtime, org_id: OrgId, actor: Actor, *, ado
     """
     with runtime.unit(org_id, actor) as unit:
         unit.require(Permission.MANAGE_BILLING)
-    service, _ = _service(runtime, org_id)
+    service, core_id, _ = _service(runtime, org_id)
     events = catch_up(runtime, org_id)
     _report_units(runtime, org_id, service)
     _settle_known(runtime, org_id, service)
     subscription, invoices = service.subscription(), service.invoices()
     with runtime.unit(org_id, actor) as unit:
+        refuse_another_core(unit, core_id)
         note_heard(unit)
         problem = unfit(unit, subscription)
         if problem is None:
@@ -71,12 +81,12 @@ def reconcile_organization(runtime: Runtime, org_id: OrgId, actor: Actor, *, ado
     return Reconciliation(events, tuple(found))
 
 
-def _service(runtime: Runtime, org_id: OrgId) -> tuple[BillingService, str | None]:
+def _service(runtime: Runtime, org_id: OrgId) -> tuple[BillingService, uuid.UUID, str | None]:
     with runtime.unit(org_id, SYSTEM) as unit:
         connection, service = find_connection(unit), runtime.billing_service(unit)
         if connection is None or service is None:
             raise InvalidChangeError("the organization is billed by the embedded core: there is nothing to compare")
-        return service, connection.cursor
+        return service, connection.core_id, connection.cursor
 
 
 def _report_units(runtime: Runtime, org_id: OrgId, service: BillingService) -> None:

@@ -22,7 +22,7 @@ from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.mirror_core import tell_of_answer
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.remind import queue_evaluation_mail, queue_usage_mail
-from bridge.usecases.renew_contract import renew_contract
+from bridge.usecases.renew_contract import BOUNDARY_FAILURES, renew_contract, tell_of_failed_boundary
 from bridge.usecases.watch_tiers import DEFAULT as DEFAULT_THRESHOLDS
 from bridge.usecases.watch_tiers import watch_tiers
 
@@ -70,7 +70,7 @@ def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
     """Renew what is due, each boundary in its own transaction; an organization that fails stops nobody else."""
     renewed = 0
     for org_id in runtime.ask_gate(lambda session: gate.due_renewals(session, runtime.clock.now())):
-        with _contained("renewal.failed", org_id):
+        with _contained("renewal.failed", org_id), _told_of_boundary(runtime, org_id):
             while not stopping() and _renew_once(runtime, org_id):
                 renewed += 1
     return renewed
@@ -264,6 +264,17 @@ def _told_of_answers(runtime: Runtime, org_id: OrgId) -> Iterator[None]:
     except BillingCoreAnswerError as error:
         with runtime.unit(org_id, SYSTEM) as unit:
             tell_of_answer(unit, error)
+        raise
+
+
+@contextmanager
+def _told_of_boundary(runtime: Runtime, org_id: OrgId) -> Iterator[None]:
+    """Have the owners know when their plan's boundary cannot be passed: nothing can be written until it is."""
+    try:
+        yield
+    except BOUNDARY_FAILURES:
+        with runtime.unit(org_id, SYSTEM) as unit:
+            tell_of_failed_boundary(unit)
         raise
 
 

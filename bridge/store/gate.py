@@ -195,3 +195,12 @@ class WaitingWork:
 def waiting_work(session: Session) -> WaitingWork:
     """Count what waits for workers, for probes."""
     return WaitingWork(*session.execute(text("SELECT * FROM waiting_work()")).one())
+
+
+def counted_work(session: Session) -> Sequence[tuple[str, str, int]]:
+    """Count orders, deliveries and holds by their state, and people under an open hold, in all organizations together.
+
+    Returns:
+        What is counted, its state, and how many.
+    """
+    return [(row.fact, row.kind, row.number) for row in session.execute(text("SELECT * FROM counted_work()"))]

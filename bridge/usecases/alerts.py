@@ -19,7 +19,9 @@ SENTENCES = {
     "brake_held": "A directory would let go or move many people at once: an owner decides about it",
     "budget_used_up": "The budget for seats is used up: people wait in line",
     "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",
+    "budget_purchase_refused": "A purchase within a budget for seats was refused: people wait in line",
     "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
+    "group_connection_missing": "A group came that rules expect without saying of which connection",
     "tier_threshold": "A tier fills up",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",
@@ -29,6 +31,7 @@ SENTENCES = {
     "core_answer_invalid": "The billing core answers what its contract does not allow: tell whoever runs it",
     "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
     "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
+    "boundary_failed": "The plan's last period cannot be closed: nothing changes until the operator has mended it",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 

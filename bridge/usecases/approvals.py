@@ -34,7 +34,13 @@ from bridge.usecases.change_plan import (
     confirm_plan_change,
     preview_plan_change,
 )
-from bridge.usecases.edit_mappings import MappingsApplied, MappingsPreview, apply_mappings, preview_stored
+from bridge.usecases.edit_mappings import (
+    MappingsApplied,
+    MappingsPreview,
+    apply_mappings,
+    preview_stored,
+    refuse_bought_elsewhere,
+)
 from bridge.usecases.explain import name_actors
 
 MAX_NOTE: Final = 500
@@ -135,8 +141,9 @@ def open_approval(unit: Unit, approval_id: uuid.UUID) -> OpenedApproval:
         BridgeError: It is not possible any more; it can still be declined.
     """
     unit.require(Permission.MANAGE_BILLING)
+    # A billing core elsewhere is asked before the organization is locked.
+    preview = _preview(unit, _still_waiting(_get(unit, approval_id)))
     approval = _waiting(unit, approval_id)
-    preview = _preview(unit, approval)
     approval.preview_id = preview.id
     unit.session.flush()
     return OpenedApproval(read_views(unit, [approval])[0], preview)
@@ -226,7 +233,9 @@ def _preview(unit: Unit, approval: Approval) -> ShownPreview:
     request = approval.request
     match ApprovalKind(approval.kind):
         case ApprovalKind.MAPPINGS:
-            return preview_stored(unit, request["document"])
+            shown = preview_stored(unit, request["document"])
+            refuse_bought_elsewhere(unit, shown)
+            return shown
         case ApprovalKind.SEATS:
             return preview_seats(unit, request["changes"])
         case ApprovalKind.AMENDMENT:
@@ -260,7 +269,10 @@ def _get(unit: Unit, approval_id: uuid.UUID) -> Approval:
 
 def _waiting(unit: Unit, approval_id: uuid.UUID) -> Approval:
     unit.lock()
-    approval = _get(unit, approval_id)
+    return _still_waiting(_get(unit, approval_id))
+
+
+def _still_waiting(approval: Approval) -> Approval:
     if approval.state != ApprovalState.WAITING:
         raise ApprovalDecidedError(approval.state)
     return approval

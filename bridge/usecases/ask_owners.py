@@ -27,7 +27,7 @@ from bridge.usecases.approvals import (
 )
 from bridge.usecases.buy_seats import possible_change
 from bridge.usecases.change_plan import PlanDraft, possible_plan
-from bridge.usecases.edit_mappings import usable_mappings_preview
+from bridge.usecases.edit_mappings import refuse_bought_elsewhere, usable_mappings_preview
 from bridge.usecases.mapping_drafts import preview_draft
 
 MAX_WAITING: Final = 100
@@ -38,12 +38,14 @@ def submit_mappings(unit: Unit, preview_id: UUID, *, note: str = "") -> Approval
 
     Raises:
         ForbiddenError: The actor may not edit mappings.
+        InvalidChangeError: The missing seats are ordered from another system, which rules cannot wait for.
         InvalidInputError: No seat is missing: the actor can apply the rules.
         NotFoundError, PreviewExpiredError, PreviewStaleError: As for applying the preview.
     """
     shown, document = usable_mappings_preview(unit, preview_id)
     if not shown.shortage:
-        raise InvalidInputError("preview", "costs nothing, so it needs no owner: apply it")
+        raise InvalidInputError("preview", "buys no missing seat, so it needs no owner: apply it")
+    refuse_bought_elsewhere(unit, shown)
     return _submit(unit, ApprovalKind.MAPPINGS, {"document": document, "seats": dict(shown.shortage)}, note)
 
 

@@ -31,6 +31,7 @@ def begin_plan(
         PaymentFailedError: The payment was declined; the unit must roll back.
     """
     unit.lock()
+    moved = _move_to(unit, draft.time_zone)
     let_go(unit, draft.pools, reason)
     budgets = _drop_budgets(unit, {tier.key for tier in draft.pools})
     started = unit.billing.start(draft, insist=insist)
@@ -49,6 +50,7 @@ def begin_plan(
             "total": invoice.total if invoice else 0,
             **({"change": change} if change else {}),
             **({"budgets_dropped": budgets} if budgets else {}),
+            **({"time_zone": moved} if moved else {}),
             **users_body(unit),
         },
     )
@@ -61,6 +63,17 @@ def begin_plan(
     settle_tier_review(unit)
     unit.session.flush()
     return started
+
+
+def _move_to(unit: Unit, time_zone: str) -> list[str] | None:
+    """Have documents and pages tell days as the plan counts them (rule R3); return from which zone to which."""
+    organization = unit.organization()
+    if organization.time_zone == time_zone:
+        return None
+    moved = [organization.time_zone, time_zone]
+    organization.time_zone = time_zone
+    unit.session.flush()
+    return moved
 
 
 def _drop_budgets(unit: Unit, sold: set[str]) -> list[str]:

@@ -108,10 +108,11 @@ def possible_change(unit: Unit, changes: Mapping[str, int]) -> dict[str, int]:
 
     Raises:
         ForbiddenError: The actor may not assign seats (rule Z2).
-        InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError, PlanEndedError: As
-            :func:`preview_seats`.
+        InvalidChangeError, SeatsInUseError, BelowMinimumError, ReductionNotAllowedError, PlanEndedError,
+            OrderOpenError, BillingCoreUnreachableError, BillingCoreRefusedError: As :func:`preview_seats`.
     """
     unit.require(Permission.ASSIGN_SEATS)
+    unit.billing.prepare(SeatChange(_wanted(changes), at=unit.at))
     unit.lock()
     return dict(_compute(unit, changes, unit.at)[0].change.changes)
 

@@ -1,41 +1,35 @@
 """An owner decides about what the brake holds: release lets it take effect, drop lets it be as if never said."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Uuid, any_, func, literal, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import select
 
-from bridge.domain.brake import MAX_REASON, HeldEffect, HoldState, Outcome
+from bridge.domain.brake import MAX_REASON, HeldEffect, HoldState
 from bridge.domain.identifiers import MemberId
-from bridge.domain.roles import Permission, Role, may
+from bridge.domain.roles import Permission, may
 from bridge.errors import HoldChangedError, HoldDecidedError, InvalidInputError
 from bridge.ports import Bill
-from bridge.store.departed import note_departed
-from bridge.store.models import Decision, HeldPerson, Hold, MappingVersion, Member
+from bridge.store.models import Decision, Hold
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.alerts import queue_delivery, raise_alert
-from bridge.usecases.assign_seats import holding_of, read_placement
-from bridge.usecases.brake import end_hold, find_open_hold, settle_held
+from bridge.usecases.alerts import queue_delivery
+from bridge.usecases.brake import end_hold, find_open_hold
+from bridge.usecases.buy_for_line import expected_purchases
+from bridge.usecases.hold_effects import ids_under, keep_people, release_people
 from bridge.usecases.idempotency import once
-from bridge.usecases.manage_access import end_access
-from bridge.usecases.move_line import promote_together
 from bridge.usecases.people import name_people
-from bridge.usecases.provision_member import remove_people
+from bridge.usecases.purses import BudgetUse
 from bridge.usecases.read_holds import HoldView, get_hold, held_people, read_hold
-from bridge.usecases.reevaluate import settle_together
-from bridge.usecases.settle_many import settle_many
-from mappings.allocation import Holding, Occasion, SeatReason, deactivate
-from mappings.preview import MovesPreview, Settlement
-from mappings.rules import PersonFacts
+from bridge.usecases.settle_many import member_id_of
+from mappings.allocation import Occasion
 
 #: How often owners are reminded of a hold that waits.
 REMINDER = timedelta(days=1)
-_REASON = "brake_released"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,9 @@ class ReleasePreview:
         people: By name.
         promoted: In the order in which they are served.
         renewal_before: The next bill as it stands; None for who may not see prices, and when the plan ends.
-        renewal_after: The same once the hold is released.
+        renewal_after: The same once the hold is released, without the seats that are bought by it.
+        purchases: What is bought within budgets at once, for whom the rules then let buy; without them for who may not
+            see prices.
     """
 
     hold: HoldView
@@ -87,6 +83,7 @@ class ReleasePreview:
     seats: tuple[TierUse, ...]
     renewal_before: Bill | None
     renewal_after: Bill | None
+    purchases: tuple[BudgetUse, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +117,6 @@ class Decided:
         return " ".join(said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    off: tuple[MemberId, ...]
-    gone: tuple[MemberId, ...]
-    reseat: tuple[MemberId, ...]
-    owners: tuple[MemberId, ...]
-
-    @property
-    def number(self) -> int:
-        return len(self.off) + len(self.gone) + len(self.reseat)
-
-
 def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
     """Show who would lose what, and the seats and the next bill afterwards, as of now.
 
@@ -153,13 +138,30 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
     seq, line_grew = state.audit_seq, unit.line_grew
     step = unit.session.begin_nested()
     try:
-        _release(unit, hold)
+        release_people(unit, hold)
         unit.session.flush()
-        after = {decision.member_id: decision for decision in _decisions_since(unit, seq)}
-        pools = [TierUse(pool.tier, pool.name, pool.total, before[pool.tier], pool.used) for pool in read_pools(unit)]
+        decisions = _decisions_since(unit, seq)
+        after = {decision.member_id: decision.to_tier for decision in decisions}
+        expected, purchases = expected_purchases(unit) if unit.line_grew else (None, ())
+        bought = expected.moves if expected else ()
+        after |= {member_id_of(move.member_id): move.to_tier for move in bought}
+        moved = Counter(move.to_tier for move in bought)
+        moved.subtract(move.from_tier for move in bought)
+        added = Counter({use.tier: use.seats for use in purchases})
+        pools = [
+            TierUse(
+                pool.tier,
+                pool.name,
+                pool.total + added[pool.tier],
+                before[pool.tier],
+                pool.used + moved[pool.tier],
+            )
+            for pool in read_pools(unit)
+        ]
         renewal_after = unit.billing.next_renewal() if sees_money else None
-        waited = [one for one in after.values() if one.occasion == Occasion.PROMOTION and one.from_tier != one.to_tier]
-        promoted = [(one.member_id, one.to_tier) for one in waited]
+        waited = [one for one in decisions if one.occasion == Occasion.PROMOTION and one.from_tier != one.to_tier]
+        served = [one.member_id for one in waited] + [member_id_of(move.member_id) for move in bought]
+        promoted = [(member_id, after[member_id]) for member_id in dict.fromkeys(served)]
     finally:
         step.rollback()
         unit.session.expire_all()
@@ -174,7 +176,7 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
                 user_name=one.user_name or "",
                 effect=one.effect,
                 from_tier=one.tier,
-                to_tier=after[one.member_id].to_tier if one.member_id in after else one.tier,
+                to_tier=after.get(one.member_id, one.tier),
             )
             for one in people
         ),
@@ -182,6 +184,7 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
         seats=tuple(pools),
         renewal_before=renewal_before,
         renewal_after=renewal_after,
+        purchases=purchases if sees_money else (),
     )
 
 
@@ -209,7 +212,7 @@ def release_hold(unit: Unit, hold_id: uuid.UUID, *, revision: int, reason: str, 
     def act() -> dict[str, Any]:
         hold = _decidable(unit, hold_id, revision)
         seq = unit.lock().audit_seq
-        held = _release(unit, hold)
+        held = release_people(unit, hold)
         promoted = {one.member_id for one in _decisions_since(unit, seq) if one.occasion == Occasion.PROMOTION}
         state = unit.lock()
         state.brake_counts, state.brake_limit = {}, None
@@ -253,9 +256,9 @@ def drop_hold(unit: Unit, hold_id: uuid.UUID, *, revision: int, reason: str, key
 
     def act() -> dict[str, Any]:
         hold = _decidable(unit, hold_id, revision)
-        people = len(_ids_of(unit, hold))
+        people = len(ids_under(unit, hold))
         seq = unit.lock().audit_seq
-        _keep(unit, hold)
+        keep_people(unit, hold)
         end_hold(unit, hold, HoldState.DROPPED, reason=given)
         after = _decisions_since(unit, seq)
         promoted = {one.member_id for one in after if one.occasion == Occasion.PROMOTION}
@@ -313,19 +316,6 @@ def _decidable(unit: Unit, hold_id: uuid.UUID, revision: int) -> Hold:
     return hold
 
 
-def _ids_of(
-    unit: Unit, hold: Hold, effects: Collection[HeldEffect] = tuple(HeldEffect), *, before: datetime | None = None
-) -> Sequence[MemberId]:
-    """Return who is under a hold for one of these effects, and came under it before this instant."""
-    these = select(HeldPerson.member_id).where(
-        HeldPerson.org_id == unit.org_id,
-        HeldPerson.hold_id == hold.id,
-        HeldPerson.outcome.is_(None),
-        HeldPerson.effect.in_(effects),
-    )
-    return unit.session.scalars(these if before is None else these.where(HeldPerson.at < before)).all()
-
-
 class _Seated(NamedTuple):
     """A decision about somebody's seat."""
 
@@ -342,105 +332,3 @@ def _decisions_since(unit: Unit, seq: int) -> list[_Seated]:
         .order_by(Decision.seq)
     )
     return [_Seated(*row) for row in rows]
-
-
-def _release(unit: Unit, hold: Hold) -> _Held:
-    """Do to everybody what is held for them: leavers first, then who waits, then those whose groups changed."""
-    held = _gather(unit, hold)
-    settle_held(unit, held.owners, Outcome.OWNER)
-    settle_held(unit, (*held.off, *held.gone, *held.reseat), Outcome.RELEASED)
-    for member_id in held.owners:
-        raise_alert(unit, "owner_protected", member_id=member_id)
-    _let_go(unit, held.off, held.gone)
-    placement = read_placement(unit)
-    promote_together(unit, placement)
-    if held.reseat:
-        settle_together(unit, held.reseat, placement)
-        promote_together(unit, placement)
-    return held
-
-
-def _keep(unit: Unit, hold: Hold) -> None:
-    """Let everybody out of a hold as they are, then do what has passed them by: changed rules, and free seats.
-
-    Changed rules reach those who were to leave or to move up: of the others' groups the directory has said something
-    that is not to count. Who was not to move up is let out last, when the seats that are free have been given on.
-    """
-    changed_at = unit.session.scalar(
-        select(func.max(MappingVersion.at)).where(
-            MappingVersion.org_id == unit.org_id, MappingVersion.reason.in_(["edited", "rolled_back"])
-        )
-    )
-    last = {HeldEffect.PROMOTE}
-    for effects in (set(HeldEffect) - last, last):
-        ids = _ids_of(unit, hold, effects)
-        regrouped = _ids_of(unit, hold, effects & {HeldEffect.TURN_OFF, HeldEffect.PROMOTE}, before=changed_at)
-        settle_held(unit, ids, Outcome.DROPPED)
-        placement = read_placement(unit)
-        if changed_at is not None and regrouped:
-            settle_together(unit, regrouped, placement, occasion=Occasion.REMAPPED)
-        if effects != last:
-            promote_together(unit, placement)
-
-
-def _gather(unit: Unit, hold: Hold) -> _Held:
-    rows = unit.session.execute(
-        select(HeldPerson.member_id, HeldPerson.effect, Member.role)
-        .join(Member, (Member.org_id == HeldPerson.org_id) & (Member.id == HeldPerson.member_id))
-        .where(HeldPerson.org_id == unit.org_id, HeldPerson.hold_id == hold.id, HeldPerson.outcome.is_(None))
-        .order_by(HeldPerson.member_id)
-    ).all()
-    leaving = {HeldEffect.TURN_OFF, HeldEffect.REMOVE}
-    spared = {row.member_id for row in rows if Role(row.role).is_owner and row.effect in leaving}
-
-    def with_effect(*effects: HeldEffect) -> tuple[MemberId, ...]:
-        return tuple(row.member_id for row in rows if row.effect in effects and row.member_id not in spared)
-
-    return _Held(
-        off=with_effect(HeldEffect.TURN_OFF),
-        gone=with_effect(HeldEffect.REMOVE),
-        reseat=with_effect(HeldEffect.RESEAT, HeldEffect.PROMOTE),
-        owners=tuple(sorted(spared)),
-    )
-
-
-def _let_go(unit: Unit, off: Collection[MemberId], gone: Collection[MemberId]) -> None:
-    """Turn people off or remove them, by a number of statements that does not grow with them (rules K1 and C1)."""
-    members = _members(unit, (*off, *gone))
-    if not members:
-        return
-    _free_seats(unit, members)
-    leaving = _members(unit, off)
-    unit.session.execute(
-        update(Member)
-        .where(Member.org_id == unit.org_id, Member.id == any_(literal(list(off), ARRAY(Uuid))))
-        .values(active=False, said_off=False)
-        .execution_options(synchronize_session="fetch")
-    )
-    end_access(unit, [member for member in leaving if member.hold_id is None], reason=_REASON)
-    if gone:
-        remove_people(unit, _members(unit, gone), reason=_REASON)
-        note_departed(unit)
-
-
-def _members(unit: Unit, ids: Collection[MemberId]) -> Sequence[Member]:
-    return unit.session.scalars(
-        select(Member)
-        .where(Member.org_id == unit.org_id, Member.id == any_(literal(list(ids), ARRAY(Uuid))))
-        .order_by(Member.id)
-        .execution_options(populate_existing=True)
-    ).all()
-
-
-def _free_seats(unit: Unit, members: Sequence[Member]) -> None:
-    alike: dict[Holding, list[MemberId]] = {}
-    for member in members:
-        holding = holding_of(member)
-        if holding.tier is not None or holding.waiting_for is not None or holding.pinned:
-            alike.setdefault(holding, []).append(member.id)
-    settlements = tuple(
-        Settlement(deactivate(holding), holding, PersonFacts(), None, tuple(ids), len(ids))
-        for holding, ids in alike.items()
-    )
-    effect = MovesPreview((), (), (), {}, (), {}, 0, len(members), settlements)
-    settle_many(unit, effect, read_placement(unit), SeatReason.DEACTIVATED, touched=())

@@ -2,10 +2,11 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Text, Uuid, any_, literal, select
@@ -17,6 +18,9 @@ from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
     AssertionFailedError,
+    GroupConnectionMissingError,
+    IdempotencyConflictError,
+    InvalidChangeError,
     InvalidInputError,
     PreviewStaleError,
 )
@@ -32,14 +36,14 @@ from bridge.usecases.mapping_versions import VersionReason, read_directory, read
 from bridge.usecases.people import name_people
 from bridge.usecases.person_classes import person_classes
 from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
-from bridge.usecases.purses import BudgetPurse, BudgetUse, open_purse
+from bridge.usecases.purses import BudgetUse, open_purse
 from bridge.usecases.settle_many import SeatPurchase, settle_many
 from mappings.allocation import MemberKey, Occasion
 from mappings.assertions import PersonHas, conditions_of
 from mappings.checks import Effect, Finding, check
 from mappings.differences import RuleChange, difference
-from mappings.documents import MappingDocumentError, Problem, from_document, to_document
-from mappings.naming import refreshed
+from mappings.documents import UNSCOPED, MappingDocumentError, Problem, from_document, to_document
+from mappings.naming import connection_missing, refreshed, unscoped
 from mappings.people import Pool
 from mappings.preview import AccessChange, Move, MovesPreview, moves_under
 from mappings.reasons import because
@@ -65,6 +69,26 @@ class RoleChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlay:
+    """Everything that applying charges today, whoever pays for it, and the renewal that follows.
+
+    Attributes:
+        total: Minor units, tax included.
+        amount_due: What of it is to be paid, once the account's balance is used (rule C3).
+        together: All of it as one change, for its renewal: the invoices are each for itself.
+    """
+
+    total: int
+    amount_due: int
+    together: SeatQuote
+
+    @property
+    def cost(self) -> Decimal:
+        """The total in major units."""
+        return Decimal(self.total).scaleb(-self.together.digits)
+
+
+@dataclass(frozen=True, slots=True)
 class MappingsPreview:
     """What changed mappings would do.
 
@@ -79,8 +103,8 @@ class MappingsPreview:
         shortage: Seats missing by tier, so that nobody the change touches has to wait.
         quote: What those seats cost; None without a shortage, or for who may not see prices.
         moves_if_bought: What happens when they are bought; None without a quote.
-        cost: What is charged within budgets when nothing else is bought, tax included, in major units; the same with
-            the missing seats is ``cost_if_bought``, None without a quote. Both are for who :attr:`sees_money`.
+        outlay: What is charged today when no shortage is bought: what budgets pay for; ``outlay_if_bought`` has the
+            missing seats too, None without a quote. Both are for who :attr:`sees_money`.
         settled: What applying settles before it buys within budgets, and the same when the shortage is bought.
         role_changes: Everybody whose role really changes: an owner's never does (T10, T11).
         names: What pages call everybody who is named in the moves.
@@ -105,8 +129,8 @@ class MappingsPreview:
     settled: tuple[MovesPreview, MovesPreview | None]
     budget_uses: tuple[BudgetUse, ...] = ()
     budget_uses_if_bought: tuple[BudgetUse, ...] = ()
-    cost: Decimal = Decimal(0)
-    cost_if_bought: Decimal | None = None
+    outlay: Outlay | None = None
+    outlay_if_bought: Outlay | None = None
     sees_money: bool = False
     findings: tuple[Finding, ...] = ()
     findings_if_bought: tuple[Finding, ...] = ()
@@ -189,7 +213,7 @@ def preview_stored(unit: Unit, document: object) -> MappingsPreview:
         stored = from_document(document, ladder)
     except MappingDocumentError as error:
         raise InvalidInputError("mappings", str(error)) from error
-    return _preview(unit, refreshed(stored, read_directory(unit)), ladder)
+    return _preview(unit, _as_it_can_hold(unit, stored), ladder)
 
 
 def usable_mappings_preview(unit: Unit, preview_id: uuid.UUID) -> tuple[MappingsPreview, Mapping[str, Any]]:
@@ -218,8 +242,22 @@ def preview_rollback(unit: Unit, version: int) -> MappingsPreview:
     unit.require(Permission.EDIT_MAPPINGS)
     unit.lock()
     ladder = ladder_of(read_pools(unit))
-    older = refreshed(read_version(unit, version, ladder), read_directory(unit))
+    older = _as_it_can_hold(unit, read_version(unit, version, ladder))
     return _preview(unit, older, ladder, restores=version)
+
+
+def _as_it_can_hold(unit: Unit, stored: MappingSet) -> MappingSet:
+    """Return rules that were stored before with the groups that there are now.
+
+    Raises:
+        GroupConnectionMissingError: They expect a group by a name that any connection could bring.
+    """
+    directory = read_directory(unit)
+    now = refreshed(stored, directory)
+    missing = [f"{path}: {connection_missing(leaf, directory)}" for path, leaf in unscoped(now, directory)]
+    if missing:
+        raise GroupConnectionMissingError("; ".join(missing))
+    return now
 
 
 def _preview(unit: Unit, new: MappingSet, ladder: TierLadder, *, restores: int | None = None) -> MappingsPreview:
@@ -281,8 +319,10 @@ def apply_mappings(
         AcknowledgementMissingError: Buying, also within budgets, or giving somebody a higher role, without the tick.
         AssertionFailedError: Something that the document asserts would not be so.
         ForbiddenError: The actor may not edit mappings, or not buy.
+        IdempotencyConflictError: It was applied before, the missing seats bought otherwise than now (rule Q5).
+        InvalidChangeError: Missing seats are to be bought, which are ordered from another system.
         NotFoundError: There is no such preview here.
-        PaymentFailedError: The payment was declined; the unit must roll back.
+        PaymentFailedError: A payment was declined, also one within a budget; the unit must roll back.
         PreviewExpiredError: It is older than its 15 minutes.
         PreviewStaleError: People, seats, rules or what budgets pay for changed since it was made.
     """
@@ -294,19 +334,18 @@ def apply_mappings(
     unit.lock()
     stored = stored_preview(unit, preview_id, KIND)
     if stored.confirmed_at is not None and stored.result is not None:
+        if stored.result.get("buy", buy) != buy:
+            raise IdempotencyConflictError(str(preview_id))
         return _read_result(stored.result)
     preview = _as_shown(unit, _usable(unit, preview_id), named=False)
-    if preview.gives_roles and not (acknowledged if roles_acknowledged is None else roles_acknowledged):
-        raise AcknowledgementMissingError
+    if buy:
+        refuse_bought_elsewhere(unit, preview)
     is_bought = buy and preview.quote is not None
     uses = preview.budget_uses_if_bought if is_bought else preview.budget_uses
-    if uses and not (acknowledged if budgets_acknowledged is None else budgets_acknowledged):
-        raise AcknowledgementMissingError
+    _refuse_unticked(uses, acknowledged if budgets_acknowledged is None else budgets_acknowledged)
+    _refuse_unticked(preview.gives_roles, acknowledged if roles_acknowledged is None else roles_acknowledged)
+    _refuse_failed(preview.findings_if_bought if is_bought else preview.findings)
     invoice = None
-    findings = preview.findings_if_bought if is_bought else preview.findings
-    failed = [str(finding) for finding in findings if not finding.holds]
-    if failed:
-        raise AssertionFailedError(failed)
     if buy and preview.quote is not None:
         invoice = execute_change(unit, preview.quote, key=f"mappings:{stored.id}")
     reason = VersionReason.EDITED if preview.restores is None else VersionReason.ROLLED_BACK
@@ -324,13 +363,40 @@ def apply_mappings(
     )
     # Whom the rules let buy is served at the preview's price, whether they have begun to wait now or long ago.
     served = serve_line(unit, priced_at=stored.at)
+    served.refuse_partial()
+    if served.uses != uses:
+        raise PreviewStaleError
     unit.line_grew = False
     shown = preview.moves_if_bought if with_purchase and preview.moves_if_bought else preview.moves
     invoices = (*([invoice] if invoice else []), *served.invoices)
     applied = MappingsApplied(version, len(shown.moves), invoice, preview.roles, len(preview.team_changes), invoices)
     stored.confirmed_at = unit.at
-    stored.result = _write_result(applied)
+    stored.result = _write_result(applied) | {"buy": buy}
     return applied
+
+
+def refuse_bought_elsewhere(unit: Unit, preview: MappingsPreview) -> None:
+    """Refuse to buy missing seats together with rules where another system sells them, and answers later.
+
+    Raises:
+        InvalidChangeError: It does, and seats are missing.
+    """
+    if preview.shortage and not unit.billing.sells_at_once:
+        raise InvalidChangeError(
+            "the missing seats are ordered from the organization's own billing core, which answers later: order them"
+            " by themselves, and apply the rules without buying; people move up when the seats come"
+        )
+
+
+def _refuse_unticked(what: object, ticked: bool) -> None:  # noqa: FBT001 (as it was said)
+    if what and not ticked:
+        raise AcknowledgementMissingError
+
+
+def _refuse_failed(findings: Iterable[Finding]) -> None:
+    failed = [str(finding) for finding in findings if not finding.holds]
+    if failed:
+        raise AssertionFailedError(failed)
 
 
 def mapping_problems(unit: Unit, document: object) -> tuple[Problem, ...]:
@@ -354,11 +420,14 @@ def read_document(unit: Unit, document: object, ladder: TierLadder) -> MappingSe
     """Read a mapping document somebody wrote; refuse one with mistakes, each named by its place.
 
     Raises:
+        GroupConnectionMissingError: It expects a group by a name that any connection could bring.
         InvalidInputError: With every problem.
     """
     try:
         return from_document(document, ladder, directory=read_directory(unit))
     except MappingDocumentError as error:
+        if all(problem.code == UNSCOPED for problem in error.problems):
+            raise GroupConnectionMissingError(str(error)) from error
         raise InvalidInputError("mappings", str(error)) from error
 
 
@@ -370,27 +439,27 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
     people = person_classes(unit, (old, new), conditions_of(new.assertions))
     persons = _named_persons(unit, new)
     counts = {pool.tier: Pool(pool.total, pool.used) for pool in pools}
+    look = partial(moves_under, people, old, new, ladder)
     purse = open_purse(unit, priced_at=stored.at)
-    settled = moves_under(people, old, new, ladder, counts)
-    moves = moves_under(people, old, new, ladder, counts, purse=purse) if purse.budgets else settled
+    settled = look(counts)
+    moves = look(counts, purse=purse) if purse.budgets else settled
     touched = {move.member_id for move in moves.moves} | {change.member_id for change in moves.line_changes}
     shortage = _shortage(moves)
-    quote, bought, settled_if_bought, cost_if_bought = None, None, None, None
+    then, outlay_if_bought = None, None
     findings_if_bought: tuple[Finding, ...] = ()
-    uses_if_bought: tuple[BudgetUse, ...] = ()
     if shortage and unit.actor.role.is_owner and unit.billing.sells_at_once:
-        grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
-        bought = settled_if_bought = moves_under(people, old, new, ladder, grown)
-        purse_then = open_purse(unit, priced_at=stored.at)
-        if purse_then.budgets:
-            bought = moves_under(people, old, new, ladder, grown, purse=purse_then)
-        uses_if_bought = purse_then.uses()
-        quote = unit.billing.quote(SeatChange(shortage, at=stored.at, placed=_placed(bought)))
-        touched |= {move.member_id for move in bought.moves} | {change.member_id for change in bought.line_changes}
-        cost_if_bought = _cost(quote) + _cost_within(purse_then)
-        findings_if_bought = check(new.assertions, Effect(people, bought, cost_if_bought, persons), ladder)
+        then = _if_bought(unit, stored.at, look, counts, shortage)
+        if _shortage(then.moves):
+            # Who would have been paid for by a budget stands before others, and takes what is bought for those.
+            shortage = _shortage(settled)
+            then = _if_bought(unit, stored.at, look, counts, shortage)
+        touched |= {move.member_id for move in then.moves.moves}
+        touched |= {change.member_id for change in then.moves.line_changes}
+        outlay_if_bought = _outlay(unit, stored.at, then.moves, then.uses, then.quote)
+        findings_if_bought = check(new.assertions, Effect(people, then.moves, _cost(outlay_if_bought), persons), ladder)
     touched |= {change.member_id for change in moves.access_changes}
-    cost = _cost_within(purse)
+    uses = purse.uses()
+    outlay = _outlay(unit, stored.at, moves, uses)
     return MappingsPreview(
         id=stored.id,
         at=stored.at,
@@ -401,20 +470,46 @@ def _compute(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPrev
         changes=tuple(difference(old, new, ladder)),
         moves=moves,
         shortage=shortage,
-        quote=quote,
-        moves_if_bought=bought,
+        quote=then.quote if then else None,
+        moves_if_bought=then.moves if then else None,
         role_changes=_role_changes(unit, moves.access_changes),
         names=name_people(unit, {MemberId(uuid.UUID(str(member_id))) for member_id in touched}) if named else {},
-        settled=(settled, settled_if_bought),
-        budget_uses=purse.uses(),
-        budget_uses_if_bought=uses_if_bought,
-        cost=cost,
-        cost_if_bought=cost_if_bought,
+        settled=(settled, then.settled if then else None),
+        budget_uses=uses,
+        budget_uses_if_bought=then.uses if then else (),
+        outlay=outlay,
+        outlay_if_bought=outlay_if_bought,
         sees_money=may(unit.actor.role, Permission.SEE_BILLING),
-        findings=check(new.assertions, Effect(people, moves, cost, persons), ladder),
+        findings=check(new.assertions, Effect(people, moves, _cost(outlay), persons), ladder),
         findings_if_bought=findings_if_bought,
         restores=stored.request.get("restores"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _IfBought:
+    """What comes of it when missing seats are bought: with what budgets pay for then, and before that."""
+
+    moves: MovesPreview
+    settled: MovesPreview
+    uses: tuple[BudgetUse, ...]
+    quote: SeatQuote
+
+
+def _if_bought(
+    unit: Unit,
+    at: datetime,
+    look: Callable[..., MovesPreview],
+    counts: Mapping[str, Pool],
+    shortage: Mapping[str, int],
+) -> _IfBought:
+    grown = {tier: Pool(pool.seats + shortage.get(tier, 0), pool.used) for tier, pool in counts.items()}
+    settled = moves = look(grown)
+    change = SeatChange(shortage, at=at, placed=_placed(settled))
+    purse = open_purse(unit, priced_at=at, bought_before=(change,))
+    if purse.budgets:
+        moves = look(grown, purse=purse)
+    return _IfBought(moves, settled, purse.uses(), unit.billing.quote(change))
 
 
 def _as_shown(unit: Unit, stored: Preview, *, named: bool = True) -> MappingsPreview:
@@ -467,16 +562,25 @@ def _named_persons(unit: Unit, mapping_set: MappingSet) -> dict[str, MemberKey]:
     return found
 
 
-def _cost(quote: SeatQuote) -> Decimal:
-    """Return what a purchase costs, tax included, in major units."""
-    return Decimal(quote.bill.total if quote.bill else 0).scaleb(-quote.digits)
-
-
-def _cost_within(purse: BudgetPurse) -> Decimal:
-    """Return what is spent from budgets, tax included, in major units."""
-    return sum(
-        (_cost(purse.quote(tier, len(members))) for (tier, _), members in purse.taken.items() if members), Decimal(0)
+def _outlay(
+    unit: Unit, at: datetime, moves: MovesPreview, uses: Sequence[BudgetUse], quote: SeatQuote | None = None
+) -> Outlay | None:
+    """Sum up what is bought; None where nothing is."""
+    seats = Counter(quote.change.changes) if quote else Counter[str]()
+    for use in uses:
+        seats[use.tier] += use.seats
+    if not seats:
+        return None
+    bill = quote.bill if quote else None
+    return Outlay(
+        total=sum((use.total for use in uses), bill.total if bill else 0),
+        amount_due=sum((use.amount_due for use in uses), bill.amount_due if bill else 0),
+        together=unit.billing.quote(SeatChange(dict(seats), at=at, placed=_placed(moves))),
     )
+
+
+def _cost(outlay: Outlay | None) -> Decimal:
+    return outlay.cost if outlay else Decimal(0)
 
 
 def _role_changes(unit: Unit, changes: Iterable[AccessChange]) -> tuple[RoleChange, ...]:

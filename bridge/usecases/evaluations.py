@@ -57,14 +57,16 @@ class EvaluationView:
 
 
 def read_evaluation(unit: Unit) -> EvaluationView | None:
-    """Return the evaluation the organization is in; None when it is in none.
+    """Return the evaluation the organization is in; None when it is in none, or its end is reached.
+
+    What follows begins with the next thing that is written (:meth:`bridge.store.unit.Unit.lock`).
 
     Raises:
         ForbiddenError: The actor may not open the console.
     """
     unit.require(Permission.SEE_CONSOLE)
     contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
-    if contract.kind != EVALUATION or contract.status != "active":
+    if contract.kind != EVALUATION or contract.status != "active" or contract.period_end <= unit.at:
         return None
     licences, agreed = find_licence_plan(unit), agreed_change(unit, AgreedKind.SUCCESSOR)
     sees_money = may(unit.actor.role, Permission.SEE_BILLING)

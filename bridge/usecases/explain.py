@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from bridge.domain.identifiers import GroupId, MemberId
-from bridge.domain.roles import Permission
+from bridge.domain.roles import Permission, may
 from bridge.store.directory import get_connection, get_member, groups_of, mapping_set_in_force
 from bridge.store.models import Connection, Decision, Group, Invoice, MappingVersion, Member
 from bridge.store.nesting import inherited_through
@@ -36,6 +36,7 @@ class ExplainedDecision:
         rule_number: Its place in the mapping version of that time, from 1; None when it cannot be told.
         losing: What the rules that matched and lost spoke of.
         pools: ``{tier name: (used, total)}`` right after.
+        was_paid_for: Whether something was bought for it; which invoice paid it is for who may see money (rule Z1).
         actor: Who caused it, in words.
     """
 
@@ -54,6 +55,7 @@ class ExplainedDecision:
     losing: tuple[str, ...]
     mapping_version: int
     pools: Mapping[str, tuple[int, int]]
+    was_paid_for: bool
     invoice_id: uuid.UUID | None
     invoice_number: str | None
     request_id: str
@@ -117,7 +119,9 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
     ).all()
     groups, through = tuple(groups_of(unit, member.id)), inherited_through(unit, member.id)
     versions = _mapping_versions(unit, {decision.mapping_version for decision in stored}, ladder)
-    decisions = _with_ways(explain_decisions(unit, stored, ladder), stored, through, versions, ladder)
+    priced = may(unit.actor.role, Permission.SEE_BILLING)
+    told = explain_decisions(unit, stored, ladder)
+    decisions = _with_ways(told, stored, through, versions, ladder, priced=priced)
     said = [decision for decision in decisions if decision.reason is not SeatReason.KEPT] or list(decisions)
     reason = said[0].because if said else _why_undecided(ladder, active=member.active)
     return Explanation(
@@ -151,6 +155,8 @@ def _with_ways(
     through: Mapping[GroupId, tuple[str, ...]],
     versions: Mapping[int, MappingSet],
     ladder: TierLadder,
+    *,
+    priced: bool,
 ) -> list[ExplainedDecision]:
     """Say of the decision that the present state follows from through which inner groups its rule speaks.
 
@@ -167,30 +173,38 @@ def _with_ways(
         names = ways.get(condition.group) if isinstance(condition, GroupCondition) else None
         if names:
             rule = f"{told.rule} (through {', '.join(names)})"
-            decisions[place] = replace(told, rule=rule, because=stored_because(decision, ladder, about=rule))
+            said = stored_because(decision, ladder, about=rule, priced=priced)
+            decisions[place] = replace(told, rule=rule, because=said)
         break
     return decisions
 
 
 def explain_decisions(unit: Unit, stored: Iterable[Decision], ladder: TierLadder) -> list[ExplainedDecision]:
-    """Put stored decisions into words; the names they need are read at once for all of them."""
+    """Put stored decisions into words; the names they need are read at once for all of them.
+
+    Prices and invoices are for who may see money (rule Z1).
+    """
     decisions = list(stored)
+    priced = may(unit.actor.role, Permission.SEE_BILLING)
     actors = name_actors(unit, {decision.actor for decision in decisions})
     versions = _mapping_versions(unit, {decision.mapping_version for decision in decisions}, ladder)
-    invoices = _invoice_numbers(unit, {decision.invoice_id for decision in decisions if decision.invoice_id})
-    return [_explained(decision, ladder, actors, versions, invoices) for decision in decisions]
+    paid = {decision.invoice_id for decision in decisions if decision.invoice_id} if priced else set[uuid.UUID]()
+    invoices = _invoice_numbers(unit, paid)
+    return [_explained(decision, ladder, actors, versions, invoices, priced=priced) for decision in decisions]
 
 
-def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None = None) -> str:
+def stored_because(decision: Decision, ladder: TierLadder, *, about: str | None = None, priced: bool = False) -> str:
     """Return the reason of a stored decision, to stand after "because".
 
     Args:
         decision: Which one.
         ladder: Gives the tiers their names.
         about: What its rule speaks of, in other words than the stored ones.
+        priced: Whether to say how the price of a bought seat came about, for who may see money (rule Z1).
     """
     rule = decision.rule or {}
-    paid = f" ({decision.purchase['formula']})" if decision.purchase and decision.purchase["formula"] else ""
+    formula = decision.purchase["formula"] if priced and decision.purchase else ""
+    paid = f" ({formula})" if formula else ""
     said = because(
         SeatReason(decision.reason),
         ladder,
@@ -208,6 +222,8 @@ def _explained(
     actors: Mapping[str, str],
     versions: Mapping[int, MappingSet],
     invoices: Mapping[uuid.UUID, str],
+    *,
+    priced: bool,
 ) -> ExplainedDecision:
     rule = decision.rule or {}
     version = versions.get(decision.mapping_version)
@@ -222,7 +238,7 @@ def _explained(
         from_name=ladder.name_of(decision.from_tier),
         to_name=ladder.name_of(decision.to_tier),
         reason=SeatReason(decision.reason),
-        because=stored_because(decision, ladder),
+        because=stored_because(decision, ladder, priced=priced),
         waiting_for=decision.waiting_for,
         groups=tuple(decision.groups),
         rule=rule.get("about"),
@@ -234,7 +250,8 @@ def _explained(
             for tier in ladder.keys
             if (count := decision.pools.get(tier)) is not None
         },
-        invoice_id=decision.invoice_id,
+        was_paid_for=decision.invoice_id is not None,
+        invoice_id=decision.invoice_id if priced else None,
         invoice_number=invoices.get(decision.invoice_id) if decision.invoice_id else None,
         request_id=decision.request_id,
         actor=actors.get(decision.actor, decision.actor),

@@ -19,7 +19,7 @@ from bridge.store.journal import record
 from bridge.store.models import Member
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.buy_for_line import expected_purchases
+from bridge.usecases.buy_for_line import expected_purchases, serve_line
 from bridge.usecases.import_effect import AddedPerson, ChangedPerson, ImportEffect, Importer
 from bridge.usecases.purses import BudgetUse
 from mappings.allocation import MemberKey, SeatDecision
@@ -162,6 +162,7 @@ def import_people(
     Raises:
         ForbiddenError: The actor may not manage people, or the file places people and the actor may not.
         NotFoundError: There is no such connection.
+        PaymentFailedError: The payment of what is bought within budgets was declined; the unit must roll back.
         PreviewStaleError: It would not do what the preview with this fingerprint showed; nothing is done.
     """
 
@@ -171,6 +172,9 @@ def import_people(
         return not report.problems or (skip_bad_rows and all(problem.row for problem in report.problems))
 
     report = _import(unit, file, connection_id, progress=progress, keep=keep)
+    if report.applied and report.budget_uses:
+        serve_line(unit).refuse_partial()
+        unit.line_grew = False
     if report.applied and report.changes_something:
         _record(unit, file, report)
     return report

@@ -16,8 +16,9 @@ from bridge.store.models import Connection, Group, MappingVersion
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.actors import name_actors
+from bridge.usecases.alerts import raise_alert, resolve_alerts
 from mappings.differences import difference
-from mappings.documents import MappingDocumentError, from_document, to_document
+from mappings.documents import UNSCOPED, MappingDocumentError, from_document, to_document
 from mappings.naming import Directory, KnownGroup, bound, released
 from mappings.rules import MappingSet
 from mappings.tiers import TierLadder
@@ -66,6 +67,8 @@ def store_version(
         )
     )
     unit.session.flush()
+    if not any(leaf.connection is None for leaf in mapping_set.expected):
+        resolve_alerts(unit, UNSCOPED)
     record(
         unit,
         "mapping.applied",
@@ -150,8 +153,10 @@ def _as_it_was(document: dict[str, Any], ladder: TierLadder) -> MappingSet | Non
 def read_directory(unit: Unit) -> Directory:
     """Read what rules may name: groups and connections as they are called now, and attributes."""
     connections = unit.session.execute(
-        select(Connection.id, Connection.name).where(Connection.org_id == unit.org_id).order_by(Connection.created_at)
-    )
+        select(Connection.id, Connection.name, Connection.kind)
+        .where(Connection.org_id == unit.org_id)
+        .order_by(Connection.created_at)
+    ).all()
     groups = unit.session.execute(
         select(Group.id, Group.display_name, Group.connection_id)
         .where(Group.org_id == unit.org_id)
@@ -161,6 +166,7 @@ def read_directory(unit: Unit) -> Directory:
         groups=tuple(KnownGroup(str(row[0]), row[1], str(row[2])) for row in groups),
         connections={str(row[0]): row[1] for row in connections},
         attributes=tuple(MAPPABLE),
+        by_hand=frozenset(str(row[0]) for row in connections if row[2] != "idp"),
     )
 
 
@@ -172,8 +178,15 @@ def bind_group(unit: Unit, group: Group) -> bool:
     in_force = _in_force(unit)
     if in_force is None or not in_force.expected:
         return False
-    new = bound(in_force, _known(group), _connection_name(unit, group))
+    alone, connection = not read_directory(unit).several, _connection_name(unit, group)
+    new = bound(in_force, _known(group), connection, alone=alone)
     if new is None:
+        if any(leaf.awaits(group.display_name, "", alone=True) for leaf in in_force.expected):
+            sentence = (
+                f"A group called {group.display_name} came by {connection}: rules that expect one by its name alone do"
+                " not speak of it, for there are several connections. Say in the rules which one is meant"
+            )
+            raise_alert(unit, UNSCOPED, detail=sentence, told_apart=True)
         return False
     store_version(unit, new, VersionReason.GROUP_ARRIVED, group=str(group.id))
     return True

@@ -11,7 +11,7 @@ from bridge.core import CoreInvoice, CoreSubscription
 from bridge.core.documents import read_subscription, subscription_document
 from bridge.domain.identifiers import new_id, parse_id
 from bridge.domain.roles import Permission
-from bridge.errors import BillingCoreAnswerError, NotFoundError
+from bridge.errors import BillingCoreAnswerError, BillingCoreUnreachableError, NotFoundError
 from bridge.ports import Renewal, SeatCount
 from bridge.store.journal import record
 from bridge.store.models import BillingConnection, BillingOrder, Contract, Invoice, InvoiceLine, Payment, SeatPool
@@ -41,6 +41,17 @@ def open_order(unit: Unit) -> BillingOrder | None:
         .where(BillingOrder.org_id == unit.org_id, BillingOrder.state.in_(OPEN_STATES))
         .execution_options(populate_existing=True)
     ).one_or_none()
+
+
+def refuse_another_core(unit: Unit, core_id: uuid.UUID) -> None:
+    """Refuse what a core said just before another one was connected in its place.
+
+    Raises:
+        BillingCoreUnreachableError: It is not the connected one any more.
+    """
+    unit.lock()
+    if unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True).core_id != core_id:
+        raise BillingCoreUnreachableError("that was connected before", "not_connected")
 
 
 def mirror_subscription(unit: Unit, subscription: CoreSubscription, *, reason: str) -> bool:

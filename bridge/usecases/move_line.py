@@ -1,6 +1,6 @@
 """The line moves up: into what is free, and, where a directory freed it, only as far as the brake allows."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import exists, select
 
@@ -14,7 +14,7 @@ from bridge.usecases.brake import hold_people, is_braked, lets_through
 from bridge.usecases.settle_many import member_id_of, settle_many
 from bridge.usecases.waiting_people import waiting_people
 from mappings.allocation import Occasion
-from mappings.people import Pool
+from mappings.people import Person, Pool
 from mappings.preview import MovesPreview, moves_under_pool
 
 
@@ -29,19 +29,22 @@ def give_on(unit: Unit, freed: Collection[str | None]) -> None:
     """
     if all(tier is None for tier in freed):
         return
-    if is_braked(unit):
-        hold_back(unit)
-    promote_waiting(unit, freed)
+    if is_braked(unit) and waits_seated(unit):
+        _give_on_counted(unit, freed)
+    else:
+        promote_waiting(unit, freed)
 
 
-def hold_back(unit: Unit) -> None:
-    """Hold those in line who would leave their tier for a free seat, if they are too many."""
-    while waits_seated(unit):
-        effect = _promotions(unit, read_placement(unit))
-        moving = [member_id_of(move.member_id) for move in effect.moves if move.from_tier is not None]
-        if lets_through(unit, len(moving)):
-            return
-        hold_people(unit, moving, HeldEffect.PROMOTE)
+def _give_on_counted(unit: Unit, freed: Collection[str | None]) -> None:
+    placement, line = read_placement(unit), waiting_people(unit)
+    effect = _promotions(unit, placement, line)
+    moving = [member_id_of(move.member_id) for move in effect.moves if move.from_tier is not None]
+    if lets_through(unit, len(moving)):
+        promote_waiting(unit, freed)
+        return
+    hold_people(unit, moving, HeldEffect.PROMOTE)
+    seatless = [person for person in line if person.holding.tier is None]
+    settle_many(unit, _promotions(unit, placement, seatless), placement, Occasion.PROMOTION)
 
 
 def offer_free(unit: Unit) -> None:
@@ -51,7 +54,7 @@ def offer_free(unit: Unit) -> None:
 
 def promote_together(unit: Unit, placement: Placement) -> None:
     """Give free seats to who waits for them, as :func:`promote_waiting` does for a few."""
-    settle_many(unit, _promotions(unit, placement), placement, Occasion.PROMOTION)
+    settle_many(unit, _promotions(unit, placement, waiting_people(unit)), placement, Occasion.PROMOTION)
 
 
 def waits_seated(unit: Unit, *, but: Collection[MemberId] = ()) -> bool:
@@ -68,8 +71,8 @@ def waits_seated(unit: Unit, *, but: Collection[MemberId] = ()) -> bool:
     return bool(unit.session.scalar(select(exists(seated))))
 
 
-def _promotions(unit: Unit, placement: Placement) -> MovesPreview:
-    return moves_under_pool(waiting_people(unit), placement.mapping_set, placement.ladder, pools_of(unit), {})
+def _promotions(unit: Unit, placement: Placement, line: Iterable[Person]) -> MovesPreview:
+    return moves_under_pool(line, placement.mapping_set, placement.ladder, pools_of(unit), {})
 
 
 def pools_of(unit: Unit) -> dict[str, Pool]:

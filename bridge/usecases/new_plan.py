@@ -8,13 +8,14 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 
-from bridge.domain.plan_kinds import BUILTIN, EVALUATION, FIXED_FEE, REMOTE
+from bridge.domain.plan_kinds import BUILTIN, EVALUATION, FIXED_FEE, LICENCE_NAMES, REMOTE
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidChangeError, InvalidInputError, PlanEndedError, PreviewStaleError
 from bridge.ports import ContractDraft, InvoiceReference, StartQuote
@@ -28,7 +29,7 @@ from bridge.store.agreed import (
     terms_of_plan,
 )
 from bridge.store.journal import record
-from bridge.store.models import Contract, Invoice, Preview
+from bridge.store.models import Contract, Invoice, LicenceHolder, Preview
 from bridge.store.unit import Unit
 from bridge.usecases.begin_plan import begin_plan
 from bridge.usecases.charges import CostCheck
@@ -187,10 +188,12 @@ def _quote(unit: Unit, draft: ContractDraft | None, *, ahead: bool) -> StartQuot
     check_plan(plan)
     if plan.kind == EVALUATION or plan.billed_by != BUILTIN:
         raise InvalidInputError("kind", "another plan is a team, an enterprise, a contract, or licences, billed here")
-    if plan.currency != contract.currency and _has_books(unit, contract):
-        problem = f"the books are kept in {contract.currency}: invoices and credit cannot change over"
-        raise InvalidInputError("currency", problem)
-    return unit.billing.quote_start(plan)
+    if plan.currency != contract.currency:
+        _refuse_currency(unit, contract, plan.currency, ahead=ahead)
+    quote = unit.billing.quote_start(plan)
+    if plan.kind in LICENCE_NAMES:
+        _refuse_month_twice(unit, contract, quote)
+    return quote
 
 
 def _follows_at(unit: Unit, contract: Contract) -> datetime:
@@ -204,9 +207,45 @@ def _follows_at(unit: Unit, contract: Contract) -> datetime:
 
 def _refuse_while_it_goes_on(unit: Unit, contract: Contract, draft: ContractDraft | None) -> None:
     if contract.status == "active" and contract.kind != EVALUATION:
+        if draft is None:
+            raise InvalidChangeError(
+                f"the organization is in no evaluation: it has a {contract.kind.replace('_', ' ')} plan"
+            )
         raise InvalidChangeError("the present plan goes on: let the new one follow when it ends")
     if draft is not None and agreed_change(unit) is not None:
         raise InvalidChangeError("a plan is agreed to follow the evaluation: convert to that one, or cancel it first")
+
+
+def _refuse_currency(unit: Unit, contract: Contract, currency: str, *, ahead: bool) -> None:
+    """Refuse a plan in another currency where invoices or a credit are, or may come until it begins."""
+    if _has_books(unit, contract):
+        problem = f"the books are kept in {contract.currency}: invoices and credit cannot change over"
+        raise InvalidInputError("currency", problem)
+    if ahead:
+        kept = f"the present plan may bill and be given credit in {contract.currency} until it ends"
+        raise InvalidInputError("currency", f"{kept}: begin a plan in {currency} when nothing is left of it")
+
+
+def _refuse_month_twice(unit: Unit, contract: Contract, quote: StartQuote) -> None:
+    """Refuse licences whose first month is one that is billed already, or will be by the present plan (rule W2).
+
+    It takes two time zones: where it is March still when March has ended elsewhere.
+    """
+    billed = unit.session.scalar(select(func.max(LicenceHolder.month)).where(LicenceHolder.org_id == unit.org_id))
+    if contract.kind in LICENCE_NAMES and contract.status == "active":
+        billed = max(billed or "", _month_before(contract.period_end, contract.time_zone))
+    zone = quote.contract.time_zone
+    if billed is None or _month_before(quote.end, zone) > billed:
+        return
+    first = quote.end.astimezone(ZoneInfo(zone))
+    words = f"licences of {_month_before(quote.end, zone)} are billed before, in another time zone"
+    begin = f"in {zone} a plan of licences can begin from {first.day} {first:%b %Y, %H:%M} on"
+    raise InvalidInputError("time_zone", f"{words}: {begin}; or keep {contract.time_zone}")
+
+
+def _month_before(end: datetime, time_zone: str) -> str:
+    """Name the calendar month of a zone that an instant ends, as "2026-03"."""
+    return f"{(end - timedelta(seconds=1)).astimezone(ZoneInfo(time_zone)):%Y-%m}"
 
 
 def _agreed_plan(unit: Unit, at: datetime) -> ContractDraft:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Uuid, any_, literal, select
@@ -10,8 +10,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import MAPPABLE_ATTRIBUTES, comparison_key
 from bridge.domain.identifiers import MemberId
+from bridge.domain.plan_kinds import EVALUATION
 from bridge.ports import SeatChange, SeatQuote
-from bridge.store.models import Contract, Member
+from bridge.store.agreed import AgreedKind, agreed_change
+from bridge.store.models import Contract, Member, SeatPool
 from bridge.store.unit import Unit
 from bridge.usecases.budgets import Budget, BudgetKey, by_key, read_budgets
 from mappings.allocation import MemberKey
@@ -26,10 +28,13 @@ class BudgetUse:
         cost_centre: The budget's; empty for that of everybody else.
         set_by: Who set it.
         until: When its present period ends.
-        amount: Minor units before tax.
+        amount: What is charged today, minor units before tax.
         formula: How the amount comes about; empty where nothing is to be paid.
+        total: What is charged today, tax included.
+        amount_due: What of it is to be paid, once the account's balance is used (rule C3).
+        full_amount: What the seats cost for a full period, minor units before tax: by it the budget counts.
         seats_left: Of the budget afterwards; None when only the amount has a cap.
-        amount_left: The same in minor units; None when only the seats have a cap.
+        amount_left: The same in minor units for a full period; None when only the seats have a cap.
     """
 
     tier: str
@@ -41,6 +46,9 @@ class BudgetUse:
     amount: int
     currency: str
     formula: str
+    total: int
+    amount_due: int
+    full_amount: int
     seats_left: int | None
     amount_left: int | None
 
@@ -51,31 +59,13 @@ class BudgetUse:
         return {**kept, "set_at": self.set_at.isoformat(), "until": self.until.isoformat()}
 
 
-def use_of(budget: Budget, seats: int, quote: SeatQuote) -> BudgetUse:
-    """Say what buying seats by this quote makes of a budget."""
-    bill = quote.bill
-    amount = bill.subtotal if bill else 0
-    return BudgetUse(
-        tier=budget.tier,
-        cost_centre=budget.cost_centre,
-        set_by=budget.set_by,
-        set_at=budget.set_at,
-        until=budget.end,
-        seats=seats,
-        amount=amount,
-        currency=budget.currency,
-        formula="; ".join(line.formula for line in bill.lines) if bill else "",
-        seats_left=None if budget.seats_left is None else budget.seats_left - seats,
-        amount_left=None if budget.amount_left is None else budget.amount_left - amount,
-    )
-
-
 @dataclass(slots=True)
 class BudgetPurse:
     """Takes seats from budgets, first asked, first served (:class:`mappings.people.Purse`). Nothing is charged by it.
 
     Attributes:
         priced_at: The instant that the proration counts from (rule Q2).
+        bought_before: What is bought without a budget before it, in the same unit.
         caps: How many seats each budget pays for at most; known from the first look at it on.
         taken: For whom a seat was taken, by budget, in the order of taking.
         short: Budgets that somebody asked for who got nothing.
@@ -85,11 +75,13 @@ class BudgetPurse:
     unit: Unit
     budgets: Mapping[BudgetKey, Budget]
     priced_at: datetime
+    bought_before: tuple[SeatChange, ...] = ()
     caps: dict[BudgetKey, int] = field(default_factory=dict)
     taken: dict[BudgetKey, list[MemberId]] = field(default_factory=dict)
     short: set[BudgetKey] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     _centres: dict[MemberKey, str] = field(default_factory=dict)
+    _prices: dict[str, int] = field(default_factory=dict)
     _asked: int = 0
 
     @property
@@ -139,20 +131,60 @@ class BudgetPurse:
         return self.caps[key]
 
     def uses(self) -> tuple[BudgetUse, ...]:
-        """Say what it would cost to buy what was taken, and what would be left of each budget."""
-        found: list[BudgetUse] = []
+        """Say what it would cost to buy what was taken, one budget after the other, and what would be left of each."""
+        made, found = self.bought_before, []
         for key, members in self.taken.items():
             if members:
-                found.append(use_of(self.budgets[key], len(members), self.quote(key[0], len(members))))
+                change = replace(self._change(key, len(members)), after=made)
+                found.append(self._use(key, self.unit.billing.quote(change)))
+                made = (*made, change)
         return tuple(found)
 
-    def quote(self, tier: str, number: int) -> SeatQuote:
-        """Quote seats of a tier, for people who take them at once."""
-        return self.unit.billing.quote(SeatChange({tier: number}, at=self.priced_at, placed={tier: number}))
+    def quote_next(self, key: BudgetKey) -> tuple[SeatQuote, BudgetUse]:
+        """Quote what was taken from a budget, now that all that comes before it is bought."""
+        quote = self.unit.billing.quote(self._change(key, len(self.taken[key])))
+        return quote, self._use(key, quote)
 
     def limited_to(self, caps: Mapping[BudgetKey, int]) -> "BudgetPurse":
         """Return a fresh purse that pays for exactly so many; for a budget that is not named, nothing."""
-        return BudgetPurse(self.unit, self.budgets, self.priced_at, {key: caps.get(key, 0) for key in self.budgets})
+        known = {key: caps.get(key, 0) for key in self.budgets}
+        return BudgetPurse(self.unit, self.budgets, self.priced_at, caps=known)
+
+    def seat_price(self, tier: str) -> int:
+        """Return what a seat costs for a full period, minor units: by the price of this one or of the next, the higher.
+
+        The next period's is that of the plan that is agreed for it.
+        """
+        if tier not in self._prices:
+            pool = self.unit.session.get_one(SeatPool, (self.unit.org_id, tier))
+            ahead = agreed_change(self.unit, AgreedKind.PLAN)
+            agreed = ahead.terms["prices"].get(tier, 0) if ahead is not None else 0
+            self._prices[tier] = max(pool.price, pool.next_price, agreed)
+        return self._prices[tier]
+
+    def _change(self, key: BudgetKey, number: int) -> SeatChange:
+        return SeatChange({key[0]: number}, at=self.priced_at, placed={key[0]: number})
+
+    def _use(self, key: BudgetKey, quote: SeatQuote) -> BudgetUse:
+        """Say what buying what was taken, by this quote, makes of a budget."""
+        budget, seats, bill = self.budgets[key], len(self.taken[key]), quote.bill
+        full = seats * self.seat_price(budget.tier)
+        return BudgetUse(
+            tier=budget.tier,
+            cost_centre=budget.cost_centre,
+            set_by=budget.set_by,
+            set_at=budget.set_at,
+            until=budget.end,
+            seats=seats,
+            amount=bill.subtotal if bill else 0,
+            currency=budget.currency,
+            formula="; ".join(line.formula for line in bill.lines) if bill else "",
+            total=bill.total if bill else 0,
+            amount_due=bill.amount_due if bill else 0,
+            full_amount=full,
+            seats_left=None if budget.seats_left is None else budget.seats_left - seats,
+            amount_left=None if budget.amount_left is None else budget.amount_left - full,
+        )
 
     def _key(self, member_id: MemberKey, tier: str) -> BudgetKey:
         own = (tier, self._centres.get(member_id, ""))
@@ -161,31 +193,32 @@ class BudgetPurse:
     def _affordable(self, budget: Budget) -> int:
         if budget.paused_until is not None and self.unit.at < budget.paused_until:
             return 0
-        most = max(self._asked, 1) if budget.seats_left is None else min(budget.seats_left, max(self._asked, 1))
-        left = budget.amount_left
-        if left is None or most == 0 or self._net(budget.tier, most) <= left:
+        asked, left = max(self._asked, 1), budget.amount_left
+        most = asked if budget.seats_left is None else min(budget.seats_left, asked)
+        if left is None or most == 0:
             return most
-        fits, too_many = 0, most
-        while too_many - fits > 1:
-            number = (fits + too_many) // 2
-            if self._net(budget.tier, number) <= left:
-                fits = number
-            else:
-                too_many = number
-        return fits
-
-    def _net(self, tier: str, number: int) -> int:
-        bill = self.quote(tier, number).bill
-        return bill.subtotal if bill else 0
+        price = self.seat_price(budget.tier)
+        return most if price == 0 else min(most, left // price)
 
 
-def open_purse(unit: Unit, *, priced_at: datetime | None = None) -> BudgetPurse:
-    """Return what the budgets have left now; a plan that has ended or is sold elsewhere has none (rule R5).
+def open_purse(
+    unit: Unit,
+    *,
+    priced_at: datetime | None = None,
+    bought_before: tuple[SeatChange, ...] = (),
+    instead: Budget | None = None,
+) -> BudgetPurse:
+    """Return what the budgets have left now; a plan that sells no seats now has none (rules B2 and R5).
 
     Args:
         unit: The unit.
         priced_at: The instant that the proration counts from (rule Q2); the unit's by default.
+        bought_before: What is bought without a budget before it, in the same unit.
+        instead: A budget that is to be set, in the place of the one that there may be.
     """
     contract = unit.session.get_one(Contract, unit.org_id)
-    may_buy = contract.status == "active" and unit.billing.sells_at_once
-    return BudgetPurse(unit, by_key(read_budgets(unit)) if may_buy else {}, priced_at or unit.at)
+    sells = contract.status == "active" and contract.kind != EVALUATION and unit.billing.sells_at_once
+    budgets = by_key(read_budgets(unit)) if sells else {}
+    if instead is not None and sells:
+        budgets |= {instead.key: instead}
+    return BudgetPurse(unit, budgets, priced_at or unit.at, bought_before)

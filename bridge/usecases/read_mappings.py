@@ -111,6 +111,17 @@ def read_mappings(unit: Unit) -> MappingsView:
     )
 
 
+def identity_providers(unit: Unit) -> dict[str, str]:
+    """Return the names of the connections that can bring a group to come, by their ids.
+
+    Raises:
+        ForbiddenError: The actor may not edit mappings.
+    """
+    unit.require(Permission.EDIT_MAPPINGS)
+    directory = read_directory(unit)
+    return {key: name for key, name in directory.connections.items() if key not in directory.by_hand}
+
+
 def count_groups(unit: Unit) -> list[GroupCount]:
     """Return every group with its active people, the largest first."""
     membership = effective_membership.c

@@ -17,6 +17,7 @@ from bridge.usecases.person_classes import TouchedPerson, touched_people
 from bridge.usecases.settle_many import access_changes, member_id_of, settle_many
 from bridge.usecases.waiting_people import waiting_people
 from mappings.allocation import Occasion
+from mappings.people import Pool
 from mappings.preview import MovesPreview, moves_after_regrouping, moves_under_regrouping
 
 #: Up to so many people are settled one after the other, which is quicker for few.
@@ -92,11 +93,14 @@ def _ask_brake(unit: Unit, member_ids: Collection[MemberId], placement: Placemen
             offer_free(unit)
         stopped = held - back
         look = _look(unit, [one for one in touched if one.member_id not in stopped], placement)
-    # Seats that those who are held don't take can be of use to the next, who then has to be counted too.
-    while not lets_through(unit, (toll := _toll(unit, look, placement)).number):
-        hold_people(unit, toll.losing, HeldEffect.RESEAT)
-        look = _look(unit, [one for one in look.touched if one.member_id not in toll.losing], placement)
-    return look
+    toll = _toll(unit, look, placement)
+    if lets_through(unit, toll.number):
+        return look
+    # The seats that the held don't take would be of use to the next: so everybody is held who could change tiers.
+    losing = _losing(look.touched, _roomy(unit, look, placement), placement)
+    lets_through(unit, len(losing - toll.losing))  # counts them
+    hold_people(unit, losing, HeldEffect.RESEAT)
+    return _look(unit, [one for one in look.touched if one.member_id not in losing], placement)
 
 
 def _look(unit: Unit, touched: Sequence[TouchedPerson], placement: Placement) -> _Look:
@@ -104,21 +108,32 @@ def _look(unit: Unit, touched: Sequence[TouchedPerson], placement: Placement) ->
     return _Look(touched, moves_under_regrouping(people, placement.mapping_set, placement.ladder, pools_of(unit)))
 
 
+def _roomy(unit: Unit, look: _Look, placement: Placement) -> MovesPreview:
+    """Return the effect as if every tier had room for everybody."""
+    people = [one.person for one in look.touched]
+    pools = {tier: Pool(pool.used + len(people), pool.used) for tier, pool in pools_of(unit).items()}
+    return moves_under_regrouping(people, placement.mapping_set, placement.ladder, pools)
+
+
 def _toll(unit: Unit, look: _Look, placement: Placement) -> _Toll:
     """Count who would lose something or change tiers in the end: now, as the line moves, or by a seat to be bought."""
-    ids = set(look.ids)
-    effect = _in_the_end(unit, look, placement)
+    losing = _losing(look.touched, _in_the_end(unit, look, placement), placement)
+    touched = losing.intersection(look.ids)
+    return _Toll(touched, len(losing - touched))
+
+
+def _losing(touched: Sequence[TouchedPerson], effect: MovesPreview, placement: Placement) -> frozenset[MemberId]:
+    """Return who, of the touched and of all whom an effect moves, loses something that counts."""
     tiers = {member_id_of(move.member_id): (move.from_tier, move.to_tier) for move in effect.moves}
-    access = access_changes(look.touched, placement)
-    losing = {
+    access = access_changes(touched, placement)
+    return frozenset(
         member_id
         for member_id in {*tiers, *access}
         if is_loss(
             *tiers.get(member_id, (None, None)),
             less_access=member_id in access and access[member_id].after.is_less_than(access[member_id].before),
         )
-    }
-    return _Toll(frozenset(losing & ids), len(losing - ids))
+    )
 
 
 def _in_the_end(unit: Unit, look: _Look, placement: Placement) -> MovesPreview:

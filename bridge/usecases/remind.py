@@ -54,9 +54,13 @@ def queue_evaluation_mail(unit: Unit, ahead: timedelta) -> bool:
     if contract.kind != EVALUATION or contract.status != "active" or left > max(ahead, _AT_LAST):
         return False
     unit.lock()
+    # By now the boundary is passed if it was due, or the end is another one.
+    left = contract.period_end - unit.at
+    if contract.kind != EVALUATION or contract.status != "active" or left > max(ahead, _AT_LAST):
+        return False
     turn = "last" if left <= _AT_LAST else "first"
     key = f"evaluation:{contract.period_end.isoformat()}:{turn}"
-    if contract.status != "active" or _is_queued(unit, key):
+    if _is_queued(unit, key):
         return False
     queue_delivery(unit, EVALUATION_MAIL, key=key, subject_id=contract.period_end.isoformat())
     return True

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.plan_kinds import BUILTIN, EVALUATION, REMOTE
 from bridge.domain.roles import Permission
-from bridge.errors import InvalidChangeError, InvalidInputError, PlanEndedError
+from bridge.errors import BridgeError, InvalidChangeError, InvalidInputError, PlanEndedError, UnavailableError
 from bridge.ports import Renewal
 from bridge.store.agreed import (
     AgreedKind,
@@ -23,7 +24,7 @@ from bridge.store.models import AgreedChange, AuditEntry, Contract, LicencePlan,
 from bridge.store.pools import pools_snapshot, read_pools, set_allocation
 from bridge.store.teams import find_licence_plan
 from bridge.store.unit import Unit
-from bridge.usecases.alerts import queue_delivery, raise_alert
+from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_alerts
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.begin_plan import begin_plan
 from bridge.usecases.release_seats import release_seats
@@ -32,6 +33,10 @@ from mappings.reasons import SeatReason
 
 _EVALUATION_ENDED = "The evaluation has ended without a plan: nobody holds a seat, all data stays"
 _NO_SEATS_ENDED = "The plan has ended without a renewal: nothing counts or is charged any more, all data stays"
+_NOT_CLOSED = "The plan, whose last period cannot be closed,"
+_TRY_AGAIN_SECONDS = 300
+#: What a boundary dies of that will not be better by itself.
+BOUNDARY_FAILURES = (BridgeError, IntegrityError, LookupError, RuntimeError, ValueError)
 #: More than anybody grants, and far from what the column holds.
 MAX_MINOR_UNITS = 10**15
 
@@ -42,6 +47,10 @@ def pass_boundaries(unit: Unit) -> None:
     Each writing unit does this when it takes the lock, so that the seats in use are counted as they were at the
     boundary (rule R7) and no purchase is prorated in a period that is over, however late a worker comes. The
     boundaries of a plan that a core of its own bills come from there.
+
+    Raises:
+        UnavailableError: One cannot be passed. Nothing is written in a period that is over; what a directory pushes, it
+            sends again later, rather than reading that something is wrong with it.
     """
     due = select(Contract.org_id).where(
         Contract.org_id == unit.org_id,
@@ -50,7 +59,16 @@ def pass_boundaries(unit: Unit) -> None:
         Contract.period_end <= unit.at,
     )
     while unit.session.scalar(due) is not None:
-        renew_contract(unit)
+        try:
+            renew_contract(unit)
+        except BOUNDARY_FAILURES as failure:
+            raise UnavailableError(_NOT_CLOSED, retry_after_seconds=_TRY_AGAIN_SECONDS) from failure
+
+
+def tell_of_failed_boundary(unit: Unit) -> None:
+    """Have the owners know that their plan's boundary cannot be passed, until it has been."""
+    unit.lock(settle=False)
+    raise_alert(unit, "boundary_failed")
 
 
 def renew_contract(unit: Unit) -> Renewal | None:
@@ -71,6 +89,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
     renewal = system.billing.renew()
     if renewal is None:
         return None
+    resolve_alerts(system, "boundary_failed")
     invoice = renewal.invoice
     if invoice is not None:
         queue_delivery(system, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)

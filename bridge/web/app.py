@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
-from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Flask, Request, Response, abort, g, jsonify, request
+from flask import Blueprint, Flask, Request, Response, abort, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bind_contextvars, reset_contextvars
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.observability import request_id_from
 from bridge.runtime import Runtime
-from bridge.store.gate import waiting_work
-from bridge.store.schema import newest_revision, present_revision
-from bridge.web.credentials import Credential, asks_for, credential_of, public
+from bridge.web.credentials import Credential, asks_for, credential_of
 from bridge.web.errors import register_error_pages
+from bridge.web.metrics import add_metrics
+from bridge.web.probes import add_probes
 from bridge.web.rendering import prepare_templates
 from bridge.web.session import EXTENSION, is_secure
 
@@ -42,11 +40,12 @@ def create_web_app(runtime: Runtime, blueprints: Iterable[Blueprint]) -> Flask:
     app = Flask("bridge.web", static_folder="static", template_folder="templates")
     app.extensions[EXTENSION] = runtime
     _configure(app, runtime)
+    add_metrics(app, runtime)
     app.before_request(_admitting(app, CSRFProtect(app)))
     app.after_request(_adding_headers(runtime))
     app.teardown_request(_end_request)
     asks_for(Credential.NONE)(app.view_functions["static"])
-    _add_probes(app, runtime)
+    add_probes(app, runtime)
     prepare_templates(app)
     register_error_pages(app)
     for blueprint in blueprints:
@@ -146,45 +145,3 @@ def _adding_headers(runtime: Runtime) -> Callable[[Response], Response]:
         return response
 
     return add_headers
-
-
-def _add_probes(app: Flask, runtime: Runtime) -> None:
-    """Add the two probes: alive, and ready to serve."""
-
-    @app.get("/healthz")
-    @public
-    def healthz() -> Response:
-        """Answer that the process is alive; nothing else is looked at."""
-        return jsonify(status="ok")
-
-    @app.get("/readyz")
-    @public
-    def readyz() -> tuple[Response, int]:
-        """Answer whether the database can be reached and has this version's schema, and how old waiting work is."""
-        needed = newest_revision()
-        try:
-            with runtime.engine.connect() as connection:
-                present = present_revision(connection)
-            ready = present == needed
-            waiting = _ages(runtime) if ready else {}
-        except SQLAlchemyError:
-            return jsonify(status="unavailable", database="unreachable", schema=None, needed=needed), 503
-        status = "ok" if ready else "unavailable"
-        answer = {"status": status, "database": "ok", "schema": present, "needed": needed, "waiting": waiting}
-        return jsonify(answer), 200 if ready else 503
-
-
-def _ages(runtime: Runtime) -> dict[str, int]:
-    """Count what waits for workers, and how many seconds the oldest has waited: numbers only."""
-    waiting = runtime.ask_gate(waiting_work)
-    return {
-        "orders": waiting.orders,
-        "orders_given_up": waiting.dead_orders,
-        "oldest_order_seconds": _seconds_since(runtime, waiting.oldest_order),
-        "deliveries": waiting.deliveries,
-        "oldest_delivery_seconds": _seconds_since(runtime, waiting.oldest_mail),
-    }
-
-
-def _seconds_since(runtime: Runtime, instant: datetime | None) -> int:
-    return 0 if instant is None else max(int((runtime.clock.now() - instant).total_seconds()), 0)

@@ -1,5 +1,6 @@
 """Where billing cores bring their events to: named by the path, believed by the signature only."""
 
+import uuid
 from typing import Final
 
 import structlog
@@ -13,6 +14,7 @@ from bridge.errors import BridgeError, WebhookRefusedError
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.usecases.core_events import apply_event
+from bridge.usecases.mirror_core import find_connection, refuse_another_core
 from bridge.web.credentials import signature
 from bridge.web.session import current_runtime
 
@@ -37,13 +39,14 @@ def receive(slug: str) -> Response:
     if is_long or len(body) > MAX_EVENT_BYTES:
         return _problem(413, "too_large", f"An event has at most {MAX_EVENT_BYTES} bytes")
     try:
-        org_id, event = _verified(runtime, slug, body)
+        org_id, core_id, event = _verified(runtime, slug, body)
     except WebhookRefusedError as refusal:
         log.info("webhook.refused", why=refusal.why)
         return _problem(401, refusal.code, str(refusal))
     if event is None:
         return jsonify(status="ignored")
     with runtime.unit(org_id, SYSTEM) as unit:
+        refuse_another_core(unit, core_id)
         new = apply_event(unit, event)
     log.info("webhook.applied", org_id=str(org_id), event_id=event.id, kind=str(event.kind), new=new)
     return jsonify(status="applied" if new else "known")
@@ -56,22 +59,23 @@ def refused(error: BridgeError) -> Response:
     return _problem(503, error.code, "The event could not be applied now: send it again later")
 
 
-def _verified(runtime: Runtime, slug: str, body: bytes) -> tuple[OrgId, CoreEvent | None]:
-    """Return whose event it is, and the event; None for one that says nothing to us.
+def _verified(runtime: Runtime, slug: str, body: bytes) -> tuple[OrgId, uuid.UUID, CoreEvent | None]:
+    """Return whose event it is, which core told it, and the event; None for one that says nothing to us.
 
     Raises:
         WebhookRefusedError: There is no such organization, it has no core, or its core did not sign this.
     """
     headers = {name.lower(): value for name, value in request.headers.items()}
     org_id = runtime.ask_gate(lambda session: gate.find_organization(session, slug))
-    service = None
+    service = core_id = None
     if org_id is not None:
         with runtime.unit(org_id, SYSTEM) as unit:
-            service = runtime.billing_service(unit)
-    if org_id is None or service is None:
+            connection, service = find_connection(unit), runtime.billing_service(unit)
+            core_id = connection.core_id if connection is not None else None
+    if org_id is None or service is None or core_id is None:
         check_signature(_NOBODY, headers, body, runtime.clock.now())
         raise WebhookRefusedError("there is nobody here who could have signed it")
-    return org_id, service.verify(headers, body, runtime.clock.now())
+    return org_id, core_id, service.verify(headers, body, runtime.clock.now())
 
 
 def _problem(status: int, code: str, detail: str) -> Response:

@@ -26,6 +26,7 @@ class Credential(StrEnum):
     ASSERTION = "assertion"
     LINK = "link"
     SIGNATURE = "signature"
+    METRICS_TOKEN = "metrics_token"  # noqa: S105 (as above)
 
 
 def asks_for(kind: Credential) -> Callable[[ViewT], ViewT]:
@@ -43,6 +44,7 @@ scim = asks_for(Credential.SCIM_TOKEN)
 assertion = asks_for(Credential.ASSERTION)
 link = asks_for(Credential.LINK)
 signature = asks_for(Credential.SIGNATURE)
+metrics = asks_for(Credential.METRICS_TOKEN)
 
 
 def signed_in(

@@ -55,6 +55,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.AssertionFailedError: Answer(
             HTTPStatus.CONFLICT, "The document asserts something else", "Change the rules, or what they assert."
         ),
+        errors.GroupConnectionMissingError: Answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "Say which connection the group comes from",
+            "A rule that gives a role names the connection of a group to come; of several, every rule does.",
+        ),
         errors.ApprovalDecidedError: Answer(
             HTTPStatus.CONFLICT, "This request was decided already", "Send a new one if it is still wanted."
         ),
@@ -84,7 +89,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             HTTPStatus.CONFLICT, "These seats are in use", "Move people off the tier first, then reduce it."
         ),
         errors.InvalidChangeError: Answer(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "This change is not possible", "Enter how many seats to add or to reduce."
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "This change is not possible",
+            "Nothing was changed. Correct what it names, then try again.",
         ),
         errors.BelowMinimumError: Answer(HTTPStatus.CONFLICT, "The plan has a minimum", "Keep at least the minimum."),
         errors.ReductionNotAllowedError: Answer(

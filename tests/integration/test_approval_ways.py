@@ -25,8 +25,9 @@ from bridge.usecases.edit_mappings import preview_mappings
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
-from tests.conftest import KEY
-from tests.factories import Customer, create_customer
+from tests.conftest import KEY, SettableClock
+from tests.factories import Customer, create_customer, set_budget
+from tests.integration.test_budget_costs import two_labs
 from tests.web import make_admin, push_group, sign_in
 
 PREVIEW = re.compile(r'name="preview" value="([0-9a-f-]{36})"')
@@ -87,6 +88,32 @@ def test_an_admins_rules_go_to_the_owner_who_approves_what_is_shown(app: Flask, 
     assert "€" in shown
     assert approved.status == 303
     assert "invoice" in owner.get("/console/approvals").text
+
+
+def test_rule_q1_an_owner_approves_the_whole_sum_budgets_included(
+    app: Flask, make_customer: Callable[..., Customer], clock: SettableClock
+) -> None:
+    customer, document = two_labs(make_customer, clock, lapsing=0)
+    with customer.unit(customer.owner) as unit:
+        set_budget(unit, "premium", seats=5, cost_centre="Lab B")
+    ada = make_admin(customer)
+    admin, owner = sign_in(app, customer, ada.id), sign_in(app, customer)
+    with customer.unit(Actor(ActorKind.MEMBER, ada.id, Role.ADMIN)) as unit:
+        preview_id = preview_mappings(unit, document).id
+    with customer.unit(customer.owner) as unit:
+        own_preview = preview_mappings(unit, document).id
+    admin.post(f"/console/approvals/mappings/{preview_id}", {"note": ""})
+    opening = OPEN.search(owner.get("/console/approvals").text)
+    assert opening is not None
+
+    shown = owner.post(opening.group()).text
+    offered = owner.get(f"/console/mappings/previews/{own_preview}").text
+
+    # Two missing seats for Lab A and two within Lab B's budget, 4 × 100.00, by two invoices.
+    assert 'is invoiced <b class="money">€400.00</b> today, budgets included.' in shown
+    assert "Approve for €400.00" in shown
+    assert "€200.00 today, within budgets" in re.sub("<.*?>", "", offered)
+    assert "€400.00 today, budgets included" in offered
 
 
 def test_an_admin_asks_for_seats_and_reads_why_not(app: Flask, customer: Customer) -> None:
@@ -182,7 +209,7 @@ class TestDrafts:
         answer = admin.post(f"{place}/submit", {"note": ""})
 
         assert answer.location == place
-        assert "costs nothing, so it needs no owner" in admin.get(place).text
+        assert "buys no missing seat, so it needs no owner" in admin.get(place).text
 
     def test_a_draft_without_a_name_is_not_saved(self, app: Flask, customer: Customer) -> None:
         push_group(customer, "Engineering", [])

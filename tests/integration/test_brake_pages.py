@@ -13,14 +13,17 @@ from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import MemberId
 from bridge.jobs.messages import compose
 from bridge.runtime import Runtime
-from bridge.store.models import Delivery, Hold
+from bridge.store.models import Alert, Delivery, Hold
+from bridge.store.unit import Unit
 from bridge.usecases.deliver import Claim, claim_delivery
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.conftest import KEY
-from tests.factories import Customer
+from tests.factories import Customer, set_budget
 from tests.integration.test_brake import active, empty, people, say_active, seated, staff  # noqa: F401 (fixtures)
 from tests.integration.test_brake import customer as customer  # noqa: PLC0414 (a fixture)
+from tests.integration.test_brake_line import group, push, rules
+from tests.integration.test_memberships import put_in_force
 from tests.web import make_admin, sign_in
 
 Run = Callable[..., Result]
@@ -167,6 +170,46 @@ def test_the_command_line_shows_releases_and_lists(held: Customer, run: Run) -> 
     assert "released" in listed.output
     assert "They left" in listed.output
     assert seated(held) == 3
+
+
+def test_page_command_and_mail_name_what_a_release_buys_and_when_the_plan_renews(
+    app: Flask, run: Run, make_customer: Callable[..., Customer]
+) -> None:
+    customer = make_customer(kind="enterprise", premium=6, standard=0)
+    put_in_force(customer, rules(on_exhausted="buy_up_to"))
+    people = push(customer, 6)  # noqa: F811 (the fixture of this name is not asked for)
+    board = group(customer, "Board", people)
+    group(customer, "Staff", people)
+    with customer.unit(customer.owner) as unit:
+        set_budget(unit, "standard", seats=50)
+    empty(customer, board)
+
+    page = sign_in(app, customer).get("/console/brake")
+    shown = run("brake", "show", "nordlys")
+    with customer.unit(SYSTEM) as unit:
+        told = unit.session.scalars(select(Delivery).where(Delivery.subject_id == select_alert(unit)).limit(1)).one()
+        claim = claim_delivery(unit, told.id)
+        assert isinstance(claim, Claim)
+        message = compose(unit, claim)
+
+    assert message is not None
+    assert "The plan renews" in page.text
+    assert "Bought within the budget" in page.text
+    assert "6 Standard" in page.text
+    assert "Bought within the budget: 6 Standard, €" in shown.output, shown.output
+    for text in (shown.output, message.text):
+        assert "UTC with the seats in use then, also those of people who are held: decide before." in text
+
+
+def select_alert(unit: Unit) -> str:
+    return str(unit.session.scalars(select(Alert.id).where(Alert.code == "brake_held")).one())
+
+
+def test_nothing_is_decided_where_nothing_was_ever_held(customer: Customer, run: Run) -> None:
+    answer = run("brake", "release", "nordlys", "--reason", "They left", "--yes")
+
+    assert answer.exit_code == 1
+    assert "Nothing is held: the brake has never tripped here" in answer.output
 
 
 def test_the_command_line_drops_and_sets(held: Customer, run: Run) -> None:

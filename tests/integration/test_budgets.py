@@ -24,7 +24,7 @@ from bridge.store.directory import get_member
 from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member, SeatBudget
 from bridge.store.pools import read_pools
-from bridge.usecases.budgets import list_budgets, remove_budget, set_budget
+from bridge.usecases.budgets import list_budgets, remove_budget
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.explain import explain_member
 from bridge.usecases.import_people import import_people, preview_import
@@ -34,7 +34,7 @@ from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.billing import Payments
 from tests.conftest import SettableClock
-from tests.factories import Customer
+from tests.factories import Customer, set_budget
 
 MakeCustomer = Callable[..., Customer]
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -125,7 +125,7 @@ def test_audit_and_decision_name_the_budget_the_formula_and_what_is_left(
 
     (person,) = arrive(customer, clock, "a")
 
-    # Half of March is over: 155.00 × 15.5 ÷ 31 = 77.50, before tax; 400.00 − 77.50 = 322.50.
+    # Half of March is over: 155.00 × 15.5 ÷ 31 = 77.50. The budget counts a full period: 400.00 − 155.00 = 245.00.
     with customer.unit() as unit:
         entry = unit.session.scalars(select(AuditEntry).where(AuditEntry.action == "budget.used")).one()
         decision = unit.session.scalars(
@@ -143,8 +143,11 @@ def test_audit_and_decision_name_the_budget_the_formula_and_what_is_left(
         "amount": 7750,
         "currency": "EUR",
         "formula": str((decision.purchase or {}).get("formula")),
+        "total": 7750,
+        "amount_due": 7750,
+        "full_amount": 15500,
         "seats_left": 2,
-        "amount_left": 32250,
+        "amount_left": 24500,
     }
     assert decision.purchase == facts
     assert "€155.00" in str(facts["formula"])

@@ -56,7 +56,9 @@ def test_a_role_given_by_hand_that_a_rule_gave_already_is_audited_and_stays_by_h
 
 def test_a_rule_does_not_take_over_the_same_role_that_was_given_by_hand(customer: Customer) -> None:
     tove = customer.push("tove@nordlys.test")
-    put_in_force(customer, {"schema": 1, "rules": [{"group": "Ops", "expected": True, "role": "admin"}]})
+    put_in_force(
+        customer, {"schema": 1, "rules": [{"group": "Ops", "expected": True, "connection": "Okta", "role": "admin"}]}
+    )
     give(customer, tove.id, "admin")
     with customer.unit(customer.directory) as unit:
         group = create_group(unit, customer.connection_id, GroupDraft("Ops"), [str(tove.id)]).id

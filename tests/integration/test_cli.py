@@ -755,8 +755,9 @@ class TestBudgets:
         people = tmp_path / "people.csv"
         people.write_text("userName\n" + "".join(f"p{number}@nordlys.test\n" for number in range(6)))
 
-        created = run("seats", "budget", "set", "nordlys", "premium", "--seats", "3", "--amount", "900")
-        centre = run("seats", "budget", "set", "nordlys", "premium", "--seats", "1", "--cost-centre", "Lab 7", "--json")
+        create = ("seats", "budget", "set", "nordlys", "premium")
+        created = run(*create, "--seats", "3", "--amount", "900", "--yes")
+        centre = run(*create, "--seats", "1", "--cost-centre", "Lab 7", "--accept-cost", "0", "--json")
         applied = run("mappings", "apply", "nordlys", str(rules), "--yes")
         preview = run("import", "nordlys", str(people), "--preview")
         imported = run("import", "nordlys", str(people), "--json")
@@ -764,12 +765,18 @@ class TestBudgets:
         why = run("why", "nordlys", "p4@nordlys.test")
         removed = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
         again = run("seats", "budget", "remove", "nordlys", "premium", "--cost-centre", "lab 7")
-        bad = run("seats", "budget", "set", "nordlys", "premium", "--amount", "9.999")
+        bad = run(*create, "--amount", "9.999")
 
-        assert created.output == "The budget for Premium seats is set: 3 seats and €900.00 in a month.\n"
-        assert json.loads(centre.output)["cost_centre"] == "Lab 7"
+        assert created.output == (
+            "The budget for Premium seats: 3 seats and €900.00 in a month.\n"
+            "A Premium seat costs €150.00 for a full period: it counts so much, however late in one it is bought.\n"
+            "The budget is set.\n"
+        )
+        assert json.loads(centre.output)["draft"]["cost_centre"] == "Lab 7"
         assert applied.exit_code == 0
-        assert re.search(r"Bought within the budget: 3 Premium, 3 × €150.00.*; left: 0 seats and €\d+", preview.output)
+        assert re.search(
+            r"3 Premium, €\d+.* 3 × €150.00.*; €450.00 for a full period; left: 0 seats and €450.00", preview.output
+        )
         assert json.loads(imported.output)["bought"] == 3
         assert re.search(r"Premium +all others +3 seats and €900.00 +month +0 seats and", shown.output)
         assert "every Premium seat was taken, so one was bought within the budget (3 × €150.00" in why.output

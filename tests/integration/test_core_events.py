@@ -1,7 +1,7 @@
 """What a billing core tells by itself, and comparing the books with it (rules R4, R5, X8)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -22,7 +22,7 @@ from bridge.config import Settings
 from bridge.core import CoreEvent, CoreInvoice, EventKind
 from bridge.core.documents import event_document
 from bridge.domain.actors import SYSTEM
-from bridge.errors import InvalidChangeError, NotFoundError
+from bridge.errors import BillingCoreUnreachableError, InvalidChangeError, NotFoundError
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
 from bridge.jobs.work import catch_up_everywhere, place_orders_due, reconcile_everywhere, renew_due
 from bridge.runtime import Runtime, build_runtime
@@ -478,6 +478,26 @@ def test_ids_count_within_a_core_and_a_core_is_known_by_its_invoices(customer: C
     assert (applied, again) == (True, False)
     assert (own_id, repeated.number) == (invoice.id, invoice.number)
     assert numbers(customer) == known
+
+
+def test_what_a_core_said_just_before_it_was_replaced_is_not_taken_for_the_other_ones(
+    customer: Customer, core: ExampleCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core.open("second", premium=5, standard=9)
+    ask = HttpBillingService.events
+
+    def and_then_replaced(service: HttpBillingService, after: str | None) -> tuple[Sequence[CoreEvent], str | None]:
+        told = ask(service, after)
+        connect(customer, core, "second")
+        return told
+
+    monkeypatch.setattr(HttpBillingService, "events", and_then_replaced)
+
+    with pytest.raises(BillingCoreUnreachableError, match="connected before"):
+        catch_up(customer.runtime, customer.org_id)
+
+    assert count(customer, CoreEventApplied) == 0
+    assert pools(customer)["premium"][0] == 5
 
 
 def test_numbers_of_a_core_are_found_in_any_case_and_told_apart(customer: Customer, core: ExampleCore) -> None:

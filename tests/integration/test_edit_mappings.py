@@ -238,7 +238,9 @@ def test_buying_needs_the_tick(customer: Customer) -> None:
 
 def test_giving_somebody_a_higher_role_needs_the_tick(customer: Customer) -> None:
     engineers(customer, 2)
-    document = rules({"group": "Engineering", "expected": True, "tier": "premium", "role": "admin"})
+    document = rules(
+        {"group": "Engineering", "expected": True, "connection": "Okta", "tier": "premium", "role": "admin"}
+    )
     with customer.unit(customer.owner) as unit:
         preview = preview_mappings(unit, document)
 
@@ -355,7 +357,16 @@ def test_everybody_whom_a_change_moves_gets_a_decision_that_says_why(customer: C
     people = engineers(customer, 3)
     apply(
         customer,
-        rules({"group": "Engineering", "expected": True, "tier": "standard", "teams": ["platform"], "role": "admin"}),
+        rules(
+            {
+                "group": "Engineering",
+                "expected": True,
+                "connection": "Okta",
+                "tier": "standard",
+                "teams": ["platform"],
+                "role": "admin",
+            }
+        ),
     )
 
     with customer.unit(customer.owner) as unit:

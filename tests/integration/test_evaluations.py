@@ -19,6 +19,7 @@ from bridge.errors import (
     InEvaluationError,
     InvalidChangeError,
     InvalidInputError,
+    PaymentFailedError,
     PlanEndedError,
     SeatsInUseError,
 )
@@ -31,7 +32,6 @@ from bridge.store.models import AuditEntry, Connection, Contract, Delivery, Invo
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts
-from bridge.usecases.budgets import set_budget
 from bridge.usecases.buy_seats import preview_seats
 from bridge.usecases.change_plan import PlanDraft, preview_plan_change
 from bridge.usecases.deliver import claim_delivery
@@ -49,7 +49,7 @@ from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.billing import Payments
 from tests.conftest import KEY, SettableClock
-from tests.factories import Customer
+from tests.factories import Customer, set_budget
 from tests.web import sign_in
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -404,6 +404,44 @@ def test_b2_owners_are_reminded_two_weeks_and_two_days_before_and_anew_after_an_
     assert [one.subject for one in written] == ["Nordlys: the evaluation ends in 10 days"]
     assert "then the team plan begins by itself" in written[0].text
     assert "First invoice then, as things are: €120.00" in written[0].text
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(hours=40)])
+def test_b2_past_its_date_an_evaluation_is_over_whether_or_not_a_worker_came(
+    customer: Customer, runtime: Runtime, clock: SettableClock, late: timedelta
+) -> None:
+    agree(customer, team())
+    clock.at = UNTIL + late
+
+    with customer.unit(customer.owner) as unit:
+        seen = read_evaluation(unit)
+    reminded = remind_everywhere(customer.runtime)
+
+    assert (seen, reminded) == (None, 0)
+    with customer.unit() as unit:
+        assert unit.session.get_one(Contract, unit.org_id).kind == "team"
+
+
+def test_b2_who_begins_the_agreed_plan_too_late_reads_that_it_has_begun(
+    customer: Customer, runtime: Runtime, clock: SettableClock
+) -> None:
+    agree(customer, team())
+    clock.at = UNTIL + timedelta(hours=1)
+    browser = sign_in(create_web_app(runtime, console_blueprints()), customer)
+
+    refused = browser.post("/console/plan/previews")
+
+    assert refused.status == 422
+    assert "the organization is in no evaluation: it has a team plan" in refused.text
+    assert "how many seats" not in refused.text
+
+
+def test_q4_a_declined_first_invoice_says_that_nothing_has_begun(customer: Customer) -> None:
+    agree(customer, team())
+    declined = Payments(customer, declined=True).customer
+
+    with pytest.raises(PaymentFailedError, match="Nothing was bought, begun or charged"), declined.unit() as unit:
+        take_new_plan(unit, None)
 
 
 def test_w1_licences_are_tried_with_teams_and_billed_from_the_date_on(runtime: Runtime, clock: SettableClock) -> None:

@@ -112,7 +112,7 @@ def orders(customer: Customer) -> int:
 def test_case_x8_sixty_orders_with_lost_answers_and_killed_web_and_worker_processes_are_all_placed_once(
     settings: Settings, database_url: URL, tmp_path: Path
 ) -> None:
-    chaos = Chaos(orders=60, organizations=10, workers=2, lost_share=0.2, seconds_between_kills=4.0)
+    chaos = Chaos(orders=60, organizations=10, workers=2, lost_share=0.2, seconds_between_kills=10.0)
 
     figures = chaos.run(settings, database_url, tmp_path)
 

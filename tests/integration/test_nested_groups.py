@@ -233,7 +233,7 @@ def test_only_people_below_the_edge_are_looked_at(customer: Customer) -> None:
 
 def test_t10_a_role_and_teams_come_from_an_outer_group_too(customer: Customer) -> None:
     with customer.unit(customer.owner) as unit:
-        rules = [{"group": "IT", "expected": True, "role": "admin", "teams": ["operators"]}]
+        rules = [{"group": "IT", "expected": True, "connection": "Okta", "role": "admin", "teams": ["operators"]}]
         preview = preview_mappings(unit, {"schema": 1, "rules": rules})
         apply_mappings(unit, preview.id, acknowledged=True)
     member = customer.push("u@nordlys.test")

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -25,6 +27,7 @@ from bridge.errors import (
 )
 from bridge.ports import ContractDraft, FeeDraft, TierPrice
 from bridge.runtime import Runtime
+from bridge.store.agreed import AgreedKind, agree, terms_of_plan
 from bridge.store.models import AuditEntry, Contract, Decision, Invoice, InvoiceLine, Member
 from bridge.store.pools import read_pools
 from bridge.usecases.agreed_changes import cancel_agreed_change
@@ -40,9 +43,12 @@ from bridge.usecases.overview import read_overview
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import grant_credit, set_auto_renew
 from bridge.usecases.workspace_teams import create_team, join_teams
+from bridge.web.app import create_web_app
+from bridge.web.console import console_blueprints
 from tests.billing import Payments
 from tests.conftest import KEY, SettableClock
 from tests.factories import Customer, create_customer, create_workspace
+from tests.web import sign_in
 
 Make = Callable[..., Customer]
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -315,6 +321,109 @@ def test_u5_a_plan_follows_a_contract_when_its_whole_term_is_over(make_customer:
     # Four instalments of 2,500.00, and the first year of the enterprise plan.
     assert invoices_of(customer) == [*[("instalment", 250_000)] * 4, ("start", 12_000)]
     assert seats_of(customer)["ada"] == "premium"
+
+
+ELSEWHERE = {
+    # Oslo's March ends an hour or two before that of UTC, and UTC's four hours before New York's.
+    "Oslo to UTC": ("user_licence", "Europe/Oslo", "UTC"),
+    "UTC to New York": ("team_licence", "UTC", "America/New_York"),
+}
+
+
+@pytest.mark.parametrize(("kind", "was", "wanted"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_w2_licences_that_would_bill_a_month_again_are_refused_until_it_is_over(
+    runtime: Runtime, clock: SettableClock, kind: str, was: str, wanted: str
+) -> None:
+    clock.at = START
+    customer = create_workspace(runtime, kind=kind, time_zone=was)
+    draft = replace(for_licences(kind), time_zone=wanted)
+
+    with pytest.raises(InvalidInputError, match=f"2026-03 are billed before.*from 1 Apr 2026, 00:00 on; or keep {was}"):
+        begin(customer, draft, ahead=True)
+    with customer.unit(customer.owner) as unit:
+        create_team(unit, "Platform")
+        join_teams(unit, customer.owner_id, ["Platform"])
+    with customer.unit() as unit:
+        set_auto_renew(unit, value=False)
+        clock.at = unit.session.get_one(Contract, unit.org_id).period_end
+    with pytest.raises(InvalidInputError, match="2026-03 are billed before"):
+        begin(customer, draft)
+    clock.at = datetime(2026, 4, 1, tzinfo=ZoneInfo(wanted)).astimezone(UTC)
+    begin(customer, draft)
+
+    assert invoices_of(customer) == [("month", 500)]
+
+
+def test_w2_a_month_is_billed_once_and_no_boundary_fails_where_a_second_one_was_agreed(
+    runtime: Runtime, clock: SettableClock
+) -> None:
+    clock.at = START
+    customer = create_workspace(runtime, time_zone="Europe/Oslo")
+    with customer.unit(customer.owner) as unit:
+        create_team(unit, "Platform")
+        join_teams(unit, customer.owner_id, ["Platform"])
+        # As it could be agreed before it was refused.
+        ends = unit.session.get_one(Contract, unit.org_id).period_end
+        agree(unit, AgreedKind.SUCCESSOR, terms_of_plan(for_licences()), effective_at=ends)
+
+    clock.at = datetime(2026, 5, 1, tzinfo=UTC)
+    customer.push("ada@nordlys.test")
+
+    # March by the first plan, nothing for its last hours elsewhere, April by the second.
+    assert invoices_of(customer) == [("month", 500), ("month", 500)]
+    with customer.unit() as unit:
+        assert unit.session.get_one(Contract, unit.org_id).period_start == clock.at
+
+
+def test_c2_no_plan_in_another_currency_is_agreed_while_the_present_one_may_bill(
+    runtime: Runtime, clock: SettableClock
+) -> None:
+    clock.at = START
+    customer = create_workspace(runtime)
+    yen = ContractDraft("team", "month", START, "JPY", "UTC", (TierPrice("standard", "Standard", 1, 3_000, 3),))
+
+    with pytest.raises(InvalidInputError, match="in EUR until it ends: begin a plan in JPY when nothing is left of it"):
+        begin(customer, yen, ahead=True)
+    ended(customer, clock)
+    begin(customer, yen)
+
+    # Nothing was in use and no credit was given: there were no books yet.
+    assert invoices_of(customer) == [("start", 9_000)]
+
+
+FOLLOWING = {
+    "team": (by_seats(), "First invoice of the plan that follows, on 2 Mar 2027", "1 premium × €100.00"),
+    "contract": (for_a_fee(), "First invoice of the plan that follows, on 2 Mar 2027", "growth, of €12,000.00 a year"),
+}
+
+
+@pytest.mark.parametrize(("draft", "when", "line"), FOLLOWING.values(), ids=FOLLOWING)
+def test_q1_pages_forecast_the_plan_that_follows_a_fixed_fee(
+    make_customer: Make, runtime: Runtime, draft: ContractDraft, when: str, line: str
+) -> None:
+    customer = make_customer(fee=FeeDraft(1_000_000, "growth", 10))
+    begin(customer, draft, ahead=True)
+    browser = sign_in(create_web_app(runtime, console_blueprints()), customer)
+
+    pages = [browser.get(path) for path in ("/console", "/console/seats")]
+
+    assert [page.status for page in pages] == [200, 200]
+    assert [(when in page.text, line in page.text) for page in pages] == [(True, True)] * 2
+
+
+def test_r3_documents_tell_days_in_the_time_zone_of_the_plan(make_customer: Make, clock: SettableClock) -> None:
+    customer = ended(make_customer(), clock)
+    # Midnight of 1 June in Oslo, which is 31 May still in UTC.
+    clock.at = datetime(2026, 5, 31, 22, tzinfo=UTC)
+
+    begin(customer, replace(by_seats(), time_zone="Europe/Oslo"))
+
+    with customer.unit() as unit:
+        invoice = unit.session.scalars(select(Invoice).order_by(Invoice.number.desc()).limit(1)).one()
+        assert (invoice.facts or {})["issued_on"] == "2026-06-01"
+        assert unit.organization().time_zone == "Europe/Oslo"
+        began = unit.session.scalars(select(AuditEntry).where(AuditEntry.action == "plan.began")).one()
+        assert began.body["time_zone"] == ["UTC", "Europe/Oslo"]
 
 
 class TestCommandLine:

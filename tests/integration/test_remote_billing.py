@@ -12,7 +12,9 @@ from bridge.adapters.core_http import HttpBillingService
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings
 from bridge.core import CoreOrder, CoreQuote, SeatQuestion
+from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId
+from bridge.domain.roles import Role
 from bridge.errors import (
     BillingCoreRefusedError,
     BillingCoreUnreachableError,
@@ -29,13 +31,17 @@ from bridge.runtime import Runtime, build_runtime
 from bridge.store.gate import waiting_work
 from bridge.store.models import Alert, AuditEntry, BillingOrder, Delivery, Invoice, Member, Payment
 from bridge.store.pools import read_pools
+from bridge.usecases.approvals import approve, open_approval
+from bridge.usecases.ask_owners import submit_mappings, submit_seats
 from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.attempts import LEASE, MAX_ATTEMPTS
 from bridge.usecases.billing_orders import claim_order, list_orders, retry_order
-from bridge.usecases.buy_seats import change_seats, confirm_seats, preview_seats
+from bridge.usecases.buy_seats import SeatsConfirmation, change_seats, confirm_seats, preview_seats
 from bridge.usecases.connect_core import connect_core
+from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.people_by_hand import confirm_seat, preview_seat
 from bridge.usecases.renew_contract import set_price
+from bridge.usecases.sync_groups import GroupDraft, create_group
 from bridge.usecases.usage import read_usage
 from tests.conftest import OPERATOR
 from tests.cores import (
@@ -526,3 +532,46 @@ def test_b6_usage_counts_the_seats_that_a_core_of_its_own_has(customer: Customer
         usage = read_usage(unit)
 
     assert {one.tier: one.bought.last for one in usage.tiers} == {"premium": 5, "standard": 5}
+
+
+def admin_of(customer: Customer) -> Actor:
+    member = customer.push("ada@nordlys.test")
+    with customer.unit() as unit:
+        unit.session.get_one(Member, (unit.org_id, member.id)).role = Role.ADMIN
+    return Actor(ActorKind.MEMBER, member.id, Role.ADMIN)
+
+
+def test_rule_z2_seats_of_a_core_are_asked_for_and_an_owner_orders_them(customer: Customer, runtime: Runtime) -> None:
+    with customer.unit(admin_of(customer)) as unit:
+        asked = submit_seats(unit, {"premium": 2})
+    with customer.unit(customer.owner) as unit:
+        opened = open_approval(unit, asked.id)
+
+    with customer.unit(customer.owner) as unit:
+        done = approve(unit, asked.id, opened.preview.id, acknowledged=True)
+
+    assert isinstance(done, SeatsConfirmation)
+    assert done.order is not None
+    assert place_orders_due(runtime) == 1
+    assert pools(customer)["premium"][0] == 4
+
+
+def test_rules_cannot_buy_what_a_core_sells_and_are_refused_rather_than_told_as_bought(customer: Customer) -> None:
+    people = [customer.push(f"e{number}@nordlys.test").id for number in range(5)]
+    with customer.unit(customer.directory) as unit:
+        create_group(unit, customer.connection_id, GroupDraft("Eng"), [str(each) for each in people])
+    rules = {"schema": 2, "default": "unassigned", "rules": [{"group": "Eng", "tier": "premium"}]}
+    with customer.unit(customer.owner) as unit:
+        shown = preview_mappings(unit, rules)
+
+    for act in (
+        lambda unit: apply_mappings(unit, shown.id, acknowledged=True, buy=True),
+        lambda unit: submit_mappings(unit, shown.id),
+    ):
+        with pytest.raises(InvalidChangeError, match="order them by themselves"), customer.unit(customer.owner) as unit:
+            act(unit)
+    with customer.unit(customer.owner) as unit:
+        apply_mappings(unit, shown.id, acknowledged=False)
+
+    assert shown.shortage == {"premium": 3}
+    assert (pools(customer)["premium"], count(customer, BillingOrder)) == ((2, 2, 2), 0)

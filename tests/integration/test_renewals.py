@@ -7,12 +7,14 @@ import pytest
 from sqlalchemy import select
 
 from bridge.domain.actors import SYSTEM
-from bridge.errors import InvalidInputError, PlanEndedError
+from bridge.errors import InvalidInputError, PlanEndedError, UnavailableError
+from bridge.jobs.work import renew_due
 from bridge.store.directory import get_member
 from bridge.store.gate import due_renewals
 from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, Contract, Decision, Delivery, Invoice, Payment
 from bridge.store.pools import read_pools
+from bridge.usecases.alerts import open_alerts
 from bridge.usecases.buy_seats import change_seats, preview_seats
 from bridge.usecases.renew_contract import grant_credit, renew_contract, set_auto_renew, set_price
 from tests.billing import Payments
@@ -102,6 +104,30 @@ def test_a_declined_renewal_stays_to_be_paid_and_alerts_the_owners(customer: Cus
         assert len(unit.session.scalars(select(Payment)).all()) == 1
         assert [alert.code for alert in unit.session.scalars(select(Alert))] == ["renewal_payment_declined"]
         assert unit.session.get_one(Contract, customer.org_id).status == "active"
+
+
+def test_r6_a_boundary_that_cannot_be_passed_is_told_and_pushes_come_again(
+    customer: Customer, clock: SettableClock
+) -> None:
+    def count_in(time_zone: str) -> None:
+        with customer.unit(SYSTEM, at=BOUNDARY - timedelta(days=1)) as unit:
+            unit.session.get_one(Contract, unit.org_id).time_zone = time_zone
+
+    count_in("Mars/Olympus")
+    clock.at = BOUNDARY
+
+    renewed = renew_due(customer.runtime)
+    with pytest.raises(UnavailableError, match="whose last period cannot be closed"):
+        customer.push("ada@nordlys.test")
+    with customer.unit() as unit:
+        told = [alert.code for alert in open_alerts(unit)]
+    count_in("UTC")
+    again = renew_due(customer.runtime)
+
+    assert (renewed, told, again) == (0, ["boundary_failed"], 1)
+    customer.push("ada@nordlys.test")
+    with customer.unit() as unit:
+        assert "boundary_failed" not in [alert.code for alert in open_alerts(unit)]
 
 
 def test_a_renewal_sends_its_invoice(customer: Customer) -> None:

@@ -10,15 +10,18 @@ from alembic import command
 from sqlalchemy import URL, create_engine, make_url, select, text
 from sqlalchemy.pool import NullPool
 
+from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import ConnectionId, GroupId
-from bridge.errors import InvalidInputError
+from bridge.errors import GroupConnectionMissingError, InvalidInputError
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.journal import verify
 from bridge.store.models import Decision, Group, MappingVersion, Member
 from bridge.store.schema import alembic_config
 from bridge.store.unit import Unit
+from bridge.usecases.alerts import open_alerts
 from bridge.usecases.connections import create_connection
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings, mapping_problems, preview_mappings, preview_rollback
+from bridge.usecases.mapping_versions import VersionReason, store_version
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, update_member
 from bridge.usecases.read_mappings import read_mappings
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group, remove_group, update_group
@@ -129,6 +132,80 @@ def test_a_group_that_gets_the_expected_name_is_bound_with_everybody_in_it(custo
         update_group(unit, unit.session.get_one(Group, (unit.org_id, group_id)), GroupDraft("Board"))
 
     assert tier_of(customer, ann) == "premium"
+
+
+@pytest.mark.parametrize("connected", [False, True], ids=["one connection", "two"])
+def test_rule_T10_a_rule_that_gives_a_role_names_the_connection_of_a_group_to_come(  # noqa: N802 (a rule's number)
+    customer: Customer, *, connected: bool
+) -> None:
+    if connected:
+        second_connection(customer)
+    board = {"group": "Board", "expected": True, "tier": "premium", "role": "admin"}
+
+    with pytest.raises(GroupConnectionMissingError) as refusal, customer.unit(customer.owner) as unit:
+        preview_mappings(unit, {"schema": 2, "rules": [board]})
+    apply(customer, {**board, "connection": "Okta"})
+
+    ways = "connection: Okta or connection: Entra" if connected else "connection: Okta"
+    assert refusal.value.code == "group_connection_missing"
+    assert f'rules.0: expects a group "Board" that any connection could bring; say which with {ways}' in str(
+        refusal.value
+    )
+
+
+def test_of_several_connections_every_rule_names_the_one_that_a_group_is_to_come_from(customer: Customer) -> None:
+    apply(customer, {"group": "Board", "expected": True, "tier": "premium"})
+    apply(customer, {"group": "Board", "expected": True, "tier": "standard"})
+    entra = second_connection(customer)
+    eve = of_entra(customer, entra)
+    push_group(customer, "Sales", [eve], entra)
+    nested = {"when": {"all": [{"group": "Sales", "expected": True}]}, "tier": "premium"}
+
+    with pytest.raises(GroupConnectionMissingError), customer.unit(customer.owner) as unit:
+        preview_mappings(unit, {"schema": 2, "rules": [nested]})
+    with pytest.raises(GroupConnectionMissingError), customer.unit(customer.owner) as unit:
+        preview_rollback(unit, 1)
+    with customer.unit(customer.owner) as unit:
+        problems = mapping_problems(unit, {"schema": 2, "rules": [nested]})
+    apply(customer, {**nested, "connection": "Entra"})
+
+    assert [(problem.path, problem.code) for problem in problems] == [("rules.0", "group_connection_missing")]
+    assert tier_of(customer, eve) == "premium"
+
+
+@pytest.mark.parametrize("way", ["claimed", "renamed"])
+def test_rule_T10_no_connection_brings_what_was_expected_of_any_once_there_are_several(  # noqa: N802
+    customer: Customer, way: str
+) -> None:
+    board = {"group": "Board", "expected": True, "tier": "premium", "role": "admin"}
+    with customer.unit() as unit:  # as a release before this one took it
+        old = from_document({"schema": 2, "default": "unassigned", "rules": [board]}, LADDER)
+        store_version(unit, old, VersionReason.EDITED)
+    entra = second_connection(customer)
+
+    if way == "claimed":
+        with customer.unit(Actor(ActorKind.SIGN_IN, entra)) as unit:
+            eve = provision_member(unit, entra, PersonDraft("e@x.test"), Source.JIT, claimed_groups=("board",))
+    else:
+        eve = of_entra(customer, entra)
+        group_id = push_group(customer, "Innocent", [eve], entra)
+        with customer.unit(Actor(ActorKind.DIRECTORY, entra)) as unit:
+            update_group(unit, unit.session.get_one(Group, (unit.org_id, group_id)), GroupDraft("BOARD"))
+
+    with customer.unit() as unit:
+        found = unit.session.get_one(Member, (unit.org_id, eve.id))
+        assert (found.role, found.tier) == ("member", None)
+        [told] = open_alerts(unit)
+        assert (told.code, "came by Entra" in told.detail) == ("group_connection_missing", True)
+    apply(customer, {**board, "connection": "Okta"})
+    with customer.unit() as unit:
+        assert open_alerts(unit) == []
+        assert unit.session.get_one(Member, (unit.org_id, eve.id)).role == "member"
+
+
+def of_entra(customer: Customer, entra: ConnectionId) -> Member:
+    with customer.unit(customer.directory) as unit:
+        return provision_member(unit, entra, PersonDraft("eve@other.test"), Source.SCIM)
 
 
 def test_a_claimed_group_counts_in_its_connection_alone(customer: Customer) -> None:

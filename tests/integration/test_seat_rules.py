@@ -226,7 +226,7 @@ class TestMappings:
     ) -> None:
         with customer.unit(customer.owner) as unit:
             preview = preview_mappings(
-                unit, {"schema": 1, "rules": [{"group": "IT", "expected": True, "role": "admin"}]}
+                unit, {"schema": 1, "rules": [{"group": "IT", "expected": True, "connection": "Okta", "role": "admin"}]}
             )
             apply_mappings(unit, preview.id, acknowledged=True)
         member = customer.push("u@nordlys.test")

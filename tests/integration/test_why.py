@@ -20,7 +20,6 @@ from bridge.store.directory import get_member
 from bridge.store.models import Connection, Invoice, Member
 from bridge.usecases.amend_contract import AmendmentDraft, amend_contract
 from bridge.usecases.assign_seats import assign_tier
-from bridge.usecases.budgets import set_budget
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.manage_access import deactivate_member
@@ -33,7 +32,7 @@ from bridge.usecases.workspace_teams import archive_team, create_team, join_team
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.conftest import SettableClock
-from tests.factories import Customer, create_customer, create_workspace
+from tests.factories import Customer, create_customer, create_workspace, set_budget
 from tests.web import sign_in
 
 Make = Callable[..., Customer]

@@ -25,7 +25,14 @@ RULES: dict[str, Any] = {
     "on_exhausted": "unassigned",
     "rules": [
         {"group": "Engineering", "expected": True, "tier": "premium"},
-        {"group": "Board", "expected": True, "tier": "standard", "role": "admin", "teams": ["Red"]},
+        {
+            "group": "Board",
+            "expected": True,
+            "connection": "Okta",
+            "tier": "standard",
+            "role": "admin",
+            "teams": ["Red"],
+        },
         {"attribute": "title", "equals": "Clerk", "tier": "standard"},
     ],
 }

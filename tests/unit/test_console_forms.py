@@ -48,6 +48,7 @@ DOCUMENT: dict[str, Any] = {
             "tier": "standard",
         },
         {"key": "sales", "attribute": "department", "equals": "Sales", "tier": "standard", "on_exhausted": "reject"},
+        {"group": "Leads", "expected": True, "connection": "Okta", "connection_id": "c1", "role": "admin"},
     ],
 }
 
@@ -70,6 +71,14 @@ def test_a_rule_that_the_editor_cannot_draw_is_told_in_words_and_kept() -> None:
 
     assert (rule.about, rule.value) == ("when", "the group IT and any title in Okta")
     assert replace(rule, tier="premium").to_document()["when"] == DOCUMENT["rules"][2]["when"]
+
+
+def test_a_group_to_come_is_known_by_the_connection_that_the_row_says() -> None:
+    kept = mapping_form_of(DOCUMENT).rules[-1]
+    new = RuleForm(about="expected@c2", value="Leads", role="admin")
+
+    assert kept.about == "expected@c1"
+    assert new.to_document() == {"group": "Leads", "expected": True, "connection_id": "c2", "role": "admin"}
 
 
 def test_another_name_in_a_row_is_another_group() -> None:

@@ -288,8 +288,8 @@ def test_a_group_that_arrives_is_bound_and_one_that_goes_is_expected_again() -> 
     expecting = read(one(when={"all": [{"group": "Board", "expected": True, "connection": "Entra"}]}))
     board = KnownGroup("g-board", "BOARD", "c-entra")
 
-    arrived = bound(expecting, board, "Entra")
-    elsewhere = bound(expecting, KnownGroup("g-board", "Board", "c-okta"), "Okta")
+    arrived = bound(expecting, board, "Entra", alone=False)
+    elsewhere = bound(expecting, KnownGroup("g-board", "Board", "c-okta"), "Okta", alone=False)
 
     assert arrived is not None
     assert elsewhere is None

@@ -31,12 +31,13 @@ class SeatBudget(Base):
     cost_centre: Mapped[str] = mapped_column(doc="As it was written; empty for the rest.")
     seats: Mapped[int | None] = mapped_column(doc="At most so many in a period; NULL for no such cap.")
     amount: Mapped[int | None] = mapped_column(
-        doc="At most so much in a period, minor units before tax; NULL for none."
+        doc="What is bought in a period costs at most so much for full periods, minor units before tax; NULL for none."
     )
     period: Mapped[str] = mapped_column(doc="month (of the contract's time zone) or period (of the contract).")
     set_at: Mapped[datetime]
     set_by: Mapped[str] = mapped_column(doc="The actor.")
-    declined_at: Mapped[datetime | None] = mapped_column(doc="When a payment within it was last declined.")
+    declined_at: Mapped[datetime | None] = mapped_column(doc="When a purchase within it was last refused.")
+    refused_for: Mapped[str | None] = mapped_column(doc="The code of that refusal, as payment_failed.")
 
 
 class BudgetPurchase(Base):
@@ -51,7 +52,11 @@ class BudgetPurchase(Base):
     tier: Mapped[str]
     cost_centre_key: Mapped[str] = mapped_column(KEY)
     seats: Mapped[int]
-    amount: Mapped[int] = mapped_column(doc="Minor units before tax.")
+    amount: Mapped[int] = mapped_column(doc="What was charged, minor units before tax.")
+    full_amount: Mapped[int | None] = mapped_column(
+        doc="What the seats cost for a full period, minor units before tax; NULL where it was not kept yet: by today's "
+        "price then."
+    )
     invoice_id: Mapped[uuid.UUID | None] = mapped_column(doc="NULL where nothing had to be paid (rule D4).")
 
 

@@ -70,8 +70,7 @@ def show(visit: Visit, approval_id: str) -> Response:
     unit, asked = visit.unit, identifier("approval", approval_id)
     shown, problem, status = None, "", 200
     try:
-        with unit.savepoint():
-            opened = open_approval(unit, asked)
+        opened = open_approval(unit, asked)
         approval, shown = opened.approval, opened.preview
     except (ApprovalDecidedError, NotFoundError):
         raise

@@ -18,6 +18,8 @@ from mappings.documents import MAX_RULES, SCHEMA, WHO_FIELDS
 
 GROUP = "group"
 EXPECTED = "expected"
+#: Before the id of the connection that the group is to come from.
+EXPECTED_FROM = "expected@"
 WHEN = "when"
 _LONGEST_NUMBER = 9
 _LONGEST_ADDRESS = 254
@@ -56,8 +58,8 @@ class RuleForm:
     """One row of the mapping editor, as text.
 
     Attributes:
-        about: "group", "expected" for a group to come, the name of an attribute, or "when" for conditions that the
-            editor shows and does not change.
+        about: "group", "expected" for a group to come ("expected@" with the id of its connection), the name of an
+            attribute, or "when" for conditions that the editor shows and does not change.
         value: The group, the attribute's value, or the conditions in words.
         kept: The whole rule as it was, as JSON: what the row does not show, and whom it speaks of while nobody
             changes that.
@@ -85,6 +87,8 @@ class RuleForm:
             rule = dict(groups.get(self.value) or {GROUP: self.value})
             if self.about == EXPECTED:
                 rule["expected"] = True
+        elif self.about.startswith(EXPECTED_FROM):
+            rule = {GROUP: self.value, "expected": True, "connection_id": self.about.removeprefix(EXPECTED_FROM)}
         else:
             rule = {"attribute": self.about, "equals": self.value}
         if "priority" in kept:
@@ -155,7 +159,9 @@ def _about(rule: Mapping[str, Any]) -> str:
     if "connection_id" in rule and GROUP not in rule:
         return WHEN
     if GROUP in rule:
-        return EXPECTED if rule.get("expected") else GROUP
+        if not rule.get("expected"):
+            return GROUP
+        return f"{EXPECTED_FROM}{rule['connection_id']}" if "connection_id" in rule else EXPECTED
     return str(rule["attribute"]) if "equals" in rule else WHEN
 
 

@@ -16,7 +16,7 @@ from bridge.usecases.edit_mappings import (
     preview_mappings,
 )
 from bridge.usecases.mapping_drafts import find_draft, save_draft
-from bridge.usecases.read_mappings import MappingsView, read_mappings
+from bridge.usecases.read_mappings import MappingsView, identity_providers, read_mappings
 from bridge.web.console.flows import draw_flows, group_moves
 from bridge.web.console.forms import (
     MappingForm,
@@ -103,6 +103,7 @@ def show_preview(visit: Visit, preview_id: str) -> Response:
         flows=draw_flows(preview.moves, preview.ladder),
         groups=group_moves(preview.moves.moves, preview.ladder),
         groups_if_bought=group_moves(bought.moves, preview.ladder) if bought else (),
+        sold_elsewhere=not visit.unit.billing.sells_at_once,
     )
 
 
@@ -157,5 +158,6 @@ def _editor(
         saved_as=saved_as or SavedAs(),
         view=read_mappings(visit.unit),
         attributes=tuple(MAPPABLE),
+        providers=identity_providers(visit.unit),
         problems=problems,
     )
