@@ -239,6 +239,15 @@ class ReductionNotAllowedError(BridgeError):
         super().__init__(f"{what} before the renewal on {day}")
 
 
+class LowerFeeError(BridgeError):
+    """Somebody of the organization wants to pay a lower fee: who pays writes no price (rule U7)."""
+
+    code = "lower_fee"
+
+    def __init__(self) -> None:
+        super().__init__("A lower fee is agreed with your account manager, who enters it: it cannot be set from here")
+
+
 class PlanEndedError(BridgeError):
     """Something that needs a plan in force, on one that has ended (rule R5)."""
 

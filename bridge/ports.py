@@ -177,7 +177,8 @@ class SeatQuote:
 
     ``bill`` is None when nothing is charged; ``digits`` are the decimals of the currency's minor unit.
     ``renewal_before`` and ``renewal_after`` are subtotals of the next renewal in minor units, without and with the
-    change. ``pinned`` is there where the change is ordered from a core that keeps its own books.
+    change; where another plan is agreed to follow, of the kind ``followed_by``, both are what that bills first.
+    ``pinned`` is there where the change is ordered from a core that keeps its own books.
     """
 
     change: SeatChange
@@ -191,6 +192,7 @@ class SeatQuote:
     renewal_lines: tuple[BillLine, ...]
     sentences: tuple[str, ...]
     pinned: PinnedQuote | None = None
+    followed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,7 +454,13 @@ class BillingCore(Protocol):
         """
 
     def next_renewal(self) -> Bill | None:
-        """Forecast the next renewal's bill from today's seats; None when the plan ends there or nothing is billed."""
+        """Forecast the next bill from today's seats, or from what counted so far.
+
+        Where the plan bills nothing more it is that of the plan that is agreed to follow; None where nothing is billed.
+        """
+
+    def following_bill(self) -> Bill | None:
+        """Forecast what the plan bills that follows, at the same instant as the next bill; None where it does not."""
 
     def quote_plan(self, change: PlanChange) -> PlanQuote:
         """Compute what another plan would bill at the next boundary, without writing anything.

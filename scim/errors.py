@@ -52,6 +52,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.InvalidChangeError: (400, "invalidValue"),
         bridge.BelowMinimumError: (409, None),
         bridge.ReductionNotAllowedError: (409, None),
+        bridge.LowerFeeError: (409, None),
         bridge.PlanEndedError: (409, None),
         bridge.InEvaluationError: (409, None),
         bridge.PaymentFailedError: (409, None),

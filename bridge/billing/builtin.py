@@ -1,6 +1,7 @@
 """The embedded billing core: invoices and pools in the same transaction as the seats they are for."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final, Protocol
 
@@ -35,12 +36,14 @@ from bridge.billing.rules.contracts import (
 )
 from bridge.billing.rules.contracts import SeatCount as RuleSeatCount
 from bridge.billing.rules.licences import LicenceKind
+from bridge.billing.rules.money import Currency, format_money
 from bridge.billing.rules.proration import ProrationMethod
 from bridge.billing.rules.refusals import RuleRefusal
 from bridge.billing.rules.terms import Cycle
+from bridge.billing.rules.wording import local_day
 from bridge.billing.workspace_licences import WorkspaceLicences
 from bridge.domain.identifiers import new_id
-from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE, REMOTE
+from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE, LICENCE_NAMES, REMOTE
 from bridge.errors import InvalidChangeError, InvalidInputError, PaymentFailedError, PreviewStaleError
 from bridge.ports import (
     Bill,
@@ -165,7 +168,7 @@ class BuiltinBilling:
             after = _renewal(quote.next_state, _after(used, change), new_plan).bill
         except RuleRefusal as refusal:
             refuse(refusal)
-        return SeatQuote(
+        quoted = SeatQuote(
             change=change,
             bill=bill_for_callers(quote.bill) if quote.bill else None,
             seats=_counts(quote.next_state.seats),
@@ -177,6 +180,8 @@ class BuiltinBilling:
             renewal_lines=tuple(lines_for_callers(after)) if after else (),
             sentences=quote.sentences,
         )
+        follows = self._successor()
+        return quoted if follows is None else _followed(quoted, follows, contract.time_zone)
 
     def execute(self, quote: SeatQuote, *, key: str) -> InvoiceReference | None:
         """Charge what the quote shows and set the new allocation of the pools."""
@@ -252,10 +257,22 @@ class BuiltinBilling:
         bill = _renewal(state, seats_in_use(self._unit), self._agreed_plan(contract)).bill
         return bill_for_callers(bill) if bill else self._successor_bill()
 
+    def following_bill(self) -> Bill | None:
+        """Forecast what the plan bills that follows licences, beside the bill of their last month."""
+        contract = read_contract(self._unit)
+        if contract.kind not in LICENCE_NAMES:
+            return None
+        return self._successor_bill() if OTHER_PLANS[contract.kind](self._unit).next_renewal() else None
+
     def _successor_bill(self) -> Bill | None:
         """Return what the plan bills that is agreed to follow this one; None where none is, or nothing is billed."""
+        follows = self._successor()
+        return None if follows is None else follows.bill
+
+    def _successor(self) -> StartQuote | None:
+        """Quote the plan that is agreed to follow this one; None where none is."""
         ahead = agreed_change(self._unit, AgreedKind.SUCCESSOR)
-        return None if ahead is None else self.quote_start(plan_of(ahead.terms, ahead.effective_at)).bill
+        return None if ahead is None else self.quote_start(plan_of(ahead.terms, ahead.effective_at))
 
     def quote_plan(self, change: PlanChange) -> PlanQuote:
         """Compute what another plan would bill at the next boundary, without writing anything."""
@@ -472,6 +489,26 @@ def _renewal(state: ContractState, used: Mapping[str, int], new_plan: plan_chang
     if new_plan is None:
         return periods.renew(state, used)
     return plan_changes.change_plan(state, new_plan, used)
+
+
+def _followed(quote: SeatQuote, follows: StartQuote, time_zone: str) -> SeatQuote:
+    """Tell what the plan bills that follows, in the place of a renewal, and that what is bought now ends before it."""
+    plan, bill = follows.contract, follows.bill
+    subtotal, lines = (bill.subtotal, bill.lines) if bill else (0, ())
+    billed = format_money(subtotal, Currency(plan.currency)) + " before tax" if bill else "nothing"
+    seats = ", ".join(f"{tier.seats:,} {tier.name}" for tier in plan.pools) or "none"
+    told = (
+        f"The plan ends on {local_day(quote.renewal_at, time_zone)}, and so do its seats. The "
+        f"{plan.kind.replace('_', ' ')} plan that follows bills {billed} when it begins. Its seats: {seats}."
+    )
+    return replace(
+        quote,
+        renewal_before=subtotal,
+        renewal_after=subtotal,
+        renewal_lines=lines,
+        sentences=(*quote.sentences[:-1], told),
+        followed_by=plan.kind,
+    )
 
 
 def _counts(seats: Mapping[str, RuleSeatCount]) -> dict[str, SeatCount]:

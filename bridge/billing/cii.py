@@ -175,15 +175,13 @@ def _settlement(trade: etree._Element, document: InvoiceDocument, seller: Seller
 
 
 def _payment_means(settlement: etree._Element, document: InvoiceDocument, seller: Seller) -> None:
-    """Say how it is paid: collected, or by a transfer where an account is named."""
+    """Say how it is paid: by a transfer where an account is named."""
     if document.is_credit_note or not e_invoice.payable(document):
         return
-    if document.facts.debited:
-        means = _add(settlement, "ram:SpecifiedTradeSettlementPaymentMeans")
-        _add(means, "ram:TypeCode", e_invoice.COLLECTED_CODE)  # BT-81
-    elif seller.iban:
-        means = _add(settlement, "ram:SpecifiedTradeSettlementPaymentMeans")
-        _add(means, "ram:TypeCode", e_invoice.TRANSFER_CODE)  # BT-81
+    by_transfer = bool(seller.iban) and not document.facts.debited
+    means = _add(settlement, "ram:SpecifiedTradeSettlementPaymentMeans")
+    _add(means, "ram:TypeCode", e_invoice.TRANSFER_CODE if by_transfer else e_invoice.UNDEFINED_CODE)  # BT-81
+    if by_transfer:
         _add(_add(means, "ram:PayeePartyCreditorFinancialAccount"), "ram:IBANID", seller.iban)  # BT-84
         if seller.bic:
             _add(_add(means, "ram:PayeeSpecifiedCreditorFinancialInstitution"), "ram:BICID", seller.bic)  # BT-86

@@ -280,7 +280,8 @@ def _line(line: InvoiceLine, facts: IssuedFacts, zone: ZoneInfo, sign: int) -> D
         name=_LINE_WORDS[line.kind].format(name) if line.kind in _LINE_WORDS else name,
         quantity=abs(line.quantity),
         start=line.start.astimezone(zone).date(),
-        end=(line.end - _INSTANT).astimezone(zone).date(),
+        # What another core charges for one instant is of that day.
+        end=max(line.end - _INSTANT, line.start).astimezone(zone).date(),
         unit_price=line.unit_price,
         amount=sign * line.amount,
         formula=line.formula,

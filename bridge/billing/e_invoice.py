@@ -24,8 +24,8 @@ UNIT_CODE: Final = "C62"
 #: Scheme of electronic addresses that are mail addresses (EAS).
 MAIL_SCHEME: Final = "EM"
 TRANSFER_CODE: Final = "30"
-#: UNCL4461 "instrument not defined": the seller collects by the means agreed.
-COLLECTED_CODE: Final = "1"
+#: UNCL4461 "instrument not defined": the seller collects by the means agreed, or names no account.
+UNDEFINED_CODE: Final = "1"
 #: Codes of the reasons why no VAT is charged (VATEX).
 EXEMPTIONS: Final = {TaxCategory.REVERSE_CHARGE: "VATEX-EU-AE", TaxCategory.OUT_OF_SCOPE: "VATEX-EU-O"}
 

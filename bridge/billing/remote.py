@@ -10,6 +10,7 @@ from bridge.billing.rules.money import Currency
 from bridge.core import BillingService, SeatQuestion
 from bridge.core.quotes import pin, seat_quote
 from bridge.errors import (
+    BillingCoreAnswerError,
     BillingCoreRefusedError,
     BillingCoreUnreachableError,
     InvalidChangeError,
@@ -30,6 +31,7 @@ from bridge.ports import (
     Started,
     StartQuote,
 )
+from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.billing_orders import refuse_seats_in_use, refuse_second_order
 
@@ -73,6 +75,10 @@ class RemoteBilling:
             raise _known(refusal) from refusal
         if quote.currency != read_contract(unit).currency:
             raise BillingCoreUnreachableError("of this organization", "other_currency")
+        missing = [pool.tier for pool in read_pools(unit) if pool.tier not in quote.seats]
+        if missing:
+            problem = f"seats must have {', '.join(missing)}, under the same names as here"
+            raise BillingCoreAnswerError("of this organization", "quote", problem)
         self._answers[_asked(change)] = pin(quote, digits=Currency(quote.currency).digits)
 
     def start(self, contract: ContractDraft, *, insist: bool = True) -> Started:
@@ -106,6 +112,10 @@ class RemoteBilling:
     def next_renewal(self) -> Bill | None:
         """Forecast the next renewal from the mirrored seats and prices; what the core bills is what counts."""
         return BuiltinBilling(self._unit, BuiltinPayments()).next_renewal()
+
+    def following_bill(self) -> Bill | None:
+        """Forecast nothing: which plan follows is agreed in the customer's own core."""
+        return None
 
     def quote_plan(self, change: PlanChange) -> PlanQuote:
         """Refuse: the plan is agreed in the customer's own core."""

@@ -131,16 +131,15 @@ def _vat(parent: etree._Element) -> None:
 
 
 def _payment_means(root: etree._Element, document: InvoiceDocument, seller: Seller) -> None:
-    """Say how it is paid: collected, or by a transfer where an account is named."""
+    """Say how it is paid: by a transfer where an account is named; what names the payment stands in it either way."""
     if document.is_credit_note or not e_invoice.payable(document):
         return
-    if not (document.facts.debited or seller.iban):
-        return
-    code = e_invoice.COLLECTED_CODE if document.facts.debited else e_invoice.TRANSFER_CODE
+    by_transfer = bool(seller.iban) and not document.facts.debited
+    code = e_invoice.TRANSFER_CODE if by_transfer else e_invoice.UNDEFINED_CODE
     means = _add(root, "cac:PaymentMeans")
     _add(means, "cbc:PaymentMeansCode", code)  # BT-81
     _add(means, "cbc:PaymentID", document.number)  # BT-83
-    if not document.facts.debited:
+    if by_transfer:
         account = _add(means, "cac:PayeeFinancialAccount")
         _add(account, "cbc:ID", seller.iban)  # BT-84
         if seller.bic:

@@ -274,7 +274,10 @@ def _tell_outlay(outlay: "Outlay", condition: str = "") -> None:
     renewal = outlay.together
     click.echo(f"Total today, tax included: {money(outlay.total, renewal.currency)}{condition}")
     before, after = money(renewal.renewal_before, renewal.currency), money(renewal.renewal_after, renewal.currency)
-    click.echo(f"Next renewal, before tax: {before} → {after}{condition}")
+    if renewal.followed_by is not None:
+        click.echo(f"First invoice of the plan that follows, before tax: {after}")
+    else:
+        click.echo(f"Next renewal, before tax: {before} → {after}{condition}")
 
 
 def _findings(preview: "MappingsPreview", *, buy: bool) -> Any:

@@ -103,13 +103,16 @@ def show_new_plan(unit: "Unit", preview: "NewPlanPreview") -> None:
     )
     if seats.waiting_for_any:
         click.echo(f"Wait for a seat of any tier: {seats.waiting_for_any:,}")
-    names = name_people(unit, {move.member_id for move in seats.moves[:_NAMED]})
+    people = name_people(unit, {move.member_id for move in seats.moves[:_NAMED]})
     for move in seats.moves[:_NAMED]:
-        click.echo(f"- {names[move.member_id]}: {move.from_tier or 'no seat'} → {move.to_tier or 'no seat'}")
+        click.echo(f"- {people[move.member_id]}: {move.from_tier or 'no seat'} → {move.to_tier or 'no seat'}")
     if len(seats.moves) > _NAMED:
         click.echo(f"- and {len(seats.moves) - _NAMED:,} more; --json names everybody")
     if seats.unspoken:
         click.echo(f"The mappings name {', '.join(seats.unspoken)}, which this plan does not have: no seat by that.")
+    if preview.budgets_dropped:
+        names = ", ".join(preview.budgets_dropped)
+        click.echo(f"Budgets end with the plan ({names}): set them anew once the new one has begun.")
     if preview.ahead:
         click.echo("Seats are as people are today. Nothing is charged before, and it can be cancelled until then.")
 

@@ -318,12 +318,15 @@ def _line_document(line: BillLine) -> dict[str, Any]:
 def _read_line(document: object) -> BillLine:
     fields = read.as_object(document)
     amount = read.number(fields, "amount")
+    start, end = read.instant(fields, "from"), read.instant(fields, "to")
+    if start > end:
+        raise FieldError(("to",), "must not come before from")
     return BillLine(
         kind=read.text(fields, "kind"),
         tier=read.text(fields, "tier"),
         quantity=read.number(fields, "quantity"),
-        start=read.instant(fields, "from"),
-        end=read.instant(fields, "to"),
+        start=start,
+        end=end,
         unit_price=read.number(fields, "unit_price"),
         amount=amount,
         formula=read.text(fields, "formula"),
@@ -336,8 +339,8 @@ def _read_line(document: object) -> BillLine:
 def _read_tier(document: object) -> CoreTier:
     fields = read.as_object(document)
     return CoreTier(
-        paid=read.count(fields, "paid"),
-        next=read.count(fields, "next"),
+        paid=read.seats(fields, "paid"),
+        next=read.seats(fields, "next"),
         price=read.count(fields, "price"),
         next_price=read.count(fields, "next_price"),
     )
@@ -345,7 +348,7 @@ def _read_tier(document: object) -> CoreTier:
 
 def _read_seat_count(document: object) -> SeatCount:
     fields = read.as_object(document)
-    return SeatCount(paid=read.count(fields, "paid"), next=read.count(fields, "next"))
+    return SeatCount(paid=read.seats(fields, "paid"), next=read.seats(fields, "next"))
 
 
 def _bill_in(currency: str) -> Callable[[object], Bill]:

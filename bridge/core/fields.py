@@ -11,6 +11,10 @@ ValueT = TypeVar("ValueT")
 ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 #: More than any amount or count that means something, and what a column holds.
 MOST = 10**15
+#: Of one tier; nobody sells more.
+MOST_SEATS = 10**6
+#: Years that an instant may lie in: further out, time zones and the length of a month cannot be computed any more.
+FIRST_YEAR, LAST_YEAR = 1970, 2999
 LONGEST = 2000
 LONGEST_ID = 200
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -155,6 +159,14 @@ def count(fields: Mapping[str, Any], name: str) -> int:
     return within(fields, name, as_count)
 
 
+def seats(fields: Mapping[str, Any], name: str) -> int:
+    """Return a number of seats."""
+    value = count(fields, name)
+    if value > MOST_SEATS:
+        raise FieldError((name,), f"must be at most {MOST_SEATS:,}")
+    return value
+
+
 def flag(fields: Mapping[str, Any], name: str) -> bool:
     """Return true or false."""
     value = fields.get(name)
@@ -180,10 +192,9 @@ def instant(fields: Mapping[str, Any], name: str) -> datetime:
         found = None
     if found is None:
         raise FieldError((name,), "must be an instant with its offset, as 2026-03-02T09:00:00Z")
-    try:
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise FieldError((name,), "is out of range") from None
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise FieldError((name,), f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return found.astimezone(UTC)
 
 
 def instant_text(value: datetime) -> str:

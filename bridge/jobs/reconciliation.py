@@ -14,7 +14,15 @@ from bridge.store.pools import read_pools
 from bridge.usecases.alerts import resolve_alerts
 from bridge.usecases.billing_orders import settle_order
 from bridge.usecases.core_events import apply_events, note_heard
-from bridge.usecases.mirror_core import ANSWER_INVALID, find_connection, open_order, order_key, refuse_another_core
+from bridge.usecases.core_pictures import unfit
+from bridge.usecases.mirror_core import (
+    ANSWER_INVALID,
+    find_connection,
+    open_order,
+    order_key,
+    refuse_another_core,
+    tell_of_picture,
+)
 from bridge.usecases.reconcile_core import Difference, reconcile_books
 
 
@@ -64,7 +72,11 @@ def reconcile_organization(runtime: Runtime, org_id: OrgId, actor: Actor, *, ado
     with runtime.unit(org_id, actor) as unit:
         refuse_another_core(unit, core_id)
         note_heard(unit)
-        resolve_alerts(unit, ANSWER_INVALID)
+        problem = unfit(unit, subscription)
+        if problem is None:
+            resolve_alerts(unit, ANSWER_INVALID)
+        else:
+            tell_of_picture(unit, problem)
         found = reconcile_books(unit, subscription, invoices, adopt=adopt)
     return Reconciliation(events, tuple(found))
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bridge.domain.actors import ActorKind
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
-from bridge.errors import InvalidChangeError, PreviewStaleError, ReductionNotAllowedError
+from bridge.errors import InvalidChangeError, LowerFeeError, PreviewStaleError, ReductionNotAllowedError
 from bridge.ports import FeeChange, FeeFacts, FeeQuote, InvoiceReference
 from bridge.store.agreed import agreed_change
 from bridge.store.journal import record
@@ -28,7 +29,7 @@ PREVIEW_KIND = "amendment"
 class AmendmentDraft:
     """What is to change; None leaves as it is. ``annual_fee`` is minor units before the agreed discount.
 
-    ``ahead``: it counts from the next term on, which is how a fee is lowered (rule U7).
+    ``ahead``: it counts from the next term on, which is how a fee is lowered (rule U7), by the operator.
     """
 
     annual_fee: int | None = None
@@ -80,11 +81,13 @@ def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
     Raises:
         ForbiddenError: The actor may not change the contract (rule Z1).
         InvalidChangeError: Nothing changes, a value is not possible, or the plan is of another kind.
+        LowerFeeError: A lower fee, now or ahead, by somebody of the organization.
         ReductionNotAllowedError: A lower fee at once, during the term: agree it ahead.
         PlanEndedError: The plan has ended (rule R5).
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
+    _refuse_lower_fee(unit, draft)
     quote = _compute(unit, draft, unit.at)
     preview = store_preview(unit, PREVIEW_KIND, {"draft": asdict(draft), "shown": _shown(unit, quote)})
     return AmendmentPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
@@ -140,7 +143,7 @@ def confirm_amendment(
 def amend_contract(
     unit: Unit, draft: AmendmentDraft, key: str | None = None, *, check: CostCheck | None = None
 ) -> AmendmentConfirmation:
-    """Amend the contract at once, for callers that saw the cost elsewhere or accept any.
+    """Amend the contract at once, for callers that saw the cost elsewhere or accept any: the operator, and rehearsals.
 
     Args:
         unit: The unit.
@@ -175,13 +178,23 @@ def _compute(unit: Unit, draft: AmendmentDraft, at: datetime) -> FeeQuote:
         raise ReductionNotAllowedError(term_end=refusal.term_end.astimezone(zone), what=refusal.what) from refusal
 
 
+def _refuse_lower_fee(unit: Unit, draft: AmendmentDraft) -> None:
+    """Refuse what an owner may not preview, for an own wish or for a request: who pays writes no price (rule U7)."""
+    if unit.actor.kind is not ActorKind.MEMBER or draft.annual_fee is None:
+        return
+    if draft.annual_fee < unit.billing.fixed_fee().facts().annual_fee:
+        raise LowerFeeError
+
+
 def _recomputed(unit: Unit, preview: Preview) -> FeeQuote:
     """Compute a preview again at its pinned instant; refuse it when the answer is another one by now (rules Q2, Q3)."""
     refuse_expired(unit, preview)
     shown = preview.request["shown"]
     if _standing(unit) != shown["standing"]:
         raise PreviewStaleError
-    quote = _compute(unit, AmendmentDraft(**preview.request["draft"]), preview.at)
+    draft = AmendmentDraft(**preview.request["draft"])
+    _refuse_lower_fee(unit, draft)
+    quote = _compute(unit, draft, preview.at)
     if _shown(unit, quote) != shown:
         raise PreviewStaleError
     return quote

@@ -1,12 +1,13 @@
 """A plan begins: the first invoice, the tiers, and who gets which of the seats (rules P1, R5, B1 and B2)."""
 
-from sqlalchemy import select
+from sqlalchemy import delete
 
 from bridge.ports import ContractDraft, Started
 from bridge.store.journal import record
 from bridge.store.models import SeatBudget
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_alerts
+from bridge.usecases.budgets import read_budgets
 from bridge.usecases.plan_seats import let_go, place_everybody
 from bridge.usecases.tier_review import settle_tier_review, users_body
 
@@ -17,7 +18,8 @@ def begin_plan(
     """Begin a plan in the place of one that has ended, or of an evaluation.
 
     What was invoiced, decided and written down before stays, and so does a credit. People keep the seats that the new
-    plan has too; everybody else is given what the rules say, as far as there are seats.
+    plan has too; everybody else is given what the rules say, as far as there are seats. Budgets end: they were set for
+    the prices of the plan that is over, and nothing is bought that was not shown (rules Q1 and Q2).
 
     Args:
         unit: The unit.
@@ -31,9 +33,9 @@ def begin_plan(
         PaymentFailedError: The payment was declined; the unit must roll back.
     """
     unit.lock()
+    budgets = _drop_budgets(unit)
     moved = _move_to(unit, draft.time_zone)
     let_go(unit, draft.pools, reason)
-    budgets = _drop_budgets(unit, {tier.key for tier in draft.pools})
     started = unit.billing.start(draft, insist=insist)
     invoice = started.invoice
     record(
@@ -76,11 +78,9 @@ def _move_to(unit: Unit, time_zone: str) -> list[str] | None:
     return moved
 
 
-def _drop_budgets(unit: Unit, sold: set[str]) -> list[str]:
-    """Drop the budgets for tiers that are sold no more; return which tiers they were for."""
-    budgets = unit.session.scalars(select(SeatBudget).where(SeatBudget.org_id == unit.org_id)).all()
-    dropped = [budget for budget in budgets if budget.tier not in sold]
-    for budget in dropped:
-        unit.session.delete(budget)
+def _drop_budgets(unit: Unit) -> list[str]:
+    """Drop every budget; return their names."""
+    names = [budget.name for budget in read_budgets(unit)]
+    unit.session.execute(delete(SeatBudget).where(SeatBudget.org_id == unit.org_id))
     unit.session.flush()
-    return sorted({budget.tier for budget in dropped})
+    return names

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select, update
 
@@ -11,8 +11,15 @@ from bridge.core import CoreOrder, OrderRequest, OrderState
 from bridge.core.documents import order_document, read_order_request, read_quote
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
-from bridge.errors import NotFoundError, OrderClosedError, OrderOpenError, PreviewStaleError, SeatsInUseError
-from bridge.ports import Bill, OrderReference, SeatQuote
+from bridge.errors import (
+    BillingCoreAnswerError,
+    NotFoundError,
+    OrderClosedError,
+    OrderOpenError,
+    PreviewStaleError,
+    SeatsInUseError,
+)
+from bridge.ports import OrderReference, SeatQuote
 from bridge.store.journal import record
 from bridge.store.models import BillingOrder, Member, SeatPool
 from bridge.store.pools import read_pools
@@ -21,6 +28,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert, resolve_alerts
 from bridge.usecases.assign_seats import place_member, promote_waiting
 from bridge.usecases.attempts import claim, postpone, revive
+from bridge.usecases.core_pictures import is_news, tell_of_another_charge, tell_of_other_seats, unfit
 from bridge.usecases.mirror_core import (
     ANSWER_INVALID,
     OPEN_STATES,
@@ -33,6 +41,8 @@ from bridge.usecases.mirror_core import (
 )
 
 ORDERS_SHOWN = 50
+#: What the core was asked when it answered so, by how an order is known.
+_VERBS: Final = {"order": "confirm", "cancelled": "cancel", "event": "events"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +196,9 @@ def settle_order(unit: Unit, found: CoreOrder, *, reason: str) -> BillingOrder |
 
     Returns:
         The order; None for one that is not ours, or is still reserved.
+
+    Raises:
+        BillingCoreAnswerError: It is placed with a picture that cannot be the plan's; nothing is settled.
     """
     unit.lock()
     order = _by_core_key(unit, found.key)
@@ -193,6 +206,8 @@ def settle_order(unit: Unit, found: CoreOrder, *, reason: str) -> BillingOrder |
         return None
     if order.state not in OPEN_STATES:
         return order
+    if found.state is OrderState.PLACED:
+        _refuse_unfit(unit, found, reason)
     order.state, order.closed_at = str(found.state), unit.at
     if found.state is OrderState.PLACED:
         _settle_placed(unit, order, found, reason)
@@ -214,9 +229,10 @@ def _settle_placed(unit: Unit, order: BillingOrder, found: CoreOrder, reason: st
     if found.invoice is not None:
         mirrored = mirror_invoice(unit, found.invoice, reason=reason)
         order.invoice_id = None if mirrored is None else mirrored.id
-        _tell_of_another_total(unit, order, found.invoice.bill)
+        tell_of_another_charge(unit, order, found.invoice.bill)
     if found.subscription is not None:
         mirror_subscription(unit, found.subscription, reason=reason)
+        tell_of_other_seats(unit, order)
     _note(
         unit,
         "seats.changed",
@@ -234,16 +250,13 @@ def _settle_placed(unit: Unit, order: BillingOrder, found: CoreOrder, reason: st
     resolve_alerts(unit, "order_declined")
 
 
-def _tell_of_another_total(unit: Unit, order: BillingOrder, bill: Bill) -> None:
-    """Tell the owners where the core charged something else than was confirmed (rule Q2)."""
-    confirmed = f"{order.body['total']} {order.body['currency']}"
-    charged = f"{bill.total} {bill.currency}"
-    if charged != confirmed:
-        sentence = (
-            f"Order {order.id} was confirmed for {confirmed}, and the billing core charged {charged}, in minor units:"
-            " ask who keeps its books for a correction"
-        )
-        raise_alert(unit, "order_charged_otherwise", detail=sentence, told_apart=True)
+def _refuse_unfit(unit: Unit, found: CoreOrder, reason: str) -> None:
+    """Refuse an answer whose picture cannot be the plan's: the order stays open, for it would bring no seats."""
+    if found.subscription is None or not is_news(unit, found.subscription):
+        return
+    problem = unfit(unit, found.subscription)
+    if problem is not None:
+        raise BillingCoreAnswerError("of this organization", _VERBS.get(reason, "order_by_key"), problem)
 
 
 def _seats_of(found: CoreOrder) -> dict[str, Any]:

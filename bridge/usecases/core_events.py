@@ -11,13 +11,15 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES, raise_alert, resolve_alerts
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.billing_orders import settle_order
-from bridge.usecases.mirror_core import is_paid, mirror_invoice, mirror_subscription, write_pools
+from bridge.usecases.core_pictures import is_news, unfit
+from bridge.usecases.mirror_core import is_paid, mirror_invoice, mirror_subscription, tell_of_picture, write_pools
 
 
 def apply_event(unit: Unit, event: CoreEvent) -> bool:
     """Do what an event says; a repeated one does nothing.
 
     An order is settled, a newer picture of the subscription taken over, an invoice mirrored, and who waits is served.
+    Of a picture that cannot be the plan's the owners are told; it changes nothing.
 
     Returns:
         Whether it was new.
@@ -40,10 +42,12 @@ def apply_event(unit: Unit, event: CoreEvent) -> bool:
     note_heard(unit)
     if new is None:
         return False
-    if event.order is not None:
-        settle_order(unit, event.order, reason="event")
-    if event.subscription is not None and mirror_subscription(unit, event.subscription, reason="event"):
-        promote_waiting(unit, write_pools(unit))
+    problem = _unfit_news(unit, event)
+    if problem is not None:
+        # Refused, it would hold up every event behind it. An order stays open: its worker asks for it by its key.
+        tell_of_picture(unit, problem)
+    else:
+        _take_over(unit, event)
     invoice = None
     if event.invoice is not None:
         invoice = mirror_invoice(unit, event.invoice, reason=str(event.kind))
@@ -54,6 +58,20 @@ def apply_event(unit: Unit, event: CoreEvent) -> bool:
         resolve_alerts(unit, "renewal_payment_declined", details=sentences)
     unit.session.flush()
     return True
+
+
+def _unfit_news(unit: Unit, event: CoreEvent) -> str | None:
+    """Say why the pictures that an event brings cannot be the plan's; None where they can, or are old."""
+    pictures = (event.order.subscription if event.order is not None else None, event.subscription)
+    problems = (unfit(unit, one) for one in pictures if one is not None and is_news(unit, one))
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _take_over(unit: Unit, event: CoreEvent) -> None:
+    if event.order is not None:
+        settle_order(unit, event.order, reason="event")
+    if event.subscription is not None and mirror_subscription(unit, event.subscription, reason="event"):
+        promote_waiting(unit, write_pools(unit))
 
 
 def _tell_of_failed_payment(unit: Unit, invoice: Invoice | None) -> None:

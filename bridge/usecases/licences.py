@@ -190,7 +190,8 @@ def _count(unit: Unit, plan: LicencePlan) -> LicencesNow:
             holders = select(func.count()).select_from(Member).where(*people, in_active_team())
             licensed = unit.session.scalars(holders).one()
         bill = unit.billing.next_renewal()
-        counted = sum(line.quantity for line in bill.lines) if bill else 0
+        # The forecast may be of a plan that follows: its lines are of something else.
+        counted = sum(line.quantity for line in bill.lines if line.tier == plan.kind) if bill else 0
     return LicencesNow(
         kind=plan.kind,
         status=contract.status,

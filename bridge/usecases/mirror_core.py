@@ -18,6 +18,7 @@ from bridge.store.models import BillingConnection, BillingOrder, Contract, Invoi
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_alerts
+from bridge.usecases.core_pictures import is_news, unfit
 from bridge.usecases.renew_contract import end_plan
 
 #: Orders that may still change something: at most one for each organization.
@@ -59,18 +60,16 @@ def mirror_subscription(unit: Unit, subscription: CoreSubscription, *, reason: s
     Period and prices become the core's; the pools follow by :func:`write_pools`. A subscription that has ended takes
     every seat (rule R5).
 
-    A picture in another currency than the contract's is not taken over: reconciliation names it.
+    One that cannot be the plan's, for its currency or its tiers, is not taken over: reconciliation names it.
 
     Returns:
         Whether it was taken over.
     """
     unit.lock()
-    connection = unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True)
-    if subscription.version <= connection.version:
+    if not is_news(unit, subscription) or unfit(unit, subscription) is not None:
         return False
-    contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
-    if subscription.currency != contract.currency:
-        return False
+    connection = unit.session.get_one(BillingConnection, unit.org_id)
+    contract = unit.session.get_one(Contract, unit.org_id)
     renewed = subscription.period_start > contract.period_start
     connection.version, connection.subscription = subscription.version, subscription_document(subscription)
     # The period counts from its own start, so that a forecast needs no other boundary than the core's.
@@ -81,7 +80,7 @@ def mirror_subscription(unit: Unit, subscription: CoreSubscription, *, reason: s
     if contract.status == "active" and not subscription.active:
         contract.status = "ended"
         unit.session.flush()
-        none = {tier: SeatCount(paid=0, next=0) for tier in subscription.tiers}
+        none = {pool.tier: SeatCount(paid=0, next=0) for pool in read_pools(unit)}
         end_plan(unit, Renewal(at=unit.at, invoice=None, seats=none, ended=True))
         return True
     unit.session.flush()
@@ -137,14 +136,15 @@ def write_pools(unit: Unit) -> list[str]:
     grown, over = [], []
     for pool in read_pools(unit):
         tier = subscription.tiers.get(pool.tier)
-        paid, following = (tier.paid, tier.next) if tier is not None else (0, 0)
-        agreed = max(min(paid, following) - held_back.get(pool.tier, 0), 0)
+        if tier is None:
+            continue
+        agreed = max(min(tier.paid, tier.next) - held_back.get(pool.tier, 0), 0)
         total = max(agreed, pool.used)
         if total > agreed:
             over.append(pool.tier)
         if total > pool.total:
             grown.append(pool.tier)
-        _set_pool(unit, pool.tier, paid=max(paid, total), total=total)
+        _set_pool(unit, pool.tier, paid=max(tier.paid, total), total=total)
     _tell_of_seats_over(unit, over)
     return grown
 
@@ -169,6 +169,15 @@ def tell_of_answer(unit: Unit, error: BillingCoreAnswerError) -> None:
     sentence = (
         f"The billing core answered {error.verb} with what its contract does not allow: {error.problem}. Nothing was"
         " changed, and it is asked again: tell whoever runs it"
+    )
+    raise_alert(unit, ANSWER_INVALID, detail=sentence)
+
+
+def tell_of_picture(unit: Unit, problem: str) -> None:
+    """Tell the owners that the core told of a subscription that cannot be theirs, until it tells of one that can."""
+    sentence = (
+        f"The billing core told of a subscription that cannot be taken over: {problem}. Seats, prices and the period"
+        " stay as they were: tell whoever runs it"
     )
     raise_alert(unit, ANSWER_INVALID, detail=sentence)
 

@@ -32,6 +32,7 @@ from bridge.store.journal import record
 from bridge.store.models import Contract, Invoice, LicenceHolder, Preview
 from bridge.store.unit import Unit
 from bridge.usecases.begin_plan import begin_plan
+from bridge.usecases.budgets import read_budgets
 from bridge.usecases.charges import CostCheck
 from bridge.usecases.idempotency import once
 from bridge.usecases.organizations import check_plan
@@ -50,6 +51,7 @@ class NewPlanPreview:
         quote: Its first invoice and period; it begins at the start of that.
         seats: Who would hold which seat, as people are now.
         ahead: It is agreed only, and begins when the present plan ends.
+        budgets_dropped: Names of the budgets there are now: every budget ends with the plan that it was set for.
     """
 
     id: uuid.UUID
@@ -58,6 +60,7 @@ class NewPlanPreview:
     quote: StartQuote
     seats: SeatsUnderPlan
     ahead: bool
+    budgets_dropped: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def preview_new_plan(unit: Unit, draft: ContractDraft | None, *, ahead: bool = F
     wanted = None if draft is None else terms_of_plan(draft)
     request = {"draft": wanted, "ahead": ahead, "shown": _shown(unit, quote, seats)}
     preview = store_preview(unit, PREVIEW_KIND, request)
-    return _as_preview(preview, quote, seats)
+    return _as_preview(unit, preview, quote, seats)
 
 
 def open_new_plan_preview(unit: Unit, preview_id: uuid.UUID) -> NewPlanPreview:
@@ -107,7 +110,7 @@ def open_new_plan_preview(unit: Unit, preview_id: uuid.UUID) -> NewPlanPreview:
     preview = stored_preview(unit, preview_id, PREVIEW_KIND)
     if preview.confirmed_at is not None:
         raise PreviewStaleError
-    return _as_preview(preview, *_recomputed(unit, preview))
+    return _as_preview(unit, preview, *_recomputed(unit, preview))
 
 
 def confirm_new_plan(
@@ -282,6 +285,7 @@ def _shown(unit: Unit, quote: StartQuote, seats: SeatsUnderPlan) -> dict[str, An
         "total": bill.total if bill else 0,
         "amount_due": bill.amount_due if bill else 0,
         "moves": hashlib.sha256(moves).hexdigest(),
+        "budgets": list(_budgets(unit)),
     }
 
 
@@ -310,8 +314,20 @@ def _do(unit: Unit, quote: StartQuote, *, ahead: bool) -> dict[str, Any]:
     return {"kind": plan.kind, "effective_at": plan.anchor.isoformat(), "ahead": True, "invoice": None}
 
 
-def _as_preview(preview: Preview, quote: StartQuote, seats: SeatsUnderPlan) -> NewPlanPreview:
-    return NewPlanPreview(preview.id, preview.at, preview.expires_at, quote, seats, preview.request["ahead"])
+def _as_preview(unit: Unit, preview: Preview, quote: StartQuote, seats: SeatsUnderPlan) -> NewPlanPreview:
+    return NewPlanPreview(
+        id=preview.id,
+        at=preview.at,
+        expires_at=preview.expires_at,
+        quote=quote,
+        seats=seats,
+        ahead=preview.request["ahead"],
+        budgets_dropped=_budgets(unit),
+    )
+
+
+def _budgets(unit: Unit) -> tuple[str, ...]:
+    return tuple(budget.name for budget in read_budgets(unit))
 
 
 def _confirmation(result: Mapping[str, Any]) -> NewPlanConfirmation:

@@ -69,6 +69,7 @@ class Overview:
     pools: tuple[PoolView, ...]
     waiting_for_any: int
     renewal: Bill | None
+    following: Bill | None
     connections: tuple[ConnectionView, ...]
     mode: ProvisioningMode
     alerts: tuple[AlertGroup, ...]
@@ -104,6 +105,7 @@ def read_overview(unit: Unit) -> Overview:
         pools=views,
         waiting_for_any=waiting_for_any,
         renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
+        following=unit.billing.following_bill() if sees_money and contract.status == "active" else None,
         connections=_connections(unit),
         mode=mode_of(unit),
         alerts=_grouped(alerts, ladder, names),

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bridge.core.quotes import kept, restored, seat_quote
 from bridge.domain.identifiers import MemberId
+from bridge.domain.plan_kinds import EVALUATION
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import (
     AcknowledgementMissingError,
@@ -17,7 +18,7 @@ from bridge.errors import (
 from bridge.ports import SeatChange, SeatQuote
 from bridge.store.directory import get_member, mapping_set_in_force
 from bridge.store.journal import record
-from bridge.store.models import Member, Preview
+from bridge.store.models import Contract, Member, Preview
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
@@ -40,6 +41,7 @@ class SeatPreview:
         to_tier: The wished tier; None for no seat.
         free: Whether a seat of it is free, so that nothing has to be bought (rule S5).
         quote: What the seat costs; None when one is free, or for who may not see prices.
+        in_evaluation: No seat is bought at all: the operator sets them (rule B2).
     """
 
     id: uuid.UUID
@@ -50,6 +52,7 @@ class SeatPreview:
     to_tier: str | None
     free: bool
     quote: SeatQuote | None
+    in_evaluation: bool
 
 
 def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
@@ -80,8 +83,9 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
         raise InvalidInputError("tier", f"{member.display_name} has {ladder.name_of(target)} by hand already")
     pool = next((pool for pool in read_pools(unit) if pool.tier == target), None)
     free = target in {None, member.tier} or (pool is not None and pool.used < pool.total)
+    tried = unit.session.get_one(Contract, unit.org_id).kind == EVALUATION
     quote = None
-    if not free and target is not None and may(unit.actor.role, Permission.MANAGE_BILLING):
+    if not free and not tried and target is not None and may(unit.actor.role, Permission.MANAGE_BILLING):
         quote = _quote(unit, member, target)
     pinned = quote.pinned if quote is not None else None
     stored = store_preview(
@@ -95,7 +99,7 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
         },
         pinned=pinned,
     )
-    return SeatPreview(stored.id, stored.at, stored.expires_at, member, ladder, target, free, quote)
+    return SeatPreview(stored.id, stored.at, stored.expires_at, member, ladder, target, free, quote, tried)
 
 
 def _ask_core(unit: Unit, member_id: MemberId, tier: str) -> None:

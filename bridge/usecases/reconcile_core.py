@@ -14,6 +14,7 @@ from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts, resolve_alerts
 from bridge.usecases.assign_seats import promote_waiting
+from bridge.usecases.core_pictures import CHARGED_OTHERWISE, PLACED_OTHERWISE, unfit
 from bridge.usecases.mirror_core import (
     bears_number,
     find_connection,
@@ -63,7 +64,7 @@ def reconcile_books(
     found += _compare_subscription(unit, connection, subscription, adopt=adopt)
     found += _adopt_pools(unit, _compare_pools(unit)) if adopt else _compare_pools(unit)
     found += _compare_order(unit)
-    found += _compare_charges(unit, adopt=adopt)
+    found += _compare_placed(unit, adopt=adopt)
     return found
 
 
@@ -141,6 +142,10 @@ def _compare_subscription(
         return []
     if subscription.currency != unit.session.get_one(Contract, unit.org_id).currency:
         return [_other_currency(unit, "The core's subscription", subscription.currency)]
+    problem = unfit(unit, subscription)
+    if problem is not None:
+        sentence = f"The core's subscription was not taken over: {problem}. Ask whoever runs the core"
+        return [Difference("subscription_unfit", sentence)]
     if subscription.version <= connection.version:
         sentence = (
             f"The core answers version {subscription.version} of the subscription; version {connection.version} was"
@@ -167,7 +172,6 @@ def _in_words(unit: Unit, subscription: CoreSubscription) -> list[str]:
     for pool in read_pools(unit):
         tier = subscription.tiers.get(pool.tier)
         if tier is None:
-            words.append(f"there is no tier {pool.tier} any more")
             continue
         if tier.paid != pool.paid:
             words.append(f"{tier.paid} {pool.tier} seats are paid, {pool.paid} here")
@@ -191,13 +195,14 @@ def _compare_pools(unit: Unit) -> list[Difference]:
     return [
         difference
         for pool in read_pools(unit)
-        if (difference := _pool_difference(pool, subscription, held.get(pool.tier, 0))) is not None
+        if pool.tier in subscription.tiers
+        and (difference := _pool_difference(pool, subscription, held.get(pool.tier, 0))) is not None
     ]
 
 
 def _pool_difference(pool: SeatPool, subscription: CoreSubscription, held_back: int) -> Difference | None:
-    tier = subscription.tiers.get(pool.tier)
-    paid, agreed = (tier.paid, max(min(tier.paid, tier.next) - held_back, 0)) if tier is not None else (0, 0)
+    tier = subscription.tiers[pool.tier]
+    paid, agreed = tier.paid, max(min(tier.paid, tier.next) - held_back, 0)
     if pool.used > agreed:
         sentence = (
             f"{pool.name}: people hold {pool.used} seats, the core has {agreed}. Nobody loses a seat by itself: buy"
@@ -224,14 +229,15 @@ def _compare_order(unit: Unit) -> list[Difference]:
     return [Difference("order_given_up", sentence)]
 
 
-def _compare_charges(unit: Unit, *, adopt: bool) -> list[Difference]:
-    """Name the orders for which the core charged another total than was confirmed, until the operator accepts it."""
-    code = "order_charged_otherwise"
-    alerts = [alert for alert in open_alerts(unit) if alert.code == code]
+def _compare_placed(unit: Unit, *, adopt: bool) -> list[Difference]:
+    """Name the orders that the core charged or placed otherwise than was confirmed, until the operator accepts it."""
+    codes = (CHARGED_OTHERWISE, PLACED_OTHERWISE)
+    alerts = [alert for alert in open_alerts(unit) if alert.code in codes]
     if adopt:
-        resolve_alerts(unit, code)
+        for code in codes:
+            resolve_alerts(unit, code)
     advice = "Once it is settled, accept it: `seatbridge billing reconcile ORG --adopt`"
-    return [Difference(code, f"{alert.detail}. {advice}", repaired=adopt) for alert in alerts]
+    return [Difference(alert.code, f"{alert.detail}. {advice}", repaired=adopt) for alert in alerts]
 
 
 def count_mirrored(unit: Unit, core_id: uuid.UUID) -> int:

@@ -126,6 +126,7 @@ class SeatsView:
     pools: tuple[PoolView, ...]
     waiting_for_any: int
     renewal: Bill | None
+    following: Bill | None
     sentences: tuple[ContractSentence, ...]
     invoices: tuple[InvoiceView, ...]
     fee: FeeView | None = None
@@ -153,6 +154,7 @@ def read_seats(unit: Unit) -> SeatsView:
         pools=views,
         waiting_for_any=waiting_for_any,
         renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
+        following=unit.billing.following_bill() if sees_money and contract.status == "active" else None,
         sentences=tuple(
             ContractSentence(text, allows=text not in _FORBIDDING)
             for text in contract_sentences(contract, followed=is_followed(unit))

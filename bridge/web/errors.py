@@ -97,6 +97,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.ReductionNotAllowedError: Answer(
             HTTPStatus.CONFLICT, "Contracted seats stay until renewal", "They end by themselves if unused at renewal."
         ),
+        errors.LowerFeeError: Answer(
+            HTTPStatus.CONFLICT, "A lower fee is not set from here", "Ask your account manager, who agrees it with you."
+        ),
         errors.PlanEndedError: Answer(
             HTTPStatus.CONFLICT,
             "The plan has ended",

@@ -15,6 +15,7 @@ from bridge.errors import (
     ForbiddenError,
     InvalidChangeError,
     InvalidInputError,
+    LowerFeeError,
     NotFoundError,
     PreviewStaleError,
     VersionMismatchError,
@@ -217,6 +218,21 @@ def test_rule_z2_an_admin_asks_for_an_amendment_and_hears_no_price(make_customer
     assert asked.summary == "a changed contract: tier scale, meant for 200 paid users, from the next term on"
     assert isinstance(done, AmendmentConfirmation)
     assert (done.tier, done.paid_users, done.invoice) == ("scale", 200, None)
+
+
+def test_u7_a_lower_fee_that_an_admin_asks_for_can_only_be_declined(make_customer: Callable[..., Customer]) -> None:
+    customer = make_customer(fee=FeeDraft(annual_fee=1_200_000, tier="growth", paid_users=50))
+    ada = Actor(ActorKind.MEMBER, customer.push("ada@nordlys.test").id, Role.ADMIN)
+    with customer.unit(ada) as unit:
+        # Taken, whatever the fee is: a refusal would tell it to who may not see it.
+        asked = submit_amendment(unit, AmendmentDraft(annual_fee=1, ahead=True))
+
+    with pytest.raises(LowerFeeError, match="account manager"), customer.unit(customer.owner) as unit:
+        open_approval(unit, asked.id)
+    with customer.unit(customer.owner) as unit:
+        declined = decline(unit, asked.id, reason="Ask our account manager")
+
+    assert declined.state == ApprovalState.DECLINED
 
 
 def test_a_declined_request_says_why_and_is_decided_once(customer: Customer, admin: Actor) -> None:

@@ -1,6 +1,7 @@
 """Answers of a billing core that break its published contract: refused by verb and field, and nothing is lost."""
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +14,17 @@ from bridge.adapters.core_http import HttpBillingService
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings
 from bridge.core import CoreQuote, OrderRequest, SeatQuestion
+from bridge.core.documents import event_document, read_event
+from bridge.domain.actors import OPERATOR, SYSTEM
 from bridge.errors import BillingCoreAnswerError, BillingCoreRefusedError
+from bridge.jobs.reconciliation import reconcile_organization
 from bridge.jobs.work import place_orders_due, reconcile_everywhere
 from bridge.runtime import Runtime, build_runtime
 from bridge.store.models import Alert, BillingOrder
 from bridge.store.pools import read_pools
 from bridge.usecases.attempts import LEASE
 from bridge.usecases.buy_seats import confirm_seats, preview_seats
+from bridge.usecases.core_events import apply_event
 from tests.cores import ExampleCore, LaterClock, Line, example_core, line_to, remote_customer, with_local_cores
 from tests.factories import Customer
 
@@ -90,6 +95,12 @@ def without(name: str) -> Alter:
     return alter
 
 
+def capitalized(document: Any) -> None:
+    """Call the tiers by other names."""
+    subscription = document["subscription"]
+    subscription["tiers"] = {name.capitalize(): tier for name, tier in subscription["tiers"].items()}
+
+
 def list_of(document: object) -> object:
     """Put a document into a list."""
     return [document]
@@ -133,6 +144,22 @@ WORDS = {
             setting("subscription", "tiers", "premium", "paid", to=-1),
             "subscription.tiers.premium.paid must not be negative",
         ),
+        (
+            "confirm",
+            setting("subscription", "tiers", "premium", "paid", to=10**13),
+            "subscription.tiers.premium.paid must be at most 1,000,000",
+        ),
+        (
+            "confirm",
+            setting("subscription", "period", "end", to="9999-12-31T23:59:59Z"),
+            "subscription.period.end must be in the years 1970 to 2999",
+        ),
+        (
+            "confirm",
+            setting("invoice", "lines", 0, "to", to="2001-01-01T00:00:00Z"),
+            "invoice.lines.0.to must not come before from",
+        ),
+        ("quote", setting("seats", "premium", "paid", to=10**6 + 1), "seats.premium.paid must be at most 1,000,000"),
         ("confirm", setting("invoice", "total", to=1.5), "invoice.total must be a whole number"),
         ("confirm", setting("invoice", "currency", to="euro"), "invoice.currency must be a code of ISO 4217"),
         ("cancel", without("state"), "state must be reserved, placed, declined, cancelled"),
@@ -236,6 +263,8 @@ def standing(customer: Customer) -> tuple[list[tuple[str, str | None]], int, lis
         ("confirm", setting("invoice", "lines", 0, "amount", to=None), "invoice.lines.0.amount must be a whole number"),
         ("confirm", setting("key", to="order-of-somebody"), "key must be that of the order"),
         ("confirm", setting("state", to="reserved"), "state must be placed, declined or cancelled"),
+        ("confirm", capitalized, "subscription.tiers must have premium, standard, under the same names as here"),
+        ("confirm", setting("subscription", "currency", to="USD"), "subscription.currency must be EUR"),
     ],
 )
 def test_case_x2_an_order_that_was_answered_so_stays_pending_and_is_placed_once_when_the_core_is_mended(
@@ -255,6 +284,90 @@ def test_case_x2_an_order_that_was_answered_so_stays_pending_and_is_placed_once_
     assert waiting[2][0].startswith(f"The billing core answered {verb} with what its contract does not allow: {field}")
     assert standing(customer) == ([("placed", None)], 3, [])
     assert len(core.invoices(customer.slug)) == 1
+
+
+def test_q2_a_placed_order_that_brings_other_seats_is_told_and_named_until_it_is_accepted(
+    customer: Customer, line: Line
+) -> None:
+    buy(customer)
+    line.alter = answering(setting("subscription", "version", to=0), only=WORDS["confirm"])
+    place_orders_due(customer.runtime)
+    orders, premium, told = standing(customer)
+    line.alter = lambda _, body: body
+
+    found = reconcile_organization(customer.runtime, customer.org_id, OPERATOR, adopt=True)
+    again = reconcile_organization(customer.runtime, customer.org_id, OPERATOR)
+
+    # 2 seats and the one that was bought.
+    [sentence] = told
+    assert (orders, premium) == ([("placed", None)], 2)
+    assert "was confirmed to make it 3 Premium seats, and the billing core has 2 after it" in sentence
+    [named] = [one for one in found.differences if one.code == "order_placed_otherwise"]
+    assert (named.sentence.split(". ")[0], named.repaired) == (sentence, True)
+    assert again.is_clean
+    assert standing(customer) == ([("placed", None)], 3, [])
+
+
+def test_q2_a_credit_note_is_not_the_invoice_that_was_confirmed(customer: Customer, line: Line) -> None:
+    buy(customer)
+    line.alter = answering(setting("invoice", "type", to="credit_note"), only=WORDS["confirm"])
+
+    place_orders_due(customer.runtime)
+
+    orders, premium, [told] = standing(customer)
+    assert (orders, premium) == ([("placed", None)], 3)
+    assert re.search(r"confirmed for (\d+) EUR, and the billing core charged a credit note of \1 EUR", told)
+
+
+def test_a_quote_without_a_tier_of_the_plan_is_refused(customer: Customer, line: Line) -> None:
+    line.alter = answering(without_premium, only=WORDS["quote"])
+
+    with pytest.raises(BillingCoreAnswerError, match=r"quote with what .* allow: seats must have premium"):
+        buy(customer)
+
+
+def without_premium(document: Any) -> None:
+    del document["seats"]["premium"]
+
+
+@pytest.mark.parametrize("alter", [capitalized, setting("subscription", "currency", to="USD")])
+def test_r2_an_event_with_a_picture_that_cannot_be_the_plans_takes_no_seat_and_holds_no_event_up(
+    customer: Customer, core: ExampleCore, alter: Alter
+) -> None:
+    core.act("POST", customer.slug, "/renew")
+    events, _ = core.service(customer.slug).events(None)
+    document = event_document(events[-1])
+    alter(document["data"])
+    before = standing(customer)[1]
+
+    with customer.unit(SYSTEM) as unit:
+        new = apply_event(unit, read_event(document))
+    [told] = standing(customer)[2]
+    reconcile_everywhere(customer.runtime)
+
+    assert (new, before, standing(customer)[1]) == (True, 2, 2)
+    assert told.startswith("The billing core told of a subscription that cannot be taken over: subscription.")
+    assert standing(customer)[2] == []
+
+
+def test_x8_the_nightly_comparison_tells_once_of_a_picture_that_cannot_be_the_plans(
+    customer: Customer, line: Line
+) -> None:
+    def alter(document: Any) -> None:
+        capitalized({"subscription": document})
+
+    line.alter = answering(alter, only="/subscription HTTP")
+    reconcile_everywhere(customer.runtime)
+    first = standing(customer)
+    found = reconcile_organization(customer.runtime, customer.org_id, OPERATOR, adopt=True)
+    second = standing(customer)
+    line.alter = lambda _, body: body
+    reconcile_everywhere(customer.runtime)
+
+    assert [(one.code, one.repaired) for one in found.differences] == [("subscription_unfit", False)]
+    assert first == second
+    assert (first[1], len(first[2])) == (2, 1)
+    assert standing(customer) == ([], 2, [])
 
 
 def test_case_x8_the_nightly_comparison_tells_of_such_answers_until_they_are_mended(

@@ -50,7 +50,7 @@ from bridge.web.console import console_blueprints
 from tests.billing import Payments
 from tests.conftest import KEY, SettableClock
 from tests.factories import Customer, set_budget
-from tests.web import sign_in
+from tests.web import make_admin, sign_in
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 UNTIL = datetime(2026, 4, 1, 9, tzinfo=UTC)
@@ -511,6 +511,20 @@ def test_b2_an_evaluation_that_cannot_be_is_refused(
         take_in(runtime, contract)
 
     assert refusal.value.code == "invalid_input"
+
+
+def test_b2_nobody_is_offered_to_buy_or_to_ask_for_a_seat(customer: Customer, runtime: Runtime) -> None:
+    app = create_web_app(runtime, console_blueprints())
+    with customer.unit() as unit:
+        change_evaluation(unit, seats={"premium": 0, "standard": 0})
+    bo = customer.push("bo@nordlys.test")
+    owner, admin = sign_in(app, customer), sign_in(app, customer, make_admin(customer).id)
+
+    requests = admin.get("/console/approvals").text
+    full = [who.post(f"/console/people/{bo.id}/seat", {"tier": "premium"}) for who in (owner, admin)]
+
+    assert ("Ask for seats" in requests, "whoever runs this service sets the seats" in requests) == (False, True)
+    assert [(one.status, "whoever runs this service sets how many" in one.text) for one in full] == [(200, True)] * 2
 
 
 def test_q1_owners_read_of_it_in_the_console_and_begin_the_agreed_plan(customer: Customer, runtime: Runtime) -> None:

@@ -187,17 +187,17 @@ class TestAmendments:
     def test_u7_a_lower_fee_is_refused_with_the_day_it_may_go_down(self, customer: Customer) -> None:
         with (
             pytest.raises(ReductionNotAllowedError, match="The fee cannot be lowered before the renewal on 1 Jan 2027"),
-            customer.unit(customer.owner) as unit,
+            customer.unit() as unit,
         ):
             preview_amendment(unit, AmendmentDraft(annual_fee=1))
 
     def test_u7_a_lower_fee_agreed_ahead_is_in_the_forecast_and_counts_from_the_next_term(
         self, customer: Customer
     ) -> None:
-        with customer.unit(customer.owner) as unit:
+        with customer.unit() as unit:
             set_auto_renew(unit, value=True)
             done = amend_contract(unit, AmendmentDraft(annual_fee=900_000, tier="starter", ahead=True), "k")
-        with customer.unit(customer.owner) as unit:
+        with customer.unit() as unit:
             again = amend_contract(unit, AmendmentDraft(annual_fee=900_000, tier="starter", ahead=True), "k")
         before_the_end = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
         with customer.unit(customer.owner, at=before_the_end) as unit:
@@ -216,10 +216,10 @@ class TestAmendments:
 
     def test_u7_only_one_change_is_agreed_at_a_time_and_a_cancelled_one_never_counts(self, customer: Customer) -> None:
         lower = AmendmentDraft(annual_fee=900_000, ahead=True)
-        with customer.unit(customer.owner) as unit:
+        with customer.unit() as unit:
             set_auto_renew(unit, value=True)
             amend_contract(unit, lower)
-        with pytest.raises(InvalidChangeError, match="agreed already"), customer.unit(customer.owner) as unit:
+        with pytest.raises(InvalidChangeError, match="agreed already"), customer.unit() as unit:
             amend_contract(unit, AmendmentDraft(annual_fee=800_000, ahead=True))
         with customer.unit(customer.owner) as unit:
             cancel_agreed_change(unit)
@@ -234,7 +234,7 @@ class TestAmendments:
         assert list(actions) == ["contract.change_agreed", "contract.change_cancelled"]
 
     def test_u7_what_was_not_named_ahead_is_as_it_stands_when_the_term_begins(self, customer: Customer) -> None:
-        with customer.unit(customer.owner) as unit:
+        with customer.unit() as unit:
             set_auto_renew(unit, value=True)
             amend_contract(unit, AmendmentDraft(annual_fee=900_000, ahead=True))
             waiting = read_agreed_change(unit)
@@ -555,22 +555,32 @@ class TestConsole:
         assert (done.status, "invoices" in done.location) == (303, True)
         assert due.group(1) in browser.get(done.location).text
 
-    def test_u7_an_owner_agrees_a_lower_fee_for_the_next_term_and_cancels_it(
+    @pytest.mark.parametrize("when", ["now", "next_term"])
+    def test_u7_who_pays_writes_no_lower_fee_and_is_told_whom_to_ask(
+        self, customer: Customer, browser: Browser, when: str
+    ) -> None:
+        with customer.unit(customer.owner) as unit:
+            set_auto_renew(unit, value=True)
+        wanted = {"annual_fee": "11999.99", "tier": "growth", "paid_users": "2", "when": when}
+
+        refused = browser.post("/console/contract/previews", wanted)
+
+        assert (refused.status, "agreed with your account manager, who enters it" in refused.text) == (409, True)
+
+    def test_u7_an_owner_agrees_another_tier_for_the_next_term_and_cancels_it(
         self, customer: Customer, browser: Browser
     ) -> None:
         with customer.unit(customer.owner) as unit:
             set_auto_renew(unit, value=True)
-        wanted = {"annual_fee": "9000.00", "tier": "growth", "paid_users": "2"}
+        wanted = {"annual_fee": "13000.00", "tier": "growth", "paid_users": "2", "when": "next_term"}
 
-        refused = browser.post("/console/contract/previews", wanted | {"when": "now"})
-        shown = browser.post("/console/contract/previews", wanted | {"when": "next_term"})
+        shown = browser.post("/console/contract/previews", wanted)
         browser.get(shown.location)
         browser.post(f"{shown.location}/confirm", {"acknowledged": "yes"})
         agreed = browser.get("/console/seats").text
         browser.post("/console/contract/agreed/cancel")
 
-        assert (refused.status, "cannot be lowered" in refused.text) == (409, True)
-        assert "an annual fee of €9,000.00, tier growth" in agreed
+        assert "an annual fee of €13,000.00, tier growth" in agreed
         assert "Agreed ahead" not in browser.get("/console/seats").text
 
     def test_an_ended_contract_still_shows(self, customer: Customer, browser: Browser, clock: SettableClock) -> None:

@@ -46,7 +46,7 @@ def put_in_force(customer: Customer, document: dict[str, Any]) -> None:
 def drawn_rules(random: Random, *, policies: Sequence[str]) -> dict[str, Any]:
     rules: list[dict[str, Any]] = []
     for group in random.sample(GROUPS, random.randint(1, 4)):
-        rule: dict[str, Any] = {"group": group, "expected": True}
+        rule: dict[str, Any] = {"group": group, "expected": True, "connection": "Okta"}
         if random.random() < 0.8:
             rule["tier"] = random.choice(["premium", "standard", "unassigned"])
         if random.random() < 0.3:

@@ -249,10 +249,10 @@ class World:
             paid_users=self.draw(st.integers(0, 20)),
             ahead=self.draw(st.booleans()),
         )
-        with self.customer.unit(self.customer.owner) as unit:
+        with self.customer.unit(OPERATOR) as unit:
             preview = preview_amendment(unit, draft)
         self.clock.at += self.draw(st.integers(0, 800)) * SECOND
-        with self.customer.unit(self.customer.owner) as unit:
+        with self.customer.unit(OPERATOR) as unit:
             done = confirm_amendment(unit, preview.id, acknowledged=True)
             assert (done.invoice is None) == (preview.quote.bill is None)
             if done.invoice is not None and preview.quote.bill is not None:

@@ -28,10 +28,13 @@ from bridge.errors import (
 from bridge.ports import ContractDraft, FeeDraft, TierPrice
 from bridge.runtime import Runtime
 from bridge.store.agreed import AgreedKind, agree, terms_of_plan
-from bridge.store.models import AuditEntry, Contract, Decision, Invoice, InvoiceLine, Member
+from bridge.store.models import AuditEntry, Contract, Decision, Invoice, InvoiceLine, Member, SeatBudget
 from bridge.store.pools import read_pools
 from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.alerts import open_alerts
+from bridge.usecases.buy_for_line import serve_line
+from bridge.usecases.buy_seats import preview_seats
+from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
 from bridge.usecases.licences import holders_table, list_holders
 from bridge.usecases.new_plan import (
     NewPlanConfirmation,
@@ -234,6 +237,80 @@ def test_q5_a_repeated_key_begins_once(make_customer: Make, clock: SettableClock
     assert first == second
     with pytest.raises(IdempotencyConflictError), customer.unit() as unit:
         take_new_plan(unit, by_seats(premium=9), key="begin")
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_q1_budgets_end_with_the_plan_and_nothing_is_bought_that_was_not_shown(
+    make_customer: Make, clock: SettableClock, *, ahead: bool
+) -> None:
+    customer = make_customer(premium=0, standard=3)
+    with customer.unit(customer.owner) as unit:
+        rules = {"schema": 2, "on_exhausted": "buy_up_to", "default": "standard", "rules": []}
+        apply_mappings(unit, preview_mappings(unit, rules).id, acknowledged=False)
+        set_at = {"set_at": unit.at, "set_by": "operator", "period": "month"}
+        unit.session.add(
+            SeatBudget(org_id=unit.org_id, tier="standard", cost_centre_key="", cost_centre="", seats=100, **set_at)
+        )
+    for name in ("ada", "bo", "cy"):
+        customer.push(f"{name}@nordlys.test")
+    if not ahead:
+        ended(customer, clock)
+    draft = by_seats(premium=0, standard=1)
+
+    with customer.unit() as unit:
+        preview = preview_new_plan(unit, draft, ahead=ahead)
+    with customer.unit() as unit:
+        confirm_new_plan(unit, preview.id, acknowledged=True)
+    if ahead:
+        clock.at = datetime(2026, 4, 2, 9, 1, tzinfo=UTC)
+    with customer.unit() as unit:
+        serve_line(unit)
+        entry = unit.session.scalars(select(AuditEntry).where(AuditEntry.action == "plan.began")).one()
+
+    assert preview.budgets_dropped == ("standard",)
+    # One seat at 20.00, as shown; two of the three wait.
+    assert [total for reason, total in invoices_of(customer) if reason == "start"][1:] == [2_000]
+    assert (len(invoices_of(customer)), entry.body["budgets_dropped"]) == (2, ["standard"])
+    assert sorted(seats_of(customer).values(), key=str) == [None, None, None, "standard"]
+
+
+def test_q1_seats_bought_before_another_plan_follows_are_shown_to_end_with_theirs(make_customer: Make) -> None:
+    customer = make_customer(premium=1, standard=2)
+    begin(customer, by_seats(premium=1, standard=1), ahead=True)
+
+    with customer.unit(customer.owner) as unit:
+        quote = preview_seats(unit, {"standard": 3}).quote
+
+    # 1 × 100.00 + 1 × 20.00, whatever is bought now.
+    assert (quote.followed_by, quote.renewal_before, quote.renewal_after) == ("team", 12_000, 12_000)
+    assert {line.tier: line.quantity for line in quote.renewal_lines} == {"premium": 1, "standard": 1}
+    assert quote.sentences[-1] == (
+        "The plan ends on 2 April 2026, and so do its seats. The team plan that follows bills €120.00 before tax when "
+        "it begins. Its seats: 1 Premium, 1 Standard."
+    )
+
+
+def test_b1_the_forecast_of_licences_names_what_the_plan_bills_that_follows(
+    runtime: Runtime, clock: SettableClock
+) -> None:
+    customer = create_workspace(runtime)
+    app = create_web_app(runtime, console_blueprints())
+    ada = customer.push("ada@nordlys.test")
+    begin(customer, by_seats(), ahead=True)
+
+    with customer.unit(customer.owner) as unit:
+        nothing_yet = read_overview(unit)
+        create_team(unit, "Platform")
+        join_teams(unit, ada.id, ["Platform"])
+    with customer.unit(customer.owner) as unit:
+        counted = read_overview(unit)
+    page = sign_in(app, customer).get("/console/seats").text
+
+    # 1 × 100.00 + 1 × 20.00 of the team; one licence of 5.00 counts so far, and seats never do.
+    assert [(one.total if one else 0) for one in (nothing_yet.renewal, nothing_yet.following)] == [12_000, 0]
+    assert [(one.total if one else 0) for one in (counted.renewal, counted.following)] == [500, 12_000]
+    assert [(one.licences.counted if one.licences else None) for one in (nothing_yet, counted)] == [0, 1]
+    assert "The plan that follows bills €120.00 more when it begins" in page
 
 
 def test_what_cannot_begin_is_refused(make_customer: Make, clock: SettableClock) -> None:

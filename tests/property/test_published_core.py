@@ -20,17 +20,17 @@ Read = Callable[[object], object]
 
 numbers = st.integers(-(10**15), 10**15)
 counts = st.integers(0, 10**15)
+seats = st.integers(0, 10**6)
 tiers = st.sampled_from(["premium", "standard", "Team Lead"])
 texts = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
 notes = st.text(st.characters(categories=["L", "N", "P"]), max_size=20)
 instants = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 (bounds)
 lines = st.builds(
-    BillLine,
+    lambda terms, **more: BillLine(start=min(terms), end=max(terms), **more),
+    terms=st.tuples(instants, instants),
     kind=texts,
     tier=tiers,
     quantity=numbers,
-    start=instants,
-    end=instants,
     unit_price=numbers,
     amount=numbers,
     formula=texts,
@@ -63,7 +63,7 @@ subscriptions = st.builds(
     currency=st.just("EUR"),
     period_start=st.just(datetime(2026, 3, 1, tzinfo=UTC)),
     period_end=st.just(datetime(2026, 4, 1, tzinfo=UTC)),
-    tiers=st.dictionaries(tiers, st.builds(CoreTier, paid=counts, next=counts, price=counts, next_price=counts)),
+    tiers=st.dictionaries(tiers, st.builds(CoreTier, paid=seats, next=seats, price=counts, next_price=counts)),
     credit_balance=counts,
 )
 orders = st.builds(
@@ -81,7 +81,7 @@ quotes = st.builds(
     expires_at=instants,
     currency=st.just("SEK"),
     bill=st.none() | bills("SEK"),
-    seats=st.dictionaries(tiers, st.builds(SeatCount, paid=counts, next=counts)),
+    seats=st.dictionaries(tiers, st.builds(SeatCount, paid=seats, next=seats)),
     renewal_at=instants,
     renewal_before=numbers,
     renewal_after=numbers,
@@ -171,12 +171,15 @@ OTHERS: tuple[object, ...] = (
     "x",
     "eur",
     "2026-03-02",
+    "1969-12-31T23:59:59Z",
+    "3000-01-01T00:00:00Z",
     "a\x00b",
     "a\nb",
     "x" * 201,
     "x" * 2001,
     -1,
     1.5,
+    10**6 + 1,
     10**16,
     True,
     False,

@@ -104,6 +104,15 @@ def test_the_same_in_ubl_obeys_its_schema_and_every_rule_of_en_16931(case: dict[
     assert fired_rules(xml, UBL_RULES) > 40
 
 
+def test_bt_83_names_the_payment_in_either_syntax_without_an_account_too() -> None:
+    case = CASES["nothing but what must be"]
+    cii, ubl = made(case), made_as_ubl(case)
+
+    assert text(cii, ".//ram:PaymentReference") == text(ubl, ".//cbc:PaymentID") == text(ubl, "cbc:ID")
+    means = "ram:SpecifiedTradeSettlementPaymentMeans/ram:TypeCode"
+    assert text(cii, f".//{means}") == text(ubl, ".//cbc:PaymentMeansCode") == ["1"]
+
+
 def test_the_rules_find_a_wrong_sum_in_either_syntax() -> None:
     in_cii = made({}).replace(b"<ram:GrandTotalAmount>156.25<", b"<ram:GrandTotalAmount>156.24<")
     in_ubl = made_as_ubl({}).replace(

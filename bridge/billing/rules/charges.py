@@ -42,7 +42,7 @@ class SeatQuote:
         next_renewal_subtotal: Minor units before tax that the renewal bills after the change; 0 if the plan
             ends.
         renewal_before_subtotal: The same without the change.
-        sentences: What happens, one sentence for each effect.
+        sentences: What happens, one sentence for each effect; the last one is about the renewal.
     """
 
     at: datetime

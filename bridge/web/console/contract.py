@@ -6,7 +6,7 @@ from flask import Blueprint, Response, flash, request, url_for
 
 from bridge.billing.rules.money import Currency, to_minor
 from bridge.domain.roles import Permission
-from bridge.errors import BridgeError, InvalidChangeError, InvalidInputError, ReductionNotAllowedError
+from bridge.errors import BridgeError, InvalidChangeError, InvalidInputError, LowerFeeError
 from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.amend_contract import (
     AmendmentDraft,
@@ -24,7 +24,7 @@ from bridge.web.session import Visit
 
 pages = Blueprint("contract", __name__, url_prefix="/console/contract")
 
-_MISTAKES = (InvalidInputError, InvalidChangeError, ReductionNotAllowedError)
+_MISTAKES = (InvalidInputError, InvalidChangeError, LowerFeeError)
 
 
 @pages.get("/change")
