@@ -101,7 +101,7 @@ def approve(org: str, request: uuid.UUID, *, accept_cost: str | None, accept_rol
 
 def _cost(unit: "Unit", shown: "ShownPreview") -> Cost:
     from bridge.usecases.change_plan import PlanPreview
-    from bridge.usecases.edit_mappings import MappingsPreview
+    from bridge.usecases.mapping_effect import MappingsPreview
 
     if isinstance(shown, PlanPreview):
         return Cost(0, shown.quote.currency)
@@ -111,7 +111,7 @@ def _cost(unit: "Unit", shown: "ShownPreview") -> Cost:
 
 
 def _gains(opened: "OpenedApproval") -> dict[str, str]:
-    from bridge.usecases.edit_mappings import MappingsPreview
+    from bridge.usecases.mapping_effect import MappingsPreview
 
     return gains_of(opened.preview, "Approve") if isinstance(opened.preview, MappingsPreview) else {}
 
@@ -177,7 +177,7 @@ def ask_seats(org: str, changes: Sequence[str], *, note: str, as_json: bool) -> 
 def ask_mappings(org: str, file: Path, *, note: str, as_json: bool) -> None:
     """Ask the owners to put the rules of a file in force and to buy the seats that are missing then."""
     from bridge.usecases.ask_owners import submit_mappings
-    from bridge.usecases.edit_mappings import preview_mappings
+    from bridge.usecases.preview_mappings import preview_mappings
 
     document = load_document(file)
 
@@ -231,7 +231,7 @@ def _tell(org: str, act: "Callable[[Unit], ApprovalView]", done: str, *, as_json
 
 
 def _document(opened: "OpenedApproval") -> Any:
-    from bridge.usecases.edit_mappings import MappingsPreview
+    from bridge.usecases.mapping_effect import MappingsPreview
 
     shown = opened.preview
     return preview_document(shown, buy=True) if isinstance(shown, MappingsPreview) else shown
@@ -242,7 +242,7 @@ def _show(unit: "Unit", opened: "OpenedApproval") -> None:
     from bridge.cli.seats import seat_moves, show_seats_preview
     from bridge.usecases.buy_seats import SeatsPreview
     from bridge.usecases.change_plan import PlanPreview
-    from bridge.usecases.edit_mappings import MappingsPreview
+    from bridge.usecases.mapping_effect import MappingsPreview
 
     asked = opened.approval
     who = f"{asked.submitted_by[:1].upper()}{asked.submitted_by[1:]}"

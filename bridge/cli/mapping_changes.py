@@ -13,7 +13,7 @@ from bridge.cli.showing import json_option, org_argument, print_json, print_tabl
 
 if TYPE_CHECKING:
     from bridge.store.unit import Unit
-    from bridge.usecases.edit_mappings import MappingsPreview, Outlay
+    from bridge.usecases.mapping_effect import MappingsPreview, Outlay
     from mappings.preview import MovesPreview
 
 file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
@@ -36,7 +36,7 @@ _SHOWN = 200
 def preview(org: str, file: Path, *, buy: bool, as_json: bool) -> None:
     """Show who would gain, lose, move or wait under the rules of a file, why, and what it costs."""
     from bridge.cli.opening import open_organization
-    from bridge.usecases.edit_mappings import preview_mappings
+    from bridge.usecases.preview_mappings import preview_mappings
 
     document = load_document(file)
     with open_organization(org) as (_, unit):
@@ -61,7 +61,7 @@ def apply(org: str, file: Path, *, check: bool, yes: bool, buy: bool, as_json: b
     """
     from bridge.store.directory import mapping_set_in_force
     from bridge.store.pools import ladder_of, read_pools
-    from bridge.usecases.edit_mappings import preview_mappings, read_document
+    from bridge.usecases.preview_mappings import preview_mappings, read_document
     from mappings.differences import difference
 
     document = load_document(file)
@@ -87,7 +87,7 @@ def rollback(org: str, version: int, *, check: bool, yes: bool, buy: bool, as_js
 
     A group that is gone since then is expected again.
     """
-    from bridge.usecases.edit_mappings import preview_rollback
+    from bridge.usecases.preview_mappings import preview_rollback
 
     def look(unit: "Unit") -> "MappingsPreview":
         return preview_rollback(unit, version)

@@ -96,7 +96,7 @@ def diff(context: click.Context, org: str, file: Path, *, as_json: bool) -> None
     from bridge.cli.opening import open_organization
     from bridge.store.directory import mapping_set_in_force
     from bridge.store.pools import ladder_of, read_pools
-    from bridge.usecases.edit_mappings import read_document
+    from bridge.usecases.preview_mappings import read_document
     from mappings.differences import difference
 
     document = load_document(file)

@@ -26,11 +26,12 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit, bind_organization
 from bridge.usecases.assign_seats import assign_tier, promote_waiting, settle_seat
 from bridge.usecases.buy_seats import SeatsPreview, change_seats, confirm_seats, preview_seats
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings, read_document
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.idempotency import once
 from bridge.usecases.manage_access import deactivate_member, reactivate_member
 from bridge.usecases.new_plan import take_new_plan
 from bridge.usecases.organizations import OrganizationDraft, create_organization
+from bridge.usecases.preview_mappings import preview_mappings, read_document
 from bridge.usecases.provision_member import (
     PersonDraft,
     Source,

@@ -34,14 +34,10 @@ from bridge.usecases.change_plan import (
     confirm_plan_change,
     preview_plan_change,
 )
-from bridge.usecases.edit_mappings import (
-    MappingsApplied,
-    MappingsPreview,
-    apply_mappings,
-    preview_stored,
-    refuse_bought_elsewhere,
-)
+from bridge.usecases.edit_mappings import MappingsApplied, apply_mappings, refuse_bought_elsewhere
 from bridge.usecases.explain import name_actors
+from bridge.usecases.mapping_effect import MappingsPreview
+from bridge.usecases.preview_mappings import preview_stored
 
 MAX_NOTE: Final = 500
 LISTED: Final = 100

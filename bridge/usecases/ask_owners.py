@@ -27,8 +27,9 @@ from bridge.usecases.approvals import (
 )
 from bridge.usecases.buy_seats import possible_change
 from bridge.usecases.change_plan import PlanDraft, possible_plan
-from bridge.usecases.edit_mappings import refuse_bought_elsewhere, usable_mappings_preview
+from bridge.usecases.edit_mappings import refuse_bought_elsewhere
 from bridge.usecases.mapping_drafts import preview_draft
+from bridge.usecases.preview_mappings import usable_mappings_preview
 
 MAX_WAITING: Final = 100
 

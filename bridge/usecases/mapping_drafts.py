@@ -17,9 +17,10 @@ from bridge.store.journal import record
 from bridge.store.models import MappingDraft
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.edit_mappings import MappingsPreview, preview_stored, read_document
 from bridge.usecases.explain import name_actors
+from bridge.usecases.mapping_effect import MappingsPreview
 from bridge.usecases.mapping_versions import read_directory
+from bridge.usecases.preview_mappings import preview_stored, read_document
 from mappings.differences import difference
 from mappings.documents import from_document, to_document
 from mappings.naming import relabelled

@@ -15,7 +15,8 @@ from sqlalchemy import URL, make_url
 from bridge.domain.actors import OPERATOR
 from bridge.runtime import Runtime
 from bridge.store.gate import list_organizations
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.preview_mappings import preview_mappings
 from tests.bench.people import mapping_document
 from tests.bench.worlds import open_runtime
 

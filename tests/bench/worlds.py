@@ -20,7 +20,8 @@ from bridge.runtime import EMBEDDED_ROLE, Runtime, build_runtime
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.schema import upgrade
 from bridge.usecases.connections import issue_scim_token
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.preview_mappings import preview_mappings
 from tests.bench.ceiling import DATABASE_VARIABLE, metadata
 from tests.bench.people import mapping_document
 from tests.bench.seeding import fill

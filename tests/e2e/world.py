@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.runtime import Runtime
 from bridge.usecases.buy_seats import change_seats
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.preview_mappings import preview_mappings
 from tests.factories import Customer, create_customer
 from tests.web import add_to_group, push_group
 

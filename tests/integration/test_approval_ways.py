@@ -21,7 +21,7 @@ from bridge.runtime import Runtime, build_runtime
 from bridge.usecases.approvals import list_approvals
 from bridge.usecases.ask_owners import submit_mappings, submit_plan, submit_seats
 from bridge.usecases.change_plan import PlanDraft
-from bridge.usecases.edit_mappings import preview_mappings
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints

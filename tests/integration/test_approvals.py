@@ -40,8 +40,10 @@ from bridge.usecases.ask_owners import submit_amendment, submit_mappings, submit
 from bridge.usecases.buy_seats import SeatsConfirmation
 from bridge.usecases.change_plan import PlanConfirmation, PlanDraft, PlanPreview
 from bridge.usecases.deliver import claim_delivery
-from bridge.usecases.edit_mappings import MappingsApplied, MappingsPreview, apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import MappingsApplied, apply_mappings
 from bridge.usecases.mapping_drafts import discard_draft, list_drafts, preview_draft, read_draft, save_draft
+from bridge.usecases.mapping_effect import MappingsPreview
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.factories import Customer
 

@@ -22,8 +22,10 @@ from bridge.store.directory import get_member
 from bridge.store.models import Alert, AuditEntry, Invoice, SeatPool
 from bridge.usecases.budgets import list_budgets
 from bridge.usecases.buy_seats import change_seats
-from bridge.usecases.edit_mappings import MappingsPreview, apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.import_people import import_people, preview_import
+from bridge.usecases.mapping_effect import MappingsPreview
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_many import Newcomer, provision_many
 from bridge.usecases.provision_member import PersonDraft, Source
 from bridge.usecases.set_budget import BudgetDraft, confirm_budget, preview_budget

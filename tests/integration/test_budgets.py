@@ -25,9 +25,10 @@ from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member, SeatBudget
 from bridge.store.pools import read_pools
 from bridge.usecases.budgets import list_budgets, remove_budget
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.explain import explain_member
 from bridge.usecases.import_people import import_people, preview_import
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_many import Newcomer, provision_many
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
 from bridge.usecases.reconcile import reconcile_pools

@@ -24,14 +24,9 @@ from bridge.store.models import AuditEntry, Delivery, Invoice, Member
 from bridge.store.pools import read_pools
 from bridge.usecases.alerts import open_alerts
 from bridge.usecases.assign_seats import assign_tier
-from bridge.usecases.edit_mappings import (
-    MappingsApplied,
-    apply_mappings,
-    mapping_problems,
-    open_preview,
-    preview_mappings,
-)
+from bridge.usecases.edit_mappings import MappingsApplied, apply_mappings
 from bridge.usecases.explain import explain_member
+from bridge.usecases.preview_mappings import mapping_problems, open_preview, preview_mappings
 from bridge.usecases.read_mappings import read_mappings
 from tests.conftest import SettableClock
 from tests.factories import Customer

@@ -35,10 +35,11 @@ from bridge.usecases.alerts import open_alerts
 from bridge.usecases.buy_seats import preview_seats
 from bridge.usecases.change_plan import PlanDraft, preview_plan_change
 from bridge.usecases.deliver import claim_delivery
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.evaluations import change_evaluation, end_evaluation, read_evaluation
 from bridge.usecases.new_plan import confirm_new_plan, preview_new_plan, take_new_plan
 from bridge.usecases.organizations import OrganizationDraft
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.product_roles import change_roles
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import grant_credit, set_auto_renew, set_price

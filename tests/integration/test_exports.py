@@ -30,10 +30,11 @@ from bridge.store.models import AuditEntry, Contract
 from bridge.usecases.access_review import COLUMNS, review_access
 from bridge.usecases.billing_details import change_billing_details
 from bridge.usecases.buy_seats import confirm_seats, preview_seats
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.explain import explain_member
 from bridge.usecases.licences import holders_table
 from bridge.usecases.manage_access import deactivate_member
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.workspace_teams import create_team, join_teams
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints

@@ -15,8 +15,9 @@ from bridge.store.directory import direct_groups_of, manual_connection
 from bridge.store.journal import verify
 from bridge.store.models import AuditEntry, Decision, Domain, Group, Member
 from bridge.store.pools import read_pools
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.import_people import ImportReport, import_people, preview_import
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_member import PersonDraft, Source, add_member, provision_member, update_member
 from tests.factories import Customer
 

@@ -18,9 +18,10 @@ from bridge.store import functions
 from bridge.store.journal import verify
 from bridge.store.models import Contract, MappingVersion, Member, ScimToken
 from bridge.store.seals import hmac_pads
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.extension_schemas import apply_schema
 from bridge.usecases.manage_access import deactivate_member
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.quick_people import FoundPerson, change, find_person
 from bridge.usecases.quick_writes import Caller, read_rules

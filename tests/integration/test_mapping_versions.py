@@ -9,14 +9,10 @@ from sqlalchemy import func, select
 from bridge.errors import AssertionFailedError, InvalidInputError, NotFoundError
 from bridge.store.journal import verify
 from bridge.store.models import Group, Invoice, Member
-from bridge.usecases.edit_mappings import (
-    MappingsApplied,
-    MappingsPreview,
-    apply_mappings,
-    preview_mappings,
-    preview_rollback,
-)
+from bridge.usecases.edit_mappings import MappingsApplied, apply_mappings
+from bridge.usecases.mapping_effect import MappingsPreview
 from bridge.usecases.mapping_versions import VersionReason, list_versions
+from bridge.usecases.preview_mappings import preview_mappings, preview_rollback
 from bridge.usecases.read_mappings import read_mappings
 from bridge.usecases.sync_groups import GroupDraft, create_group, remove_group
 from tests.factories import Customer

@@ -17,8 +17,9 @@ from bridge.store.models import Alert, AuditEntry, Decision, Delivery, Group, Gr
 from bridge.store.pools import pools_snapshot
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import assign_tier, read_placement
-from bridge.usecases.edit_mappings import apply_mappings, mapping_problems, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.people import name_people
+from bridge.usecases.preview_mappings import mapping_problems, preview_mappings
 from bridge.usecases.reevaluate import settle_each, settle_together
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group, remove_group, update_group
 from tests.conftest import SettableClock

@@ -16,10 +16,11 @@ from bridge.store.nesting import children_of, inherited_through, people_below
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import read_placement
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.explain import explain_member
 from bridge.usecases.nest_groups import MAX_LEVELS
 from bridge.usecases.people import PeopleFilter, list_people
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_member import PersonDraft, update_member
 from bridge.usecases.read_mappings import count_groups
 from bridge.usecases.reevaluate import settle_together

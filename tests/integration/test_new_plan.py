@@ -34,7 +34,7 @@ from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.alerts import open_alerts
 from bridge.usecases.buy_for_line import serve_line
 from bridge.usecases.buy_seats import preview_seats
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.licences import holders_table, list_holders
 from bridge.usecases.new_plan import (
     NewPlanConfirmation,
@@ -43,6 +43,7 @@ from bridge.usecases.new_plan import (
     take_new_plan,
 )
 from bridge.usecases.overview import read_overview
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.renew_contract import grant_credit, set_auto_renew
 from bridge.usecases.workspace_teams import create_team, join_teams

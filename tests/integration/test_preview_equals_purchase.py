@@ -10,7 +10,8 @@ from sqlalchemy import select
 from bridge.store.models import Member
 from bridge.store.pools import read_pools
 from bridge.usecases.buy_seats import confirm_seats, preview_seats
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
 from bridge.usecases.sync_groups import sync_claimed_groups
 from tests.conftest import SettableClock

@@ -38,8 +38,9 @@ from bridge.usecases.attempts import LEASE, MAX_ATTEMPTS
 from bridge.usecases.billing_orders import claim_order, list_orders, retry_order
 from bridge.usecases.buy_seats import SeatsConfirmation, change_seats, confirm_seats, preview_seats
 from bridge.usecases.connect_core import connect_core
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.people_by_hand import confirm_seat, preview_seat
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.renew_contract import set_price
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from bridge.usecases.usage import read_usage

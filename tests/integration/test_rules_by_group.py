@@ -20,8 +20,9 @@ from bridge.store.schema import alembic_config
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts
 from bridge.usecases.connections import create_connection
-from bridge.usecases.edit_mappings import apply_mappings, mapping_problems, preview_mappings, preview_rollback
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.mapping_versions import VersionReason, store_version
+from bridge.usecases.preview_mappings import mapping_problems, preview_mappings, preview_rollback
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, update_member
 from bridge.usecases.read_mappings import read_mappings
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group, remove_group, update_group

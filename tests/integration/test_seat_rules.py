@@ -22,10 +22,11 @@ from bridge.store.models import Alert, Decision, Delivery, Member
 from bridge.store.pools import read_pools
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.connections import claim_domain, create_connection, verify_domain
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.manage_access import deactivate_member, reactivate_member
 from bridge.usecases.me import read_own_page
 from bridge.usecases.people_by_hand import confirm_seat, preview_seat
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_member import (
     PersonDraft,
     Source,

@@ -23,8 +23,9 @@ from bridge.store.journal import verify
 from bridge.store.models import AuditEntry, Member
 from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.buy_seats import change_seats
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.people_by_hand import turn_off_member
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_member import PersonDraft, remove_member, update_member
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.swap_seats import confirm_swap, preview_swap

@@ -11,8 +11,9 @@ from bridge.runtime import Runtime
 from bridge.store.directory import get_member
 from bridge.store.models import Contract
 from bridge.usecases.alerts import raise_alert
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.people import PAGE_LENGTH
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.conftest import SettableClock

@@ -21,9 +21,10 @@ from bridge.store.models import Connection, Invoice, Member
 from bridge.usecases.amend_contract import AmendmentDraft, amend_contract
 from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.buy_seats import change_seats
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.person_history import read_person_history
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.product_roles import change_roles
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member
 from bridge.usecases.renew_contract import set_price

@@ -11,8 +11,9 @@ from bridge.domain.identifiers import MemberId, parse_id
 from bridge.store.lane import Lane
 from bridge.store.models import Member
 from bridge.usecases.assign_seats import assign_tier
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.manage_access import deactivate_member
+from bridge.usecases.preview_mappings import preview_mappings
 from scim.lanes.directory import Lanes
 from tests.conftest import SettableClock
 from tests.factories import Customer, loosen_brake

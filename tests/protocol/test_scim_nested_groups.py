@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from bridge.store.models import GroupNesting, Member, ParkedMember
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.preview_mappings import preview_mappings
 from tests.factories import Customer
 from tests.protocol.scim_client import GROUP, ScimClient, make_app, make_token
 from tests.protocol.scim_live import live_server

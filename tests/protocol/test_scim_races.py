@@ -22,7 +22,8 @@ from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, BudgetPurchase, Decision, Delivery, Invoice, Member, SeatPool
 from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.buy_seats import change_seats
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.swap_seats import confirm_swap, preview_swap
 from tests.factories import Customer, loosen_brake, set_budget

@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 
 from bridge.store.models import Member
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.preview_mappings import preview_mappings
 from tests.factories import Customer
 from tests.protocol.scim_client import GROUP, USER, ScimClient, make_app, make_token
 

@@ -32,8 +32,9 @@ from bridge.usecases.connections import (
     trust_identity_provider,
     verify_domain,
 )
-from bridge.usecases.edit_mappings import apply_mappings, preview_mappings
+from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.organizations import OrganizationDraft
+from bridge.usecases.preview_mappings import preview_mappings
 
 _TIERS = {"standard": ("Standard", 1), "premium": ("Premium", 2)}
 

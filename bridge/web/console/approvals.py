@@ -18,7 +18,7 @@ from bridge.usecases.approvals import (
 )
 from bridge.usecases.ask_owners import submit_amendment, submit_mappings, submit_seats
 from bridge.usecases.buy_seats import Promotion, SeatsConfirmation, SeatsPreview
-from bridge.usecases.edit_mappings import MappingsPreview
+from bridge.usecases.mapping_effect import MappingsPreview
 from bridge.usecases.people import name_people
 from bridge.usecases.seats import read_ladder, read_seats
 from bridge.web.console.contract import parse_amendment

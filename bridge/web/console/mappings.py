@@ -7,15 +7,9 @@ from flask import Blueprint, Response, flash, request, url_for
 from bridge.domain.documents import MAPPABLE
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, VersionMismatchError
-from bridge.usecases.edit_mappings import (
-    MappingsApplied,
-    applied_preview,
-    apply_mappings,
-    mapping_problems,
-    open_preview,
-    preview_mappings,
-)
+from bridge.usecases.edit_mappings import MappingsApplied, applied_preview, apply_mappings
 from bridge.usecases.mapping_drafts import find_draft, save_draft
+from bridge.usecases.preview_mappings import mapping_problems, open_preview, preview_mappings
 from bridge.usecases.read_mappings import MappingsView, identity_providers, read_mappings
 from bridge.web.console.flows import draw_flows, group_moves
 from bridge.web.console.forms import (
