@@ -1,12 +1,14 @@
 """What every test on the database shares: one server, one migrated template, a fresh copy for each test."""
 
+import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from typing import cast
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
@@ -36,6 +38,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked ``every_postgres`` on the embedded PostgreSQL and on the machine's own."""
     if metafunc.definition.get_closest_marker("every_postgres") and "postgres_kind" in metafunc.fixturenames:
         metafunc.parametrize("postgres_kind", ["embedded", "system"], scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Undo what a test does to logging: a command that runs here sets it up as a process of its own would."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    known = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    levels = [one.level for one in known]
+    result = yield
+    if root.handlers != handlers:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for one, before in zip(known, levels, strict=True):
+            one.setLevel(before)
+        structlog.reset_defaults()
+    return result
 
 
 @pytest.fixture(scope="session")

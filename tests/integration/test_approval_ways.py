@@ -281,7 +281,7 @@ def test_a_request_that_is_not_possible_any_more_says_why_and_is_declined(
 
     assert shown.status == 409
     assert "It is not possible now." in shown.text
-    assert "before the renewal on" in shown.text
+    assert "A lower fee is agreed with your account manager" in shown.text
     assert PREVIEW.search(shown.text) is None
     assert declined.status == 303
     assert "Ask for the next term" in admin.get("/console/approvals").text

@@ -1,7 +1,6 @@
 """The command line as an operator uses it: what is printed, what is changed, and how it ends."""
 
 import json
-import logging
 import re
 import socketserver
 import subprocess
@@ -20,7 +19,6 @@ import dns.resolver
 import dns.rrset
 import psycopg
 import pytest
-import structlog
 import yaml
 from click.testing import CliRunner, Result
 from sqlalchemy import URL
@@ -45,10 +43,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(database_url: URL) -> Iterator[Run]:
-    """Run ``seatbridge ...`` here; what it does to logging is undone."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def run(database_url: URL) -> Run:
+    """Run ``seatbridge ...`` here."""
     environment: dict[str, str | None] = {
         "SEATBRIDGE__DATABASE__URL": database_url.render_as_string(hide_password=False),
         "SEATBRIDGE__SECRETS__KEYS": KEY,
@@ -58,10 +54,7 @@ def run(database_url: URL) -> Iterator[Run]:
     def run(*arguments: str, typed: str = "", **changed: str | None) -> Result:
         return CliRunner().invoke(main, list(arguments), input=typed, env={**environment, **changed})
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return run
 
 
 @pytest.fixture

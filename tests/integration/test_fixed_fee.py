@@ -1,13 +1,11 @@
 """A contract for a fixed fee in daily life: previews, the worker, directories, pages, mails and the command line."""
 
 import json
-import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 from flask import Flask
 from sqlalchemy import URL, select
@@ -592,18 +590,13 @@ class TestConsole:
 
 class TestCommandLine:
     @pytest.fixture
-    def run(self, database_url: URL) -> Iterator[Run]:
-        """Run ``seatbridge ...`` here; what it does to logging is undone."""
-        root = logging.getLogger()
-        handlers, level = root.handlers[:], root.level
+    def run(self, database_url: URL) -> Run:
+        """Run ``seatbridge ...`` here."""
         environment = {
             "SEATBRIDGE__DATABASE__URL": database_url.render_as_string(hide_password=False),
             "SEATBRIDGE__SECRETS__KEYS": KEY,
         }
-        yield lambda *arguments, typed="": CliRunner().invoke(main, list(arguments), input=typed, env=environment)
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        structlog.reset_defaults()
+        return lambda *arguments, typed="": CliRunner().invoke(main, list(arguments), input=typed, env=environment)
 
     @pytest.fixture
     def nordlys(self, settings: Settings, database_url: URL) -> Iterator[Customer]:

@@ -2,13 +2,11 @@
 
 import csv
 import json
-import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 from sqlalchemy import URL, select
 
@@ -24,10 +22,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(database_url: URL) -> Iterator[Run]:
-    """Run ``seatbridge import nordlys ...``; what it does to logging is undone."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def run(database_url: URL) -> Run:
+    """Run ``seatbridge import nordlys ...``."""
     environment: dict[str, str | None] = {
         "SEATBRIDGE__DATABASE__URL": database_url.render_as_string(hide_password=False),
         "SEATBRIDGE__SECRETS__KEYS": KEY,
@@ -36,10 +32,7 @@ def run(database_url: URL) -> Iterator[Run]:
     def run(*arguments: str, typed: bytes = b"") -> Result:
         return CliRunner().invoke(main, ["import", "nordlys", *arguments], input=typed, env=environment)
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return run
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """``seatbridge requests`` as an operator uses it."""
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 from sqlalchemy import URL, func, select, update
 
@@ -22,10 +20,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(database_url: URL) -> Iterator[Run]:
-    """Run ``seatbridge requests ...`` here; what it does to logging is undone."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def run(database_url: URL) -> Run:
+    """Run ``seatbridge requests ...`` here."""
     environment = {
         "SEATBRIDGE__DATABASE__URL": database_url.render_as_string(hide_password=False),
         "SEATBRIDGE__SECRETS__KEYS": KEY,
@@ -34,10 +30,7 @@ def run(database_url: URL) -> Iterator[Run]:
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(main, ["requests", *arguments], env=environment)
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return run
 
 
 @pytest.fixture
