@@ -112,7 +112,7 @@ class TestCap:
         assert renewal.subtotal == 30000
         assert alerts(customer) == [("budget_used_up", "premium")]
 
-    def test_rule_D4_seats_that_are_taken_back_count_by_their_full_price(  # noqa: N802 (a rule's number)
+    def test_d4_seats_that_are_taken_back_count_by_their_full_price(
         self, make_customer: MakeCustomer, clock: SettableClock
     ) -> None:
         clock.at = MARCH
@@ -215,7 +215,7 @@ class TestPreview:
         assert (shown.shortage, shown.moves_if_bought.short_by, shown.budget_uses_if_bought) == ({"premium": 4}, {}, ())
 
     @pytest.mark.parametrize("asserted", [[], [{"people": {"tier": "premium"}, "at_least": 2}]], ids=["", "asserted"])
-    def test_rule_Q4_a_declined_payment_within_a_budget_refuses_the_whole(  # noqa: N802 (a rule's number)
+    def test_q4_a_declined_payment_within_a_budget_refuses_the_whole(
         self, make_customer: MakeCustomer, clock: SettableClock, asserted: list[Any]
     ) -> None:
         made: list[Payments] = []
@@ -236,7 +236,7 @@ class TestPreview:
         with customer.unit() as unit:
             assert unit.state().mapping_version == 0
 
-    def test_rule_Q4_an_import_whose_purchase_is_declined_takes_nobody_in(  # noqa: N802 (a rule's number)
+    def test_q4_an_import_whose_purchase_is_declined_takes_nobody_in(
         self, make_customer: MakeCustomer, clock: SettableClock
     ) -> None:
         payments = Payments(make_customer(premium=0, standard=0, anchor=clock.at))
@@ -254,7 +254,7 @@ class TestPreview:
         with customer.unit(customer.owner) as unit:
             assert preview_import(unit, file).fingerprint == shown.fingerprint
 
-    def test_rule_Q5_a_repeat_that_buys_otherwise_is_a_conflict(  # noqa: N802 (a rule's number)
+    def test_q5_a_repeat_that_buys_otherwise_is_a_conflict(
         self, make_customer: MakeCustomer, clock: SettableClock
     ) -> None:
         customer, document = engineers(make_customer, clock)
@@ -271,7 +271,7 @@ class TestPreview:
 
 
 class TestSetting:
-    def test_rule_Q1_what_a_budget_buys_at_once_is_shown_and_charged_as_shown(  # noqa: N802 (a rule's number)
+    def test_q1_what_a_budget_buys_at_once_is_shown_and_charged_as_shown(
         self, make_customer: MakeCustomer, clock: SettableClock
     ) -> None:
         clock.at = MARCH
@@ -293,7 +293,7 @@ class TestSetting:
         assert invoices(customer) == [("seat_change", shown.total)]
         assert (done.seats_left, done.moved, len(done.invoices), again) == (2, 3, 1, done)
 
-    def test_rule_Q3_one_more_in_line_makes_the_preview_of_a_budget_stale(  # noqa: N802 (a rule's number)
+    def test_q3_one_more_in_line_makes_the_preview_of_a_budget_stale(
         self, make_customer: MakeCustomer, clock: SettableClock
     ) -> None:
         customer = make_customer(premium=0, standard=0)
@@ -307,9 +307,7 @@ class TestSetting:
 
         assert invoices(customer) == []
 
-    def test_rule_Q4_a_declined_payment_leaves_no_budget(  # noqa: N802 (a rule's number)
-        self, make_customer: MakeCustomer, clock: SettableClock
-    ) -> None:
+    def test_q4_a_declined_payment_leaves_no_budget(self, make_customer: MakeCustomer, clock: SettableClock) -> None:
         payments = Payments(make_customer(premium=0, standard=0))
         customer = payments.customer
         buy_when_full(customer)
@@ -349,7 +347,7 @@ def test_another_refusal_than_a_declined_payment_is_told_as_what_it_is(
 
 
 @pytest.mark.parametrize(("role", "priced"), [(Role.MEMBER, False), (Role.ADMIN, False), (Role.OWNER, True)])
-def test_rule_Z1_only_owners_read_the_price_of_a_bought_seat(  # noqa: N802 (a rule's number)
+def test_z1_only_owners_read_the_price_of_a_bought_seat(
     make_customer: MakeCustomer, clock: SettableClock, role: Role, *, priced: bool
 ) -> None:
     customer = make_customer(premium=0, standard=0)

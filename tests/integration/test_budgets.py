@@ -161,7 +161,7 @@ def test_audit_and_decision_name_the_budget_the_formula_and_what_is_left(
     )
 
 
-def test_rule_A3_without_a_budget_nothing_is_bought_and_the_owners_hear_of_it(  # noqa: N802 (a rule's number)
+def test_a3_without_a_budget_nothing_is_bought_and_the_owners_hear_of_it(
     make_customer: MakeCustomer, clock: SettableClock
 ) -> None:
     customer = make_customer(premium=0, standard=0)
@@ -173,9 +173,7 @@ def test_rule_A3_without_a_budget_nothing_is_bought_and_the_owners_hear_of_it(  
     assert (purchases(customer), alerts(customer)) == ([], [("budget_missing", "any")])
 
 
-def test_rule_A3_a_budget_alone_buys_nothing(  # noqa: N802 (a rule's number)
-    make_customer: MakeCustomer, clock: SettableClock
-) -> None:
+def test_a3_a_budget_alone_buys_nothing(make_customer: MakeCustomer, clock: SettableClock) -> None:
     customer = make_customer(premium=0, standard=0)
     allow(customer, seats=5)
 
@@ -419,7 +417,7 @@ def test_the_preview_of_an_import_shows_the_purchase_and_buys_nothing(
     assert held == 3
 
 
-def test_rule_Z1_only_owners_set_budgets_or_see_them(customer: Customer) -> None:  # noqa: N802 (a rule's number)
+def test_z1_only_owners_set_budgets_or_see_them(customer: Customer) -> None:
     admin = Actor(ActorKind.MEMBER, customer.owner_id, Role.ADMIN)
 
     for act in (

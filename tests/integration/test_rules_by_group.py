@@ -136,7 +136,7 @@ def test_a_group_that_gets_the_expected_name_is_bound_with_everybody_in_it(custo
 
 
 @pytest.mark.parametrize("connected", [False, True], ids=["one connection", "two"])
-def test_rule_T10_a_rule_that_gives_a_role_names_the_connection_of_a_group_to_come(  # noqa: N802 (a rule's number)
+def test_case_t10_a_rule_that_gives_a_role_names_the_connection_of_a_group_to_come(
     customer: Customer, *, connected: bool
 ) -> None:
     if connected:
@@ -175,7 +175,7 @@ def test_of_several_connections_every_rule_names_the_one_that_a_group_is_to_come
 
 
 @pytest.mark.parametrize("way", ["claimed", "renamed"])
-def test_rule_T10_no_connection_brings_what_was_expected_of_any_once_there_are_several(  # noqa: N802
+def test_case_t10_no_connection_brings_what_was_expected_of_any_once_there_are_several(
     customer: Customer, way: str
 ) -> None:
     board = {"group": "Board", "expected": True, "tier": "premium", "role": "admin"}

@@ -214,9 +214,7 @@ class TestForecast:
         # At the start 4 × 10.00; on 10 March one for the rest of the year, 297 of 365 days: 8.14.
         assert [month.invoiced for month in months[8:]] == [4000, 0, 814, 0]
 
-    def test_rule_Z1_admins_see_seats_and_no_money(  # noqa: N802 (a rule's number)
-        self, make_customer: MakeCustomer, clock: SettableClock
-    ) -> None:
+    def test_z1_admins_see_seats_and_no_money(self, make_customer: MakeCustomer, clock: SettableClock) -> None:
         customer = make_customer()
 
         with customer.unit(Actor(ActorKind.MEMBER, customer.owner_id, Role.ADMIN)) as unit:

@@ -133,7 +133,7 @@ def leave_the_group(customer: Customer, holder: MemberId) -> None:
     [deactivate, delete, turn_off, reassign, buy, change_the_rules, leave_the_group],
     ids=lambda free: free.__name__,
 )
-def test_rule_S2_whoever_waits_longest_has_the_seat_however_it_came(  # noqa: N802 (a rule's number)
+def test_s2_whoever_waits_longest_has_the_seat_however_it_came(
     make_customer: MakeCustomer, clock: SettableClock, free: Callable[[Customer, MemberId], None]
 ) -> None:
     customer = make_customer(premium=1, standard=0)
@@ -146,7 +146,7 @@ def test_rule_S2_whoever_waits_longest_has_the_seat_however_it_came(  # noqa: N8
         assert reconcile_pools(unit) == []
 
 
-def test_rule_D4_seats_taken_back_before_they_lapse_go_to_the_line(  # noqa: N802 (a rule's number)
+def test_d4_seats_taken_back_before_they_lapse_go_to_the_line(
     make_customer: MakeCustomer, clock: SettableClock
 ) -> None:
     customer = make_customer(premium=2, standard=0)
@@ -233,7 +233,7 @@ def test_whoever_is_taken_out_of_line_keeps_the_seat_and_groups_do_not_put_them_
 
 
 @pytest.mark.parametrize("change", [move_to_front, leave_line])
-def test_rule_Z2_members_do_not_change_the_line_and_a_reason_is_needed(  # noqa: N802 (a rule's number)
+def test_z2_members_do_not_change_the_line_and_a_reason_is_needed(
     make_customer: MakeCustomer, clock: SettableClock, change: Callable[..., None]
 ) -> None:
     customer = make_customer(premium=1, standard=0)
@@ -264,7 +264,7 @@ class TestSwap:
         with customer.unit(customer.owner) as unit:
             confirm_swap(unit, preview.id)
 
-    def test_rule_S4_two_members_exchange_full_tiers_for_nothing(  # noqa: N802 (a rule's number)
+    def test_s4_two_members_exchange_full_tiers_for_nothing(
         self, make_customer: MakeCustomer, clock: SettableClock
     ) -> None:
         customer = make_customer(premium=1, standard=1)
