@@ -19,7 +19,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery
 from bridge.usecases.charges import CostCheck
 from bridge.usecases.idempotency import once
-from bridge.usecases.previews import confirm_once, refuse_expired, store_preview, stored_preview
+from bridge.usecases.previews import confirm_once, open_stored, refuse_expired, store_preview
 from bridge.usecases.tier_review import settle_amended_tier, users_body
 
 PREVIEW_KIND = "amendment"
@@ -102,11 +102,7 @@ def open_amendment_preview(unit: Unit, preview_id: uuid.UUID) -> AmendmentPrevie
         PreviewExpiredError: Its 15 minutes are over.
         PreviewStaleError: What it shows is no longer so, or it was confirmed.
     """
-    unit.require(Permission.MANAGE_BILLING)
-    unit.lock()
-    preview = stored_preview(unit, preview_id, PREVIEW_KIND)
-    if preview.confirmed_at is not None:
-        raise PreviewStaleError
+    preview = open_stored(unit, preview_id, PREVIEW_KIND)
     quote = _recomputed(unit, preview)
     return AmendmentPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
 

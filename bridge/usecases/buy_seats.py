@@ -20,7 +20,7 @@ from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.billing_orders import place_order
 from bridge.usecases.charges import CostCheck, execute_change
 from bridge.usecases.idempotency import is_known, once
-from bridge.usecases.previews import confirm_once, refuse_expired, store_preview, stored_preview
+from bridge.usecases.previews import confirm_once, open_stored, refuse_expired, store_preview, stored_preview
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
 from mappings.preview import moves_under_pool
@@ -126,11 +126,7 @@ def open_seats_preview(unit: Unit, preview_id: uuid.UUID) -> SeatsPreview:
         PreviewExpiredError: Its 15 minutes are over.
         PreviewStaleError: What it shows is no longer so, or it was confirmed.
     """
-    unit.require(Permission.MANAGE_BILLING)
-    unit.lock()
-    preview = stored_preview(unit, preview_id, PREVIEW_KIND)
-    if preview.confirmed_at is not None:
-        raise PreviewStaleError
+    preview = open_stored(unit, preview_id, PREVIEW_KIND)
     quote, promotions = _recomputed(unit, preview)
     return _as_preview(preview, quote, promotions)
 

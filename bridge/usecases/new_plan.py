@@ -37,7 +37,7 @@ from bridge.usecases.charges import CostCheck
 from bridge.usecases.idempotency import once
 from bridge.usecases.organizations import check_plan
 from bridge.usecases.plan_seats import SeatsUnderPlan, seats_under_plan
-from bridge.usecases.previews import confirm_once, refuse_expired, store_preview, stored_preview
+from bridge.usecases.previews import confirm_once, open_stored, refuse_expired, store_preview
 
 PREVIEW_KIND = "new_plan"
 _AGREED_ALREADY = "another change is agreed already: cancel it first"
@@ -105,11 +105,7 @@ def open_new_plan_preview(unit: Unit, preview_id: uuid.UUID) -> NewPlanPreview:
         PreviewExpiredError: Its 15 minutes are over.
         PreviewStaleError: What it shows is no longer so, or it was confirmed.
     """
-    unit.require(Permission.MANAGE_BILLING)
-    unit.lock()
-    preview = stored_preview(unit, preview_id, PREVIEW_KIND)
-    if preview.confirmed_at is not None:
-        raise PreviewStaleError
+    preview = open_stored(unit, preview_id, PREVIEW_KIND)
     return _as_preview(unit, preview, *_recomputed(unit, preview))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
-from bridge.errors import AcknowledgementMissingError, NotFoundError, PreviewExpiredError
+from bridge.errors import AcknowledgementMissingError, NotFoundError, PreviewExpiredError, PreviewStaleError
 from bridge.ports import PinnedQuote
 from bridge.store.models import Preview
 from bridge.store.unit import Unit
@@ -60,6 +60,22 @@ def stored_preview(unit: Unit, preview_id: uuid.UUID, kind: str) -> Preview:
     preview = unit.session.get(Preview, (unit.org_id, preview_id), populate_existing=True)
     if preview is None or preview.kind != kind:
         raise NotFoundError("preview", str(preview_id))
+    return preview
+
+
+def open_stored(unit: Unit, preview_id: uuid.UUID, kind: str) -> Preview:
+    """Return a preview that was not confirmed, to show it again; the organization is locked here.
+
+    Raises:
+        ForbiddenError: The actor may not spend money (rule Z1).
+        NotFoundError: There is no such preview here.
+        PreviewStaleError: It was confirmed.
+    """
+    unit.require(Permission.MANAGE_BILLING)
+    unit.lock()
+    preview = stored_preview(unit, preview_id, kind)
+    if preview.confirmed_at is not None:
+        raise PreviewStaleError
     return preview
 
 
