@@ -1,6 +1,7 @@
 """The brake counts every move between tiers that a directory causes, also those that come through the line."""
 
 from collections.abc import Callable, Collection
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from bridge.usecases.decide_holds import preview_release
 from bridge.usecases.people_by_hand import turn_off_member
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
+from tests.conftest import SettableClock
 from tests.factories import Customer, loosen_brake, set_brake, set_budget
 from tests.integration.test_brake import delete, drop, empty, hold_of, refill, release, say_active, texts, the_hold
 from tests.integration.test_memberships import put_in_force
@@ -353,7 +355,9 @@ def queue(make_customer: Callable[..., Customer]) -> tuple[Customer, list[Member
     return customer, seated, waiting[:2]
 
 
-def test_a_tripped_brake_holds_one_mover_of_a_long_line_and_serves_who_has_no_seat(make_customer: Any) -> None:
+def test_a_tripped_brake_holds_one_mover_of_a_long_line_and_serves_who_has_no_seat(
+    make_customer: Any, clock: SettableClock
+) -> None:
     customer = make_customer(premium=2, standard=6)
     put_in_force(customer, rules())
     loosen_brake(customer)
@@ -362,6 +366,7 @@ def test_a_tripped_brake_holds_one_mover_of_a_long_line_and_serves_who_has_no_se
     group(customer, "Staff", people[2:])
     refill(customer, board, people[2:])
     assert seats(customer, people[2:]) == [("standard", "premium")] * 6
+    clock.at += timedelta(minutes=1)
     newest = customer.push("newest@nordlys.test").id
     refill(customer, board, [newest])
     set_brake(customer, minimum=1, share=1)
