@@ -16,6 +16,7 @@ from bridge.adapters.saml.metadata import (
 from bridge.adapters.saml.person import AssertedPerson, asserted_person, attribute_value
 from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.requests import (
+    PublishedKeys,
     SignInEndpoint,
     SpKey,
     SpSettings,
@@ -31,6 +32,7 @@ __all__ = [
     "IdpCertificate",
     "IdpMetadata",
     "IdpTrust",
+    "PublishedKeys",
     "SamlRefusal",
     "SignInEndpoint",
     "SignedPart",
