@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from flask import Blueprint
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
@@ -19,17 +18,13 @@ from bridge.runtime import EMBEDDED_ROLE, Runtime, build_runtime
 from bridge.store.directory import get_connection
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.models import Connection
-from bridge.web.app import create_web_app
-from bridge.web.console import console_blueprints
-from bridge.web.credentials import signed_in
-from bridge.web.session import Visit
-from bridge.web.sso import sso_blueprint
 from tests import saml_forgeries
 from tests.attacks.target import REQUEST_ID, Door, Target, evil_twin
 from tests.conftest import KEY, SettableClock
 from tests.factories import Customer, create_customer
 from tests.postgres import clone_database, drop_database
 from tests.sign_ins import trust
+from wsgi import compose
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +75,7 @@ def _prepared(runtime: Runtime, owner: psycopg.Connection, clock: SettableClock)
     for customer in (acme, second, neighbour):
         trust(customer, saml_forgeries.idp())
     trust(evil, evil_twin())
-    pages = Blueprint("pages", __name__)
-
-    @pages.get("/whoami")
-    @signed_in()
-    def whoami(visit: Visit) -> str:
-        return visit.member.user_name
-
-    app = create_web_app(runtime, [sso_blueprint(runtime), *console_blueprints(), pages])
-    target = Target(app, acme, second, neighbour, evil, owner, clock)
+    target = Target(compose(runtime), acme, second, neighbour, evil, owner, clock)
     refused = target.browser().answer("nonsense", headers=REQUEST_ID)
     assert refused.status_code == 403
     return replace(target, neutral=(dict(refused.headers), refused.data))

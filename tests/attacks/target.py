@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -22,7 +23,8 @@ from tests.saml_forgeries import ADA, Edit
 from tests.sign_ins import Browser
 
 SIGN_IN_LOG = "sign_in_event"
-MAX_SECONDS = 0.1
+#: What a refusal may cost the service's processor, and how long a browser may wait for it while others work here too.
+MAX_SECONDS, MAX_WAIT_SECONDS = 0.1, 2.0
 TRIES = 5
 #: One id for every request, so that pages can be compared byte for byte.
 REQUEST_ID = {"X-Request-Id": "an-attack"}
@@ -129,39 +131,48 @@ class Door:
         """Return an answer to this browser's request that was signed, then edited."""
         return encode(saml_forgeries.tampered(*edits, part=part, received=self.received))
 
-    def refuses(self, posted: str, reason: str, *, neutrally: bool = True, **request: Any) -> TestResponse:
+    def refuses(
+        self,
+        posted: str | Mapping[str, Any],
+        reason: str,
+        *,
+        neutrally: bool = True,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> TestResponse:
         """Post an answer, check everything that must hold of an attack, and return what the browser got.
 
         Args:
-            posted: The form field ``SAMLResponse``.
+            posted: The form field ``SAMLResponse``, or a whole request.
             reason: What the sign-in log must say.
             neutrally: Whether the browser learns nothing at all.
-            request: More of the request, such as its headers.
+            headers: Headers of the request.
         """
         before, logged = self.target.tables(), self.target.logged()
-        headers = {**REQUEST_ID, **request.pop("headers", {})}
-        seconds, answered = [], None
+        body = {"data": {"SAMLResponse": posted}} if isinstance(posted, str) else posted
+        spent, waited, answered = [], [], None
         for _ in range(TRIES):
-            started = time.perf_counter()
-            answered = self.browser.answer(posted, headers=headers, **request)
-            seconds.append(time.perf_counter() - started)
-            if seconds[-1] < MAX_SECONDS:
+            started, begun = time.monotonic(), time.thread_time()
+            answered = self.browser.post(f"{self.browser.base}/acs", headers={**headers, **REQUEST_ID}, **body)
+            spent.append(time.thread_time() - begun)
+            waited.append(time.monotonic() - started)
+            if spent[-1] < MAX_SECONDS and waited[-1] < MAX_WAIT_SECONDS:
                 break
         assert answered is not None
         assert answered.status_code == 403, f"{answered.status_code} {answered.location}"
         assert "Set-Cookie" not in answered.headers
         if neutrally:
             assert (dict(answered.headers), answered.data) == self.target.neutral
-        assert min(seconds) < MAX_SECONDS, f"a refusal took {min(seconds):.3f} s"
+        assert min(spent) < MAX_SECONDS, f"a refusal took {min(spent):.3f} s of the processor"
+        assert min(waited) < MAX_WAIT_SECONDS, f"a refusal took {min(waited):.3f} s"
         assert changed(before, self.target.tables()) == {}
-        assert self.target.logged() - logged == {reason: len(seconds)}
+        assert self.target.logged() - logged == {reason: len(spent)}
         return answered
 
     def lets_in(self, user: SimulatedUser = ADA, *, by: SimulatedIdp | None = None) -> None:
         """Check that the request is still there for its true answer, in this very browser."""
         answered = self.browser.answer(self.signed(user=user, by=by))
         assert answered.status_code == 303, answered.text
-        assert self.browser.get("/whoami").text == user.name_id
+        assert f"You're in, {user.given_name}." in self.browser.get("/me").text
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:

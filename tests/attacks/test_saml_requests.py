@@ -100,7 +100,7 @@ def test_what_the_database_keeps_of_a_cookie_opens_nothing(door: Door, target: T
     """A thief of the table has the hashes only."""
     thief = target.door()
     found = target.owner.execute(
-        "SELECT encode(cookie_hash, 'hex') FROM saml_request WHERE id = %s", [door.received.request_id]
+        "SELECT encode(cookie_hash, 'hex') FROM sign_in_request WHERE id = %s", [door.received.request_id]
     ).fetchone()
     assert found is not None
     thief.browser.keep(door.cookie[0], found[0])

@@ -1,6 +1,7 @@
 """Attacks on how a response is signed: what is done before any key is touched, and what a signature covers."""
 
 import base64
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -289,3 +290,43 @@ def test_a_document_that_no_provider_sends_is_refused(
     xml = change(etree.tostring(signed(received=door.received)))
 
     door.refuses(base64.b64encode(xml).decode(), reason)
+
+
+def encoded(document: bytes) -> dict[str, object]:
+    return {"data": {"SAMLResponse": base64.b64encode(document).decode()}}
+
+
+POSTS: dict[str, tuple[dict[str, object], SamlRefusal]] = {
+    "no body": ({}, SamlRefusal.MALFORMED),
+    "no form": ({"data": b"\x00\xff", "content_type": "application/octet-stream"}, SamlRefusal.MALFORMED),
+    "json": ({"json": {"SAMLResponse": "x"}}, SamlRefusal.MALFORMED),
+    "no base64": ({"data": {"SAMLResponse": "%%%"}}, SamlRefusal.NOT_BASE64),
+    "no text": (
+        {"data": b"SAMLResponse=%ff%fe%00", "content_type": "application/x-www-form-urlencoded"},
+        SamlRefusal.NOT_BASE64,
+    ),
+    "a null byte": ({"data": {"SAMLResponse": "\x00"}}, SamlRefusal.NOT_BASE64),
+    "no XML": (encoded(b"\x00\x01<"), SamlRefusal.MALFORMED),
+    "a deflated response": (encoded(zlib.compress(b"<a/>" * 1000)), SamlRefusal.MALFORMED),
+    "a bomb": (encoded(zlib.compress(b" " * 50_000_000, 9)), SamlRefusal.MALFORMED),
+    "many fields": (
+        {"data": "&".join(f"a{number}=1" for number in range(2000)) + "&SAMLResponse=x"},
+        SamlRefusal.MALFORMED,
+    ),
+    "multipart": (
+        {"data": {"SAMLResponse": "x"}, "content_type": "multipart/form-data"},
+        SamlRefusal.NOT_BASE64,
+    ),
+    "broken multipart": (
+        {"data": b"--x\r\n", "content_type": "multipart/form-data; boundary=x"},
+        SamlRefusal.MALFORMED,
+    ),
+    "too much": ({"data": {"SAMLResponse": "A" * 400_001}}, SamlRefusal.TOO_LARGE),
+}
+
+
+@pytest.mark.parametrize(("posted", "reason"), POSTS.values(), ids=POSTS)
+def test_whatever_is_posted_is_refused_and_never_breaks(
+    door: Door, posted: dict[str, object], reason: SamlRefusal
+) -> None:
+    door.refuses(posted, reason)
