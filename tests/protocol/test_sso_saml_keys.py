@@ -44,11 +44,11 @@ def _certificates(entity: etree._Element, use: str) -> Iterator[x509.Certificate
                 yield x509.load_der_x509_certificate(base64.b64decode(certificate.text or ""))
 
 
-def says_signed(visitor: Browser) -> str | None:
+def says_signed(visitor: Browser) -> str:
     entity = etree.fromstring(visitor.get(f"{visitor.base}/metadata").data)
     descriptor = entity.find(f"{{{METADATA}}}SPSSODescriptor")
     assert descriptor is not None
-    return descriptor.get("AuthnRequestsSigned")
+    return str(descriptor.get("AuthnRequestsSigned"))
 
 
 def sign_requests(customer: Customer, wanted: bool | None) -> None:  # noqa: FBT001 - the value that is set
