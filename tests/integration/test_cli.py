@@ -412,6 +412,21 @@ class TestConnections:
         )
         assert (found.idp_initiated, found.jit_enabled) == (True, False)
 
+    def test_the_names_of_claims_are_set_shown_and_taken_back(self, run: Run, nordlys: Customer) -> None:
+        claims = ("connection", "map-claims", "nordlys", "Okta")
+        done = run(*claims, "--email", "mail", "--attribute", "department=dept")
+        kept = json.loads(run(*claims, "--groups", "memberOf", "--json").stdout)
+        shown = run(*claims, "--show")
+        reset = json.loads(run(*claims, "--reset", "--json").stdout)
+        wrong = run(*claims, "--attribute", "shoeSize=shoe")
+
+        assert done.exit_code == 0, done.output
+        assert kept == {"email": "mail", "groups": "memberOf", "attributes": {"department": "dept"}}
+        assert re.search("department +dept", shown.stdout)
+        assert re.search("given name +the usual names", shown.stdout)
+        assert reset == {}
+        assert (wrong.exit_code, "is none of userType, title" in wrong.stderr) == (1, True), wrong.output
+
     def test_our_key_is_changed_in_three_steps_that_say_what_comes_next(self, run: Run, nordlys: Customer) -> None:
         steps = [run("connection", "rotate-cert", "nordlys", "Okta", *step) for step in ((), ("--use",), ("--finish",))]
         shown = json.loads(run("connection", "show", "nordlys", "Okta", "--json").stdout)

@@ -34,6 +34,7 @@ class Connection(Base):
     idp_initiated: Mapped[bool] = mapped_column(default=False, doc="Whether a sign-in may start at the IdP.")
     protocol: Mapped[str | None] = mapped_column(doc="How its people sign in, a SignInProtocol; NULL: not yet.")
     issuer: Mapped[str | None] = mapped_column(doc="Whose answers it believes: the IdP's entityID or issuer URL.")
+    claims: Mapped[dict[str, Any] | None] = mapped_column(doc="A ClaimMap; NULL: everything under its usual name.")
     scim_last_used_at: Mapped[datetime | None]
     last_sign_in_at: Mapped[datetime | None]
 

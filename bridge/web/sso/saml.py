@@ -17,10 +17,12 @@ from bridge.adapters.saml import (
     sp_metadata,
     verify_response,
 )
+from bridge.domain.claims import ClaimMap
 from bridge.domain.roles import Permission
 from bridge.domain.sign_in import KeyStage, SignInProtocol
 from bridge.errors import NotFoundError, SignInRefusedError
 from bridge.runtime import Runtime
+from bridge.store.models import Connection
 from bridge.store.unit import Unit
 from bridge.usecases.saml_trust import certificates_of, saml_provider
 from bridge.usecases.service_keys import ensure_service_key
@@ -120,30 +122,33 @@ def read_answer(runtime: Runtime, unit: Unit, place: Place, raw: str) -> Asserte
         NotFoundError: There is no such connection.
         SignInRefusedError: With the reason.
     """
+    connection = identity_provider(unit, place)
     skew = runtime.settings.sso.clock_skew_seconds
     verified = verify_response(
         raw,
         sp=service_provider(place),
-        idp=_trust(unit, place),
+        idp=_trust(unit, connection),
         expected_request=None,
         now=unit.at,
         skew_seconds=skew,
     )
-    person = asserted_person(verified)
+    person = asserted_person(verified, ClaimMap.read(connection.claims))
+    claimed = person.claimed
     return AssertedSubject(
         connection_id=place.connection_id,
         issuer=verified.issuer,
-        subject=verified.name_id,
+        subject=person.subject,
         request_id=verified.in_response_to,
         assertion=Assertion(verified.assertion_id, verified.not_on_or_after + timedelta(seconds=skew)),
-        directory_name=verified.name_id,
-        email=person.email,
+        directory_name=person.directory_name,
+        email=claimed.email,
         is_email_verified=True,
-        given_name=person.given_name,
-        family_name=person.family_name,
-        display_name=person.display_name,
-        groups=person.groups,
+        given_name=claimed.given_name,
+        family_name=claimed.family_name,
+        display_name=claimed.display_name,
+        groups=claimed.groups,
         groups_overage=person.groups_overage,
+        attributes=claimed.attributes,
     )
 
 
@@ -168,8 +173,7 @@ def _signing_key(runtime: Runtime, unit: Unit, place: Place) -> SpKey:
     return SpKey(current.certificate, runtime.private_key_of(current))
 
 
-def _trust(unit: Unit, place: Place) -> IdpTrust:
-    connection = identity_provider(unit, place)
+def _trust(unit: Unit, connection: Connection) -> IdpTrust:
     if connection.issuer is None:
         raise SignInRefusedError(SignInRefusal.CONNECTION_DISABLED, "The connection has no SAML metadata yet")
     certificates = certificates_of(unit, connection.id)
