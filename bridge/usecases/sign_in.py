@@ -269,8 +269,8 @@ def _claimed_attributes(asserted: AssertedSubject) -> dict[str, Any]:
         document["displayName"] = asserted.display_name
     if asserted.email:
         document["emails"] = [{"value": asserted.email, "type": "work", "primary": True}]
-    for name, value in asserted.attributes.items():
-        *above, last = MAPPABLE_ATTRIBUTES[name]
+    for attribute, value in asserted.attributes.items():
+        *above, last = MAPPABLE_ATTRIBUTES[attribute]
         place = document
         for step in above:
             place = place.setdefault(step, {})
