@@ -10,6 +10,7 @@ import structlog
 from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
+from bridge.jobs.metadata import keep_trust_fresh
 from bridge.jobs.work import (
     Task,
     catch_up_everywhere,
@@ -33,6 +34,7 @@ FORGET_TASK = "seatbridge.forget_requests"
 USAGE_TASK = "seatbridge.mail_usage"
 CATCH_UP_TASK = "seatbridge.catch_up_with_cores"
 RECONCILE_TASK = "seatbridge.reconcile_with_cores"
+TRUST_TASK = "seatbridge.keep_trust_fresh"
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 10.0
@@ -103,6 +105,12 @@ class Worker:
         async def catch_up(timestamp: int) -> None:
             del timestamp
             await self._work("worker.caught_up", catch_up_everywhere)
+
+        @queue.periodic(cron="51 * * * *")
+        @queue.task(name=TRUST_TASK, queue=QUEUE)
+        async def keep_trust(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.kept_trust_fresh", keep_trust_fresh)
 
         @queue.periodic(cron="43 3 * * *")
         @queue.task(name=RECONCILE_TASK, queue=QUEUE)
