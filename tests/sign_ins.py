@@ -16,8 +16,8 @@ from bridge.domain.credentials import credential_hash
 from bridge.domain.identifiers import ConnectionId
 from bridge.simulator.saml import ReceivedRequest, SimulatedIdp, SimulatedUser, read_authn_request
 from bridge.store.models import Domain, MappingVersion, Member, SignInEvent
-from bridge.usecases.connections import SamlTrust, TrustedCertificate, trust_identity_provider
-from bridge.usecases.sign_in import AssertedSubject, SignedIn, complete_sign_in, start_sign_in
+from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, trust_saml_provider
+from bridge.usecases.sign_in import AssertedSubject, Assertion, SignedIn, complete_sign_in, start_sign_in
 from tests.factories import Customer
 
 ADA = SimulatedUser("ada@acme.test", "ada@acme.test", "Ada", "Lovelace", ("Engineering",))
@@ -41,7 +41,7 @@ def trust(customer: Customer, provider: SimulatedIdp | None = None, connection_i
             TrustedCertificate(found.pem, found.fingerprint, found.not_before, found.not_after)
             for found in metadata.certificates
         )
-        trust_identity_provider(
+        trust_saml_provider(
             unit,
             connection_id or customer.connection_id,
             SamlTrust(metadata.entity_id, metadata.sso_url, certificates),
@@ -107,10 +107,11 @@ def asserted(customer: Customer, subject: str, request_id: str | None, **facts: 
         "connection_id": customer.connection_id,
         "issuer": idp().entity_id,
         "subject": subject,
-        "assertion_id": f"_assertion{next(_numbers)}",
-        "in_response_to": request_id,
-        "expires_at": customer.runtime.clock.now() + timedelta(minutes=6),
+        "request_id": request_id,
+        "assertion": Assertion(f"_assertion{next(_numbers)}", customer.runtime.clock.now() + timedelta(minutes=6)),
+        "directory_name": subject,
         "email": subject,
+        "is_email_verified": True,
     }
     return AssertedSubject(**(values | facts))
 

@@ -46,8 +46,9 @@ def list_(org: str, *, as_json: bool) -> None:
     """List connections with their tokens."""
     from bridge.cli.opening import open_organization
     from bridge.domain.dialects import GENERIC
-    from bridge.usecases.connections import certificates_of, list_connections, live_tokens, personal_tokens
+    from bridge.usecases.connections import list_connections, live_tokens, personal_tokens
     from bridge.usecases.read_requests import behaviours
+    from bridge.usecases.saml_trust import certificates_of
 
     with open_organization(org) as (_, unit):
         rows: list[dict[str, Any]] = []
@@ -66,7 +67,8 @@ def list_(org: str, *, as_json: bool) -> None:
                     "behaves_like": str(behaviour),
                     "seen_by": behaviour.seen_by,
                     "confirmation": one.confirmation,
-                    "saml_entity_id": one.saml_entity_id,
+                    "protocol": one.protocol,
+                    "issuer": one.issuer,
                     "certificate_until": max((found.not_after for found in certificates), default=None),
                     "tokens": [
                         {
@@ -89,12 +91,12 @@ def list_(org: str, *, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("name", "behaves like", "SAML identity provider", "certificate until"),
+        ("name", "behaves like", "identity provider", "certificate until"),
         [
             (
                 row["name"],
                 row["behaves_like"],
-                row["saml_entity_id"],
+                row["issuer"],
                 row["certificate_until"],
             )
             for row in rows
@@ -215,7 +217,8 @@ def saml(
     """Trust an identity provider by its metadata, and print what it needs to know of us."""
     from bridge.adapters.saml import parse_idp_metadata
     from bridge.cli.opening import open_organization
-    from bridge.usecases.connections import SamlTrust, TrustedCertificate, find_connection, trust_identity_provider
+    from bridge.usecases.connections import find_connection
+    from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, trust_saml_provider
 
     document = _read_metadata(metadata)
     with open_organization(org) as (runtime, unit):
@@ -224,7 +227,7 @@ def saml(
         certificates = tuple(
             TrustedCertificate(one.pem, one.fingerprint, one.not_before, one.not_after) for one in provider.certificates
         )
-        trust_identity_provider(unit, found.id, SamlTrust(provider.entity_id, provider.sso_url, certificates))
+        trust_saml_provider(unit, found.id, SamlTrust(provider.entity_id, provider.sso_url, certificates))
         if idp_initiated is not None:
             found.idp_initiated = idp_initiated
         if jit is not None:

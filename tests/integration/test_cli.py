@@ -34,6 +34,7 @@ from bridge.simulator.saml import SimulatedIdp
 from bridge.store.models import Connection, SignInEvent
 from bridge.store.schema import newest_revision
 from bridge.usecases.connections import list_connections
+from bridge.usecases.saml_trust import saml_provider
 from tests.conftest import KEY
 from tests.factories import Customer, create_customer
 from tests.processes import ROOT
@@ -397,7 +398,13 @@ class TestConnections:
         assert f"https://seats.example.com/sso/saml/nordlys/{nordlys.connection_id}/acs" in done.stdout
         with nordlys.unit() as unit:
             (found,) = list_connections(unit)
-        assert (found.saml_entity_id, found.saml_sso_url) == ("https://idp.test/meta", "https://idp.test/sso")
+            trusted = saml_provider(unit, found.id)
+        assert trusted is not None
+        assert (found.protocol, found.issuer, trusted.sso_url) == (
+            "saml",
+            "https://idp.test/meta",
+            "https://idp.test/sso",
+        )
         assert (found.idp_initiated, found.jit_enabled) == (True, False)
 
     @pytest.mark.parametrize(
@@ -419,7 +426,7 @@ class TestConnections:
         link = ("connection", "link", "nordlys", "Okta", "owner@nordlys.test", "--name-id", "00u1")
         too_early = run(*link)
         with nordlys.unit() as unit:
-            unit.session.get_one(Connection, (unit.org_id, nordlys.connection_id)).saml_entity_id = "https://idp.test"
+            unit.session.get_one(Connection, (unit.org_id, nordlys.connection_id)).issuer = "https://idp.test"
 
         done = run(*link)
 

@@ -22,7 +22,7 @@ from bridge.config import Settings
 from bridge.domain.identifiers import ConnectionId
 from bridge.runtime import build_runtime
 from bridge.store.models import Decision
-from bridge.usecases.connections import SamlTrust, TrustedCertificate, trust_identity_provider
+from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, trust_saml_provider
 from tests.factories import Customer, create_customer
 from tests.sign_ins import events, map_groups, members
 from tests.simplesamlphp import SimpleSamlPhp, missing
@@ -88,7 +88,7 @@ def trust_metadata(customer: Customer, document: bytes, connection_id: Connectio
             TrustedCertificate(found.pem, found.fingerprint, found.not_before, found.not_after)
             for found in metadata.certificates
         )
-        trust_identity_provider(unit, connection_id, SamlTrust(metadata.entity_id, metadata.sso_url, certificates))
+        trust_saml_provider(unit, connection_id, SamlTrust(metadata.entity_id, metadata.sso_url, certificates))
 
 
 def free_port() -> int:

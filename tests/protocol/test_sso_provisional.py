@@ -16,7 +16,7 @@ from bridge.usecases.end_provisional import end_unconfirmed
 from bridge.usecases.provisional import set_confirmation
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
-from bridge.web.sso import sso_blueprint
+from bridge.web.sso import saml_blueprint
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.integration.test_sign_in_races import at_once
@@ -34,7 +34,7 @@ def acme(customer: Customer) -> Customer:
 
 @pytest.fixture
 def app(runtime: Runtime) -> Flask:
-    return create_web_app(runtime, [sso_blueprint(runtime), *console_blueprints()])
+    return create_web_app(runtime, [saml_blueprint(runtime), *console_blueprints()])
 
 
 @pytest.fixture

@@ -18,14 +18,14 @@ from bridge.adapters.saml import SamlRefusal
 from bridge.runtime import Runtime
 from bridge.simulator.saml import SAML, Signed, SimulatedUser, encode, sign
 from bridge.store.directory import get_connection, get_member, manual_connection
-from bridge.store.models import SamlRequest, WebSession
+from bridge.store.models import SignInRequest, WebSession
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.sign_in import SignInRefusal
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from bridge.web.credentials import signed_in
 from bridge.web.session import Visit
-from bridge.web.sso import safe_return_path, sso_blueprint
+from bridge.web.sso import safe_return_path, saml_blueprint
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.sign_ins import ADA, Browser, count, events, idp, members, trust
@@ -50,7 +50,7 @@ def app(runtime: Runtime) -> Flask:
     def whoami(visit: Visit) -> str:
         return visit.member.user_name
 
-    return create_web_app(runtime, [sso_blueprint(runtime), *console_blueprints(), pages])
+    return create_web_app(runtime, [saml_blueprint(runtime), *console_blueprints(), pages])
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_a_sign_in_does_not_start_inside_another_page(visitor: Browser, acme: Cu
     started = visitor.get(f"{visitor.base}/start", headers={"Sec-Fetch-Dest": "image"})
 
     assert started.status_code == 400
-    assert count(acme, SamlRequest) == 0
+    assert count(acme, SignInRequest) == 0
 
 
 def forged(visitor: Browser, customer: Customer) -> str:

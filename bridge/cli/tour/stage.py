@@ -23,18 +23,16 @@ from bridge.simulator.server import bind, serving
 from bridge.store.database import driver_url
 from bridge.store.unit import Unit
 from bridge.usecases.connections import (
-    SamlTrust,
-    TrustedCertificate,
     claim_domain,
     create_connection,
     create_sign_in_link,
     issue_scim_token,
-    trust_identity_provider,
     verify_domain,
 )
 from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.preview_mappings import preview_mappings
+from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, trust_saml_provider
 
 _TIERS = {"standard": ("Standard", 1), "premium": ("Premium", 2)}
 
@@ -160,4 +158,4 @@ def _trust(unit: Unit, connection_id: ConnectionId, idp: SimulatedIdp) -> None:
     certificates = tuple(
         TrustedCertificate(one.pem, one.fingerprint, one.not_before, one.not_after) for one in read.certificates
     )
-    trust_identity_provider(unit, connection_id, SamlTrust(read.entity_id, read.sso_url, certificates))
+    trust_saml_provider(unit, connection_id, SamlTrust(read.entity_id, read.sso_url, certificates))

@@ -21,6 +21,7 @@ from bridge.store.models.directory import (
     IdpCertificate,
     Member,
     ParkedMember,
+    SamlProvider,
     ScimToken,
 )
 from bridge.store.models.extensions import DeclaredSchema
@@ -42,9 +43,9 @@ from bridge.store.models.requests import DialectSign, LoggedRequest
 from bridge.store.models.sessions import (
     Identity,
     SamlReplay,
-    SamlRequest,
     SignInEvent,
     SignInLink,
+    SignInRequest,
     WebSession,
 )
 from bridge.store.models.stripe import StripeOrder, StripePicture
@@ -93,14 +94,15 @@ __all__ = [
     "Preview",
     "ProductRole",
     "ProductRoleHolder",
+    "SamlProvider",
     "SamlReplay",
-    "SamlRequest",
     "ScimToken",
     "SeatBudget",
     "SeatPool",
     "SeatWatch",
     "SignInEvent",
     "SignInLink",
+    "SignInRequest",
     "StoredBillingDetails",
     "StripeOrder",
     "StripePicture",

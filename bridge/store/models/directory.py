@@ -15,7 +15,7 @@ KEY = Text(collation="C")
 
 
 class Connection(Base):
-    """One identity provider's set-up: its SCIM directory and its SAML trust.
+    """One identity provider's set-up: its SCIM directory, and the provider whose sign-ins it believes.
 
     Every organization has one connection of kind ``manual`` for the people whom no directory manages.
     """
@@ -35,11 +35,22 @@ class Connection(Base):
     confirmation: Mapped[str] = mapped_column(
         default="when_pushing", doc="Whether the directory confirms who signs in: when_pushing, always or never."
     )
-    saml_entity_id: Mapped[str | None] = mapped_column(doc="The IdP's entityID.")
-    saml_sso_url: Mapped[str | None]
-    saml_updated_at: Mapped[datetime | None]
+    protocol: Mapped[str | None] = mapped_column(doc="How its people sign in, a SignInProtocol; NULL: not yet.")
+    issuer: Mapped[str | None] = mapped_column(doc="Whose answers it believes: the IdP's entityID or issuer URL.")
     scim_last_used_at: Mapped[datetime | None]
     last_sign_in_at: Mapped[datetime | None]
+
+
+class SamlProvider(Base):
+    """What the metadata of a connection's SAML identity provider says besides its certificates."""
+
+    __tablename__ = "saml_provider"
+    __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    sso_url: Mapped[str] = mapped_column(doc="Takes requests by HTTP-Redirect.")
+    updated_at: Mapped[datetime]
 
 
 class IdpCertificate(Base):
