@@ -26,6 +26,7 @@ from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.embedded_files import exclusively
 from bridge.store.schema import upgrade
 from tests.factories import Customer, create_customer
+from tests.key_pairs import ready_made_keys
 from tests.postgres import clone_database, drop_database, shared_embedded_server
 from tests.system_postgres import OLDEST, SystemPostgres, system_server
 
@@ -216,6 +217,7 @@ def runtime(settings: Settings, database_url: URL, clock: SettableClock, engines
     """The product on the fresh database, at the test's instant."""
     built = build_runtime(settings, database_url, payments=BuiltinPayments(), clock=clock)
     runtime = replace(built, engine=engines.at(database_url, lambda: built.engine))
+    runtime.key_factory = ready_made_keys()
     yield runtime
     runtime.close()
 
