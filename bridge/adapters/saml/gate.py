@@ -206,7 +206,10 @@ def _check_algorithm(element: Any, allowed: frozenset[str]) -> None:
 
 def _check_key_info(key_info: Any) -> None:
     if set(_children(key_info)) != {"X509Data"}:
-        raise refused(SamlRefusal.KEY_INFO, "KeyInfo may hold certificates only")
+        raise refused(
+            SamlRefusal.KEY_INFO,
+            "KeyInfo may hold certificates only: have the identity provider send its certificate, not its bare key",
+        )
     for element in key_info.iterdescendants():
         if element.tag not in _X509_PARTS | {f"{{{DS}}}X509Data"}:
             raise refused(SamlRefusal.KEY_INFO, f"KeyInfo holds {shown(element.tag)}; certificates only are allowed")
