@@ -53,8 +53,8 @@ def refresh(runtime: Runtime, org_id: OrgId, connection_id: ConnectionId, actor:
 
     Raises:
         InvalidInputError: It has no address, cannot be read, has ended, or is of another provider. What was believed
-            before still is, and the reason is kept. The owners are told, of an address that does not answer only when it
-            did not the time before either.
+            before still is, and the reason is kept. The owners are told: of an address that does not answer only when
+            it did not the time before either.
         NotFoundError: There is no such connection.
     """
     with runtime.unit(org_id, actor) as unit:

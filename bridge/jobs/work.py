@@ -191,7 +191,7 @@ def end_unconfirmed_everywhere(runtime: Runtime, stopping: Stopping = never) -> 
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("provisional.not_ended", org_id):
+        with contained("provisional.not_ended", org_id):
             with runtime.unit(org_id, SYSTEM) as unit:
                 connections = connections_with_unconfirmed(unit)
             for connection_id in connections:

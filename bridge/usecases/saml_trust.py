@@ -185,8 +185,8 @@ def _settle(unit: Unit, connection: Connection) -> None:
 
 def _refresh_sentence(connection: Connection) -> str:
     return (
-        f"The metadata of the identity provider of the connection {connection.name} cannot be read again: people sign in "
-        "by what was read last, and a new certificate would be missed. `seatbridge connection show` says why"
+        f"The metadata of the identity provider of the connection {connection.name} cannot be read again: people sign "
+        "in by what was read last, and a new certificate would be missed. `seatbridge connection show` says why"
     )
 
 

@@ -90,7 +90,7 @@ def parse_idp_metadata(
 def fetch_metadata(url: str) -> bytes:
     """Read a metadata document from an https address; http leads to this very machine only, named as such.
 
-    A name of somebody else's never leads to this machine or into a private network, whatever it resolves to by now (I8).
+    Another name never leads to this machine or into a private network, whatever it resolves to by now (I8).
 
     Raises:
         InvalidInputError: Of the field ``url``, with what to do about it.
