@@ -70,7 +70,7 @@ def ring_of(keys: Sequence[StoredKey], at: datetime) -> KeyRing:
     signing = next((key for key in reversed(believed) if key.signs_from <= at), None)
     published = tuple(
         key
-        for key, successor in zip(believed, [*believed[1:], None], strict=True)
+        for key, successor in zip(believed, [*believed[1:], None], strict=False)
         if successor is None or successor.signs_from + KEPT_AFTER > at
     )
     return KeyRing(signing, published)
