@@ -15,7 +15,7 @@ from bridge.web.app import create_web_app
 from bridge.web.billing_events import billing_events
 from bridge.web.console import console_blueprints
 from bridge.web.oauth.views import oauth_blueprints
-from bridge.web.sso.views import sso_blueprint
+from bridge.web.sso import saml_blueprint
 from scim.edge import scim_blueprint
 
 #: New objects until the youngest are searched, and how often that happens until the older ones are.
@@ -50,7 +50,7 @@ def compose(runtime: Runtime) -> Flask:
     """Hang every edge on one app over a runtime that is there already."""
     edges = (
         *console_blueprints(),
-        sso_blueprint(runtime),
+        saml_blueprint(runtime),
         *oauth_blueprints(runtime),
         billing_events,
         scim_blueprint(runtime),

@@ -11,13 +11,14 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from bridge.adapters import saml
+from bridge.adapters.saml.trust import trust_in
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.credentials import credential_hash
 from bridge.domain.identifiers import ConnectionId
 from bridge.simulator.saml import ReceivedRequest, SimulatedIdp, SimulatedUser, read_authn_request
 from bridge.store.models import Domain, MappingVersion, Member, SignInEvent
-from bridge.usecases.connections import SamlTrust, TrustedCertificate, trust_identity_provider
-from bridge.usecases.sign_in import AssertedSubject, SignedIn, complete_sign_in, start_sign_in
+from bridge.usecases.saml_trust import trust_saml_provider
+from bridge.usecases.sign_in import AssertedSubject, Assertion, SignedIn, complete_sign_in, start_sign_in
 from tests.factories import Customer
 
 ADA = SimulatedUser("ada@acme.test", "ada@acme.test", "Ada", "Lovelace", ("Engineering",))
@@ -37,15 +38,7 @@ def trust(customer: Customer, provider: SimulatedIdp | None = None, connection_i
     """Make a connection believe a provider, by its metadata."""
     with customer.unit() as unit:
         metadata = saml.parse_idp_metadata((provider or idp()).metadata(), now=unit.at)
-        certificates = tuple(
-            TrustedCertificate(found.pem, found.fingerprint, found.not_before, found.not_after)
-            for found in metadata.certificates
-        )
-        trust_identity_provider(
-            unit,
-            connection_id or customer.connection_id,
-            SamlTrust(metadata.entity_id, metadata.sso_url, certificates),
-        )
+        trust_saml_provider(unit, connection_id or customer.connection_id, trust_in(metadata))
 
 
 def map_groups(customer: Customer, document: dict[str, Any]) -> None:
@@ -107,10 +100,11 @@ def asserted(customer: Customer, subject: str, request_id: str | None, **facts: 
         "connection_id": customer.connection_id,
         "issuer": idp().entity_id,
         "subject": subject,
-        "assertion_id": f"_assertion{next(_numbers)}",
-        "in_response_to": request_id,
-        "expires_at": customer.runtime.clock.now() + timedelta(minutes=6),
+        "request_id": request_id,
+        "assertion": Assertion(f"_assertion{next(_numbers)}", customer.runtime.clock.now() + timedelta(minutes=6)),
+        "directory_name": subject,
         "email": subject,
+        "is_email_verified": True,
     }
     return AssertedSubject(**(values | facts))
 

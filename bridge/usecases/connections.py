@@ -1,12 +1,11 @@
-"""Connections to identity providers: their SCIM tokens, SAML trust and the domains whose people they sign in."""
+"""Connections to identity providers: their SCIM tokens, and the domains whose people they sign in."""
 
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from bridge.domain.credentials import SCIM_TOKEN_PREFIX, Credential, new_credential
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
@@ -14,7 +13,7 @@ from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, NotFoundError, TokenLimitError, UniquenessError
 from bridge.store.directory import get_connection, get_member, manual_connection
 from bridge.store.journal import record
-from bridge.store.models import Connection, Domain, Identity, IdpCertificate, ScimToken, SignInEvent, SignInLink
+from bridge.store.models import Connection, Domain, Identity, ScimToken, SignInEvent, SignInLink
 from bridge.store.unit import Unit
 
 #: Of each kind (writing, reading, of one person): the old and the new one while an administrator moves over.
@@ -22,25 +21,6 @@ LIVE_TOKENS = 2
 TOKEN_LIFETIME = timedelta(days=365)
 LINK_LIFETIME = timedelta(hours=24)
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedCertificate:
-    """A signing certificate of an identity provider; ``fingerprint`` is the SHA-256 of its DER form in hex."""
-
-    pem: str
-    fingerprint: str
-    not_before: datetime
-    not_after: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SamlTrust:
-    """What the metadata of an identity provider says: its entityID, sign-in address and signing certificates."""
-
-    entity_id: str
-    sso_url: str
-    certificates: tuple[TrustedCertificate, ...]
 
 
 def create_connection(unit: Unit, name: str) -> Connection:
@@ -226,58 +206,6 @@ def revoke_scim_token(unit: Unit, token_id: uuid.UUID) -> ScimToken:
     return token
 
 
-def trust_identity_provider(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> Connection:
-    """Set whose assertions a connection believes; certificates that the metadata no longer names are forgotten.
-
-    Raises:
-        InvalidInputError: The metadata carries no certificate that is still valid.
-        NotFoundError: There is no such connection.
-    """
-    unit.require(Permission.MANAGE_CONNECTIONS)
-    unit.lock()
-    connection = get_connection(unit, connection_id)
-    if not any(certificate.not_after > unit.at for certificate in trust.certificates):
-        raise InvalidInputError("metadata", "every signing certificate in it has expired: fetch it again from the IdP")
-    connection.saml_entity_id, connection.saml_sso_url = trust.entity_id, trust.sso_url
-    connection.saml_updated_at = unit.at
-    unit.session.execute(
-        delete(IdpCertificate).where(
-            IdpCertificate.org_id == unit.org_id, IdpCertificate.connection_id == connection_id
-        )
-    )
-    unit.session.add_all(
-        IdpCertificate(
-            org_id=unit.org_id,
-            connection_id=connection_id,
-            fingerprint=certificate.fingerprint,
-            pem=certificate.pem,
-            not_before=certificate.not_before,
-            not_after=certificate.not_after,
-        )
-        for certificate in trust.certificates
-    )
-    unit.session.flush()
-    record(
-        unit,
-        "connection.saml_trusted",
-        subject_kind="connection",
-        subject_id=connection.id,
-        reason="requested",
-        body={"entity_id": trust.entity_id, "certificates": [c.fingerprint for c in trust.certificates]},
-        touches_seats=False,
-    )
-    return connection
-
-
-def certificates_of(unit: Unit, connection_id: ConnectionId) -> Sequence[IdpCertificate]:
-    """Return the signing certificates a connection believes, the one that ends first in front."""
-    return unit.session.scalars(
-        select(IdpCertificate)
-        .where(IdpCertificate.org_id == unit.org_id, IdpCertificate.connection_id == connection_id)
-        .order_by(IdpCertificate.not_after, IdpCertificate.fingerprint)
-    ).all()
-
-
 def claim_domain(unit: Unit, name: str, connection_id: ConnectionId | None = None) -> Domain:
     """Claim a mail domain; it counts once it is verified.
 
@@ -405,25 +333,25 @@ def link_identity(unit: Unit, connection_id: ConnectionId, member_id: MemberId, 
     """Say by hand who a subject of a connection's identity provider is: the only way to an owner (T14).
 
     Raises:
-        InvalidInputError: The connection has no SAML trust yet.
+        InvalidInputError: The connection trusts no identity provider yet.
         UniquenessError: The subject is somebody else already.
     """
     unit.require(Permission.MANAGE_CONNECTIONS)
     unit.lock()
     connection = get_connection(unit, connection_id)
     member = get_member(unit, member_id)
-    if connection.saml_entity_id is None:
-        raise InvalidInputError("connection", "has no SAML metadata yet: add it first")
-    key = (unit.org_id, connection.id, connection.saml_entity_id, subject)
+    if connection.issuer is None:
+        raise InvalidInputError("connection", "trusts no identity provider yet: add its metadata first")
+    key = (unit.org_id, connection.id, connection.issuer, subject)
     present = unit.session.get(Identity, key)
     if present is not None:
         if present.member_id != member.id:
-            raise UniquenessError(attribute="NameID", value=subject, taken_by=str(present.member_id))
+            raise UniquenessError(attribute="subject", value=subject, taken_by=str(present.member_id))
         return present
     identity = Identity(
         org_id=unit.org_id,
         connection_id=connection.id,
-        issuer=connection.saml_entity_id,
+        issuer=connection.issuer,
         subject=subject,
         member_id=member.id,
         linked_at=unit.at,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete
 
-from bridge.store.models import Preview, SamlReplay, SamlRequest, SignInLink, WebSession
+from bridge.store.models import Preview, SamlReplay, SignInLink, SignInRequest, WebSession
 from bridge.store.unit import Unit
 
 #: Kept a while after their end, for the console's history and for repeated confirmations.
@@ -19,7 +19,7 @@ def expire_what_ran_out(unit: Unit) -> int:
     long_ago = unit.at - KEPT_FOR
     removed = 0
     for statement in (
-        delete(SamlRequest).where(SamlRequest.org_id == unit.org_id, SamlRequest.expires_at <= unit.at),
+        delete(SignInRequest).where(SignInRequest.org_id == unit.org_id, SignInRequest.expires_at <= unit.at),
         delete(SamlReplay).where(SamlReplay.org_id == unit.org_id, SamlReplay.expires_at <= unit.at),
         delete(Preview).where(Preview.org_id == unit.org_id, Preview.expires_at <= long_ago),
         delete(WebSession).where(WebSession.org_id == unit.org_id, WebSession.expires_at <= long_ago),

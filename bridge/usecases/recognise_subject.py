@@ -1,6 +1,7 @@
 """Who a subject of an identity provider is: known by a link, by its own directory, or by a verified address."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -50,33 +51,50 @@ class LinkedBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Assertion:
+    """A signed assertion, which nobody may use twice: its id, and until when it could be played back, skew included."""
+
+    id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AssertedSubject:
-    """What an identity provider's verified, signed answer says about one person.
+    """What an identity provider's verified answer says about one person, whatever the protocol.
 
     Args:
-        in_response_to: The *signed* id of the request it answers; None when the sign-in began at the IdP.
-        expires_at: The first instant at which the assertion can no longer be played back, skew included.
+        issuer: The identity provider: its entityID or issuer URL.
+        subject: Who it is there for good: the NameID or ``sub``, byte for byte.
+        request_id: The request it answers, as the answer's signature or our own state vouches for it; None when the
+            sign-in began at the IdP.
+        assertion: What is to be remembered, so that it is used once; None where using the request up is enough.
+        directory_name: The userName under which this provider's own directory would know the person.
+        email: The address.
+        is_email_verified: Whether the provider vouches for the address; only then may it tell who somebody is.
         groups: None when the IdP said nothing of groups, which is not "no groups".
         groups_overage: The IdP said that there are too many groups to name.
+        attributes: Values by attribute of a directory, such as ``department``, that the connection's map asks for.
     """
 
     connection_id: ConnectionId
     issuer: str
     subject: str
-    assertion_id: str
-    in_response_to: str | None
-    expires_at: datetime
+    request_id: str | None
+    assertion: Assertion | None
+    directory_name: str
     email: str | None
+    is_email_verified: bool
     given_name: str | None = None
     family_name: str | None = None
     display_name: str | None = None
     groups: frozenset[str] | None = None
     groups_overage: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def user_name(self) -> str:
-        """The userName a directory would most likely give: the NameID if it is an address, else the address."""
-        return self.subject if "@" in self.subject or self.email is None else self.email
+        """The userName a directory would most likely give: the name there if it is an address, else the address."""
+        return self.directory_name if "@" in self.directory_name or self.email is None else self.email
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +117,10 @@ def check_sizes(asserted: AssertedSubject) -> None:
         SignInRefusedError: A text or the list of groups is longer than any real one.
     """
     facts = [getattr(asserted, part.name) for part in fields(asserted) if part.name != "issuer"]
-    texts = [*facts, *(asserted.groups or ())]
+    texts = [*facts, *(asserted.groups or ()), *asserted.attributes.values()]
     if any(isinstance(text, str) and len(text) > MAX_NAME_CHARACTERS for text in texts):
         raise refused(SignInRefusal.OVERSIZED, f"A name, address or group has more than {MAX_NAME_CHARACTERS} letters")
-    if len(asserted.assertion_id) > MAX_ASSERTION_ID_CHARACTERS:
+    if asserted.assertion is not None and len(asserted.assertion.id) > MAX_ASSERTION_ID_CHARACTERS:
         raise refused(SignInRefusal.OVERSIZED, "The assertion's ID is too long")
     if len(asserted.groups or ()) > MAX_GROUPS:
         raise refused(SignInRefusal.OVERSIZED, f"The assertion names more than {MAX_GROUPS} groups")
@@ -111,9 +129,9 @@ def check_sizes(asserted: AssertedSubject) -> None:
 def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
     """Find who the subject is; None for somebody new.
 
-    A NameID is trusted to be the userName in the directory of the very connection that asserts it. An address is
-    trusted less, because people can often change it themselves: it finds only people whom no directory manages, inside
-    the verified domains (T12). An owner is found by a link made by hand, never by a name or an address (T14).
+    The name in the directory of the very connection that asserts it is trusted. An address is trusted less, because
+    people can often change it themselves: it finds only people whom no directory manages, inside the verified domains
+    (T12). An owner is found by a link made by hand, never by a name or an address (T14).
 
     Raises:
         SignInRefusedError: The name or address is somebody's, and nothing says that the subject is that person.
@@ -125,12 +143,12 @@ def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubj
     if found is None:
         _refuse_namesake(unit, asserted)
     elif Role(found.member.role).is_owner:
-        raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this NameID by hand")
+        raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this subject by hand")
     return found
 
 
 def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
-    """Find the person whom the connection's own directory pushed under this NameID as userName.
+    """Find the person whom the connection's own directory pushed under this userName.
 
     Whom the directory names so now comes before somebody whose deletion the brake holds, or an owner has dropped.
     """
@@ -140,7 +158,7 @@ def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject)
             Member.org_id == unit.org_id,
             Member.connection_id.in_((connection.id, departed_from(connection.id))),
             Member.source == "scim",
-            Member.user_name_key == comparison_key(asserted.subject),
+            Member.user_name_key == comparison_key(asserted.directory_name),
         )
         .order_by((Member.connection_id == connection.id).desc())
         .limit(1)
@@ -150,7 +168,9 @@ def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject)
 
 def _by_verified_address(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
     """Find a person whom no directory manages, by an address that this connection may speak for."""
-    if asserted.email is None or not owns_domain(unit, comparison_key(asserted.email), connection.id):
+    if asserted.email is None or not asserted.is_email_verified:
+        return None
+    if not owns_domain(unit, comparison_key(asserted.email), connection.id):
         return None
     key = comparison_key(asserted.email)
     member = unit.session.scalars(
@@ -171,7 +191,7 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
 
     Else somebody who was turned off would come back as a newcomer.
     """
-    keys = {comparison_key(name) for name in (asserted.subject, asserted.email) if name}
+    keys = {comparison_key(name) for name in (asserted.subject, asserted.directory_name, asserted.email) if name}
     namesakes = unit.session.scalars(
         select(Member).where(
             Member.org_id == unit.org_id, or_(Member.user_name_key.in_(keys), Member.email_key.in_(keys))
@@ -182,7 +202,7 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
     if not all(member.active for member in namesakes):
         raise refused(SignInRefusal.DEACTIVATED, "The person's access is turned off")
     if any(Role(member.role).is_owner for member in namesakes):
-        raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this NameID by hand")
+        raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this subject by hand")
     manual = manual_connection(unit).id
     if any(member.connection_id == manual for member in namesakes):
         raise refused(
@@ -191,6 +211,6 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
         )
     raise refused(
         SignInRefusal.SOMEBODY_ELSE,
-        "The name or address belongs to somebody here who is known under another NameID: make the NameID their "
-        "userName at the identity provider, or link the person by hand",
+        "The name or address belongs to somebody here who is known under another name: make the name that is asserted "
+        "their userName at the identity provider, or link the person by hand",
     )

@@ -1,24 +1,26 @@
-"""Signing in through an identity provider: one decision for everybody who comes back with a verified assertion."""
+"""Signing in through an identity provider: one decision for everybody who comes back with a verified answer."""
 
 import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from bridge.domain.documents import comparison_key
+from bridge.domain.documents import ENTERPRISE, MAPPABLE_ATTRIBUTES, comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.errors import InvalidInputError, NoSeatAvailableError, UniquenessError
 from bridge.store.directory import get_connection
 from bridge.store.journal import record
-from bridge.store.models import Connection, Identity, Member, SamlReplay, SamlRequest, SignInEvent
+from bridge.store.models import Connection, Identity, Member, SamlReplay, SignInEvent, SignInRequest
 from bridge.store.unit import Unit
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, update_member
 from bridge.usecases.provisioning_mode import mode_of
 from bridge.usecases.recognise_subject import (
     AssertedSubject,
+    Assertion,
     LinkedBy,
     Recognised,
     SignInRefusal,
@@ -65,7 +67,7 @@ def start_sign_in(
     connection = get_connection(unit, connection_id)
     _check_usable(connection)
     unit.session.add(
-        SamlRequest(
+        SignInRequest(
             org_id=unit.org_id,
             id=request_id,
             connection_id=connection_id,
@@ -80,9 +82,9 @@ def start_sign_in(
 
 
 def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Collection[bytes]) -> SignedIn:
-    """Turn a verified assertion into a person who may have a session; who is new is provisioned (JIT).
+    """Turn a verified answer into a person who may have a session; who is new is provisioned (JIT).
 
-    The request is popped and the assertion remembered in this one transaction, so neither works twice.
+    The request is popped and an assertion remembered in this one transaction, so neither works twice.
 
     Args:
         unit: The unit, with the connection as its actor.
@@ -110,20 +112,21 @@ def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
 
 
 def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[bytes]) -> str:
-    """Pop the request that an assertion answers and remember the assertion; return where the sign-in wanted to go.
+    """Pop the request that is answered and remember an assertion; return where the sign-in wanted to go.
 
     Raises:
         NotFoundError: There is no such connection.
-        SignInRefusedError: The assertion is not an answer to this connection and browser, or was used before.
+        SignInRefusedError: It is not an answer to this connection and browser, or was used before.
     """
     check_sizes(asserted)
     unit.lock()
     connection = get_connection(unit, asserted.connection_id)
     _check_usable(connection)
-    if asserted.issuer != connection.saml_entity_id:
-        raise refused(SignInRefusal.OTHER_ISSUER, "The assertion was issued by another identity provider")
+    if asserted.issuer != connection.issuer:
+        raise refused(SignInRefusal.OTHER_ISSUER, "The answer was issued by another identity provider")
     return_path = _pop_request(unit, connection, asserted, cookie_hashes)
-    _remember_assertion(unit, asserted)
+    if asserted.assertion is not None:
+        _remember_assertion(unit, asserted, asserted.assertion)
     return return_path
 
 
@@ -147,10 +150,10 @@ def admit(unit: Unit, asserted: AssertedSubject) -> Recognised:
 def wanted_path(unit: Unit, connection_id: ConnectionId, request_id: str | None) -> str | None:
     """Return where a sign-in under way wants to go; None for one that is unknown, or that the IdP began."""
     return unit.session.scalar(
-        select(SamlRequest.return_path).where(
-            SamlRequest.org_id == unit.org_id,
-            SamlRequest.id == request_id,
-            SamlRequest.connection_id == connection_id,
+        select(SignInRequest.return_path).where(
+            SignInRequest.org_id == unit.org_id,
+            SignInRequest.id == request_id,
+            SignInRequest.connection_id == connection_id,
         )
     )
 
@@ -184,27 +187,27 @@ def note_sign_in(
 
 
 def _check_usable(connection: Connection) -> None:
-    if connection.disabled_at is not None or connection.saml_entity_id is None or connection.saml_sso_url is None:
-        raise refused(SignInRefusal.CONNECTION_DISABLED, "The connection is disabled or has no SAML metadata")
+    if connection.disabled_at is not None or connection.protocol is None:
+        raise refused(SignInRefusal.CONNECTION_DISABLED, "The connection is disabled or trusts no identity provider")
 
 
 def _pop_request(
     unit: Unit, connection: Connection, asserted: AssertedSubject, cookie_hashes: Collection[bytes]
 ) -> str:
     """Use the request up that the assertion answers, if this connection and this browser started it."""
-    if asserted.in_response_to is None:
-        if not connection.idp_initiated:
+    if asserted.request_id is None:
+        if not connection.idp_initiated or asserted.assertion is None:
             raise refused(SignInRefusal.NOT_REQUESTED, "The sign-in began at the IdP, which this connection refuses")
         return "/"
     popped = unit.session.execute(
-        delete(SamlRequest)
+        delete(SignInRequest)
         .where(
-            SamlRequest.org_id == unit.org_id,
-            SamlRequest.id == asserted.in_response_to,
-            SamlRequest.connection_id == connection.id,
-            SamlRequest.expires_at > unit.at,
+            SignInRequest.org_id == unit.org_id,
+            SignInRequest.id == asserted.request_id,
+            SignInRequest.connection_id == connection.id,
+            SignInRequest.expires_at > unit.at,
         )
-        .returning(SamlRequest.cookie_hash, SamlRequest.return_path)
+        .returning(SignInRequest.cookie_hash, SignInRequest.return_path)
     ).one_or_none()
     if popped is None:
         raise refused(SignInRefusal.UNKNOWN_REQUEST, "It answers a request that is unknown, used or expired")
@@ -213,7 +216,7 @@ def _pop_request(
     return str(popped.return_path)
 
 
-def _remember_assertion(unit: Unit, asserted: AssertedSubject) -> None:
+def _remember_assertion(unit: Unit, asserted: AssertedSubject, assertion: Assertion) -> None:
     """Refuse an assertion that was used before."""
     fresh = unit.session.execute(
         insert(SamlReplay)
@@ -221,8 +224,8 @@ def _remember_assertion(unit: Unit, asserted: AssertedSubject) -> None:
             org_id=unit.org_id,
             connection_id=asserted.connection_id,
             issuer=asserted.issuer,
-            assertion_id=asserted.assertion_id,
-            expires_at=asserted.expires_at,
+            assertion_id=assertion.id,
+            expires_at=assertion.expires_at,
         )
         .on_conflict_do_nothing()
         .returning(SamlReplay.assertion_id)
@@ -256,16 +259,22 @@ def _provision(unit: Unit, connection: Connection, asserted: AssertedSubject) ->
         raise refused(SignInRefusal.NOT_POSSIBLE, f"The person could not be provisioned: {error}") from error
 
 
-def _claimed_attributes(asserted: AssertedSubject) -> dict[str, object]:
+def _claimed_attributes(asserted: AssertedSubject) -> dict[str, Any]:
     """Describe the person as a directory would (RFC 7643 §4.1); what was not claimed is left out."""
     name = {"givenName": asserted.given_name, "familyName": asserted.family_name}
-    document: dict[str, object] = {}
+    document: dict[str, Any] = {}
     if any(name.values()):
         document["name"] = {part: value for part, value in name.items() if value}
     if asserted.display_name:
         document["displayName"] = asserted.display_name
     if asserted.email:
         document["emails"] = [{"value": asserted.email, "type": "work", "primary": True}]
+    for attribute, value in asserted.attributes.items():
+        *above, last = MAPPABLE_ATTRIBUTES[attribute]
+        place = document
+        for step in above:
+            place = place.setdefault(step, {})
+        place[last] = value
     return document
 
 
@@ -313,6 +322,8 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
     claimed = _claimed_attributes(asserted)
     if asserted.email is not None and _belongs_to_another(unit, member, asserted.email):
         claimed.pop("emails", None)
+    if ENTERPRISE in claimed:
+        claimed[ENTERPRISE] = {**member.document.get(ENTERPRISE, {}), **claimed[ENTERPRISE]}
     document = {**member.document, **claimed}
     update_member(unit, member, PersonDraft(member.user_name, member.external_id, member.is_on, document))
     if is_regrouped:
@@ -339,6 +350,7 @@ def _summary(asserted: AssertedSubject, linked_by: LinkedBy | None) -> str:
 
 __all__ = [
     "AssertedSubject",
+    "Assertion",
     "SignInRefusal",
     "SignedIn",
     "admit",

@@ -29,13 +29,13 @@ from bridge.usecases.explain import explain_member
 from bridge.usecases.people_by_hand import turn_off_member
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member, update_member
 from bridge.usecases.read_holds import HoldView, held_people, open_holds
-from bridge.usecases.recognise_subject import AssertedSubject
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.sign_in import admit
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group, remove_group
 from tests.conftest import SettableClock
 from tests.factories import Customer, set_brake
 from tests.integration.test_memberships import put_in_force
+from tests.sign_ins import asserted
 from tests.web import make_admin
 
 RULES: dict[str, Any] = {
@@ -435,21 +435,8 @@ def test_a_dropped_deletion_that_is_pushed_again_outlives_a_new_title(
 def test_the_same_sign_in_again_leaves_a_dropped_change_of_groups_dropped(
     customer: Customer, clock: SettableClock
 ) -> None:
-    said = 0
-
     def sign_in(name: str, *groups: str) -> MemberId:
-        nonlocal said
-        said += 1
-        subject = AssertedSubject(
-            connection_id=customer.connection_id,
-            issuer="https://idp.nordlys.test",
-            subject=f"{name}@nordlys.test",
-            assertion_id=f"_{said}",
-            in_response_to=None,
-            expires_at=clock.at + timedelta(minutes=5),
-            email=f"{name}@nordlys.test",
-            groups=frozenset(groups),
-        )
+        subject = asserted(customer, f"{name}@nordlys.test", None, groups=frozenset(groups))
         with customer.unit(Actor(ActorKind.SIGN_IN, customer.connection_id)) as unit:
             return admit(unit, subject).member.id
 

@@ -15,13 +15,13 @@ from bridge.store.directory import get_connection, get_member
 from bridge.usecases.decide_holds import preview_release
 from bridge.usecases.import_people import ImportReport, import_people, preview_import
 from bridge.usecases.provision_member import PersonDraft, Source, add_member, provision_member, update_member
-from bridge.usecases.recognise_subject import AssertedSubject
 from bridge.usecases.sign_in import admit
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.conftest import SettableClock
 from tests.factories import Customer, loosen_brake, set_brake
 from tests.integration.test_brake import delete, drop, empty, hold_of, say_active, texts, the_hold
 from tests.integration.test_memberships import put_in_force
+from tests.sign_ins import asserted
 
 RULES: dict[str, Any] = {
     "schema": 1,
@@ -66,15 +66,7 @@ def imported(customer: Customer, file: PeopleFile) -> ImportReport:
 
 
 def sign_in(customer: Customer, name: str, clock: SettableClock) -> MemberId:
-    subject = AssertedSubject(
-        connection_id=customer.connection_id,
-        issuer="https://idp.nordlys.test",
-        subject=f"{name}@nordlys.test",
-        assertion_id=f"_{name}",
-        in_response_to=None,
-        expires_at=clock.at + timedelta(minutes=5),
-        email=f"{name}@nordlys.test",
-    )
+    subject = asserted(customer, f"{name}@nordlys.test", None)
     with customer.unit(Actor(ActorKind.SIGN_IN, customer.connection_id)) as unit:
         return admit(unit, subject).member.id
 

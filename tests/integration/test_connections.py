@@ -13,9 +13,6 @@ from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.models import AuditEntry, Connection
 from bridge.usecases.connections import (
-    SamlTrust,
-    TrustedCertificate,
-    certificates_of,
     claim_domain,
     create_connection,
     create_sign_in_link,
@@ -26,10 +23,10 @@ from bridge.usecases.connections import (
     list_domains,
     live_tokens,
     revoke_scim_token,
-    trust_identity_provider,
     verify_domain,
 )
 from bridge.usecases.manage_access import deactivate_member
+from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, certificates_of, trust_saml_provider
 from bridge.usecases.sign_in_links import use_sign_in_link
 from tests.conftest import SettableClock
 from tests.factories import Customer
@@ -137,7 +134,7 @@ class TestTokens:
             with pytest.raises(ForbiddenError):
                 create_connection(unit, "Mine")
             with pytest.raises(ForbiddenError):
-                trust_identity_provider(unit, customer.connection_id, trust(certificate("one")))
+                trust_saml_provider(unit, customer.connection_id, trust(certificate("one")))
             with pytest.raises(ForbiddenError):
                 claim_domain(unit, "nordlys.test")
 
@@ -163,17 +160,17 @@ class TestNames:
 class TestSamlTrust:
     def test_certificates_that_the_metadata_no_longer_names_are_forgotten(self, customer: Customer) -> None:
         with customer.unit() as unit:
-            trust_identity_provider(unit, customer.connection_id, trust(certificate("old", 10), certificate("new")))
+            trust_saml_provider(unit, customer.connection_id, trust(certificate("old", 10), certificate("new")))
             both = [one.fingerprint for one in certificates_of(unit, customer.connection_id)]
 
-            trust_identity_provider(unit, customer.connection_id, trust(certificate("new")))
+            trust_saml_provider(unit, customer.connection_id, trust(certificate("new")))
 
             left = [one.fingerprint for one in certificates_of(unit, customer.connection_id)]
             assert (both, left) == (["old", "new"], ["new"])
 
     def test_metadata_whose_certificates_have_all_expired_is_refused(self, customer: Customer) -> None:
         with customer.unit() as unit, pytest.raises(InvalidInputError, match="has expired"):
-            trust_identity_provider(unit, customer.connection_id, trust(certificate("old", -1)))
+            trust_saml_provider(unit, customer.connection_id, trust(certificate("old", -1)))
 
 
 class TestDomains:
@@ -253,7 +250,7 @@ class TestLinks:
     def test_a_subject_is_one_person(self, customer: Customer) -> None:
         ada = customer.push("ada@nordlys.test")
         with customer.unit() as unit:
-            trust_identity_provider(unit, customer.connection_id, trust(certificate("one")))
+            trust_saml_provider(unit, customer.connection_id, trust(certificate("one")))
             link_identity(unit, customer.connection_id, customer.owner_id, subject="00u1")
 
             again = link_identity(unit, customer.connection_id, customer.owner_id, subject="00u1")
@@ -263,7 +260,7 @@ class TestLinks:
                 link_identity(unit, customer.connection_id, MemberId(ada.id), subject="00u1")
 
     def test_nobody_is_linked_where_no_identity_provider_is_trusted(self, customer: Customer) -> None:
-        with customer.unit() as unit, pytest.raises(InvalidInputError, match="no SAML metadata yet"):
+        with customer.unit() as unit, pytest.raises(InvalidInputError, match="trusts no identity provider yet"):
             link_identity(unit, customer.connection_id, customer.owner_id, subject="00u1")
 
     def test_a_connection_that_is_not_there_links_nobody(self, customer: Customer) -> None:

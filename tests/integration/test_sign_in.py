@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -12,12 +12,12 @@ from bridge.domain.identifiers import ConnectionId, new_id
 from bridge.domain.roles import Role
 from bridge.errors import AdoptionRefusedError, NotFoundError, SignInRefusedError
 from bridge.store.directory import get_connection, get_member, groups_of, manual_connection
-from bridge.store.models import Connection, Decision, Identity, Member, SamlReplay, SamlRequest, WebSession
+from bridge.store.models import Connection, Decision, Identity, Member, SamlReplay, SignInRequest, WebSession
 from bridge.store.pools import read_pools
 from bridge.usecases.connections import create_connection, link_identity
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.provision_member import PersonDraft, Source, add_member, provision_member, update_member
-from bridge.usecases.sign_in import SignInRefusal
+from bridge.usecases.sign_in import Assertion, SignInRefusal
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.conftest import SettableClock
 from tests.factories import Customer
@@ -213,7 +213,7 @@ def test_an_assertion_works_once(acme: Customer) -> None:
     used = asserted(acme, "ada@acme.test", start(acme))
     complete(acme, used)
 
-    reason = refusal_of(lambda: complete(acme, replace(used, in_response_to=start(acme))))
+    reason = refusal_of(lambda: complete(acme, replace(used, request_id=start(acme))))
 
     assert reason == SignInRefusal.REPLAYED
 
@@ -249,7 +249,7 @@ def test_another_browser_cannot_use_the_answer_and_does_not_use_it_up(acme: Cust
     reason = refusal_of(lambda: complete(acme, assertion, cookies))
 
     assert reason == SignInRefusal.FOREIGN_BROWSER
-    assert (count(acme, SamlRequest), count(acme, SamlReplay), members(acme)) == (1, 0, [])
+    assert (count(acme, SignInRequest), count(acme, SamlReplay), members(acme)) == (1, 0, [])
     assert complete(acme, assertion).provisioned
 
 
@@ -533,7 +533,7 @@ def test_t10_a_claim_gives_a_role_by_a_mapping_only_and_never_an_owner(acme: Cus
         {"subject": "x" * 401},
         {"given_name": "x" * 401},
         {"groups": frozenset({"x" * 401})},
-        {"assertion_id": "x" * 257},
+        {"assertion": Assertion("x" * 257, datetime(2026, 3, 2, 10, tzinfo=UTC))},
     ],
     ids=["NameID", "name", "group", "assertion ID"],
 )

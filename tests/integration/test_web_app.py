@@ -163,16 +163,16 @@ def test_the_company_is_found_by_the_domain_alone(app: Flask, customer: Customer
 
 
 def test_a_company_without_a_sign_in_yet_is_told_so(app: Flask, customer: Customer) -> None:
-    verify_domain(customer, "nordlys.example", sso_url=None)
+    verify_domain(customer, "nordlys.example", protocol=None)
 
     page = Browser(app.test_client()).post("/sign-in", {"email": "a@nordlys.example"})
 
     assert "its sign-in is not set up yet" in page.text
 
 
-def verify_domain(customer: Customer, name: str, sso_url: str | None = "https://idp.example/sso") -> None:
+def verify_domain(customer: Customer, name: str, protocol: str | None = "saml") -> None:
     with customer.unit() as unit:
-        get_connection(unit, customer.connection_id).saml_sso_url = sso_url
+        get_connection(unit, customer.connection_id).protocol = protocol
         unit.session.add(
             Domain(
                 org_id=unit.org_id,

@@ -12,12 +12,12 @@ from bridge.domain.identifiers import MemberId
 from bridge.runtime import Runtime
 from bridge.simulator.saml import SimulatedUser
 from bridge.store.directory import get_member
-from bridge.store.models import Member, SamlReplay, SamlRequest
+from bridge.store.models import Member, SamlReplay, SignInRequest
 from bridge.usecases.manage_access import deactivate_member
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from bridge.web.session import open_session
-from bridge.web.sso import sso_blueprint
+from bridge.web.sso import saml_blueprint
 from tests.factories import Customer
 from tests.sign_ins import ADA, Browser, count, events, idp, map_groups, members, trust
 
@@ -42,7 +42,7 @@ def acme(customer: Customer) -> Customer:
 
 @pytest.fixture
 def app(runtime: Runtime) -> Flask:
-    return create_web_app(runtime, [sso_blueprint(runtime), *console_blueprints()])
+    return create_web_app(runtime, [saml_blueprint(runtime), *console_blueprints()])
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_test_sign_in_shows_who_arrived_and_what_would_happen_and_changes_noth
         assert text in shown.text
     assert everything(owner_connection) == before
     assert not [cookie for cookie in shown.headers.getlist("Set-Cookie") if cookie.startswith("seatbridge=")]
-    assert (count(acme, SamlRequest), count(acme, SamlReplay)) == (0, 1)
+    assert (count(acme, SignInRequest), count(acme, SamlReplay)) == (0, 1)
     assert [(event.outcome, event.reason, event.member_id) for event in events(acme)] == [("rehearsed", "ok", None)]
 
 
@@ -123,7 +123,7 @@ def test_only_those_who_look_after_connections_start_a_test_sign_in(app: Flask, 
 
     assert employee.get(f"{employee.base}/test").status_code == 403
     assert Browser(app, acme).get(f"{employee.base}/test").status_code == 303
-    assert count(acme, SamlRequest) == 0
+    assert count(acme, SignInRequest) == 0
 
 
 def test_an_admin_of_another_organization_starts_no_test_sign_in_here(

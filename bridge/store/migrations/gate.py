@@ -68,7 +68,7 @@ FIND_DOMAIN = (
         SELECT d.org_id, o.slug, c.id FROM domain d
         JOIN organization o ON o.id = d.org_id
         LEFT JOIN connection c
-            ON c.org_id = d.org_id AND c.id = d.connection_id AND c.disabled_at IS NULL AND c.saml_sso_url IS NOT NULL
+            ON c.org_id = d.org_id AND c.id = d.connection_id AND c.disabled_at IS NULL AND c.protocol IS NOT NULL
         WHERE d.name = wanted AND d.verified_at IS NOT NULL;
     END
     """,

@@ -22,6 +22,7 @@ from bridge.store.models.directory import (
     IdpCertificate,
     Member,
     ParkedMember,
+    SamlProvider,
     ScimToken,
 )
 from bridge.store.models.extensions import DeclaredSchema
@@ -40,12 +41,13 @@ from bridge.store.models.organization import Organization, OrganizationState
 from bridge.store.models.paging import MemberEmail, PageLandmark
 from bridge.store.models.product_roles import ProductRole, ProductRoleHolder
 from bridge.store.models.requests import DialectSign, LoggedRequest
+from bridge.store.models.service_keys import ServiceKey
 from bridge.store.models.sessions import (
     Identity,
     SamlReplay,
-    SamlRequest,
     SignInEvent,
     SignInLink,
+    SignInRequest,
     WebSession,
 )
 from bridge.store.models.stripe import StripeOrder, StripePicture
@@ -99,14 +101,16 @@ __all__ = [
     "Preview",
     "ProductRole",
     "ProductRoleHolder",
+    "SamlProvider",
     "SamlReplay",
-    "SamlRequest",
     "ScimToken",
     "SeatBudget",
     "SeatPool",
     "SeatWatch",
+    "ServiceKey",
     "SignInEvent",
     "SignInLink",
+    "SignInRequest",
     "SigningKey",
     "StoredBillingDetails",
     "StripeOrder",

@@ -15,7 +15,7 @@ KEY = Text(collation="C")
 
 
 class Connection(Base):
-    """One identity provider's set-up: its SCIM directory and its SAML trust.
+    """One identity provider's set-up: its SCIM directory, and the provider whose sign-ins it believes.
 
     Every organization has one connection of kind ``manual`` for the people whom no directory manages.
     """
@@ -32,11 +32,31 @@ class Connection(Base):
     disabled_at: Mapped[datetime | None]
     jit_enabled: Mapped[bool] = mapped_column(default=True, doc="Whether a sign-in provisions who is new.")
     idp_initiated: Mapped[bool] = mapped_column(default=False, doc="Whether a sign-in may start at the IdP.")
-    saml_entity_id: Mapped[str | None] = mapped_column(doc="The IdP's entityID.")
-    saml_sso_url: Mapped[str | None]
-    saml_updated_at: Mapped[datetime | None]
+    protocol: Mapped[str | None] = mapped_column(doc="How its people sign in, a SignInProtocol; NULL: not yet.")
+    issuer: Mapped[str | None] = mapped_column(doc="Whose answers it believes: the IdP's entityID or issuer URL.")
+    claims: Mapped[dict[str, Any] | None] = mapped_column(doc="A ClaimMap; NULL: everything under its usual name.")
     scim_last_used_at: Mapped[datetime | None]
     last_sign_in_at: Mapped[datetime | None]
+
+
+class SamlProvider(Base):
+    """What the metadata of a connection's SAML identity provider says besides its certificates."""
+
+    __tablename__ = "saml_provider"
+    __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    sso_url: Mapped[str] = mapped_column(doc="Takes requests by HTTP-Redirect.")
+    wants_signed_requests: Mapped[bool] = mapped_column(default=False)
+    sign_requests: Mapped[bool | None] = mapped_column(doc="Whether we sign requests; NULL: as the metadata wants it.")
+    offers_encryption: Mapped[bool] = mapped_column(default=True, doc="Whether our metadata has a key to encrypt to.")
+    updated_at: Mapped[datetime]
+
+    @property
+    def signs_requests(self) -> bool:
+        """Whether our requests to it are signed."""
+        return self.wants_signed_requests if self.sign_requests is None else self.sign_requests
 
 
 class IdpCertificate(Base):

@@ -10,14 +10,14 @@ from bridge.domain.identifiers import ConnectionId, MemberId, OrgId
 from bridge.store.base import Base
 
 
-class SamlRequest(Base):
+class SignInRequest(Base):
     """A sign-in that this browser started; popped by the answer."""
 
-    __tablename__ = "saml_request"
+    __tablename__ = "sign_in_request"
     __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(primary_key=True, doc="The ID of the AuthnRequest.")
+    id: Mapped[str] = mapped_column(primary_key=True, doc="The AuthnRequest's ID.")
     connection_id: Mapped[ConnectionId]
     cookie_hash: Mapped[bytes] = mapped_column(doc="SHA-256 of the request's own cookie.")
     return_path: Mapped[str] = mapped_column(doc="Same-origin path to go to afterwards.")
@@ -49,7 +49,7 @@ class Identity(Base):
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
     connection_id: Mapped[ConnectionId] = mapped_column(primary_key=True)
     issuer: Mapped[str] = mapped_column(primary_key=True)
-    subject: Mapped[str] = mapped_column(primary_key=True, doc="NameID, byte for byte.")
+    subject: Mapped[str] = mapped_column(primary_key=True, doc="NameID or sub, byte for byte.")
     member_id: Mapped[MemberId]
     linked_at: Mapped[datetime]
     linked_by: Mapped[str] = mapped_column(doc="How: jit, directory, domain or operator.")
@@ -68,7 +68,7 @@ class WebSession(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     member_id: Mapped[MemberId]
-    method: Mapped[str] = mapped_column(doc="saml or link.")
+    method: Mapped[str] = mapped_column(doc="A SignInProtocol, or link.")
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime] = mapped_column(doc="Written at most once a minute.")
     expires_at: Mapped[datetime]

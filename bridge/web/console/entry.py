@@ -153,4 +153,4 @@ def _find_company(email: str, next_path: str) -> Company | None:
             return Company(name, None, None)
         connection = get_connection(unit, owner.connection_id)
         query = f"?{urlencode({'return': next_path})}" if next_path != "/" else ""
-        return Company(name, connection.name, f"/sso/saml/{owner.slug}/{connection.id}/start{query}")
+        return Company(name, connection.name, f"/sso/{connection.protocol}/{owner.slug}/{connection.id}/start{query}")

@@ -17,12 +17,12 @@ _NAME = "seatbridge-sso-"
 
 
 def set_request_cookie(response: Response, place: Place, request_id: str, secret: str) -> None:
-    """Give the browser the secret of a request, for the ACS of this connection only."""
+    """Give the browser the secret of a request, for where this connection's answers come only."""
     response.set_cookie(
         _name(request_id),
         secret,
         max_age=current_runtime().settings.sso.request_lifetime_seconds,
-        path=place.acs_path,
+        path=place.answer_path,
         secure=True,
         httponly=True,
         samesite="None",
@@ -31,7 +31,7 @@ def set_request_cookie(response: Response, place: Place, request_id: str, secret
 
 def forget_request_cookie(response: Response, place: Place, request_id: str) -> None:
     """Take the cookie of an answered request away."""
-    response.delete_cookie(_name(request_id), path=place.acs_path, secure=True, httponly=True, samesite="None")
+    response.delete_cookie(_name(request_id), path=place.answer_path, secure=True, httponly=True, samesite="None")
 
 
 def request_cookie_hashes() -> tuple[bytes, ...]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from bridge.adapters.saml import SpSettings
 from bridge.domain.identifiers import ConnectionId, OrgId, parse_id
+from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import NotFoundError
 from bridge.runtime import Runtime
 from bridge.store.directory import get_connection
@@ -12,55 +12,50 @@ from bridge.store.gate import find_organization
 from bridge.store.models import Connection
 from bridge.store.unit import Unit
 
-PREFIX = "/sso/saml"
+PREFIX = "/sso"
 HOME = "/"
 _MAX_RETURN_PATH = 2000
 _MAX_SLUG = 100
+#: What the page is called that takes the identity provider's answers: assertion consumer service, redirection endpoint.
+_ANSWERS = {SignInProtocol.SAML: "acs", SignInProtocol.OIDC: "callback"}
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One connection's sign-in: whose it is, and its addresses.
-
-    The entityID is the address of our metadata, so that an identity provider can fetch it by its name.
-    """
+    """One connection's sign-in: whose it is, and its addresses."""
 
     org_id: OrgId
+    slug: str
     connection_id: ConnectionId
+    protocol: SignInProtocol
     public_url: str
-    path: str
 
     @property
-    def entity_id(self) -> str:
-        """Our entityID for this connection."""
-        return f"{self.public_url}{self.path}/metadata"
+    def path(self) -> str:
+        """What all its addresses begin with."""
+        return f"{PREFIX}/{self.protocol}/{self.slug}/{self.connection_id}"
 
     @property
-    def acs_url(self) -> str:
-        """Where the identity provider sends its answers."""
-        return f"{self.public_url}{self.path}/acs"
+    def answer_url(self) -> str:
+        """Where the identity provider sends its answers: the ACS (SAML), the redirect URI (OpenID Connect)."""
+        return f"{self.public_url}{self.path}/{_ANSWERS[self.protocol]}"
 
     @property
-    def acs_path(self) -> str:
-        """The path part of the ACS address, as browsers see it."""
-        return urlsplit(self.acs_url).path
+    def answer_path(self) -> str:
+        """The path part of the answer's address, as browsers see it."""
+        return urlsplit(self.answer_url).path
 
     @property
     def test_path(self) -> str:
         """The return path that marks a rehearsal; no sign-in can be started with it from outside."""
         return f"{self.path}/test"
 
-    @property
-    def service_provider(self) -> SpSettings:
-        """This service as the connection's identity provider knows it."""
-        return SpSettings(self.entity_id, self.acs_url)
-
     def finish_url(self, return_path: str) -> str:
-        """Where the browser goes from the ACS."""
+        """Where the browser goes from the answer."""
         return f"{self.public_url}{self.path}/finish?{urlencode({'return': return_path})}"
 
 
-def find_place(runtime: Runtime, slug: str, connection: str) -> Place:
+def find_place(runtime: Runtime, protocol: SignInProtocol, slug: str, connection: str) -> Place:
     """Find a connection's place by what stands in the address.
 
     The connection itself is looked up in the unit that works for it, by :func:`identity_provider`.
@@ -73,18 +68,17 @@ def find_place(runtime: Runtime, slug: str, connection: str) -> Place:
     org_id = runtime.ask_gate(lambda session: find_organization(session, slug)) if known else None
     if org_id is None or connection_id is None:
         raise NotFoundError("page", slug)
-    public_url = runtime.settings.server.public_url
-    return Place(org_id, ConnectionId(connection_id), public_url, f"{PREFIX}/{slug}/{connection_id}")
+    return Place(org_id, slug, ConnectionId(connection_id), protocol, runtime.settings.server.public_url)
 
 
 def identity_provider(unit: Unit, place: Place) -> Connection:
     """Return the connection of a place.
 
     Raises:
-        NotFoundError: The organization has no such connection to an identity provider.
+        NotFoundError: The organization has no such connection to an identity provider, or it signs in otherwise.
     """
     connection = get_connection(unit, place.connection_id)
-    if connection.kind != "idp":
+    if connection.kind != "idp" or connection.protocol not in {None, place.protocol}:
         raise NotFoundError("connection", str(place.connection_id))
     return connection
 
