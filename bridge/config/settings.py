@@ -206,6 +206,10 @@ class SsoSettings(_Section):
     request_lifetime_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
     """Seconds in which a sign-in that was started here must be answered by the identity provider."""
 
+    provisional_days: Annotated[int, Field(ge=0, le=365)] = 14
+    """Days that a directory has to name a person who signed in before it did; then access ends and the seat is
+    free again. 0: no end."""
+
 
 class AppSettings(_Section):
     """Applications that people sign in to through this service."""

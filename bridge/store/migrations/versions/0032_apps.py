@@ -7,8 +7,8 @@ from sqlalchemy.dialects import postgresql
 from bridge.store.functions import create_functions, recreate_functions
 from bridge.store.security import create_gate_function, secure_table, share_table
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
