@@ -91,7 +91,7 @@ class AppGrant(Base):
     redirect_uri: Mapped[str]
     nonce: Mapped[str | None]
     code_hash: Mapped[bytes] = mapped_column(unique=True)
-    code_challenge: Mapped[str] = mapped_column(doc="S256 (RFC 7636).")
+    code_challenge: Mapped[str] = mapped_column(doc="By S256, RFC 7636.")
     code_expires_at: Mapped[datetime]
     code_used_at: Mapped[datetime | None]
     auth_time: Mapped[datetime] = mapped_column(doc="When the person signed in.")
