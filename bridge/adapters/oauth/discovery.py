@@ -3,7 +3,7 @@
 from typing import Any
 
 from bridge.adapters.oauth.clients import GRANT_TYPES, SCOPES, SECRET_METHODS
-from bridge.adapters.oauth.grants import S256
+from bridge.adapters.oauth.grants import CHALLENGE_METHOD
 from bridge.adapters.oauth.keys import ALGORITHM
 
 #: Paths below the issuer.
@@ -24,7 +24,7 @@ def describe_server(issuer: str) -> dict[str, Any]:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
-        "code_challenge_methods_supported": [S256],
+        "code_challenge_methods_supported": [CHALLENGE_METHOD],
         "authorization_response_iss_parameter_supported": True,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,

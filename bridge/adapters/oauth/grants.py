@@ -22,7 +22,7 @@ from bridge.domain.credentials import REFRESH_TOKEN_PREFIX, new_credential
 from bridge.store.models import AppGrant
 from bridge.usecases.app_grants import AskedGrant
 
-S256 = "S256"
+CHALLENGE_METHOD = "S256"
 
 
 class Holder:
@@ -39,7 +39,7 @@ class Holder:
 class HeldCode(AuthorizationCodeMixin):  # type: ignore[misc] # authlib carries no types
     """The code of a grant, for authlib."""
 
-    code_challenge_method = S256
+    code_challenge_method = CHALLENGE_METHOD
 
     def __init__(self, grant: AppGrant) -> None:
         self.grant = grant
@@ -130,12 +130,12 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc] # authlib ca
 class Pkce(CodeChallenge):  # type: ignore[misc] # authlib carries no types
     """PKCE by S256, of every application (RFC 9700 §2.1.1)."""
 
-    DEFAULT_CODE_CHALLENGE_METHOD = S256
-    SUPPORTED_CODE_CHALLENGE_METHOD = (S256,)
+    DEFAULT_CODE_CHALLENGE_METHOD = CHALLENGE_METHOD
+    SUPPORTED_CODE_CHALLENGE_METHOD = (CHALLENGE_METHOD,)
 
     def __init__(self) -> None:
         super().__init__(required=True)
-        self.CODE_CHALLENGE_METHODS = {S256: _is_challenge_of}
+        self.CODE_CHALLENGE_METHODS = {CHALLENGE_METHOD: _is_challenge_of}
 
     def validate_code_challenge(self, grant: CodeGrant, redirect_uri: str) -> None:
         """Refuse a request without a challenge, or one that would be compared as it is.
@@ -146,7 +146,7 @@ class Pkce(CodeChallenge):  # type: ignore[misc] # authlib carries no types
         data = grant.request.payload.data
         if "code_challenge" not in data:
             raise InvalidRequestError("Missing 'code_challenge'")
-        if data.get("code_challenge_method") != S256:
+        if data.get("code_challenge_method") != CHALLENGE_METHOD:
             raise InvalidRequestError("'code_challenge_method' must be S256")
         super().validate_code_challenge(grant, redirect_uri)
 
