@@ -26,6 +26,7 @@ from bridge.web.session import (
     open_session,
     set_session_cookie,
 )
+from bridge.web.sso import way_out
 
 pages = Blueprint("entry", __name__)
 
@@ -100,11 +101,12 @@ def use_link(token: str) -> Response:
 @pages.post("/sign-out")
 @signed_in()
 def sign_out(visit: Visit) -> Response:
-    """End this session."""
+    """End this session, then the one at the identity provider where that is offered: ours has ended whatever it says."""
     stored = visit.unit.session.get_one(WebSession, (visit.unit.org_id, visit.session_id))
     end_session(visit.unit, stored, by="sign_out")
+    elsewhere = way_out(current_runtime(), visit.unit, visit.session_id)
     session.clear()
-    response = see_other(url_for("entry.sign_in"))
+    response = elsewhere or see_other(url_for("entry.sign_in"))
     clear_session_cookie(response)
     return response
 

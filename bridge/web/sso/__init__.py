@@ -2,5 +2,6 @@
 
 from bridge.web.sso.places import Place, safe_return_path
 from bridge.web.sso.saml import saml_blueprint
+from bridge.web.sso.saml_logout import way_out
 
-__all__ = ["Place", "safe_return_path", "saml_blueprint"]
+__all__ = ["Place", "safe_return_path", "saml_blueprint", "way_out"]
