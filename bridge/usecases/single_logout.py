@@ -124,6 +124,6 @@ def end_at_providers_word(
         member_id=ended[0].member_id if ended else None,
         outcome="signed_out",
         reason="ok",
-        detail=f"The identity provider ended {len(ended)} sessions here.",
+        detail=f"The identity provider ended {len(ended)} of the person's sessions here.",
     )
     return len(ended)

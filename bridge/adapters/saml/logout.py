@@ -10,7 +10,7 @@ Source: SAML core §3.7, profiles §4.4, bindings §3.4.4.1.
 import base64
 import binascii
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -36,7 +36,11 @@ VALID_FOR: Final = timedelta(minutes=5)
 
 _REQUEST, _RESPONSE = f"{{{SAMLP}}}LogoutRequest", f"{{{SAMLP}}}LogoutResponse"
 _SUCCESS: Final = "urn:oasis:names:tc:SAML:2.0:status:Success"
-_HASHES: Final = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+_HASHES: Final[Mapping[str, Callable[[], hashes.HashAlgorithm]]] = {
+    "sha256": hashes.SHA256,
+    "sha384": hashes.SHA384,
+    "sha512": hashes.SHA512,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,8 @@ class SpSettings:
 
     entity_id: str
     acs_url: str
-    logout_url: str | None = None
     key: SpKey | None = None
+    logout_url: str | None = None
 
 
 class SignInEndpoint(Protocol):

@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ class VerifiedAssertion:
     ``in_response_to`` is the *signed* value; None means the sign-in was started at the identity provider.
     The pair (``issuer``, ``assertion_id``) must be refused a second time until ``not_on_or_after`` plus the
     skew has passed. ``attributes`` maps an attribute's Name to its texts; a name with no text is there with
-    ``()``.
+    ``()``. ``name_attributes`` are the NameID's format and qualifiers, as a logout request repeats them.
     """
 
     issuer: str
@@ -46,12 +46,12 @@ class VerifiedAssertion:
     in_response_to: str | None
     name_id: str
     name_id_format: str | None
-    name_attributes: Mapping[str, str]
     session_index: str | None
     attributes: Mapping[str, tuple[str, ...]]
     authn_instant: datetime
     not_on_or_after: datetime
     signed: SignedPart
+    name_attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def verify_response(

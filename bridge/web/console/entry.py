@@ -101,7 +101,7 @@ def use_link(token: str) -> Response:
 @pages.post("/sign-out")
 @signed_in()
 def sign_out(visit: Visit) -> Response:
-    """End this session, then the one at the identity provider where that is offered: ours has ended whatever it says."""
+    """End this session, then the one at the identity provider where that is offered: ours ends whatever it says."""
     stored = visit.unit.session.get_one(WebSession, (visit.unit.org_id, visit.session_id))
     end_session(visit.unit, stored, by="sign_out")
     elsewhere = way_out(current_runtime(), visit.unit, visit.session_id)

@@ -65,7 +65,7 @@ def refusal_page(refusal: SignInRefusedError) -> Response:
             HTTPStatus.FORBIDDEN,
             "You could not be signed out from there",
             "The message was refused. The reason is in the sign-in log of your organization.",
-            "To sign out, use the menu of this service. If it happens again, tell your IT contact the request id below.",
+            "Sign out by the menu of this service. If it happens again, tell your IT contact the request id below.",
         )
     return error_page(
         HTTPStatus.FORBIDDEN,

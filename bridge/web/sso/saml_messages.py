@@ -29,7 +29,7 @@ def service_provider(place: Place, key: SpKey | None = None) -> SpSettings:
 
     The entityID is the address of our metadata, so that an identity provider can fetch it by its name.
     """
-    return SpSettings(f"{place.public_url}{place.path}/metadata", place.answer_url, place.logout_url, key)
+    return SpSettings(f"{place.public_url}{place.path}/metadata", place.answer_url, key, place.logout_url)
 
 
 def our_metadata(runtime: Runtime, unit: Unit, place: Place) -> bytes:
