@@ -20,6 +20,7 @@ from bridge.jobs.work import (
     mail_usage_everywhere,
     reconcile_everywhere,
     remind_everywhere,
+    rotate_signing_keys,
     work_through_due,
 )
 from bridge.runtime import Runtime
@@ -34,6 +35,7 @@ CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
 USAGE_TASK = "seatbridge.mail_usage"
 CATCH_UP_TASK = "seatbridge.catch_up_with_cores"
+KEYS_TASK = "seatbridge.rotate_signing_keys"
 RECONCILE_TASK = "seatbridge.reconcile_with_cores"
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
@@ -99,6 +101,12 @@ class Worker:
         async def mail_usage(timestamp: int) -> None:
             del timestamp
             await self._work("worker.mailed_usage", mail_usage_everywhere)
+
+        @queue.periodic(cron="33 * * * *")
+        @queue.task(name=KEYS_TASK, queue=QUEUE)
+        async def rotate_keys(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.rotated_keys", rotate_signing_keys)
 
         @queue.periodic(cron="23 3 * * *")
         @queue.task(name=CHECK_TASK, queue=QUEUE)
