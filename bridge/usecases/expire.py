@@ -1,4 +1,4 @@
-"""Forgetting what has run out: sign-ins under way, used assertions, previews, sessions, links, sign-ins to applications."""
+"""Forgetting what has run out: sign-ins under way and to applications, used assertions, previews, sessions, links."""
 
 from datetime import timedelta
 
