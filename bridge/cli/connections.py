@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.connections_oidc import oidc, oidc_addresses
 from bridge.cli.showing import json_option, name_argument, org_argument, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ _METADATA_SECONDS = 10.0
 
 @click.group()
 def connection() -> None:
-    """Identity providers: SCIM tokens, SAML trust."""
+    """Identity providers: SCIM tokens, SAML and OpenID Connect trust."""
+
+
+connection.add_command(oidc)
 
 
 @connection.command()
@@ -242,8 +246,14 @@ def saml(
 @org_argument
 @name_argument
 @click.argument("email")
-@click.option("--name-id", required=True, help="The subject in the identity provider's assertions, byte for byte.")
-def link(org: str, name: str, email: str, *, name_id: str) -> None:
+@click.option(
+    "--name-id",
+    "--sub",
+    "subject",
+    required=True,
+    help="The subject at the identity provider, byte for byte: the NameID (SAML), the sub (OpenID Connect).",
+)
+def link(org: str, name: str, email: str, *, subject: str) -> None:
     """Say who a subject of the identity provider is: how an owner comes to sign in by it."""
     from bridge.cli.opening import open_organization
     from bridge.cli.people import find_person
@@ -251,8 +261,8 @@ def link(org: str, name: str, email: str, *, name_id: str) -> None:
 
     with open_organization(org) as (_, unit):
         member = find_person(unit, email)
-        link_identity(unit, find_connection(unit, name).id, member.id, subject=name_id)
-    click.echo(f"{member.display_name} signs in as {name_id}")
+        link_identity(unit, find_connection(unit, name).id, member.id, subject=subject)
+    click.echo(f"{member.display_name} signs in as {subject}")
 
 
 @connection.command("sign-ins")
@@ -295,6 +305,7 @@ def _addresses(public_url: str, unit: "Unit", found: "Connection") -> dict[str, 
         "ACS URL": f"{sso}/acs",
         "entityID": f"{sso}/metadata",
         "sign-in start": f"{sso}/start",
+        "redirect URI": oidc_addresses(public_url, unit, found.id)["redirect URI"],
     }
 
 

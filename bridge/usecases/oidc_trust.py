@@ -42,8 +42,10 @@ def secret_place(org_id: OrgId, connection_id: ConnectionId) -> str:
     return f"oidc_provider:{org_id}:{connection_id}:client_secret"
 
 
-def trust_oidc_provider(unit: Unit, connection_id: ConnectionId, trust: OidcTrust) -> Connection:
-    """Set whose ID tokens a connection believes.
+def trust_oidc_provider(
+    unit: Unit, connection_id: ConnectionId, trust: OidcTrust, *, jit: bool | None = None
+) -> Connection:
+    """Set whose ID tokens a connection believes, and whether a sign-in creates who is new (None: as it is).
 
     Raises:
         InvalidInputError: The client id is none, or openid is not in scope, or userinfo is to be asked and there is
@@ -60,6 +62,7 @@ def trust_oidc_provider(unit: Unit, connection_id: ConnectionId, trust: OidcTrus
     if trust.asks_userinfo and trust.userinfo_endpoint is None:
         raise InvalidInputError("userinfo", "the provider has no userinfo endpoint")
     connection.protocol, connection.issuer = SignInProtocol.OIDC, trust.issuer
+    connection.jit_enabled = connection.jit_enabled if jit is None else jit
     unit.session.merge(
         OidcProvider(
             org_id=unit.org_id,
@@ -91,6 +94,7 @@ def trust_oidc_provider(unit: Unit, connection_id: ConnectionId, trust: OidcTrus
             "auth_method": trust.auth_method,
             "scopes": list(trust.scopes),
             "jwks_uri": trust.jwks_uri,
+            "jit": connection.jit_enabled,
         },
         touches_seats=False,
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
+from joserfc.util import urlsafe_b64decode
 
 from bridge.adapters.oidc.refusals import OidcRefusal, refused
 from bridge.adapters.oidc.wire import Wire, WireError
@@ -80,8 +81,8 @@ def _read_key(entry: Mapping[str, Any]) -> Key | None:
     if not isinstance(kind, str) or kind not in _KINDS or entry.get("use", "sig") != "sig":
         return None
     try:
-        key = _KINDS[kind].import_key({part: entry[part] for part in _PARTS if part in entry})
-        size = key.public_key.key_size if isinstance(key, RSAKey) else _SMALLEST_RSA
-    except (JoseError, ValueError, TypeError, KeyError, OverflowError):
+        if kind == "RSA" and int.from_bytes(urlsafe_b64decode(entry["n"].encode())).bit_length() < _SMALLEST_RSA:
+            return None
+        return _KINDS[kind].import_key({part: entry[part] for part in _PARTS if part in entry})
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
-    return key if size >= _SMALLEST_RSA else None
