@@ -26,6 +26,8 @@ from bridge.simulator.saml import (
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 REQUEST = "_0123456789abcdef0123456789abcdef"
 SP = saml.SpSettings("https://bridge.example/saml/acme", "https://bridge.example/saml/acme/acs")
+RECEIVED = ReceivedRequest(REQUEST, SP.entity_id, SP.acs_url)
+UNASKED = ReceivedRequest(None, SP.entity_id, SP.acs_url)
 ADA = SimulatedUser("ada@acme.example", "ada@acme.example", "Ada", "Lovelace", ("Engineering",))
 EVIL = "evil@acme.example"
 
@@ -47,22 +49,27 @@ def trust() -> saml.IdpTrust:
     return saml.IdpTrust(idp().entity_id, (idp().key.certificate.decode(),))
 
 
-def draft(*edits: Edit, request_id: str | None = REQUEST) -> Any:
-    """Return an unsigned response to ``REQUEST`` after the edits."""
-    response = idp().draft(ReceivedRequest(request_id, SP.entity_id, SP.acs_url), ADA, now=NOW)
+def draft(*edits: Edit, received: ReceivedRequest = RECEIVED, user: SimulatedUser = ADA) -> Any:
+    """Return an unsigned response to a request after the edits."""
+    response = idp().draft(received, user, now=NOW)
     for edit in edits:
         edit(response)
     return response
 
 
-def signed(*edits: Edit, part: Signed = Signed.ASSERTION, request_id: str | None = REQUEST) -> Any:
+def signed(
+    *edits: Edit,
+    part: Signed = Signed.ASSERTION,
+    received: ReceivedRequest = RECEIVED,
+    user: SimulatedUser = ADA,
+) -> Any:
     """Return a response that the provider signed after the edits."""
-    return sign(draft(*edits, request_id=request_id), idp().key, part)
+    return sign(draft(*edits, received=received, user=user), idp().key, part)
 
 
-def tampered(*edits: Edit, part: Signed = Signed.ASSERTION) -> Any:
+def tampered(*edits: Edit, part: Signed = Signed.ASSERTION, received: ReceivedRequest = RECEIVED) -> Any:
     """Return a response that was edited after it was signed."""
-    response = signed(part=part)
+    response = signed(part=part, received=received)
     for edit in edits:
         edit(response)
     return response
@@ -142,9 +149,11 @@ STATEMENT = "saml:Assertion/saml:AuthnStatement"
 REFERENCE = "saml:Assertion/ds:Signature/ds:SignedInfo/ds:Reference"
 
 
-def _evil(element: Any, identifier: str = "_evil") -> Any:
-    """Return a copy that names somebody else, under another ID and without its signature."""
+def forge_copy(element: Any, identifier: str = "_evil") -> Any:
+    """Return a copy that names somebody else, under IDs of its own and without its signature."""
     forged = copy.deepcopy(element)
+    for number, part in enumerate(forged.iterfind(".//*[@ID]")):
+        part.set("ID", f"{identifier}{number}")
     forged.set("ID", identifier)
     for name_id in forged.iter(f"{{{SAML}}}NameID"):
         name_id.text = EVIL
@@ -159,60 +168,60 @@ def _take_signature(element: Any) -> Any:
     return signature
 
 
-def xsw1() -> Any:
+def xsw1(received: ReceivedRequest = RECEIVED) -> Any:
     """The signed response inside the signature of a forged response around it."""
-    original = signed(part=Signed.RESPONSE)
-    forged = _evil(original)
+    original = signed(part=Signed.RESPONSE, received=received)
+    forged = forge_copy(original)
     signature = _take_signature(original)
     signature.append(original)
     forged.insert(1, signature)
     return forged
 
 
-def xsw2() -> Any:
+def xsw2(received: ReceivedRequest = RECEIVED) -> Any:
     """The signed response beside its detached signature, both inside a forged response."""
-    original = signed(part=Signed.RESPONSE)
-    forged = _evil(original)
+    original = signed(part=Signed.RESPONSE, received=received)
+    forged = forge_copy(original)
     signature = _take_signature(original)
     forged.insert(1, original)
     forged.insert(2, signature)
     return forged
 
 
-def xsw3() -> Any:
+def xsw3(received: ReceivedRequest = RECEIVED) -> Any:
     """A forged assertion before the signed one."""
-    response = signed()
+    response = signed(received=received)
     original = find(response, ASSERTION)
-    response.insert(response.index(original), _evil(original))
+    response.insert(response.index(original), forge_copy(original))
     return response
 
 
-def xsw4() -> Any:
+def xsw4(received: ReceivedRequest = RECEIVED) -> Any:
     """The signed assertion as a child of a forged one."""
-    response = signed()
+    response = signed(received=received)
     original = find(response, ASSERTION)
-    forged = _evil(original)
+    forged = forge_copy(original)
     response.replace(original, forged)
     forged.append(original)
     return response
 
 
-def xsw5() -> Any:
+def xsw5(received: ReceivedRequest = RECEIVED) -> Any:
     """The signature in a forged assertion, the assertion it covers after it."""
-    response = signed()
+    response = signed(received=received)
     original = find(response, ASSERTION)
-    forged = _evil(original)
+    forged = forge_copy(original)
     response.replace(original, forged)
     forged.insert(1, _take_signature(original))
     response.append(original)
     return response
 
 
-def xsw6() -> Any:
+def xsw6(received: ReceivedRequest = RECEIVED) -> Any:
     """The signature in a forged assertion, the assertion it covers inside the signature."""
-    response = signed()
+    response = signed(received=received)
     original = find(response, ASSERTION)
-    forged = _evil(original)
+    forged = forge_copy(original)
     response.replace(original, forged)
     signature = _take_signature(original)
     signature.append(original)
@@ -220,20 +229,20 @@ def xsw6() -> Any:
     return response
 
 
-def xsw7() -> Any:
+def xsw7(received: ReceivedRequest = RECEIVED) -> Any:
     """A forged assertion in the response's extensions."""
-    response = signed()
+    response = signed(received=received)
     extensions = etree.Element(f"{{{SAMLP}}}Extensions")
-    extensions.append(_evil(find(response, ASSERTION)))
+    extensions.append(forge_copy(find(response, ASSERTION)))
     response.insert(1, extensions)
     return response
 
 
-def xsw8() -> Any:
+def xsw8(received: ReceivedRequest = RECEIVED) -> Any:
     """The assertion that is covered in an Object of the signature of a forged assertion."""
-    response = signed()
+    response = signed(received=received)
     original = find(response, ASSERTION)
-    forged = _evil(original)
+    forged = forge_copy(original)
     response.replace(original, forged)
     signature = _take_signature(original)
     etree.SubElement(signature, f"{{{DS}}}Object").append(original)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bridge.cli.showing import json_option, name_argument, org_argument, print_facts, print_json
+from bridge.cli.connection_facts import addresses, print_named
+from bridge.cli.showing import json_option, name_argument, org_argument
 from bridge.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bridge.adapters.oidc import ProviderFacts
     from bridge.store.models import OidcProvider
-    from bridge.store.unit import Unit
 
 SECRET_VARIABLE = "SEATBRIDGE_OIDC_CLIENT_SECRET"  # noqa: S105 (a name, not a secret)
 _SCOPES = ("openid", "profile", "email")
@@ -94,26 +94,16 @@ def oidc(
         with runtime.unit(org_id, OPERATOR) as unit:
             trusted = trust_oidc_provider(unit, found.id, trust, jit=jit)
             shown = {
-                "connection": trusted.name,
-                "id": trusted.id,
-                **oidc_addresses(runtime.settings.server.public_url, unit, trusted.id),
+                **addresses(runtime.settings.server.public_url, unit, trusted),
                 "trusts": trust.issuer,
                 "client id": trust.client_id,
                 "client secret": "kept sealed" if sealed is not None else "none: PKCE alone",
                 "asks for": " ".join(trust.scopes),
                 "creates who is new": trusted.jit_enabled,
             }
-    if as_json:
-        print_json({field.lower().replace(" ", "_").replace("-", "_"): value for field, value in shown.items()})
-        return
-    print_facts(shown)
-    click.echo(_advice(facts))
-
-
-def oidc_addresses(public_url: str, unit: "Unit", connection_id: object) -> dict[str, object]:
-    """Return the addresses that an OpenID Connect provider needs of us."""
-    base = f"{public_url}/sso/oidc/{unit.organization().slug}/{connection_id}"
-    return {"redirect URI": f"{base}/callback", "sign-in start": f"{base}/start"}
+    print_named(shown, as_json=as_json)
+    if not as_json:
+        click.echo(_advice(facts))
 
 
 def _scopes(given: tuple[str, ...], present: "OidcProvider | None") -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from werkzeug.test import TestResponse
 
 from bridge.adapters.oidc import OidcRefusal
 from bridge.runtime import Runtime
-from bridge.store.directory import get_connection, get_member
-from bridge.store.models import SignInRequest, WebSession
+from bridge.store.directory import get_connection, get_member, groups_of
+from bridge.store.models import Identity, SignInRequest, WebSession
 from bridge.usecases.connections import link_identity
 from bridge.usecases.manage_access import deactivate_member
+from bridge.usecases.map_claims import map_claims
 from bridge.usecases.sign_in import SignInRefusal
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
@@ -234,7 +235,6 @@ LIES: dict[str, tuple[Callable[[OpenIdProvider], Lies], str]] = {
     "a redirect": (lambda op: Lies(redirect=f"{op.issuer}/token"), OidcRefusal.UNREACHABLE),
     "a token that is none": (lambda _: Lies(token_answer=b'{"id_token": "a.b.c"}'), OidcRefusal.MALFORMED),
     "an address that is a list": (lambda _: Lies(claims={"email": ["a@acme.test", "b@b.test"]}), OidcRefusal.CLAIM),
-    "groups that are no names": (lambda _: Lies(claims={"groups": {"a": 1}}), OidcRefusal.CLAIM),
     "a wrong access token hash": (lambda _: Lies(claims={"at_hash": "AAAA"}), OidcRefusal.CLAIM),
 }
 
@@ -496,3 +496,31 @@ def test_the_clock_of_the_provider_may_differ_by_the_one_setting(visitor: OidcBr
 
     assert visitor.enter().status_code == 303
     assert datetime.fromtimestamp(at, UTC) == op.now()
+
+
+def test_a_connection_reads_a_person_by_its_own_claim_names(
+    visitor: OidcBrowser, acme: Customer, op: OpenIdProvider
+) -> None:
+    with acme.unit() as unit:
+        map_claims(unit, acme.connection_id, facts={"subject": "oid", "user_name": "upn", "groups": "roles"})
+    op.person = {**ADA, "oid": "the same for good", "upn": "lovelace@acme.test", "roles": ["Editors"]}
+
+    visitor.enter()
+
+    with acme.unit() as unit:
+        (identity,) = unit.session.query(Identity).all()
+        assert identity.subject == "the same for good"
+        assert [group.display_name for group in groups_of(unit, identity.member_id)] == ["Editors"]
+    assert [one.user_name for one in members(acme)] == ["lovelace@acme.test"]
+
+
+def test_an_address_under_another_name_is_one_that_nobody_vouches_for(
+    visitor: OidcBrowser, acme: Customer, op: OpenIdProvider
+) -> None:
+    with acme.unit() as unit:
+        map_claims(unit, acme.connection_id, facts={"email": "contact"})
+    op.person = {**ADA, "preferred_username": "ada", "contact": "ceo@acme.test"}
+
+    visitor.enter()
+
+    assert [(one.user_name, one.email) for one in members(acme)] == [("ada", None)]

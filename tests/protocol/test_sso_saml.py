@@ -5,7 +5,6 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -14,9 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from bridge.adapters.saml import SamlRefusal
 from bridge.runtime import Runtime
-from bridge.simulator.saml import SAML, Signed, SimulatedUser, encode, sign
 from bridge.store.directory import get_connection, get_member, manual_connection
 from bridge.store.models import SignInRequest, WebSession
 from bridge.usecases.manage_access import deactivate_member
@@ -26,7 +23,6 @@ from bridge.web.console import console_blueprints
 from bridge.web.credentials import signed_in
 from bridge.web.session import Visit
 from bridge.web.sso import safe_return_path, saml_blueprint
-from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.sign_ins import ADA, Browser, count, events, idp, members, trust
 
@@ -107,29 +103,6 @@ def test_the_cookie_of_a_request_is_for_the_acs_alone_and_is_taken_away_with_the
     assert visitor.get("/whoami").text == "ada@acme.test"
 
 
-def test_i10_the_host_that_a_request_names_plays_no_part(visitor: Browser, acme: Customer) -> None:
-    """I10: neither in what is sent to the provider nor in where the browser goes."""
-    spoofed = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
-
-    received = visitor.start(headers=spoofed)
-    metadata = visitor.get(f"{visitor.base}/metadata", headers=spoofed)
-    answered = visitor.answer(idp().respond(received, ADA, now=acme.runtime.clock.now()), headers=spoofed)
-
-    assert received.acs_url.startswith(PUBLIC)
-    assert "evil.example" not in metadata.text
-    assert answered.status_code == 403 or answered.location.startswith(PUBLIC)
-
-
-def test_an_answer_addressed_to_the_host_that_the_request_names_is_refused(visitor: Browser, acme: Customer) -> None:
-    received = replace(visitor.start(), acs_url=f"http://evil.example{visitor.base}/acs")
-    response = idp().respond(received, ADA, now=acme.runtime.clock.now())
-
-    answered = visitor.answer(response, headers={"X-Forwarded-Host": "evil.example"})
-
-    assert answered.status_code == 403
-    assert reasons(acme) == [SamlRefusal.DESTINATION]
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -161,14 +134,6 @@ def test_i9_a_browser_resolves_no_return_path_to_another_site(path: str) -> None
 
 def test_a_sign_in_keeps_the_path_it_started_from() -> None:
     assert safe_return_path("/people?q=ada&tier=premium#top") == "/people?q=ada&tier=premium#top"
-
-
-def test_an_unsafe_return_path_ends_at_the_home_page(visitor: Browser) -> None:
-    answered = visitor.sign_in(ADA, "//evil.example")
-    redirected = visitor.get(f"{visitor.base}/finish", query_string={"return": "//evil.example"})
-
-    assert answered.location.endswith("/finish?return=%2F")
-    assert redirected.headers["Refresh"] == f"0; url={PUBLIC}/"
 
 
 def test_the_finish_page_says_when_the_browser_kept_no_cookie(app: Flask, acme: Customer) -> None:
@@ -209,100 +174,6 @@ def test_a_sign_in_does_not_start_inside_another_page(visitor: Browser, acme: Cu
     assert count(acme, SignInRequest) == 0
 
 
-def forged(visitor: Browser, customer: Customer) -> str:
-    return idp().respond(visitor.start(), ADA, now=customer.runtime.clock.now(), forged=True)
-
-
-def expired(visitor: Browser, customer: Customer) -> str:
-    return idp().respond(visitor.start(), ADA, now=customer.runtime.clock.now() - timedelta(minutes=7))
-
-
-def for_another_request(visitor: Browser, customer: Customer) -> str:
-    received = replace(visitor.start(), request_id="_" + "0" * 32)
-    return idp().respond(received, ADA, now=customer.runtime.clock.now())
-
-
-def begun_at_the_provider(visitor: Browser, customer: Customer) -> str:
-    return idp().respond(replace(visitor.start(), request_id=None), ADA, now=customer.runtime.clock.now())
-
-
-def for_another_audience(visitor: Browser, customer: Customer) -> str:
-    received = replace(visitor.start(), sp_entity_id="https://other.example")
-    return idp().respond(received, ADA, now=customer.runtime.clock.now())
-
-
-def with_two_addresses(visitor: Browser, customer: Customer) -> str:
-    response = idp().draft(visitor.start(), ADA, now=customer.runtime.clock.now())
-    email = next(found for found in response.iter(f"{{{SAML}}}Attribute") if found.get("Name") == "email")
-    etree.SubElement(email, f"{{{SAML}}}AttributeValue").text = "owner@nordlys.test"
-    return encode(sign(response, idp().key, Signed.ASSERTION))
-
-
-def as_the_owner(visitor: Browser, customer: Customer) -> str:
-    owner = SimulatedUser("owner@nordlys.test", "owner@nordlys.test", "Olga", "Owner")
-    return idp().respond(visitor.start(), owner, now=customer.runtime.clock.now())
-
-
-REFUSED = {
-    forged: SamlRefusal.BAD_SIGNATURE,
-    expired: SamlRefusal.EXPIRED,
-    for_another_request: SignInRefusal.UNKNOWN_REQUEST,
-    begun_at_the_provider: SignInRefusal.NOT_REQUESTED,
-    for_another_audience: SamlRefusal.AUDIENCE,
-    with_two_addresses: SamlRefusal.ATTRIBUTE,
-    as_the_owner: SignInRefusal.OWNER_NEEDS_LINK,
-}
-
-
-@pytest.mark.parametrize(("attack", "reason"), REFUSED.items(), ids=lambda value: getattr(value, "__name__", None))
-def test_a_refusal_tells_the_browser_nothing_and_the_log_why(
-    visitor: Browser, acme: Customer, attack: Callable[[Browser, Customer], str], reason: str
-) -> None:
-    answered = visitor.answer(attack(visitor, acme))
-    nonsense = visitor.answer("nonsense")
-
-    assert answered.status_code == 403
-    assert "Set-Cookie" not in answered.headers
-    assert without_request_id(answered.text) == without_request_id(nonsense.text)
-    refused = next(event for event in events(acme) if event.reason == reason)
-    assert (refused.outcome, refused.connection_id) == ("refused", acme.connection_id)
-    assert refused.request_id == answered.headers["X-Request-Id"]
-    assert refused.request_id in answered.text
-    assert (members(acme), count(acme, WebSession)) == ([], 0)
-
-
-def test_a_replayed_answer_is_refused(visitor: Browser, acme: Customer) -> None:
-    response = idp().respond(visitor.start(), ADA, now=acme.runtime.clock.now())
-    visitor.answer(response)
-
-    assert visitor.answer(response).status_code == 403
-    assert sorted(reasons(acme)) == ["ok", SignInRefusal.UNKNOWN_REQUEST]
-    assert count(acme, WebSession) == 1
-
-
-def test_an_answer_in_another_browser_is_refused(visitor: Browser, app: Flask, acme: Customer) -> None:
-    response = idp().respond(visitor.start(), ADA, now=acme.runtime.clock.now())
-    other = Browser(app, acme)
-    other.start()
-
-    assert other.answer(response).status_code == 403
-    assert reasons(acme) == [SignInRefusal.FOREIGN_BROWSER]
-    assert visitor.answer(response).status_code == 303
-
-
-def test_a_person_who_is_turned_off_is_told_so(visitor: Browser, acme: Customer) -> None:
-    pushed = acme.push("ada@acme.test")
-    with acme.unit(acme.directory) as unit:
-        deactivate_member(unit, get_member(unit, pushed.id), reason="directory")
-
-    answered = visitor.sign_in(ADA)
-
-    assert answered.status_code == 403
-    assert "Your company turned off your access" in answered.text
-    assert reasons(acme) == [SignInRefusal.DEACTIVATED]
-    assert "Set-Cookie" not in answered.headers
-
-
 def test_t18_deactivation_ends_the_session_that_a_sign_in_opened(visitor: Browser, acme: Customer) -> None:
     visitor.sign_in(ADA)
     assert visitor.get("/whoami").status_code == 200
@@ -312,6 +183,10 @@ def test_t18_deactivation_ends_the_session_that_a_sign_in_opened(visitor: Browse
 
     with acme.unit() as unit:
         assert unit.session.query(WebSession).one().ended_by == "directory"
+
+
+def begun_at_the_provider(visitor: Browser, customer: Customer) -> str:
+    return idp().respond(replace(visitor.start(), request_id=None), ADA, now=customer.runtime.clock.now())
 
 
 def test_a_sign_in_that_the_provider_began_goes_to_the_home_page_where_it_is_allowed(
@@ -345,37 +220,11 @@ def test_what_does_not_exist_looks_like_any_unknown_page(
         assert visitor.post(f"/sso/saml/{place}/acs", data={"SAMLResponse": "x"}).status_code == 404
 
 
-JUNK: dict[str, dict[str, object]] = {
-    "no body": {},
-    "not a form": {"data": b"\x00\xff\xfe", "content_type": "application/octet-stream"},
-    "json": {"json": {"SAMLResponse": "x"}},
-    "no base64": {"data": {"SAMLResponse": "%%%"}},
-    "bytes that are no text": {"data": b"SAMLResponse=%ff%fe%00", "content_type": "application/x-www-form-urlencoded"},
-    "a null byte": {"data": {"SAMLResponse": "\x00"}},
-    "not xml": {"data": {"SAMLResponse": b64encode(b"\x00\x01<").decode()}},
-    "a doctype": {"data": {"SAMLResponse": b64encode(b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>').decode()}},
-    "many fields": {"data": "&".join(f"a{number}=1" for number in range(2000)) + "&SAMLResponse=x"},
-    "multipart": {"data": {"SAMLResponse": "x"}, "content_type": "multipart/form-data"},
-    "broken multipart": {"data": b"--x\r\n", "content_type": "multipart/form-data; boundary=x"},
-    "too much": {"data": {"SAMLResponse": "A" * 400_001}},
-}
-
-
-@pytest.mark.parametrize("posted", JUNK.values(), ids=JUNK)
-def test_whatever_is_posted_is_refused_and_never_breaks(
-    visitor: Browser, acme: Customer, posted: dict[str, object]
-) -> None:
-    answered = visitor.post(f"{visitor.base}/acs", **posted)
-
-    assert answered.status_code == 403
-    assert [event.outcome for event in events(acme)] == ["refused"]
-
-
 def test_an_answer_with_any_byte_changed_is_refused_or_means_the_same(visitor: Browser, acme: Customer) -> None:
     chance = random.Random(7)  # noqa: S311 (bytes to break, the same ones each time)
     document = b64decode(idp().respond(visitor.start(), ADA, now=acme.runtime.clock.now()))
 
-    for _ in range(150):
+    for _ in range(40):
         position = chance.randrange(len(document))
         changed = document[:position] + bytes([chance.randrange(256)]) + document[position + 1 :]
         answered = visitor.answer(b64encode(changed).decode())
@@ -403,11 +252,3 @@ def test_t16_a_disabled_connection_refuses_to_start_and_to_finish(visitor: Brows
     assert visitor.get(f"{visitor.base}/start").status_code == 403
     assert visitor.answer(response).status_code == 403
     assert reasons(acme) == [SignInRefusal.CONNECTION_DISABLED] * 2
-
-
-def test_a_request_that_ran_out_is_refused(visitor: Browser, acme: Customer, clock: SettableClock) -> None:
-    received = visitor.start()
-    clock.at += timedelta(seconds=600)
-
-    assert visitor.answer(idp().respond(received, ADA, now=clock.at)).status_code == 403
-    assert reasons(acme) == [SignInRefusal.UNKNOWN_REQUEST]

@@ -21,6 +21,7 @@ from tests.saml_forgeries import (
     SP,
     STATEMENT,
     SUBJECT_DATA,
+    UNASKED,
     Edit,
     add,
     draft,
@@ -266,11 +267,11 @@ def test_returns_the_signed_request_for_the_caller_to_look_up() -> None:
 
 
 def test_returns_no_request_when_the_sign_in_started_at_the_provider() -> None:
-    assert verify(signed(request_id=None), expected_request=None).in_response_to is None
+    assert verify(signed(received=UNASKED), expected_request=None).in_response_to is None
 
 
 def test_refuses_an_unsolicited_response_where_a_request_is_expected() -> None:
-    assert refusal(signed(request_id=None)) == SamlRefusal.IN_RESPONSE_TO
+    assert refusal(signed(received=UNASKED)) == SamlRefusal.IN_RESPONSE_TO
 
 
 def test_takes_the_bearer_confirmation_that_holds() -> None:

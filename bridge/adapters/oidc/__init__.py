@@ -6,7 +6,7 @@ No database and no clock: everything is passed in. What goes over the line takes
 
 from bridge.adapters.oidc.discovery import ALGORITHMS, ProviderFacts, choose_auth_method, discover, read_description
 from bridge.adapters.oidc.keys import KeyCache, read_keys
-from bridge.adapters.oidc.person import ClaimedPerson, claimed_person
+from bridge.adapters.oidc.person import DescribedPerson, described_person
 from bridge.adapters.oidc.refusals import OidcRefusal, refused, shown
 from bridge.adapters.oidc.tokens import (
     Client,
@@ -20,8 +20,8 @@ from bridge.adapters.oidc.wire import Wire, WireError
 
 __all__ = [
     "ALGORITHMS",
-    "ClaimedPerson",
     "Client",
+    "DescribedPerson",
     "KeyCache",
     "OidcRefusal",
     "Proof",
@@ -30,7 +30,7 @@ __all__ = [
     "WireError",
     "authorization_url",
     "choose_auth_method",
-    "claimed_person",
+    "described_person",
     "discover",
     "read_description",
     "read_keys",

@@ -12,19 +12,21 @@ from bridge.adapters.oidc import (
     Proof,
     Wire,
     authorization_url,
-    claimed_person,
+    described_person,
     read_userinfo,
     redeem_code,
     refused,
     shown,
     verify_id_token,
 )
+from bridge.domain.claims import ClaimMap
 from bridge.domain.credentials import new_credential
 from bridge.domain.roles import Permission
 from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import NotFoundError, SignInRefusedError
 from bridge.runtime import Runtime
 from bridge.store.unit import Unit
+from bridge.usecases.map_claims import claims_of
 from bridge.usecases.oidc_trust import oidc_provider, secret_place
 from bridge.usecases.sign_in import AssertedSubject, SignInRefusal, pending_request
 from bridge.web.credentials import assertion, public, signed_in
@@ -45,6 +47,7 @@ class Expected:
     client: Client
     proof: Proof
     sends_issuer: bool
+    claims: ClaimMap
 
 
 def oidc_blueprint(runtime: Runtime) -> Blueprint:
@@ -118,21 +121,23 @@ def read_answer(runtime: Runtime, place: Place, cache: KeyCache, expected: Expec
     )
     subject = str(id_token["sub"])
     # What is signed comes before what is only told.
-    person = claimed_person({**read_userinfo(wire, client, answer, subject), **id_token})
+    person = described_person({**read_userinfo(wire, client, answer, subject), **id_token}, expected.claims)
+    claimed = person.claimed
     return AssertedSubject(
         connection_id=place.connection_id,
         issuer=client.issuer,
-        subject=subject,
+        subject=person.subject,
         request_id=_parameter("state"),
         assertion=None,
-        directory_name=person.user_name or (person.email if person.email and person.is_email_verified else subject),
-        email=person.email,
+        directory_name=person.directory_name,
+        email=claimed.email,
         is_email_verified=person.is_email_verified,
-        given_name=person.given_name,
-        family_name=person.family_name,
-        display_name=person.display_name,
-        groups=person.groups,
+        given_name=claimed.given_name,
+        family_name=claimed.family_name,
+        display_name=claimed.display_name,
+        groups=claimed.groups,
         groups_overage=person.groups_overage,
+        attributes=claimed.attributes,
     )
 
 
@@ -161,7 +166,8 @@ def _expected(runtime: Runtime, place: Place, cookie_hashes: tuple[bytes, ...]) 
         pending = pending_request(unit, place.connection_id, state, cookie_hashes)
         if pending.nonce is None or pending.code_verifier is None:
             raise SignInRefusedError(SignInRefusal.UNKNOWN_REQUEST, "It answers a request of another protocol")
-        return Expected(client, Proof(pending.nonce, pending.code_verifier), sends_issuer)
+        proof = Proof(pending.nonce, pending.code_verifier)
+        return Expected(client, proof, sends_issuer, claims_of(unit, place.connection_id))
 
 
 def _client(runtime: Runtime, unit: Unit, place: Place) -> tuple[Client, bool]:

@@ -6,8 +6,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from bridge.store.security import secure_table
 
-revision = "0029"
-down_revision = "0028"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
