@@ -138,6 +138,7 @@ class Runtime:
             on_finish=buy_for_line,
             seller=self.seller,
             payment_terms_days=self.settings.seller.payment_terms_days,
+            provisional_days=self.settings.sso.provisional_days,
         )
 
     def _billing_of(self, unit: Unit) -> BillingCore:

@@ -25,7 +25,9 @@ COMMANDS = {
     "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy, swap; who waits for one; budgets, forecasts."),
     "team": Entry("bridge.cli.teams:team", "Teams of a workspace billed by team or by person."),
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: show, export."),
-    "people": Entry("bridge.cli.people:people", "People: add one, remove who is in no active team."),
+    "people": Entry(
+        "bridge.cli.people:people", "People: add one, confirm who is provisional, remove who is in no active team."
+    ),
     "contract": Entry("bridge.cli.contracts:contract", "Contracts: fixed fees, another plan, renewal."),
     "evaluation": Entry(
         "bridge.cli.evaluations:evaluation", "Evaluations without invoice: start, show, extend, convert, end."

@@ -211,6 +211,10 @@ class SsoSettings(_Section):
     may lead to private addresses or this machine, and be talked to by plain http; every other provider needs https
     and a public address."""
 
+    provisional_days: Annotated[int, Field(ge=0, le=365)] = 14
+    """Days that a directory has to name a person who signed in before it did; then access ends and the seat is
+    free again. 0: no end."""
+
 
 class ScimSettings(_Section):
     """Limits of the SCIM endpoint, as /ServiceProviderConfig announces them."""

@@ -55,7 +55,7 @@ def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
     if Role(member.role).is_owner:
         raise_alert(unit, "owner_protected", member_id=member.id)
         return None
-    member.active, member.said_off = False, False
+    member.active, member.said_off, member.provisional_until = False, False, None
     freed = free_seat(unit, member)
     end_access(unit, [member], reason=reason)
     return freed
@@ -94,7 +94,7 @@ def reactivate_member(unit: Unit, member: Member, *, reason: str, placement: Pla
     unit.lock()
     if member.active:
         return
-    member.active = True
+    member.active, member.provisional_until = True, None
     record(unit, "member.reactivated", subject_kind="member", subject_id=member.id, reason=reason)
     settle_seat(unit, member, Occasion.ARRIVED, placement)
     review_tier(unit)
