@@ -23,6 +23,7 @@ SENTENCES = {
     "budget_purchase_refused": "A purchase within a budget for seats was refused: people wait in line",
     "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
     "group_connection_missing": "A group came that rules expect without saying of which connection",
+    "app_token_reused": "A code or refresh token of an application was used twice: that sign-in was ended",
     "tier_threshold": "A tier fills up",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",

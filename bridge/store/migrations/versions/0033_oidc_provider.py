@@ -6,8 +6,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from bridge.store.security import secure_table
 
-revision = "0032"
-down_revision = "0031"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
