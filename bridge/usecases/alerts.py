@@ -21,6 +21,7 @@ SENTENCES = {
     "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",
     "budget_purchase_refused": "A purchase within a budget for seats was refused: people wait in line",
     "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
+    "budgets_ended": "The budgets for seats ended with the plan that they were set for: set them anew",
     "group_connection_missing": "A group came that rules expect without saying of which connection",
     "tier_threshold": "A tier fills up",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
