@@ -18,6 +18,7 @@ from bridge.store.request_log import remove_requests_before
 from bridge.usecases.buy_for_line import buy_for_line, is_worth_buying
 from bridge.usecases.decide_holds import remind_of_hold
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
+from bridge.usecases.end_provisional import connections_with_unconfirmed, end_unconfirmed
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.mirror_core import tell_of_answer
 from bridge.usecases.reconcile import reconcile_pools
@@ -182,6 +183,21 @@ def expire_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
         with _contained("expiry.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             removed += expire_what_ran_out(unit)
     return removed
+
+
+def end_unconfirmed_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
+    """End the access of people whom no directory has named in time; return how many people's."""
+    ended = 0
+    for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
+        if stopping():
+            break
+        with _contained("provisional.not_ended", org_id):
+            with runtime.unit(org_id, SYSTEM) as unit:
+                connections = connections_with_unconfirmed(unit)
+            for connection_id in connections:
+                with runtime.unit(org_id, SYSTEM) as unit:
+                    ended += end_unconfirmed(unit, connection_id)
+    return ended
 
 
 def forget_requests(runtime: Runtime, stopping: Stopping = never) -> int:

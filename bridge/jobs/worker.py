@@ -14,6 +14,7 @@ from bridge.jobs.work import (
     Task,
     catch_up_everywhere,
     check_everywhere,
+    end_unconfirmed_everywhere,
     expire_everywhere,
     forget_requests,
     mail_usage_everywhere,
@@ -27,6 +28,7 @@ from bridge.store.queue import QUEUE, WAKE_TASK
 log = structlog.get_logger()
 
 EXPIRE_TASK = "seatbridge.expire"
+UNCONFIRMED_TASK = "seatbridge.end_unconfirmed"
 REMIND_TASK = "seatbridge.remind_of_holds"
 CHECK_TASK = "seatbridge.check"
 FORGET_TASK = "seatbridge.forget_requests"
@@ -73,6 +75,12 @@ class Worker:
         async def expire(timestamp: int) -> None:
             del timestamp
             await self._work("worker.expired", expire_everywhere)
+
+        @queue.periodic(cron="12 * * * *")
+        @queue.task(name=UNCONFIRMED_TASK, queue=QUEUE)
+        async def end_unconfirmed(timestamp: int) -> None:
+            del timestamp
+            await self._work("worker.ended_unconfirmed", end_unconfirmed_everywhere)
 
         @queue.periodic(cron="17 * * * *")
         @queue.task(name=REMIND_TASK, queue=QUEUE)
