@@ -49,6 +49,10 @@ def show(org: str, name: str, *, as_json: bool) -> None:
                 "sign-in address": provider.sso_url,
                 "signed requests": provider.signs_requests,
                 "key to encrypt to": provider.offers_encryption,
+                "metadata address": provider.metadata_url,
+                "metadata signed": provider.metadata_signed_by is not None,
+                "metadata last read": provider.checked_at,
+                "metadata problem": provider.problem,
             }
         relying = oidc_provider(unit, found.id) if found.protocol == SignInProtocol.OIDC else None
         if relying is not None:

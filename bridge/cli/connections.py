@@ -9,7 +9,7 @@ import click
 from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
 from bridge.cli.connections_oidc import oidc
-from bridge.cli.connections_saml import rotate_cert, saml
+from bridge.cli.connections_saml import refresh_metadata, rotate_cert, saml
 from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def connection() -> None:
     """Identity providers: SCIM tokens, SAML and OpenID Connect trust."""
 
 
-for _command in (show, saml, oidc, rotate_cert, map_claims):
+for _command in (show, saml, oidc, refresh_metadata, rotate_cert, map_claims):
     connection.add_command(_command)
 
 
