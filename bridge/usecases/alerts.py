@@ -22,6 +22,7 @@ SENTENCES = {
     "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",
     "budget_purchase_refused": "A purchase within a budget for seats was refused: people wait in line",
     "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
+    "budgets_ended": "The budgets for seats ended with the plan that they were set for: set them anew",
     "group_connection_missing": "A group came that rules expect without saying of which connection",
     "app_token_reused": "A code or refresh token of an application was used twice: that sign-in was ended",
     "tier_threshold": "A tier fills up",
