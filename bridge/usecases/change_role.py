@@ -19,7 +19,8 @@ def change_role(unit: Unit, member_id: MemberId, role: str) -> Member:
 
     A mapping that gives another role still decides when it is next looked at, except about owners (T10, T11); the role
     that a mapping gave already stays by hand from then on when the mapping no longer gives it. A lower role ends the
-    person's sessions (T18). The primary owner counts as owner; they step down only by their own hand, and only while another active owner stays.
+    person's sessions (T18). The primary owner counts as owner; they step down only by their own hand, and only while
+    another active owner stays.
 
     Args:
         unit: The unit.

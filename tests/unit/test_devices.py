@@ -14,8 +14,7 @@ _MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTM
         (f"{_MAC} Chrome/139.0.0.0 Safari/537.36", "Chrome on macOS"),
         (f"{_MAC} Chrome/139.0.0.0 Safari/537.36 Edg/139.0.0.0", "Edge on macOS"),
         (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-            "Version/18.0 Mobile/15E148 Safari/604.1",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Safari/604.1",
             "Safari on iPhone",
         ),
         ("Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/139.0 Mobile", "Chrome on Android"),
