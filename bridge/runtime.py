@@ -1,5 +1,6 @@
 """The running product: settings, database, keys and ports put together; every unit of work starts here."""
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
 from bridge.adapters.core_http import HttpBillingService
+from bridge.adapters.key_pairs import KeyPair, make_key_pair
 from bridge.adapters.stripe_documents import fetch_document
 from bridge.billing.builtin import BuiltinBilling
 from bridge.billing.remote import RemoteBilling
@@ -21,7 +23,7 @@ from bridge.config import Settings, resolve_keys
 from bridge.core import BillingService
 from bridge.domain.actors import OPERATOR, SYSTEM, Actor
 from bridge.domain.billing_parties import Address, Seller, check_seller
-from bridge.domain.identifiers import MemberId, OrgId, new_id
+from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
 from bridge.domain.plan_kinds import REMOTE
 from bridge.errors import AdoptionRefusedError, ConfigurationError, InvalidInputError
 from bridge.observability import current_request_id
@@ -29,7 +31,7 @@ from bridge.ports import BillingCore, Clock, Mailer, PaymentMethod, SystemClock
 from bridge.store.database import build_engine, driver_url
 from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.lane import Lane
-from bridge.store.models import Contract
+from bridge.store.models import Contract, ServiceKey
 from bridge.store.pools import read_pools
 from bridge.store.schema import upgrade
 from bridge.store.secrets import SecretBox
@@ -40,6 +42,7 @@ from bridge.usecases.connect_core import CoreAddress
 from bridge.usecases.mirror_core import find_connection
 from bridge.usecases.organizations import CreatedOrganization, OrganizationDraft, create_organization
 from bridge.usecases.renew_contract import pass_boundaries
+from bridge.usecases.service_keys import MadeKey
 
 log = structlog.get_logger()
 
@@ -75,7 +78,8 @@ class Runtime:
     """Everything a process of the product shares: one for each process, handed to whoever needs it.
 
     What is to be done at its end while the database can still be asked stands in ``closing``. ``core_factory`` makes
-    the way to a billing core that keeps its own books, from its address, its token and its webhook secret.
+    the way to a billing core that keeps its own books, from its address, its token and its webhook secret;
+    ``key_factory`` makes a key pair of ours, from the name in its certificate and the instant.
     """
 
     settings: Settings
@@ -86,6 +90,7 @@ class Runtime:
     mailer: Mailer | None
     clock: Clock = field(default_factory=SystemClock)
     core_factory: Callable[[Settings, str, str, str], BillingService] = field(default=open_core)
+    key_factory: Callable[[str, datetime], KeyPair] = field(default=make_key_pair)
     seller: Seller | None = None
     closing: ExitStack = field(default_factory=ExitStack, repr=False)
 
@@ -206,6 +211,22 @@ class Runtime:
             prices=prices,
         )
 
+    def make_service_key(self, unit: Unit, connection_id: ConnectionId) -> MadeKey:
+        """Make a key towards a connection's SAML identity provider, its private part sealed for its row."""
+        made = self.key_factory(f"Seatbridge {connection_id}", unit.at)
+        key_id = new_id()
+        return MadeKey(
+            id=key_id,
+            certificate=made.certificate,
+            private_key=self.secrets.seal(made.private_key.encode(), bound_to=_key_row(unit.org_id, key_id)),
+            fingerprint=made.fingerprint,
+            not_after=made.not_after,
+        )
+
+    def private_key_of(self, key: ServiceKey) -> str:
+        """Open the private part of a key of ours (PEM)."""
+        return self.secrets.open(key.private_key, bound_to=_key_row(key.org_id, key.id)).decode()
+
     def create_organization(
         self, draft: OrganizationDraft, actor: Actor = OPERATOR, *, at: datetime | None = None
     ) -> CreatedOrganization:
@@ -237,6 +258,10 @@ class Runtime:
 
 def _bound_to(org_id: OrgId, secret: str) -> str:
     return f"billing_connection:{org_id}:{secret}"
+
+
+def _key_row(org_id: OrgId, key_id: uuid.UUID) -> str:
+    return f"service_key:{org_id}:{key_id}"
 
 
 def seller_of(settings: Settings) -> Seller | None:

@@ -23,6 +23,7 @@ from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.embedded_files import exclusively
 from bridge.store.schema import upgrade
 from tests.factories import Customer, create_customer
+from tests.key_pairs import ready_made_keys
 from tests.postgres import clone_database, drop_database, shared_embedded_server
 from tests.system_postgres import OLDEST, SystemPostgres, system_server
 
@@ -163,6 +164,7 @@ def settings(database_url: URL) -> Settings:
 def runtime(settings: Settings, database_url: URL, clock: SettableClock) -> Iterator[Runtime]:
     """The product on the fresh database, at the test's instant."""
     runtime = build_runtime(settings, database_url, payments=BuiltinPayments(), clock=clock)
+    runtime.key_factory = ready_made_keys()
     yield runtime
     runtime.close()
 

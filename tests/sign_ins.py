@@ -11,12 +11,13 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from bridge.adapters import saml
+from bridge.adapters.saml.trust import trust_in
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.credentials import credential_hash
 from bridge.domain.identifiers import ConnectionId
 from bridge.simulator.saml import ReceivedRequest, SimulatedIdp, SimulatedUser, read_authn_request
 from bridge.store.models import Domain, MappingVersion, Member, SignInEvent
-from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, trust_saml_provider
+from bridge.usecases.saml_trust import trust_saml_provider
 from bridge.usecases.sign_in import AssertedSubject, Assertion, SignedIn, complete_sign_in, start_sign_in
 from tests.factories import Customer
 
@@ -37,15 +38,7 @@ def trust(customer: Customer, provider: SimulatedIdp | None = None, connection_i
     """Make a connection believe a provider, by its metadata."""
     with customer.unit() as unit:
         metadata = saml.parse_idp_metadata((provider or idp()).metadata(), now=unit.at)
-        certificates = tuple(
-            TrustedCertificate(found.pem, found.fingerprint, found.not_before, found.not_after)
-            for found in metadata.certificates
-        )
-        trust_saml_provider(
-            unit,
-            connection_id or customer.connection_id,
-            SamlTrust(metadata.entity_id, metadata.sso_url, certificates),
-        )
+        trust_saml_provider(unit, connection_id or customer.connection_id, trust_in(metadata))
 
 
 def map_groups(customer: Customer, document: dict[str, Any]) -> None:

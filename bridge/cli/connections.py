@@ -2,25 +2,28 @@
 
 import uuid
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge.cli.showing import json_option, name_argument, org_argument, print_facts, print_json, print_table
+from bridge.cli.connection_claims import map_claims
+from bridge.cli.connection_facts import addresses, print_named, show
+from bridge.cli.connections_saml import rotate_cert, saml
+from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bridge.store.models import Connection
     from bridge.store.unit import Unit
-
-_METADATA_SECONDS = 10.0
 
 
 @click.group()
 def connection() -> None:
     """Identity providers: SCIM tokens, SAML trust."""
+
+
+for _command in (show, saml, rotate_cert, map_claims):
+    connection.add_command(_command)
 
 
 @connection.command()
@@ -35,8 +38,8 @@ def add(org: str, name: str, *, as_json: bool) -> None:
     with open_organization(org) as (runtime, unit):
         made = create_connection(unit, name)
         credential = issue_scim_token(unit, made.id)
-        facts = _addresses(runtime.settings.server.public_url, unit, made) | {"SCIM token": credential.text}
-    _show(facts, as_json=as_json)
+        facts = addresses(runtime.settings.server.public_url, unit, made) | {"SCIM token": credential.text}
+    print_named(facts, as_json=as_json)
 
 
 @connection.command("list")
@@ -49,6 +52,7 @@ def list_(org: str, *, as_json: bool) -> None:
     from bridge.usecases.connections import list_connections, live_tokens, personal_tokens
     from bridge.usecases.read_requests import behaviours
     from bridge.usecases.saml_trust import certificates_of
+    from bridge.usecases.service_keys import service_keys
 
     with open_organization(org) as (_, unit):
         rows: list[dict[str, Any]] = []
@@ -70,6 +74,7 @@ def list_(org: str, *, as_json: bool) -> None:
                     "protocol": one.protocol,
                     "issuer": one.issuer,
                     "certificate_until": max((found.not_after for found in certificates), default=None),
+                    "our_key_until": next((key.not_after for key in service_keys(unit, one.id)), None),
                     "tokens": [
                         {
                             "id": token.id,
@@ -91,13 +96,14 @@ def list_(org: str, *, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("name", "behaves like", "identity provider", "certificate until"),
+        ("name", "behaves like", "identity provider", "certificate until", "our key until"),
         [
             (
                 row["name"],
                 row["behaves_like"],
                 row["issuer"],
                 row["certificate_until"],
+                row["our_key_until"],
             )
             for row in rows
         ],
@@ -152,7 +158,7 @@ def add_token(
             member = find_person(unit, person)
             credential = issue_personal_token(unit, found.id, member.id, label=label, lifetime=lifetime)
         base = f"{runtime.settings.server.public_url}/scim/v2/{unit.organization().slug}"
-    _show({"SCIM base URL": base, "SCIM token": credential.text}, as_json=as_json)
+    print_named({"SCIM base URL": base, "SCIM token": credential.text}, as_json=as_json)
 
 
 @connection.command("rotate-token")
@@ -174,7 +180,7 @@ def rotate_token(org: str, name: str, *, label: str, days: int, read_only: bool,
             unit, found.id, label=label, can_write=not read_only, lifetime=timedelta(days=days)
         )
         base = f"{runtime.settings.server.public_url}/scim/v2/{unit.organization().slug}"
-    _show({"SCIM base URL": base, "SCIM token": credential.text}, as_json=as_json)
+    print_named({"SCIM base URL": base, "SCIM token": credential.text}, as_json=as_json)
     if older and not as_json:
         click.echo(f"Once it is used, revoke the old one: seatbridge connection revoke-token {org} {older[0]}")
 
@@ -194,49 +200,6 @@ def revoke_token(org: str, token: str, *, yes: bool) -> None:
             click.confirm(f"Revoke {prefix}…? What still uses it stops working", abort=True)
         revoke_scim_token(unit, token_id)
     click.echo(f"Revoked {prefix}…")
-
-
-@connection.command()
-@org_argument
-@name_argument
-@click.option("--metadata", required=True, metavar="FILE|URL", help="The identity provider's metadata.")
-@click.option("--entity-id", help="Which one, in a document with several.")
-@click.option("--idp-initiated/--no-idp-initiated", default=None, help="Whether a sign-in may start at the IdP.")
-@click.option("--jit/--no-jit", default=None, help="Whether a sign-in creates who is not here yet.")
-@json_option
-def saml(
-    org: str,
-    name: str,
-    *,
-    metadata: str,
-    entity_id: str | None,
-    idp_initiated: bool | None,
-    jit: bool | None,
-    as_json: bool,
-) -> None:
-    """Trust an identity provider by its metadata, and print what it needs to know of us."""
-    from bridge.adapters.saml import parse_idp_metadata
-    from bridge.cli.opening import open_organization
-    from bridge.usecases.connections import find_connection
-    from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, trust_saml_provider
-
-    document = _read_metadata(metadata)
-    with open_organization(org) as (runtime, unit):
-        found = find_connection(unit, name)
-        provider = parse_idp_metadata(document, now=unit.at, entity_id=entity_id)
-        certificates = tuple(
-            TrustedCertificate(one.pem, one.fingerprint, one.not_before, one.not_after) for one in provider.certificates
-        )
-        trust_saml_provider(unit, found.id, SamlTrust(provider.entity_id, provider.sso_url, certificates))
-        if idp_initiated is not None:
-            found.idp_initiated = idp_initiated
-        if jit is not None:
-            found.jit_enabled = jit
-        facts = _addresses(runtime.settings.server.public_url, unit, found) | {
-            "trusts": provider.entity_id,
-            "until": max(one.not_after for one in provider.certificates),
-        }
-    _show(facts, as_json=as_json)
 
 
 @connection.command()
@@ -313,19 +276,6 @@ def sign_ins(org: str, name: str, *, as_json: bool) -> None:
         )
 
 
-def _addresses(public_url: str, unit: "Unit", found: "Connection") -> dict[str, object]:
-    slug = unit.organization().slug
-    sso = f"{public_url}/sso/saml/{slug}/{found.id}"
-    return {
-        "connection": found.name,
-        "id": found.id,
-        "SCIM base URL": f"{public_url}/scim/v2/{slug}",
-        "ACS URL": f"{sso}/acs",
-        "entityID": f"{sso}/metadata",
-        "sign-in start": f"{sso}/start",
-    }
-
-
 def _user_names(unit: "Unit", ids: "Iterable[uuid.UUID | None]") -> "dict[uuid.UUID | None, str]":
     from bridge.domain.identifiers import MemberId
     from bridge.store.directory import get_member
@@ -342,26 +292,3 @@ def _find_token(unit: "Unit", wanted: str) -> tuple[uuid.UUID, str]:
         if wanted.rstrip("…") in (token.prefix, str(token.id)):
             return token.id, token.prefix
     raise NotFoundError("live token", wanted)
-
-
-def _read_metadata(place: str) -> bytes:
-    from bridge.adapters.fetch import fetch_https
-    from bridge.adapters.saml.metadata import MAX_FEDERATION_BYTES
-    from bridge.errors import InvalidInputError
-
-    if "://" in place:
-        # The operator may name this very machine, for trying things out; nobody else types addresses here.
-        return fetch_https(
-            place, max_bytes=MAX_FEDERATION_BYTES, timeout_seconds=_METADATA_SECONDS, allow_loopback=True
-        )
-    try:
-        return Path(place).read_bytes()
-    except OSError as error:
-        raise InvalidInputError("metadata", f"{place} cannot be read ({error.strerror})") from None
-
-
-def _show(facts: dict[str, object], *, as_json: bool) -> None:
-    if as_json:
-        print_json({name.lower().replace(" ", "_").replace("-", "_"): value for name, value in facts.items()})
-    else:
-        print_facts(facts)

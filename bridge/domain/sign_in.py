@@ -8,3 +8,11 @@ class SignInProtocol(StrEnum):
 
     SAML = "saml"
     OIDC = "oidc"
+
+
+class KeyStage(StrEnum):
+    """How far a key of ours is in its life towards one identity provider; a connection has one of each at most."""
+
+    NEXT = "next"
+    CURRENT = "current"
+    OLD = "old"

@@ -1,6 +1,7 @@
 """Who a subject of an identity provider is: known by a link, by its own directory, or by a verified address."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -74,6 +75,7 @@ class AssertedSubject:
         is_email_verified: Whether the provider vouches for the address; only then may it tell who somebody is.
         groups: None when the IdP said nothing of groups, which is not "no groups".
         groups_overage: The IdP said that there are too many groups to name.
+        attributes: Values by attribute of a directory, such as ``department``, that the connection's map asks for.
     """
 
     connection_id: ConnectionId
@@ -89,6 +91,7 @@ class AssertedSubject:
     display_name: str | None = None
     groups: frozenset[str] | None = None
     groups_overage: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def user_name(self) -> str:
@@ -132,7 +135,7 @@ def check_sizes(asserted: AssertedSubject) -> None:
         SignInRefusedError: A text or the list of groups is longer than any real one.
     """
     facts = [getattr(asserted, part.name) for part in fields(asserted) if part.name != "issuer"]
-    texts = [*facts, *(asserted.groups or ())]
+    texts = [*facts, *(asserted.groups or ()), *asserted.attributes.values()]
     if any(isinstance(text, str) and len(text) > MAX_NAME_CHARACTERS for text in texts):
         raise refused(SignInRefusal.OVERSIZED, f"A name, address or group has more than {MAX_NAME_CHARACTERS} letters")
     if asserted.assertion is not None and len(asserted.assertion.id) > MAX_ASSERTION_ID_CHARACTERS:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from bridge.domain.identifiers import ConnectionId
 from bridge.domain.roles import Permission
 from bridge.domain.sign_in import SignInProtocol
-from bridge.errors import InvalidInputError
+from bridge.errors import InvalidInputError, NotFoundError
 from bridge.store.directory import get_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, IdpCertificate, SamlProvider
@@ -33,6 +33,7 @@ class SamlTrust:
     entity_id: str
     sso_url: str
     certificates: tuple[TrustedCertificate, ...]
+    wants_signed_requests: bool = False
 
 
 def trust_saml_provider(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> Connection:
@@ -48,9 +49,12 @@ def trust_saml_provider(unit: Unit, connection_id: ConnectionId, trust: SamlTrus
     if not any(certificate.not_after > unit.at for certificate in trust.certificates):
         raise InvalidInputError("metadata", "every signing certificate in it has expired: fetch it again from the IdP")
     connection.protocol, connection.issuer = SignInProtocol.SAML, trust.entity_id
-    unit.session.merge(
-        SamlProvider(org_id=unit.org_id, connection_id=connection_id, sso_url=trust.sso_url, updated_at=unit.at)
-    )
+    provider = saml_provider(unit, connection_id)
+    if provider is None:
+        provider = SamlProvider(org_id=unit.org_id, connection_id=connection_id)
+        unit.session.add(provider)
+    provider.sso_url, provider.updated_at = trust.sso_url, unit.at
+    provider.wants_signed_requests = trust.wants_signed_requests
     unit.session.execute(
         delete(IdpCertificate).where(
             IdpCertificate.org_id == unit.org_id, IdpCertificate.connection_id == connection_id
@@ -78,6 +82,46 @@ def trust_saml_provider(unit: Unit, connection_id: ConnectionId, trust: SamlTrus
         touches_seats=False,
     )
     return connection
+
+
+def set_saml_options(
+    unit: Unit,
+    connection_id: ConnectionId,
+    *,
+    sign_requests: bool | None = None,
+    offers_encryption: bool | None = None,
+) -> SamlProvider:
+    """Say how we speak to a SAML identity provider; what is None stays as it is.
+
+    Args:
+        unit: The unit.
+        connection_id: Whose provider.
+        sign_requests: Sign our requests; until it is said, as the provider's metadata wants it.
+        offers_encryption: Publish a key in our metadata that assertions can be encrypted to.
+
+    Raises:
+        ForbiddenError: The actor may not change connections.
+        NotFoundError: The connection trusts no SAML identity provider.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    provider = saml_provider(unit, connection_id)
+    if provider is None:
+        raise NotFoundError("SAML identity provider", str(connection_id))
+    before = (provider.sign_requests, provider.offers_encryption)
+    provider.sign_requests = before[0] if sign_requests is None else sign_requests
+    provider.offers_encryption = before[1] if offers_encryption is None else offers_encryption
+    if (provider.sign_requests, provider.offers_encryption) != before:
+        record(
+            unit,
+            "connection.saml_options_set",
+            subject_kind="connection",
+            subject_id=connection_id,
+            reason="requested",
+            body={"sign_requests": provider.sign_requests, "offers_encryption": provider.offers_encryption},
+            touches_seats=False,
+        )
+    return provider
 
 
 def certificates_of(unit: Unit, connection_id: ConnectionId) -> Sequence[IdpCertificate]:

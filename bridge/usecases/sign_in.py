@@ -4,11 +4,12 @@ import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from bridge.domain.documents import comparison_key
+from bridge.domain.documents import ENTERPRISE, MAPPABLE_ATTRIBUTES, comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.errors import InvalidInputError, NoSeatAvailableError, UniquenessError
 from bridge.store.directory import get_connection
@@ -258,16 +259,22 @@ def _provision(unit: Unit, connection: Connection, asserted: AssertedSubject) ->
         raise refused(SignInRefusal.NOT_POSSIBLE, f"The person could not be provisioned: {error}") from error
 
 
-def _claimed_attributes(asserted: AssertedSubject) -> dict[str, object]:
+def _claimed_attributes(asserted: AssertedSubject) -> dict[str, Any]:
     """Describe the person as a directory would (RFC 7643 §4.1); what was not claimed is left out."""
     name = {"givenName": asserted.given_name, "familyName": asserted.family_name}
-    document: dict[str, object] = {}
+    document: dict[str, Any] = {}
     if any(name.values()):
         document["name"] = {part: value for part, value in name.items() if value}
     if asserted.display_name:
         document["displayName"] = asserted.display_name
     if asserted.email:
         document["emails"] = [{"value": asserted.email, "type": "work", "primary": True}]
+    for attribute, value in asserted.attributes.items():
+        *above, last = MAPPABLE_ATTRIBUTES[attribute]
+        place = document
+        for step in above:
+            place = place.setdefault(step, {})
+        place[last] = value
     return document
 
 
@@ -315,6 +322,8 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
     claimed = _claimed_attributes(asserted)
     if asserted.email is not None and _belongs_to_another(unit, member, asserted.email):
         claimed.pop("emails", None)
+    if ENTERPRISE in claimed:
+        claimed[ENTERPRISE] = {**member.document.get(ENTERPRISE, {}), **claimed[ENTERPRISE]}
     document = {**member.document, **claimed}
     update_member(unit, member, PersonDraft(member.user_name, member.external_id, member.is_on, document))
     if is_regrouped:

@@ -392,9 +392,14 @@ class TestConnections:
         file = tmp_path / "idp.xml"
         file.write_bytes(provider.metadata())
 
-        done = run("connection", "saml", "nordlys", "Okta", "--metadata", str(file), "--idp-initiated", "--no-jit")
+        options = ("--idp-initiated", "--no-jit", "--sign-requests", "--no-encryption")
+        done = run("connection", "saml", "nordlys", "Okta", "--metadata", str(file), *options)
 
         assert done.exit_code == 0, done.output
+        shown = run("connection", "show", "nordlys", "Okta").stdout
+        assert re.search("signed requests +yes", shown)
+        assert re.search("key to encrypt to +no", shown)
+        assert re.search("identity provider +([0-9A-F]{2}:){31}", shown)
         assert f"https://seats.example.com/sso/saml/nordlys/{nordlys.connection_id}/acs" in done.stdout
         with nordlys.unit() as unit:
             (found,) = list_connections(unit)
@@ -406,6 +411,33 @@ class TestConnections:
             "https://idp.test/sso",
         )
         assert (found.idp_initiated, found.jit_enabled) == (True, False)
+
+    def test_the_names_of_claims_are_set_shown_and_taken_back(self, run: Run, nordlys: Customer) -> None:
+        claims = ("connection", "map-claims", "nordlys", "Okta")
+        done = run(*claims, "--email", "mail", "--attribute", "department=dept")
+        kept = json.loads(run(*claims, "--groups", "memberOf", "--json").stdout)
+        shown = run(*claims, "--show")
+        reset = json.loads(run(*claims, "--reset", "--json").stdout)
+        wrong = run(*claims, "--attribute", "shoeSize=shoe")
+
+        assert done.exit_code == 0, done.output
+        assert kept == {"email": "mail", "groups": "memberOf", "attributes": {"department": "dept"}}
+        assert re.search("department +dept", shown.stdout)
+        assert re.search("given name +the usual names", shown.stdout)
+        assert reset == {}
+        assert (wrong.exit_code, "is none of userType, title" in wrong.stderr) == (1, True), wrong.output
+
+    def test_our_key_is_changed_in_three_steps_that_say_what_comes_next(self, run: Run, nordlys: Customer) -> None:
+        steps = [run("connection", "rotate-cert", "nordlys", "Okta", *step) for step in ((), ("--use",), ("--finish",))]
+        shown = json.loads(run("connection", "show", "nordlys", "Okta", "--json").stdout)
+
+        assert [step.exit_code for step in steps] == [0, 0, 0], [step.output for step in steps]
+        assert "BEGIN CERTIFICATE" in steps[0].stdout
+        assert "seatbridge connection rotate-cert nordlys 'Okta' --use" in steps[0].stdout
+        assert "seatbridge connection rotate-cert nordlys 'Okta' --finish" in steps[1].stdout
+        assert "forgotten" in steps[2].stdout
+        assert [key["stage"] for key in shown["our_keys"]] == ["current"]
+        assert "PRIVATE" not in json.dumps(shown)
 
     @pytest.mark.parametrize(
         ("metadata", "sentence"),

@@ -17,12 +17,13 @@ from sqlalchemy import URL, select
 from werkzeug.serving import make_server
 
 from bridge.adapters import saml
+from bridge.adapters.saml.trust import trust_in
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings
 from bridge.domain.identifiers import ConnectionId
 from bridge.runtime import build_runtime
 from bridge.store.models import Decision
-from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, trust_saml_provider
+from bridge.usecases.saml_trust import trust_saml_provider
 from tests.factories import Customer, create_customer
 from tests.sign_ins import events, map_groups, members
 from tests.simplesamlphp import SimpleSamlPhp, missing
@@ -84,11 +85,7 @@ def journey(settings: Settings, database_url: URL, tmp_path: Path) -> Iterator[J
 def trust_metadata(customer: Customer, document: bytes, connection_id: ConnectionId) -> None:
     with customer.unit() as unit:
         metadata = saml.parse_idp_metadata(document, now=unit.at)
-        certificates = tuple(
-            TrustedCertificate(found.pem, found.fingerprint, found.not_before, found.not_after)
-            for found in metadata.certificates
-        )
-        trust_saml_provider(unit, connection_id, SamlTrust(metadata.entity_id, metadata.sso_url, certificates))
+        trust_saml_provider(unit, connection_id, trust_in(metadata))
 
 
 def free_port() -> int:

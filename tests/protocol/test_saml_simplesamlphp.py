@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters import saml
+from bridge.domain.claims import ClaimedPerson
 from bridge.errors import SignInRefusedError
 from tests.simplesamlphp import SimpleSamlPhp, missing
 
@@ -49,12 +50,18 @@ def test_a_person_signs_in_with_names_and_groups(idp: SimpleSamlPhp, metadata: s
     assert (posted.acs_url, posted.relay_state) == (SP.acs_url, "a-relay-state")
     assert (assertion.in_response_to, assertion.signed) == (request_id, saml.SignedPart.BOTH)
     assert saml.asserted_person(assertion) == saml.AssertedPerson(
-        name_id="ada@acme.example",
-        email="ada@acme.example",
-        given_name="Ada",
-        family_name="Lovelace",
-        display_name=None,
-        groups=frozenset({"Engineering", "Everyone"}),
+        subject="ada@acme.example",
+        directory_name="ada@acme.example",
+        claimed=ClaimedPerson(
+            subject=None,
+            user_name=None,
+            email="ada@acme.example",
+            given_name="Ada",
+            family_name="Lovelace",
+            display_name=None,
+            groups=frozenset({"Engineering", "Everyone"}),
+            attributes={},
+        ),
     )
 
 
@@ -72,7 +79,7 @@ def test_a_person_without_the_claim_has_unknown_groups(idp: SimpleSamlPhp, metad
         skew_seconds=60,
     )
 
-    assert saml.asserted_person(assertion).groups is None
+    assert saml.asserted_person(assertion).claimed.groups is None
 
 
 def test_a_response_for_another_service_of_the_same_provider_is_refused(

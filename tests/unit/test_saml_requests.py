@@ -18,6 +18,7 @@ KEYED = saml.SpSettings(
     SP.acs_url,
     saml.SpKey(other_key().certificate.decode(), other_key().private_key.decode()),
 )
+PUBLISHED = saml.PublishedKeys(signing=(other_key().certificate.decode(),))
 
 
 def test_a_request_arrives_as_it_was_sent() -> None:
@@ -68,13 +69,15 @@ def test_our_metadata_is_valid_for_python3_saml(sp: saml.SpSettings) -> None:
         sp_validation_only=True,
     )
 
-    document = saml.sp_metadata(sp)
+    document = saml.sp_metadata(sp, PUBLISHED, signs_requests=sp.key is not None)
 
     assert settings.validate_metadata(document.decode().split("?>", 1)[1]) == []
 
 
 def test_our_metadata_names_the_service_and_its_key() -> None:
-    descriptor = etree.fromstring(saml.sp_metadata(KEYED)).find(f"{{{METADATA}}}SPSSODescriptor")
+    descriptor = etree.fromstring(saml.sp_metadata(KEYED, PUBLISHED, signs_requests=True)).find(
+        f"{{{METADATA}}}SPSSODescriptor"
+    )
 
     assert descriptor.get("AuthnRequestsSigned") == "true"
     assert descriptor.get("WantAssertionsSigned") == "true"

@@ -13,9 +13,10 @@ from bridge.adapters.saml.metadata import (
     parse_idp_metadata,
     read_certificate,
 )
-from bridge.adapters.saml.person import AssertedPerson, asserted_person, attribute_value
+from bridge.adapters.saml.person import AssertedPerson, asserted_person
 from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.requests import (
+    PublishedKeys,
     SignInEndpoint,
     SpKey,
     SpSettings,
@@ -31,6 +32,7 @@ __all__ = [
     "IdpCertificate",
     "IdpMetadata",
     "IdpTrust",
+    "PublishedKeys",
     "SamlRefusal",
     "SignInEndpoint",
     "SignedPart",
@@ -38,7 +40,6 @@ __all__ = [
     "SpSettings",
     "VerifiedAssertion",
     "asserted_person",
-    "attribute_value",
     "build_authn_request",
     "check_sso_url",
     "check_structure",

@@ -40,6 +40,14 @@ class SpKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedKeys:
+    """The certificates (PEM) in our metadata: whose signatures are ours, and what may be encrypted to."""
+
+    signing: tuple[str, ...] = ()
+    encryption: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SpSettings:
     """This service as one connection's identity provider knows it; with a key, requests are signed."""
 
@@ -95,8 +103,14 @@ def build_authn_request(
     return f"{idp.sso_url}{'&' if '?' in idp.sso_url else '?'}{query}"
 
 
-def sp_metadata(sp: SpSettings) -> bytes:
-    """Return our metadata document for one connection, to be uploaded at the identity provider."""
+def sp_metadata(sp: SpSettings, published: PublishedKeys = PublishedKeys(), *, signs_requests: bool = False) -> bytes:
+    """Return our metadata document for one connection, to be uploaded at the identity provider.
+
+    Args:
+        sp: Our addresses.
+        published: Our certificates: several to sign with while a new key takes over.
+        signs_requests: Whether our requests are signed, which an identity provider may insist on then.
+    """
     entity = etree.Element(
         f"{{{METADATA}}}EntityDescriptor", {"entityID": sp.entity_id}, nsmap={"md": METADATA, "ds": DS}
     )
@@ -104,13 +118,14 @@ def sp_metadata(sp: SpSettings) -> bytes:
         entity,
         f"{{{METADATA}}}SPSSODescriptor",
         {
-            "AuthnRequestsSigned": "false" if sp.key is None else "true",
+            "AuthnRequestsSigned": "true" if signs_requests else "false",
             "WantAssertionsSigned": "true",
             "protocolSupportEnumeration": SAMLP,
         },
     )
-    if sp.key is not None:
-        _add_signing_key(descriptor, sp.key)
+    for use, certificates in (("signing", published.signing), ("encryption", published.encryption)):
+        for certificate in certificates:
+            _add_key(descriptor, use, certificate)
     for name_id_format in NAME_ID_FORMATS:
         etree.SubElement(descriptor, f"{{{METADATA}}}NameIDFormat").text = name_id_format
     etree.SubElement(
@@ -122,13 +137,10 @@ def sp_metadata(sp: SpSettings) -> bytes:
     return document
 
 
-def _add_signing_key(descriptor: Any, key: SpKey) -> None:
-    certificate = x509.load_pem_x509_certificate(key.certificate.encode())
-    info = etree.SubElement(
-        etree.SubElement(descriptor, f"{{{METADATA}}}KeyDescriptor", {"use": "signing"}), f"{{{DS}}}KeyInfo"
-    )
-    data = etree.SubElement(info, f"{{{DS}}}X509Data")
-    der = certificate.public_bytes(serialization.Encoding.DER)
+def _add_key(descriptor: Any, use: str, certificate: str) -> None:
+    key = etree.SubElement(descriptor, f"{{{METADATA}}}KeyDescriptor", {"use": use})
+    data = etree.SubElement(etree.SubElement(key, f"{{{DS}}}KeyInfo"), f"{{{DS}}}X509Data")
+    der = x509.load_pem_x509_certificate(certificate.encode()).public_bytes(serialization.Encoding.DER)
     etree.SubElement(data, f"{{{DS}}}X509Certificate").text = base64.b64encode(der).decode()
 
 
@@ -137,9 +149,16 @@ def _deflate(xml: bytes) -> bytes:
     return compressor.compress(xml) + compressor.flush()
 
 
+def load_private_key(key: SpKey) -> Any:
+    """Return the private key as an object; it is ours and was checked when it was made."""
+    return serialization.load_pem_private_key(
+        key.private_key.encode(), password=None, unsafe_skip_rsa_key_validation=True
+    )
+
+
 def _signed_query(parameters: dict[str, str], key: SpKey) -> str:
     """Sign the query in the order that SAML bindings §3.4.4.1 prescribes: request, relay state, algorithm."""
-    private_key = serialization.load_pem_private_key(key.private_key.encode(), password=None)
+    private_key = load_private_key(key)
     if not isinstance(private_key, rsa.RSAPrivateKey):
         raise InvalidInputError("private_key", "requests are signed with RSA: generate an RSA key of 2048 bits")
     query = urlencode(parameters | {"SigAlg": RSA_SHA256}, quote_via=quote)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.adapters.saml import parse_idp_metadata
+from bridge.adapters.saml.trust import trust_in
 from bridge.billing import BuiltinPayments
 from bridge.cli.tour.cast import CAST, Role
 from bridge.cli.tour.ground import Ground
@@ -32,7 +33,7 @@ from bridge.usecases.connections import (
 from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.preview_mappings import preview_mappings
-from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, trust_saml_provider
+from bridge.usecases.saml_trust import trust_saml_provider
 
 _TIERS = {"standard": ("Standard", 1), "premium": ("Premium", 2)}
 
@@ -155,7 +156,4 @@ def _draft(role: Role, start: datetime) -> OrganizationDraft:
 def _trust(unit: Unit, connection_id: ConnectionId, idp: SimulatedIdp) -> None:
     """Trust the identity provider by its metadata, read as anybody's would be."""
     read = parse_idp_metadata(idp.metadata(), now=unit.at)
-    certificates = tuple(
-        TrustedCertificate(one.pem, one.fingerprint, one.not_before, one.not_after) for one in read.certificates
-    )
-    trust_saml_provider(unit, connection_id, SamlTrust(read.entity_id, read.sso_url, certificates))
+    trust_saml_provider(unit, connection_id, trust_in(read))

@@ -37,6 +37,7 @@ class Connection(Base):
     )
     protocol: Mapped[str | None] = mapped_column(doc="How its people sign in, a SignInProtocol; NULL: not yet.")
     issuer: Mapped[str | None] = mapped_column(doc="Whose answers it believes: the IdP's entityID or issuer URL.")
+    claims: Mapped[dict[str, Any] | None] = mapped_column(doc="A ClaimMap; NULL: everything under its usual name.")
     scim_last_used_at: Mapped[datetime | None]
     last_sign_in_at: Mapped[datetime | None]
 
@@ -50,7 +51,15 @@ class SamlProvider(Base):
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
     connection_id: Mapped[ConnectionId] = mapped_column(primary_key=True)
     sso_url: Mapped[str] = mapped_column(doc="Takes requests by HTTP-Redirect.")
+    wants_signed_requests: Mapped[bool] = mapped_column(default=False)
+    sign_requests: Mapped[bool | None] = mapped_column(doc="Whether we sign requests; NULL: as the metadata wants it.")
+    offers_encryption: Mapped[bool] = mapped_column(default=True, doc="Whether our metadata has a key to encrypt to.")
     updated_at: Mapped[datetime]
+
+    @property
+    def signs_requests(self) -> bool:
+        """Whether our requests to it are signed."""
+        return self.wants_signed_requests if self.sign_requests is None else self.sign_requests
 
 
 class IdpCertificate(Base):

@@ -7,6 +7,8 @@ from flask import Blueprint, Response, request
 
 from bridge.adapters.saml import (
     IdpTrust,
+    PublishedKeys,
+    SpKey,
     SpSettings,
     asserted_person,
     build_authn_request,
@@ -15,12 +17,15 @@ from bridge.adapters.saml import (
     sp_metadata,
     verify_response,
 )
+from bridge.domain.claims import ClaimMap
 from bridge.domain.roles import Permission
-from bridge.domain.sign_in import SignInProtocol
+from bridge.domain.sign_in import KeyStage, SignInProtocol
 from bridge.errors import NotFoundError, SignInRefusedError
 from bridge.runtime import Runtime
+from bridge.store.models import Connection
 from bridge.store.unit import Unit
 from bridge.usecases.saml_trust import certificates_of, saml_provider
+from bridge.usecases.service_keys import ensure_service_key
 from bridge.usecases.sign_in import AssertedSubject, Assertion, SignInRefusal
 from bridge.web.credentials import assertion, public, signed_in
 from bridge.web.session import Visit
@@ -46,7 +51,7 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
         refuse_embedding()
         place = _place(runtime, org, connection_id)
         with refusals_noted(runtime, place), runtime.unit(place.org_id, signing_in(place)) as unit:
-            return _sent_to_provider(unit, place, asked_return_path())
+            return _sent_to_provider(runtime, unit, place, asked_return_path())
 
     @pages.get("/test")
     @signed_in(Permission.MANAGE_CONNECTIONS)
@@ -56,7 +61,7 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
         place = _place(runtime, org, connection_id)
         if place.org_id != visit.unit.org_id:
             raise NotFoundError("connection", connection_id)
-        return _sent_to_provider(visit.unit, place, place.test_path)
+        return _sent_to_provider(runtime, visit.unit, place, place.test_path)
 
     @pages.post("/acs")
     @assertion
@@ -82,18 +87,32 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
         """Give our metadata, to be uploaded at the identity provider or fetched by it."""
         place = _place(runtime, org, connection_id)
         with runtime.unit(place.org_id, signing_in(place)) as unit:
-            identity_provider(unit, place)
-        return Response(sp_metadata(service_provider(place)), content_type="application/samlmetadata+xml")
+            document = our_metadata(runtime, unit, place)
+        return Response(document, content_type="application/samlmetadata+xml")
 
     return pages
 
 
-def service_provider(place: Place) -> SpSettings:
-    """Describe this service as the connection's identity provider knows it.
+def service_provider(place: Place, key: SpKey | None = None) -> SpSettings:
+    """Describe this service as the connection's identity provider knows it; with a key, requests are signed.
 
     The entityID is the address of our metadata, so that an identity provider can fetch it by its name.
     """
-    return SpSettings(f"{place.public_url}{place.path}/metadata", place.answer_url)
+    return SpSettings(f"{place.public_url}{place.path}/metadata", place.answer_url, key)
+
+
+def our_metadata(runtime: Runtime, unit: Unit, place: Place) -> bytes:
+    """Write our metadata for a connection; its first key is made when it is first asked for.
+
+    Raises:
+        NotFoundError: There is no such connection.
+    """
+    identity_provider(unit, place)
+    provider = saml_provider(unit, place.connection_id)
+    keys = ensure_service_key(unit, place.connection_id, runtime.make_service_key)
+    signing = tuple(key.certificate for key in keys if key.stage != KeyStage.OLD)
+    signs = provider is not None and provider.signs_requests
+    return sp_metadata(service_provider(place), PublishedKeys(signing), signs_requests=signs)
 
 
 def read_answer(runtime: Runtime, unit: Unit, place: Place, raw: str) -> AssertedSubject:
@@ -103,30 +122,33 @@ def read_answer(runtime: Runtime, unit: Unit, place: Place, raw: str) -> Asserte
         NotFoundError: There is no such connection.
         SignInRefusedError: With the reason.
     """
+    connection = identity_provider(unit, place)
     skew = runtime.settings.sso.clock_skew_seconds
     verified = verify_response(
         raw,
         sp=service_provider(place),
-        idp=_trust(unit, place),
+        idp=_trust(unit, connection),
         expected_request=None,
         now=unit.at,
         skew_seconds=skew,
     )
-    person = asserted_person(verified)
+    person = asserted_person(verified, ClaimMap.read(connection.claims))
+    claimed = person.claimed
     return AssertedSubject(
         connection_id=place.connection_id,
         issuer=verified.issuer,
-        subject=verified.name_id,
+        subject=person.subject,
         request_id=verified.in_response_to,
         assertion=Assertion(verified.assertion_id, verified.not_on_or_after + timedelta(seconds=skew)),
-        directory_name=verified.name_id,
-        email=person.email,
+        directory_name=person.directory_name,
+        email=claimed.email,
         is_email_verified=True,
-        given_name=person.given_name,
-        family_name=person.family_name,
-        display_name=person.display_name,
-        groups=person.groups,
+        given_name=claimed.given_name,
+        family_name=claimed.family_name,
+        display_name=claimed.display_name,
+        groups=claimed.groups,
         groups_overage=person.groups_overage,
+        attributes=claimed.attributes,
     )
 
 
@@ -134,18 +156,24 @@ def _place(runtime: Runtime, org: str, connection_id: str) -> Place:
     return find_place(runtime, SignInProtocol.SAML, org, connection_id)
 
 
-def _sent_to_provider(unit: Unit, place: Place, return_path: str) -> Response:
+def _sent_to_provider(runtime: Runtime, unit: Unit, place: Place, return_path: str) -> Response:
     identity_provider(unit, place)
     provider = saml_provider(unit, place.connection_id)
     if provider is None:
         raise SignInRefusedError(SignInRefusal.CONNECTION_DISABLED, "The connection has no SAML metadata yet")
     request_id = new_request_id()
-    url = build_authn_request(service_provider(place), provider, request_id, None, unit.at)
+    key = _signing_key(runtime, unit, place) if provider.signs_requests else None
+    url = build_authn_request(service_provider(place, key), provider, request_id, None, unit.at)
     return depart(unit, place, url, request_id, return_path)
 
 
-def _trust(unit: Unit, place: Place) -> IdpTrust:
-    connection = identity_provider(unit, place)
+def _signing_key(runtime: Runtime, unit: Unit, place: Place) -> SpKey:
+    keys = ensure_service_key(unit, place.connection_id, runtime.make_service_key)
+    current = next(key for key in keys if key.stage == KeyStage.CURRENT)
+    return SpKey(current.certificate, runtime.private_key_of(current))
+
+
+def _trust(unit: Unit, connection: Connection) -> IdpTrust:
     if connection.issuer is None:
         raise SignInRefusedError(SignInRefusal.CONNECTION_DISABLED, "The connection has no SAML metadata yet")
     certificates = certificates_of(unit, connection.id)
