@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from bridge.domain.identifiers import ConnectionId
 from bridge.store.directory import get_connection
-from bridge.store.journal import Entry, record_many
 from bridge.store.models import SamlSession, WebSession
 from bridge.store.unit import Unit
 from bridge.usecases.saml_trust import saml_provider
+from bridge.usecases.sessions import end_those
 from bridge.usecases.sign_in import note_sign_in, remember_once
 
 ENDED_BY = "identity_provider"
@@ -104,24 +104,10 @@ def end_at_providers_word(
     )
     if indexes:
         theirs = theirs.where(SamlSession.session_index.in_(indexes))
-    ended = unit.session.execute(
-        update(WebSession)
-        .where(WebSession.org_id == unit.org_id, WebSession.id.in_(theirs), WebSession.ended_at.is_(None))
-        .values(ended_at=unit.at, ended_by=ENDED_BY)
-        .returning(WebSession.id, WebSession.member_id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    record_many(
-        unit,
-        [
-            Entry("session.ended", "member", session.member_id, ENDED_BY, {"session": str(session.id)})
-            for session in ended
-        ],
-    )
+    ended = end_those(unit, WebSession.id.in_(theirs), reason=ENDED_BY)
     note_sign_in(
         unit,
         connection_id=connection_id,
-        member_id=ended[0].member_id if ended else None,
         outcome="signed_out",
         reason="ok",
         detail=f"The identity provider ended {len(ended)} of the person's sessions here.",
