@@ -115,11 +115,6 @@ def create_app() -> Flask:
         json_deserializer=orjson.loads,
     )
     app.register_blueprint(ceiling)
-    if os.environ.get("CEILING_IDP_CERTIFICATE"):
-        from tests.bench.ceiling_sign_in import ceiling_sign_in, saml_settings
-
-        app.extensions["saml"] = saml_settings()
-        app.register_blueprint(ceiling_sign_in)
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

@@ -4,12 +4,13 @@ import os
 import uuid
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Flask, Response, abort, current_app, request
 from onelogin.saml2.auth import OneLogin_Saml2_Auth
 from onelogin.saml2.settings import OneLogin_Saml2_Settings
 from sqlalchemy import Column, Table, Text
 from sqlalchemy.dialects.postgresql import insert
 
+from tests.bench import ceiling
 from tests.bench.ceiling import metadata, person
 
 CERTIFICATE_VARIABLE = "CEILING_IDP_CERTIFICATE"
@@ -18,6 +19,14 @@ _BASE = f"http://127.0.0.1:8080{PATH}"
 
 replay = Table("replay", metadata, Column("assertion_id", Text, primary_key=True))
 ceiling_sign_in = Blueprint("ceiling_sign_in", __name__)
+
+
+def create_app() -> Flask:
+    """Serve the whole ceiling: what a directory asks, and sign-ins."""
+    app = ceiling.create_app()
+    app.extensions["saml"] = saml_settings()
+    app.register_blueprint(ceiling_sign_in)
+    return app
 
 
 def saml_settings() -> OneLogin_Saml2_Settings:

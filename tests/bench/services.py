@@ -19,7 +19,7 @@ from tests.bench.client import BenchError, Slice
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS, CEILING = "ours", "ceiling"
-APPS = {OURS: "wsgi:create_app()", CEILING: "tests.bench.ceiling:create_app()"}
+APPS = {OURS: "wsgi:create_app()", CEILING: "tests.bench.ceiling_sign_in:create_app()"}
 THREADS = 8
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
