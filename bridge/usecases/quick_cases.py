@@ -79,8 +79,6 @@ def regrouped(rules: Rules, standing: Standing) -> Case | None:
     if wanted.buys or (holding.waiting_for is not None and any(each.alters(holding) for _, each in decisions)):
         return None
     before, after = standing.access, standing.access.under(entitlement)
-    if after.demotes(before):
-        return None
     less = after.is_less_than(before)
     outcomes = [
         _outcome(

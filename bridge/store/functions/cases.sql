@@ -137,6 +137,11 @@ BEGIN
             RETURN;
         END IF;
         facts := NULL;
+        IF m.role = 'admin' AND chosen -> 'access' ->> 'role' <> 'admin'
+            AND lane_is_signed_in(wanted_org, person, instant)
+        THEN
+            RETURN;
+        END IF;
         taken := lane_take_outcome(state, chosen -> 'outcomes', instant);
         IF taken IS NULL THEN
             RETURN;
@@ -283,8 +288,6 @@ BEGIN
         WHERE o.org_id = wanted_org AND o.id = wanted_id
         RETURNING o.* INTO m;
         IF NOT turns_on THEN
-            UPDATE sign_in_link l SET used_at = instant
-            WHERE l.org_id = wanted_org AND l.member_id = wanted_id AND l.used_at IS NULL;
             UPDATE scim_token t SET revoked_at = instant
             WHERE t.org_id = wanted_org AND t.member_id = wanted_id AND t.revoked_at IS NULL;
         END IF;

@@ -168,13 +168,16 @@ BEGIN
 END
 $$
 -- ;
--- Tells whether somebody has a session, whose end is to be audited: that is no case for a lane.
+-- Tells whether somebody is signed in, or has a link to sign in by. Their end is audited: that is no case for a lane.
 CREATE FUNCTION lane_is_signed_in(org uuid, person uuid, instant timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN EXISTS (
         SELECT 1 FROM web_session w
         WHERE w.org_id = org AND w.member_id = person AND w.ended_at IS NULL AND w.expires_at > instant
+    ) OR EXISTS (
+        SELECT 1 FROM sign_in_link l
+        WHERE l.org_id = org AND l.member_id = person AND l.used_at IS NULL AND l.expires_at > instant
     );
 END
 $$
@@ -512,8 +515,6 @@ BEGIN
         decision_id = CASE WHEN settles THEN (decision ->> 'id')::uuid ELSE o.decision_id END
     WHERE o.org_id = wanted_org AND o.id = wanted_id;
     IF m.active AND NOT new_active THEN
-        UPDATE sign_in_link l SET used_at = instant
-        WHERE l.org_id = wanted_org AND l.member_id = wanted_id AND l.used_at IS NULL;
         UPDATE scim_token t SET revoked_at = instant
         WHERE t.org_id = wanted_org AND t.member_id = wanted_id AND t.revoked_at IS NULL;
     END IF;

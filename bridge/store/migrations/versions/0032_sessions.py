@@ -15,5 +15,5 @@ def upgrade() -> None:
     """Apply."""
     op.add_column("web_session", sa.Column("device", sa.Text(), nullable=False, server_default=""))
     op.alter_column("web_session", "device", server_default=None)
-    for functions in ("people", "cases"):
+    for functions in ("people", "memberships", "cases"):
         recreate_functions(functions)
