@@ -152,9 +152,9 @@ def remove_endpoint(unit: Unit, endpoint: WebhookEndpoint) -> None:
     """Tell an address nothing any more; what is on its way is dropped."""
     unit.require(Permission.MANAGE_CONNECTIONS)
     unit.lock()
-    unit.session.delete(endpoint)
     _record(unit, endpoint.id, "webhook.removed")
     _settle_alert(unit, endpoint)
+    unit.session.delete(endpoint)
 
 
 def enable_endpoint(unit: Unit, endpoint: WebhookEndpoint) -> None:
