@@ -248,6 +248,15 @@ class LowerFeeError(BridgeError):
         super().__init__("A lower fee is agreed with your account manager, who enters it: it cannot be set from here")
 
 
+class AccountManagerOnlyError(BridgeError):
+    """Somebody of the organization wants what only the account manager enters (rule U7)."""
+
+    code = "account_manager_only"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: ask your account manager, who enters it")
+
+
 class PlanEndedError(BridgeError):
     """Something that needs a plan in force, on one that has ended (rule R5)."""
 
@@ -372,17 +381,21 @@ class CostDiffersError(BridgeError):
 
 
 class TokenLimitError(BridgeError):
-    """A connection, or a person, has as many live tokens of one kind as they may have."""
+    """A connection, a person or an application has as many live tokens or secrets of one kind as it may have."""
 
     code = "token_limit"
 
-    def __init__(self, kind: str, prefixes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        prefixes: Sequence[str],
+        *,
+        what: str = "tokens",
+        command: str = "seatbridge connection revoke-token ORG PREFIX",
+    ) -> None:
         self.limit = len(prefixes)
         named = ", ".join(f"{prefix}…" for prefix in prefixes)
-        super().__init__(
-            f"{self.limit} tokens {kind} are live ({named}): revoke one first, "
-            "`seatbridge connection revoke-token ORG PREFIX`"
-        )
+        super().__init__(f"{self.limit} {what} {kind} are live ({named}): revoke one first, `{command}`")
 
 
 class UnauthenticatedError(BridgeError):

@@ -15,7 +15,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import Placement, free_seat, settle_seat
 from bridge.usecases.brake import forget_limit, held_effect, is_braked, let_off
-from bridge.usecases.sessions import end_sessions
+from bridge.usecases.sessions import end_sign_ins
 from bridge.usecases.tier_review import review_tier
 from mappings.allocation import Occasion
 
@@ -46,7 +46,7 @@ def end_access(unit: Unit, members: Sequence[Member], *, reason: str) -> None:
     """End what people who were turned off still have besides the seat: teams, sessions, links, tokens, what is held."""
     ids = [member.id for member in members]
     end_stays(unit, members, reason=reason)
-    end_sessions(unit, ids, reason=reason)
+    end_sign_ins(unit, ids, reason=reason)
     _revoke_tokens(unit, ids)
     record_many(unit, [Entry("member.deactivated", "member", member_id, reason) for member_id in ids])
     if not is_braked(unit):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Uuid, any_, literal, select, update
+from sqlalchemy import ColumnElement, Uuid, any_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.identifiers import MemberId
@@ -103,7 +103,7 @@ def end_session(unit: Unit, session_id: uuid.UUID, *, reason: str = "by_hand") -
 
 
 def end_sessions_of(unit: Unit, member_id: MemberId) -> int:
-    """End every session and sign-in link of a person by hand; return how many sessions there were.
+    """End every session, sign-in link and sign-in to an application of a person by hand; return how many sessions.
 
     Raises:
         ForbiddenError: It is somebody else, and the actor may not manage people.
@@ -112,11 +112,24 @@ def end_sessions_of(unit: Unit, member_id: MemberId) -> int:
     if unit.actor.id != member_id:
         unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
-    return end_sessions(unit, [get_member(unit, member_id).id], reason="by_hand")
+    return end_sign_ins(unit, [get_member(unit, member_id).id], reason="by_hand")
+
+
+def end_sign_ins(unit: Unit, member_ids: Collection[MemberId], *, reason: str) -> int:
+    """End what people are signed in to, applications too, in this very transaction (T18); return how many sessions."""
+    unit.lock()
+    unit.session.execute(
+        select(func.end_app_grants(unit.org_id, literal(list(member_ids), ARRAY(Uuid)), unit.at, reason))
+    )
+    return end_sessions(unit, member_ids, reason=reason)
 
 
 def end_sessions(unit: Unit, member_ids: Collection[MemberId], *, reason: str) -> int:
-    """End every session and sign-in link of people, in this very transaction (T18); return how many sessions."""
+    """End every session and sign-in link of people; return how many sessions.
+
+    A sign-in to an application ends with the session, but for one that outlasts sessions: its next token says what the
+    person may do then.
+    """
     if not member_ids:
         return 0
     unit.lock()

@@ -288,6 +288,7 @@ BEGIN
         WHERE o.org_id = wanted_org AND o.id = wanted_id
         RETURNING o.* INTO m;
         IF NOT turns_on THEN
+            PERFORM end_app_grants(wanted_org, ARRAY[wanted_id], instant, 'directory');
             UPDATE scim_token t SET revoked_at = instant
             WHERE t.org_id = wanted_org AND t.member_id = wanted_id AND t.revoked_at IS NULL;
         END IF;

@@ -515,6 +515,7 @@ BEGIN
         decision_id = CASE WHEN settles THEN (decision ->> 'id')::uuid ELSE o.decision_id END
     WHERE o.org_id = wanted_org AND o.id = wanted_id;
     IF m.active AND NOT new_active THEN
+        PERFORM end_app_grants(wanted_org, ARRAY[wanted_id], instant, 'directory');
         UPDATE scim_token t SET revoked_at = instant
         WHERE t.org_id = wanted_org AND t.member_id = wanted_id AND t.revoked_at IS NULL;
     END IF;

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from bridge.store.security import create_gate_function, secure_table
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
