@@ -204,4 +204,5 @@ def replay(org: str, endpoint: str, event: uuid.UUID | None, *, as_json: bool) -
     if as_json:
         print_json({"replayed": again})
     else:
-        click.echo(f"Put back in line: {len(again)}. The worker sends them within seconds.")
+        sends = ". The worker sends them within seconds." if again else ": nothing was given up."
+        click.echo(f"Put back in line: {len(again)}{sends}")

@@ -23,7 +23,7 @@ _SYSTEMS: Final = (
     ("iPad", "iPad"),
     ("Android", "Android"),
     ("Windows", "Windows"),
-    ("CrOS", "ChromeOS"),
+    ("X11; Cr", "ChromeOS"),
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 )
