@@ -287,18 +287,3 @@ def _told_of_boundary(runtime: Runtime, org_id: OrgId) -> Iterator[None]:
         with runtime.unit(org_id, SYSTEM) as unit:
             tell_of_failed_boundary(unit)
         raise
-<<<<<<< HEAD
-=======
-
-
-@contextmanager
-def contained(event: str, org_id: OrgId) -> Iterator[None]:
-    """Log what one organization's work died of, and go on with the next: the row stays due for the next sweep."""
-    try:
-        yield
-    except UnavailableError as error:
-        log.warning(event, org_id=str(org_id), error=error.code, detail=str(error))
-    except Exception as error:
-        code = error.code if isinstance(error, BridgeError) else type(error).__name__
-        log.exception(event, org_id=str(org_id), error=code)
->>>>>>> jit2

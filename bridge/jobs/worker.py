@@ -11,11 +11,8 @@ import structlog
 from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
-<<<<<<< HEAD
-from bridge.jobs.webhooks import tell_applications
-=======
 from bridge.jobs.metadata import keep_trust_fresh
->>>>>>> jit2
+from bridge.jobs.webhooks import tell_applications
 from bridge.jobs.work import (
     Task,
     catch_up_everywhere,
