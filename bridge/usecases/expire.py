@@ -1,10 +1,10 @@
-"""Forgetting what has run out: sign-ins under way, used assertions, previews, sessions, links, events told."""
+"""Forgetting what has run out: sign-ins under way and to applications, assertions, previews, sessions, links, events."""
 
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
-from bridge.store.models import Preview, SamlReplay, SignInLink, SignInRequest, WebhookMessage, WebSession
+from bridge.store.models import AppGrant, Preview, SamlReplay, SignInLink, SignInRequest, WebhookMessage, WebSession
 from bridge.store.unit import Unit
 
 #: Kept a while after their end, for the console's history and for repeated confirmations.
@@ -17,6 +17,7 @@ def expire_what_ran_out(unit: Unit) -> int:
     Idempotency keys never run out: a repeat must have no second effect however late it comes (rule Q5).
     """
     long_ago = unit.at - KEPT_FOR
+    _end_sessions_that_ran_out(unit)
     removed = 0
     for statement in (
         delete(SignInRequest).where(SignInRequest.org_id == unit.org_id, SignInRequest.expires_at <= unit.at),
@@ -28,7 +29,18 @@ def expire_what_ran_out(unit: Unit) -> int:
             WebhookMessage.created_at <= long_ago,
             WebhookMessage.state != "pending",
         ),
+        delete(AppGrant).where(AppGrant.org_id == unit.org_id, AppGrant.expires_at <= long_ago),
         delete(SignInLink).where(SignInLink.org_id == unit.org_id, SignInLink.expires_at <= long_ago),
     ):
         removed += unit.session.execute(statement).rowcount  # type: ignore[attr-defined] # a DELETE's cursor result
     return removed
+
+
+def _end_sessions_that_ran_out(unit: Unit) -> None:
+    """Say of sessions that nobody ended in time that they ended: applications are told of that too."""
+    unit.session.execute(
+        update(WebSession)
+        .where(WebSession.org_id == unit.org_id, WebSession.ended_at.is_(None), WebSession.expires_at <= unit.at)
+        .values(ended_at=unit.at, ended_by="expired")
+        .execution_options(synchronize_session=False)
+    )
