@@ -1,4 +1,4 @@
-"""Forgetting what has run out: sign-ins under way and to applications, assertions, previews, sessions, links, events."""
+"""Forgetting what has run out: sign-ins under way and to applications, assertions, previews, sessions, events."""
 
 from datetime import timedelta
 
