@@ -94,7 +94,7 @@ class Target:
         """Check that an answer signs somebody in, and nobody else."""
         self.owner.execute("DELETE FROM web_session")
         answered = send()
-        assert answered.status_code == 303, answered.text
+        assert answered.status_code == 303
         found = self.owner.execute("SELECT user_name FROM web_session JOIN member ON member.id = member_id").fetchall()
         assert found == [(user_name,)]
 
