@@ -1,17 +1,22 @@
 """Attacks on what the service is to applications: requests with something done to them, stolen codes and tokens."""
 
 import base64
+import hmac
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from joserfc import jws
+from joserfc.jwk import RSAKey
 from werkzeug.test import TestResponse
 
 from tests.apps import CALLBACK, VERIFIER, TestApp, answered, register
 from tests.attacks.target import Target, changed, within_time
+from tests.op import rsa_key
 from tests.saml_forgeries import NOW
 from tests.web import Browser, sign_in
 
@@ -191,7 +196,7 @@ def unproven(victim: Victim, form: dict[str, str]) -> TestResponse:
     return victim.target.app.test_client().post(TOKEN, data={**redemption(victim), **form})
 
 
-def token_of(header: dict[str, str], claims: dict[str, str]) -> str:
+def token_of(header: dict[str, Any], claims: dict[str, Any]) -> str:
     """Write a JWT that nobody has signed."""
     parts = (json.dumps(part).encode() for part in (header, claims))
     return ".".join([*(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts), ""])
@@ -222,3 +227,102 @@ def test_of_ten_who_bring_a_refresh_token_at_once_nobody_keeps_one_beside_the_ow
 
     alive = [answer.get_json()["refresh_token"] for answer in answers if answer.status_code == 200]
     assert len([token for token in set(alive) if victim.app.refresh(token).status_code == 200]) <= 1
+
+
+def parts_of(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a token's header and claims, whoever signed them."""
+    header, claims = (json.loads(base64.urlsafe_b64decode(f"{part}==")) for part in token.split(".")[:2])
+    return header, claims
+
+
+def published(victim: Victim) -> RSAKey:
+    """Return the public key that everybody can read."""
+    [key, *_] = victim.target.app.test_client().get("/oauth2/jwks").get_json()["keys"]
+    return RSAKey.import_key(key)
+
+
+def by_nobody(_victim: Victim, token: str) -> str:
+    header, claims = parts_of(token)
+    return token_of({**header, "alg": "none"}, claims)
+
+
+def by_the_public_key(victim: Victim, token: str) -> str:
+    """The public key as if it were a shared secret (the HMAC confusion)."""
+    header, claims = parts_of(token)
+    signed, secret = token_of({**header, "alg": "HS256"}, claims), published(victim).as_pem(private=False)
+    mac = hmac.digest(secret, signed.rpartition(".")[0].encode(), "sha256")
+    return signed + base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+
+def by_another_key(_victim: Victim, token: str, **more: Any) -> str:
+    header, claims = parts_of(token)
+    registry = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
+    return jws.serialize_compact({**header, **more}, json.dumps(claims).encode(), rsa_key("evil"), registry=registry)
+
+
+def with_its_own_key(victim: Victim, token: str) -> str:
+    return by_another_key(victim, token, jwk=rsa_key("evil").as_dict(private=False))
+
+
+def with_an_address_of_its_key(victim: Victim, token: str) -> str:
+    return by_another_key(victim, token, jku="https://evil.test/jwks", x5u="https://evil.test/x5u", kid="evil")
+
+
+def with_a_key_that_is_a_file(victim: Victim, token: str) -> str:
+    return by_another_key(victim, token, kid="../../../../dev/null' OR '1'='1")
+
+
+def of_somebody_else(victim: Victim, token: str) -> str:
+    header, claims = parts_of(token)
+    changed_parts = token_of(header, {**claims, "sub": str(victim.target.second.owner_id), "exp": 2**40})
+    return changed_parts + token.rpartition(".")[2]
+
+
+FORGERIES = (
+    by_nobody,
+    by_the_public_key,
+    by_another_key,
+    with_its_own_key,
+    with_an_address_of_its_key,
+    with_a_key_that_is_a_file,
+    of_somebody_else,
+)
+
+
+@pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
+def test_a_forged_access_token_opens_nothing(victim: Victim, forge: Callable[[Victim, str], str]) -> None:
+    token = victim.app.tokens(victim.browser)["access_token"]
+    forged = forge(victim, token)
+
+    victim.refused(lambda v: asks_userinfo(v, forged), "invalid_token")
+    assert victim.app.post("/oauth2/introspect", {"token": forged}).get_json() == {"active": False}
+    assert asks_userinfo(victim, token).status_code == 200
+
+
+def test_a_token_of_another_kind_opens_nothing(victim: Victim) -> None:
+    """Each is signed by us: an ID token says who somebody is, and is no key to anything."""
+    tokens = victim.app.tokens(victim.browser)
+
+    for kind in ("id_token", "refresh_token"):
+        victim.refused(lambda v, kind=kind: asks_userinfo(v, tokens[kind]), "invalid_token")
+
+
+def test_an_application_learns_and_ends_nothing_of_anothers(victim: Victim) -> None:
+    tokens = victim.app.tokens(victim.browser)
+    before = victim.target.tables()
+
+    told = [victim.evil.post("/oauth2/introspect", {"token": token}).get_json() for token in tokens_in(tokens)]
+    ended = [victim.evil.post("/oauth2/revoke", {"token": token}) for token in tokens_in(tokens)]
+
+    assert told == [{"active": False}] * 2
+    assert {answer.status_code for answer in ended} <= {200, 400}
+    assert changed(before, victim.target.tables()) == {}
+    assert asks_userinfo(victim, tokens["access_token"]).status_code == 200
+
+
+def tokens_in(tokens: dict[str, str]) -> tuple[str, str]:
+    return tokens["access_token"], tokens["refresh_token"]
+
+
+def asks_userinfo(victim: Victim, token: str) -> TestResponse:
+    return victim.target.app.test_client().get("/oauth2/userinfo", headers={"Authorization": f"Bearer {token}"})
