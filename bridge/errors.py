@@ -248,6 +248,15 @@ class LowerFeeError(BridgeError):
         super().__init__("A lower fee is agreed with your account manager, who enters it: it cannot be set from here")
 
 
+class AccountManagerOnlyError(BridgeError):
+    """Somebody of the organization wants what only the account manager enters (rule U7)."""
+
+    code = "account_manager_only"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: ask your account manager, who enters it")
+
+
 class PlanEndedError(BridgeError):
     """Something that needs a plan in force, on one that has ended (rule R5)."""
 

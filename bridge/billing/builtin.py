@@ -337,8 +337,8 @@ class BuiltinBilling:
                 for pool in pools
             ),
             tax_rate=contract.tax_rate,
-            reduction=contract.reduction,
-            minimum_seats=contract.minimum_seats,
+            reduction=contract.reduction if same_kind else str(Reduction.AT_RENEWAL),
+            minimum_seats=contract.minimum_seats if same_kind else 0,
             proration=contract.proration if same_kind else None,
             renewal_basis=contract.renewal_basis if same_kind else None,
             contract_minimum=dict(contract.contract_minimum) if same_kind else {},
@@ -350,6 +350,7 @@ class BuiltinBilling:
         terms = plan.terms
         contract.kind, contract.cycle, contract.anchor = str(terms.kind), str(terms.cycle), terms.anchor
         contract.proration, contract.renewal_basis = str(terms.proration), str(terms.renewal_basis)
+        contract.reduction, contract.minimum_seats = str(terms.reduction), terms.minimum_seats
         contract.contract_minimum = dict(terms.contract_minimum)
         for pool in read_pools(self._unit):
             pool.next_price = plan.prices[pool.tier]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.dialogue import CommandT, Cost, Dialogue, Said, cost_of, dialogue_options, hold_dialogue
-from bridge.cli.new_plans import begin
+from bridge.cli.new_plans import begin, tell_budgets_end
 from bridge.cli.seats import money
 from bridge.cli.showing import json_option, org_argument, print_facts, print_json, print_table, text_of
 
@@ -245,6 +245,7 @@ def show_plan(preview: "PlanPreview") -> None:
         click.echo(f"Total: {format_money(bill.total if bill else 0, currency)}\n")
     for sentence in quote.sentences:
         click.echo(sentence)
+    tell_budgets_end(preview.budgets_dropped)
 
 
 @contract.command()

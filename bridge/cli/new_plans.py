@@ -10,6 +10,8 @@ from bridge.cli.plan_terms import read_terms, terms_options
 from bridge.cli.showing import org_argument, print_table, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.ports import ContractDraft
     from bridge.store.unit import Unit
     from bridge.usecases.new_plan import NewPlanConfirmation, NewPlanPreview
@@ -110,11 +112,15 @@ def show_new_plan(unit: "Unit", preview: "NewPlanPreview") -> None:
         click.echo(f"- and {len(seats.moves) - _NAMED:,} more; --json names everybody")
     if seats.unspoken:
         click.echo(f"The mappings name {', '.join(seats.unspoken)}, which this plan does not have: no seat by that.")
-    if preview.budgets_dropped:
-        names = ", ".join(preview.budgets_dropped)
-        click.echo(f"Budgets end with the plan ({names}): set them anew once the new one has begun.")
+    tell_budgets_end(preview.budgets_dropped)
     if preview.ahead:
         click.echo("Seats are as people are today. Nothing is charged before, and it can be cancelled until then.")
+
+
+def tell_budgets_end(names: "Sequence[str]") -> None:
+    """Say which budgets end with the plan, if any."""
+    if names:
+        click.echo(f"Budgets end with the plan ({', '.join(names)}): set them anew once the new one has begun.")
 
 
 def _told(done: "NewPlanConfirmation") -> str:

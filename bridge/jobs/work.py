@@ -1,5 +1,6 @@
 """What a worker does when it is woken or its time comes: renewals, deliveries, expiries, the nightly count."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,6 +11,7 @@ from bridge.adapters.oauth import make_key
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
 from bridge.errors import BillingCoreAnswerError, BridgeError, UnavailableError
+from bridge.jobs import app_logouts
 from bridge.jobs.messages import compose
 from bridge.jobs.orders import SilentCores, bring_order, due_orders
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
@@ -64,7 +66,7 @@ def place_orders_due(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, order_id in due_orders(runtime):
         if stopping():
             break
-        with _contained("order.failed", org_id):
+        with contained("order.failed", org_id):
             settled += bring_order(runtime, org_id, order_id, silent)
     return settled
 
@@ -73,7 +75,7 @@ def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
     """Renew what is due, each boundary in its own transaction; an organization that fails stops nobody else."""
     renewed = 0
     for org_id in runtime.ask_gate(lambda session: gate.due_renewals(session, runtime.clock.now())):
-        with _contained("renewal.failed", org_id), _told_of_boundary(runtime, org_id):
+        with contained("renewal.failed", org_id), _told_of_boundary(runtime, org_id):
             while not stopping() and _renew_once(runtime, org_id):
                 renewed += 1
     return renewed
@@ -90,7 +92,7 @@ def buy_due(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.budgeted_organizations):
         if stopping():
             break
-        with _contained("budget.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("budget.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             if is_worth_buying(unit):
                 bought += len(buy_for_line(unit))
     return bought
@@ -102,7 +104,7 @@ def watch_due(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(lambda session: gate.organizations_past_threshold(session, DEFAULT_THRESHOLDS)):
         if stopping():
             break
-        with _contained("thresholds.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("thresholds.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             changed += watch_tiers(unit)
     return changed
 
@@ -114,24 +116,28 @@ def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:
         How many were brought out; not those that were postponed or claimed by another worker.
     """
     delivered = 0
+    silent: set[uuid.UUID] = set()
     for org_id, delivery_id in runtime.ask_gate(lambda session: gate.due_deliveries(session, runtime.clock.now())):
         if stopping():
             break
-        with _contained("delivery.failed", org_id):
+        with contained("delivery.failed", org_id):
             with runtime.unit(org_id, SYSTEM) as unit:
                 claim = claim_delivery(unit, delivery_id)
             if claim is not None:
-                delivered += _deliver(runtime, org_id, claim)
+                delivered += _deliver(runtime, org_id, claim, silent)
     return delivered
 
 
-def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim) -> bool:
-    """Write and send the mail of a claimed delivery, in no transaction, and note what became of it.
+def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim, silent: set[uuid.UUID]) -> bool:
+    """Bring a claimed delivery out, a mail or a message to an application, in no transaction; note what became of it.
 
     The claim has counted the attempt already, so what fails here, however it fails, is postponed and one day dead.
     """
     try:
-        note = _write_and_send(runtime, org_id, claim)
+        if claim.kind == app_logouts.KIND:
+            note = app_logouts.tell_app_of_logout(runtime, claim, silent)
+        else:
+            note = _write_and_send(runtime, org_id, claim)
     except Exception as error:
         expected = isinstance(error, OSError | BridgeError)
         code = error.code if isinstance(error, BridgeError) else type(error).__name__
@@ -170,7 +176,7 @@ def remind_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             reminded += remind_of_hold(unit)
             reminded += bool(days) and queue_evaluation_mail(unit, timedelta(days=days))
     return reminded
@@ -182,7 +188,7 @@ def expire_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("expiry.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("expiry.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             removed += expire_what_ran_out(unit)
     return removed
 
@@ -193,7 +199,7 @@ def end_unconfirmed_everywhere(runtime: Runtime, stopping: Stopping = never) -> 
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("provisional.not_ended", org_id):
+        with contained("provisional.not_ended", org_id):
             with runtime.unit(org_id, SYSTEM) as unit:
                 connections = connections_with_unconfirmed(unit)
             for connection_id in connections:
@@ -206,7 +212,7 @@ def forget_requests(runtime: Runtime, stopping: Stopping = never) -> int:
     """Delete entries of the provisioning log that are older than the setting says, a batch a transaction."""
     removed = 0
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
-        with _contained("request_log.not_forgotten", org_id):
+        with contained("request_log.not_forgotten", org_id):
             while not stopping():
                 with runtime.unit(org_id, SYSTEM) as unit:
                     before = unit.at - timedelta(days=runtime.settings.scim.request_log_days)
@@ -241,7 +247,7 @@ def mail_usage_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping() or not days:
             break
-        with _contained("usage_mail.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("usage_mail.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             queued += queue_usage_mail(unit, timedelta(days=days))
     return queued
 
@@ -252,7 +258,7 @@ def check_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("check.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("check.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             for difference in reconcile_pools(unit):
                 different += 1
                 log.error(
@@ -271,7 +277,7 @@ def catch_up_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.remotely_billed):
         if stopping():
             break
-        with _contained("events.not_caught_up", org_id), _told_of_answers(runtime, org_id):
+        with contained("events.not_caught_up", org_id), _told_of_answers(runtime, org_id):
             new += catch_up(runtime, org_id)
     return new
 
@@ -282,7 +288,7 @@ def reconcile_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.remotely_billed):
         if stopping():
             break
-        with _contained("reconciliation.failed", org_id), _told_of_answers(runtime, org_id):
+        with contained("reconciliation.failed", org_id), _told_of_answers(runtime, org_id):
             for difference in reconcile_organization(runtime, org_id, SYSTEM).differences:
                 different += not difference.repaired
                 log.warning(
@@ -314,7 +320,7 @@ def _told_of_boundary(runtime: Runtime, org_id: OrgId) -> Iterator[None]:
 
 
 @contextmanager
-def _contained(event: str, org_id: OrgId) -> Iterator[None]:
+def contained(event: str, org_id: OrgId) -> Iterator[None]:
     """Log what one organization's work died of, and go on with the next: the row stays due for the next sweep."""
     try:
         yield

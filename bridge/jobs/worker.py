@@ -11,6 +11,7 @@ import structlog
 from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
+from bridge.jobs.metadata import keep_trust_fresh
 from bridge.jobs.work import (
     Task,
     catch_up_everywhere,
@@ -38,6 +39,7 @@ USAGE_TASK = "seatbridge.mail_usage"
 CATCH_UP_TASK = "seatbridge.catch_up_with_cores"
 RECONCILE_TASK = "seatbridge.reconcile_with_cores"
 KEYS_TASK = "seatbridge.rotate_signing_keys"
+TRUST_TASK = "seatbridge.keep_trust_fresh"
 #: What is done by the clock: the task's name, when, what its log entry is called, and the work.
 PERIODIC: Final[tuple[tuple[str, str, str, Task], ...]] = (
     (EXPIRE_TASK, "7 * * * *", "worker.expired", expire_everywhere),
@@ -48,6 +50,7 @@ PERIODIC: Final[tuple[tuple[str, str, str, Task], ...]] = (
     (CHECK_TASK, "23 3 * * *", "worker.checked", check_everywhere),
     (CATCH_UP_TASK, "27 * * * *", "worker.caught_up", catch_up_everywhere),
     (KEYS_TASK, "33 * * * *", "worker.rotated_keys", rotate_signing_keys),
+    (TRUST_TASK, "51 * * * *", "worker.kept_trust_fresh", keep_trust_fresh),
     (RECONCILE_TASK, "43 3 * * *", "worker.books_differ", reconcile_everywhere),
 )
 #: Jobs of workers that have not been heard of for this long are closed.

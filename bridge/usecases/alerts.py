@@ -22,6 +22,7 @@ SENTENCES = {
     "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",
     "budget_purchase_refused": "A purchase within a budget for seats was refused: people wait in line",
     "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
+    "budgets_ended": "The budgets for seats ended with the plan that they were set for: set them anew",
     "group_connection_missing": "A group came that rules expect without saying of which connection",
     "app_token_reused": "A code or refresh token of an application was used twice: that sign-in was ended",
     "tier_threshold": "A tier fills up",
@@ -34,6 +35,9 @@ SENTENCES = {
     "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
     "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
     "boundary_failed": "The plan's last period cannot be closed: nothing changes until the operator has mended it",
+    "metadata_not_refreshed": "An identity provider's metadata cannot be read again: what was read last still holds",
+    "idp_certificate_ends": "The last signing certificate of an identity provider ends soon",
+    "service_key_ends": "Our key towards an identity provider ends soon",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 

@@ -10,7 +10,13 @@ from zoneinfo import ZoneInfo
 from bridge.domain.actors import ActorKind
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
-from bridge.errors import InvalidChangeError, LowerFeeError, PreviewStaleError, ReductionNotAllowedError
+from bridge.errors import (
+    AccountManagerOnlyError,
+    InvalidChangeError,
+    LowerFeeError,
+    PreviewStaleError,
+    ReductionNotAllowedError,
+)
 from bridge.ports import FeeChange, FeeFacts, FeeQuote, InvoiceReference
 from bridge.store.agreed import agreed_change
 from bridge.store.journal import record
@@ -73,12 +79,18 @@ def read_fee(unit: Unit) -> FeeFacts:
     return unit.billing.fixed_fee().facts()
 
 
-def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
+def preview_amendment(unit: Unit, draft: AmendmentDraft, *, offered: bool = False) -> AmendmentPreview:
     """Show what an amendment would cost, with its formula.
 
     The proration instant is pinned: the confirmation charges from the same one (rule Q2).
 
+    Args:
+        unit: The unit.
+        draft: What is to change.
+        offered: The account manager sent it to the owners, terms and all.
+
     Raises:
+        AccountManagerOnlyError: Another tier, or more paid users than the fee pays for, by who pays.
         ForbiddenError: The actor may not change the contract (rule Z1).
         InvalidChangeError: Nothing changes, a value is not possible, or the plan is of another kind.
         LowerFeeError: A lower fee, now or ahead, by somebody of the organization.
@@ -87,9 +99,11 @@ def preview_amendment(unit: Unit, draft: AmendmentDraft) -> AmendmentPreview:
     """
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
-    _refuse_lower_fee(unit, draft)
+    if not offered:
+        _refuse_own_terms(unit, draft)
     quote = _compute(unit, draft, unit.at)
-    preview = store_preview(unit, PREVIEW_KIND, {"draft": asdict(draft), "shown": _shown(unit, quote)})
+    request = {"draft": asdict(draft), "offered": offered, "shown": _shown(unit, quote)}
+    preview = store_preview(unit, PREVIEW_KIND, request)
     return AmendmentPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
 
 
@@ -174,12 +188,24 @@ def _compute(unit: Unit, draft: AmendmentDraft, at: datetime) -> FeeQuote:
         raise ReductionNotAllowedError(term_end=refusal.term_end.astimezone(zone), what=refusal.what) from refusal
 
 
-def _refuse_lower_fee(unit: Unit, draft: AmendmentDraft) -> None:
-    """Refuse what an owner may not preview, for an own wish or for a request: who pays writes no price (rule U7)."""
-    if unit.actor.kind is not ActorKind.MEMBER or draft.annual_fee is None:
+def _refuse_own_terms(unit: Unit, draft: AmendmentDraft) -> None:
+    """Refuse what an owner may not preview, for an own wish or for an administrator's: who pays writes no price.
+
+    The contract's price for paid users is its fee for each of them: more cost at least that. For a tier it has none.
+
+    Source: rule U7.
+    """
+    if unit.actor.kind is not ActorKind.MEMBER:
         return
-    if draft.annual_fee < unit.billing.fixed_fee().facts().annual_fee:
+    facts = unit.billing.fixed_fee().facts()
+    fee = facts.annual_fee if draft.annual_fee is None else draft.annual_fee
+    if fee < facts.annual_fee:
         raise LowerFeeError
+    if draft.tier not in (None, facts.tier):
+        raise AccountManagerOnlyError(f"The contract has no price for the tier {draft.tier}")
+    users = facts.paid_users if draft.paid_users is None else draft.paid_users
+    if users > facts.paid_users and fee * facts.paid_users < facts.annual_fee * users:
+        raise AccountManagerOnlyError("More paid users cost at least the present fee for each of them")
 
 
 def _recomputed(unit: Unit, preview: Preview) -> FeeQuote:
@@ -189,7 +215,8 @@ def _recomputed(unit: Unit, preview: Preview) -> FeeQuote:
     if _standing(unit) != shown["standing"]:
         raise PreviewStaleError
     draft = AmendmentDraft(**preview.request["draft"])
-    _refuse_lower_fee(unit, draft)
+    if not preview.request.get("offered"):
+        _refuse_own_terms(unit, draft)
     quote = _compute(unit, draft, preview.at)
     if _shown(unit, quote) != shown:
         raise PreviewStaleError

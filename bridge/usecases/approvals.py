@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
+from bridge.domain.actors import OPERATOR
 from bridge.domain.roles import Permission
 from bridge.errors import ApprovalDecidedError, InvalidInputError, NotFoundError, PreviewStaleError
 from bridge.store.journal import record
@@ -235,7 +236,7 @@ def _preview(unit: Unit, approval: Approval) -> ShownPreview:
         case ApprovalKind.SEATS:
             return preview_seats(unit, request["changes"])
         case ApprovalKind.AMENDMENT:
-            return preview_amendment(unit, AmendmentDraft(**request))
+            return preview_amendment(unit, AmendmentDraft(**request), offered=approval.submitted_by == str(OPERATOR))
         case ApprovalKind.PLAN:
             return preview_plan_change(unit, PlanDraft(**request))
 

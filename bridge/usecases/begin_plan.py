@@ -1,13 +1,10 @@
 """A plan begins: the first invoice, the tiers, and who gets which of the seats (rules P1, R5, B1 and B2)."""
 
-from sqlalchemy import delete
-
 from bridge.ports import ContractDraft, Started
 from bridge.store.journal import record
-from bridge.store.models import SeatBudget
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_alerts
-from bridge.usecases.budgets import read_budgets
+from bridge.usecases.budgets import end_budgets
 from bridge.usecases.plan_seats import let_go, place_everybody
 from bridge.usecases.tier_review import settle_tier_review, users_body
 
@@ -33,7 +30,7 @@ def begin_plan(
         PaymentFailedError: The payment was declined; the unit must roll back.
     """
     unit.lock()
-    budgets = _drop_budgets(unit)
+    budgets = end_budgets(unit)
     moved = _move_to(unit, draft.time_zone)
     let_go(unit, draft.pools, reason)
     started = unit.billing.start(draft, insist=insist)
@@ -76,11 +73,3 @@ def _move_to(unit: Unit, time_zone: str) -> list[str] | None:
     organization.time_zone = time_zone
     unit.session.flush()
     return moved
-
-
-def _drop_budgets(unit: Unit) -> list[str]:
-    """Drop every budget; return their names."""
-    names = [budget.name for budget in read_budgets(unit)]
-    unit.session.execute(delete(SeatBudget).where(SeatBudget.org_id == unit.org_id))
-    unit.session.flush()
-    return names

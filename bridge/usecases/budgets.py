@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.roles import Permission
@@ -15,9 +15,12 @@ from bridge.store.journal import record
 from bridge.store.models import BudgetPurchase, Contract, SeatBudget, SeatPool
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.alerts import raise_alert
 
 #: A purchase that was refused is tried again after so long, and not with every push.
 PAUSE_AFTER_DECLINE: Final = timedelta(hours=1)
+#: The alert of budgets that ended with their plan, until one is set, or the next boundary.
+BUDGETS_ENDED: Final = "budgets_ended"
 
 BudgetKey = tuple[str, str]
 """Tier and folded cost centre."""
@@ -101,6 +104,19 @@ def remove_budget(unit: Unit, tier: str, *, cost_centre: str = "") -> None:
     record(
         unit, "budget.removed", subject_kind="budget", subject_id=subject_of(tier, row.cost_centre), reason="by_hand"
     )
+
+
+def end_budgets(unit: Unit) -> list[str]:
+    """End every budget with the plan that it was set for, and tell the owners; return their names.
+
+    They were set for its prices: under another plan nothing is bought that was not shown (rules Q1 and Q2).
+    """
+    names = [budget.name for budget in read_budgets(unit)]
+    if names:
+        unit.session.execute(delete(SeatBudget).where(SeatBudget.org_id == unit.org_id))
+        unit.session.flush()
+        raise_alert(unit, BUDGETS_ENDED, detail=f"Budgets ended with the plan ({', '.join(names)}): set them anew")
+    return names
 
 
 def list_budgets(unit: Unit) -> list[Budget]:

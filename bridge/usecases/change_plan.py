@@ -10,13 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from bridge.domain.roles import Permission
-from bridge.errors import InvalidChangeError, PreviewStaleError
+from bridge.errors import InvalidChangeError, InvalidInputError, PreviewStaleError
 from bridge.ports import PlanChange, PlanQuote
 from bridge.store.agreed import AgreedKind, agree, agreed_change
 from bridge.store.journal import record
 from bridge.store.models import Preview
 from bridge.store.unit import Unit
+from bridge.usecases.budgets import read_budgets
 from bridge.usecases.idempotency import once
+from bridge.usecases.organizations import MAX_PRICE
 from bridge.usecases.previews import confirm_once, store_preview
 
 PREVIEW_KIND = "plan"
@@ -41,12 +43,16 @@ class PlanDraft:
 
 @dataclass(frozen=True, slots=True)
 class PlanPreview:
-    """What a change of the plan would do, good until ``expires_at`` (excluded) or until something changes (rule Q3)."""
+    """What a change of the plan would do, good until ``expires_at`` (excluded) or until something changes (rule Q3).
+
+    ``budgets_dropped`` names the budgets there are now: every budget ends with the plan that it was set for.
+    """
 
     id: uuid.UUID
     at: datetime
     expires_at: datetime
     quote: PlanQuote
+    budgets_dropped: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,8 @@ def preview_plan_change(unit: Unit, draft: PlanDraft) -> PlanPreview:
     unit.require(Permission.MANAGE_BILLING)
     unit.lock()
     quote = _compute(unit, draft)
-    preview = store_preview(unit, PREVIEW_KIND, {"draft": asdict(draft), "shown": _shown(quote)})
-    return PlanPreview(id=preview.id, at=preview.at, expires_at=preview.expires_at, quote=quote)
+    preview = store_preview(unit, PREVIEW_KIND, {"draft": asdict(draft), "shown": _shown(unit, quote)})
+    return PlanPreview(preview.id, preview.at, preview.expires_at, quote, _budgets(unit))
 
 
 def possible_plan(unit: Unit, draft: PlanDraft) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def confirm_plan_change(
             raise PreviewStaleError
         draft = PlanDraft(**preview.request["draft"])
         quote = _compute(unit, draft)
-        if _shown(quote) != preview.request["shown"]:
+        if _shown(unit, quote) != preview.request["shown"]:
             raise PreviewStaleError
         return _agree(unit, quote, draft)
 
@@ -136,10 +142,13 @@ def agree_plan_change(unit: Unit, draft: PlanDraft, key: str | None = None) -> P
 def _compute(unit: Unit, draft: PlanDraft) -> PlanQuote:
     if agreed_change(unit) is not None:
         raise InvalidChangeError("another change is agreed already: cancel it first")
+    for tier, price in draft.prices.items():
+        if price > MAX_PRICE:
+            raise InvalidInputError(f"prices.{tier}", f"a price above {MAX_PRICE:,} minor units is a slip")
     return unit.billing.quote_plan(PlanChange(draft.kind, draft.cycle, dict(draft.prices), dict(draft.seats)))
 
 
-def _shown(quote: PlanQuote) -> dict[str, Any]:
+def _shown(unit: Unit, quote: PlanQuote) -> dict[str, Any]:
     """Return everything that a confirmation promises to be still so, in JSON values."""
 
     def bill(of: Any) -> list[Any] | None:
@@ -150,7 +159,12 @@ def _shown(quote: PlanQuote) -> dict[str, Any]:
         "terms": [quote.change.kind, quote.change.cycle, dict(quote.change.prices), dict(quote.change.seats)],
         "before": bill(quote.before),
         "after": bill(quote.after),
+        "budgets": list(_budgets(unit)),
     }
+
+
+def _budgets(unit: Unit) -> tuple[str, ...]:
+    return tuple(budget.name for budget in read_budgets(unit))
 
 
 def _agree(unit: Unit, quote: PlanQuote, draft: PlanDraft) -> dict[str, Any]:

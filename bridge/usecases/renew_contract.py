@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sqlalchemy import or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.plan_kinds import BUILTIN, EVALUATION, REMOTE
@@ -27,6 +27,8 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_alerts
 from bridge.usecases.assign_seats import promote_waiting
 from bridge.usecases.begin_plan import begin_plan
+from bridge.usecases.budgets import BUDGETS_ENDED, end_budgets
+from bridge.usecases.organizations import MAX_PRICE
 from bridge.usecases.release_seats import release_seats
 from bridge.usecases.tier_review import settle_tier_review, users_body
 from mappings.reasons import SeatReason
@@ -36,7 +38,7 @@ _NO_SEATS_ENDED = "The plan has ended without a renewal: nothing counts or is ch
 _NOT_CLOSED = "The plan, whose last period cannot be closed,"
 _TRY_AGAIN_SECONDS = 300
 #: What a boundary dies of that will not be better by itself.
-BOUNDARY_FAILURES = (BridgeError, IntegrityError, LookupError, RuntimeError, ValueError)
+BOUNDARY_FAILURES = (ArithmeticError, BridgeError, DataError, IntegrityError, LookupError, RuntimeError, ValueError)
 #: More than anybody grants, and far from what the column holds.
 MAX_MINOR_UNITS = 10**15
 
@@ -90,6 +92,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
     if renewal is None:
         return None
     resolve_alerts(system, "boundary_failed")
+    resolve_alerts(system, BUDGETS_ENDED)
     invoice = renewal.invoice
     if invoice is not None:
         queue_delivery(system, "invoice_mail", key=f"invoice:{invoice.id}", subject_id=invoice.id)
@@ -100,6 +103,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
         else:
             follow(system, renewal, successor)
         return renewal
+    budgets = end_budgets(system) if renewal.applied else []
     record(
         system,
         "contract.renewed",
@@ -112,6 +116,7 @@ def renew_contract(unit: Unit) -> Renewal | None:
             "invoice": invoice.id if invoice else None,
             "total": invoice.total if invoice else 0,
             **({"change": renewal.applied} if renewal.applied else {}),
+            **({"budgets_dropped": budgets} if budgets else {}),
             **users_body(system),
         },
     )
@@ -200,7 +205,7 @@ def set_price(unit: Unit, tier: str, price: int) -> None:
 
     Raises:
         ForbiddenError: The actor may not change the plan.
-        InvalidInputError: There is no such tier, or the price is negative.
+        InvalidInputError: There is no such tier, or the price is negative, or a slip.
         InvalidChangeError: A billing core of its own decides it.
         InEvaluationError: Nothing costs anything yet.
     """
@@ -214,8 +219,8 @@ def set_price(unit: Unit, tier: str, price: int) -> None:
         pools[licences.kind] = licences
     if tier not in pools:
         raise InvalidInputError("tier", f"there is no tier {tier!r}; there is {', '.join(pools)}")
-    if not 0 <= price <= MAX_MINOR_UNITS:
-        raise InvalidInputError("price", f"must be 0 to {MAX_MINOR_UNITS} minor units")
+    if not 0 <= price <= MAX_PRICE:
+        raise InvalidInputError("price", f"must be 0 to {MAX_PRICE:,} minor units")
     before = pools[tier].next_price
     pools[tier].next_price = price
     record(

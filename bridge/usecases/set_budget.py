@@ -15,7 +15,8 @@ from bridge.store.journal import record
 from bridge.store.models import Contract, Preview, SeatBudget
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.budgets import Budget, BudgetKey, budget_of, read_budgets, subject_of
+from bridge.usecases.alerts import resolve_alerts
+from bridge.usecases.budgets import BUDGETS_ENDED, Budget, BudgetKey, budget_of, read_budgets, subject_of
 from bridge.usecases.buy_for_line import expected_purchases, serve_line
 from bridge.usecases.previews import confirm_once, store_preview
 from bridge.usecases.purses import BudgetUse, open_purse
@@ -164,6 +165,7 @@ def _write(unit: Unit, draft: BudgetDraft) -> None:
         unit.session.add(row)
     _fill(row, draft, unit)
     unit.session.flush()
+    resolve_alerts(unit, BUDGETS_ENDED)
     record(
         unit,
         "budget.set",

@@ -100,6 +100,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.LowerFeeError: Answer(
             HTTPStatus.CONFLICT, "A lower fee is not set from here", "Ask your account manager, who agrees it with you."
         ),
+        errors.AccountManagerOnlyError: Answer(
+            HTTPStatus.CONFLICT, "This is agreed with your account manager", "Ask your account manager, who enters it."
+        ),
         errors.PlanEndedError: Answer(
             HTTPStatus.CONFLICT,
             "The plan has ended",

@@ -230,7 +230,7 @@ def test_rule_z2_an_admin_asks_for_another_contract_and_an_owner_sees_its_cost(
     form = admin.get("/console/approvals").text
     asked = admin.post(
         "/console/approvals/contract",
-        {"tier": "scale", "paid_users": "200", "annual_fee": "18,000.00", "when": "now", "note": "We grow"},
+        {"paid_users": "75", "annual_fee": "18,000.00", "when": "now", "note": "We grow"},
     )
     theirs, listed = admin.get("/console/approvals").text, owner.get("/console/approvals").text
     opening = OPEN.search(listed)
@@ -242,7 +242,7 @@ def test_rule_z2_an_admin_asks_for_another_contract_and_an_owner_sees_its_cost(
 
     assert "€" not in form + theirs  # rule Z1
     assert asked.status == 303
-    assert "A changed contract: a new annual fee, tier scale, meant for 200 paid users" in listed
+    assert "A changed contract: a new annual fee, meant for 75 paid users" in listed
     assert "€12,000.00 → <b>€18,000.00</b>" in shown
     assert "invoice NORDLYS-" in owner.get("/console/approvals").text
 

@@ -209,7 +209,7 @@ def test_rule_z2_an_admin_asks_for_an_amendment_and_hears_no_price(make_customer
     ada = Actor(ActorKind.MEMBER, customer.push("ada@nordlys.test").id, Role.ADMIN)
 
     with customer.unit(ada) as unit:
-        asked = submit_amendment(unit, AmendmentDraft(tier="scale", paid_users=200, ahead=True))
+        asked = submit_amendment(unit, AmendmentDraft(annual_fee=1_800_000, paid_users=75, ahead=True))
         with pytest.raises(ForbiddenError):
             open_approval(unit, asked.id)
     with customer.unit(customer.owner) as unit:
@@ -217,9 +217,9 @@ def test_rule_z2_an_admin_asks_for_an_amendment_and_hears_no_price(make_customer
     with customer.unit(customer.owner) as unit:
         done = approve(unit, asked.id, shown.id, acknowledged=True)
 
-    assert asked.summary == "a changed contract: tier scale, meant for 200 paid users, from the next term on"
+    assert asked.summary == "a changed contract: a new annual fee, meant for 75 paid users, from the next term on"
     assert isinstance(done, AmendmentConfirmation)
-    assert (done.tier, done.paid_users, done.invoice) == ("scale", 200, None)
+    assert (done.tier, done.paid_users, done.invoice) == ("growth", 75, None)
 
 
 def test_u7_a_lower_fee_that_an_admin_asks_for_can_only_be_declined(make_customer: Callable[..., Customer]) -> None:

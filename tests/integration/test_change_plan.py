@@ -9,6 +9,7 @@ from sqlalchemy import select
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.roles import Role
 from bridge.errors import (
+    AccountManagerOnlyError,
     AcknowledgementMissingError,
     ForbiddenError,
     InvalidChangeError,
@@ -17,14 +18,23 @@ from bridge.errors import (
     PreviewStaleError,
 )
 from bridge.ports import FeeDraft
-from bridge.store.models import AuditEntry, Contract, Invoice, InvoiceLine, Payment
+from bridge.store.models import Alert, AuditEntry, Contract, Invoice, InvoiceLine, Payment
 from bridge.store.pools import read_pools
 from bridge.usecases.agreed_changes import cancel_agreed_change, read_agreed_change
+from bridge.usecases.approvals import approve, open_approval
+from bridge.usecases.ask_owners import submit_plan
+from bridge.usecases.budgets import list_budgets
 from bridge.usecases.buy_seats import change_seats, preview_seats
-from bridge.usecases.change_plan import PlanConfirmation, PlanDraft, confirm_plan_change, preview_plan_change
+from bridge.usecases.change_plan import (
+    PlanConfirmation,
+    PlanDraft,
+    agree_plan_change,
+    confirm_plan_change,
+    preview_plan_change,
+)
 from bridge.usecases.renew_contract import set_auto_renew, set_price
 from tests.conftest import SettableClock
-from tests.factories import Customer
+from tests.factories import Customer, set_budget
 
 Make = Callable[..., Customer]
 APRIL, MAY = datetime(2026, 4, 2, 9, tzinfo=UTC), datetime(2026, 5, 2, 9, tzinfo=UTC)
@@ -197,16 +207,128 @@ def test_b1_what_was_agreed_beside_prices_and_seats_stays(make_customer: Make, c
 def test_b1_what_another_kind_of_plan_has_otherwise_is_said(make_customer: Make) -> None:
     customer = make_customer(kind="enterprise", premium=5, standard=5)
     with customer.unit() as unit:
-        unit.session.get_one(Contract, unit.org_id).contract_minimum = {"premium": 3}
+        contract = unit.session.get_one(Contract, unit.org_id)
+        contract.contract_minimum, contract.minimum_seats, contract.reduction = {"premium": 3}, 1, "immediate_credit"
 
     with customer.unit(customer.owner) as unit:
         told = preview_plan_change(unit, PlanDraft("team", "month")).quote.sentences
 
     assert [sentence for sentence in told if "present plan" in sentence] == [
         "The agreed minimum of 3 Premium seats ends with the present plan.",
+        "That a reduction leaves at least 1 seat ends with the present plan.",
+        "Seats shed within a period are credited at once in the present plan; that ends with it.",
         "Its renewals bill the seats allocated; those of the present plan bill the seats in use.",
         "Seats bought within a period are prorated to the second; in the present plan by months and days.",
     ]
+
+
+def test_b1_another_kind_of_plan_has_no_terms_of_the_one_before(make_customer: Make, clock: SettableClock) -> None:
+    customer = make_customer(premium=1, standard=4)
+    with customer.unit() as unit:
+        contract = unit.session.get_one(Contract, unit.org_id)
+        contract.minimum_seats, contract.reduction = 3, "immediate_credit"
+    agree(customer, ENTERPRISE)
+
+    clock.at = APRIL
+    with customer.unit(customer.owner) as unit:
+        unit.lock()
+        contract = unit.session.get_one(Contract, unit.org_id, populate_existing=True)
+
+    assert (contract.kind, contract.minimum_seats, contract.reduction) == ("enterprise", 0, "at_renewal")
+
+
+@pytest.mark.parametrize("draft", [ENTERPRISE, PlanDraft("team", "month", {"standard": 100_000})])
+def test_q1_budgets_end_where_another_plan_follows_and_nothing_is_bought_at_its_prices(
+    make_customer: Make, clock: SettableClock, draft: PlanDraft
+) -> None:
+    customer = make_customer(premium=1, standard=4)
+    with customer.unit(customer.owner) as unit:
+        set_budget(unit, "standard", seats=5)
+
+    with customer.unit(customer.owner) as unit:
+        preview = preview_plan_change(unit, draft)
+        confirm_plan_change(unit, preview.id, acknowledged=True)
+    with customer.unit(customer.owner) as unit:
+        before = list_budgets(unit)
+    clock.at = APRIL
+    with customer.unit(customer.owner) as unit:
+        unit.lock()
+        after, alert = list_budgets(unit), unit.session.scalars(select(Alert)).one()
+        entry = unit.session.scalars(select(AuditEntry).where(AuditEntry.action == "contract.renewed")).one()
+    with customer.unit(customer.owner) as unit:
+        set_budget(unit, "standard", seats=1)
+        settled = unit.session.scalars(select(Alert.resolved_at)).one()
+
+    assert preview.budgets_dropped == ("standard",)
+    assert ([budget.name for budget in before], after) == (["standard"], [])
+    assert (alert.code, alert.detail) == ("budgets_ended", "Budgets ended with the plan (standard): set them anew")
+    assert (entry.body["budgets_dropped"], settled) == (["standard"], APRIL)
+
+
+def test_q3_a_preview_of_another_plan_dies_of_a_budget(make_customer: Make) -> None:
+    customer = make_customer(premium=1, standard=4)
+    with customer.unit(customer.owner) as unit:
+        preview = preview_plan_change(unit, ENTERPRISE)
+        set_budget(unit, "standard", seats=5)
+
+    with pytest.raises(PreviewStaleError), customer.unit(customer.owner) as unit:
+        confirm_plan_change(unit, preview.id, acknowledged=True)
+
+
+def test_q1_budgets_outlive_a_renewal_of_the_same_plan(make_customer: Make, clock: SettableClock) -> None:
+    customer = make_customer(premium=1, standard=4)
+    with customer.unit(customer.owner) as unit:
+        set_budget(unit, "standard", seats=5)
+
+    clock.at = APRIL
+    with customer.unit(customer.owner) as unit:
+        unit.lock()
+        after = [budget.name for budget in list_budgets(unit)]
+
+    assert after == ["standard"]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_u7_no_owner_cancels_what_the_account_manager_agreed(make_customer: Make, *, asked: bool) -> None:
+    customer = make_customer(kind="enterprise", premium=5, standard=0)
+    draft = PlanDraft("enterprise", "year", {"premium": 150_000})
+    if asked:
+        with customer.unit() as unit:
+            sent = submit_plan(unit, draft)
+        with customer.unit(customer.owner) as unit:
+            shown = open_approval(unit, sent.id).preview
+            approve(unit, sent.id, shown.id, acknowledged=True)
+    else:
+        with customer.unit() as unit:
+            agree_plan_change(unit, draft)
+
+    with (
+        pytest.raises(AccountManagerOnlyError, match="agreed with your account"),
+        customer.unit(customer.owner) as unit,
+    ):
+        cancel_agreed_change(unit)
+    with customer.unit(customer.owner) as unit:
+        waiting = read_agreed_change(unit)
+    with customer.unit() as unit:
+        cancelled = cancel_agreed_change(unit)
+
+    assert waiting is not None
+    assert (waiting.cancellable, cancelled.cancellable) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda unit: set_price(unit, "standard", 10**15),
+        lambda unit: agree_plan_change(unit, PlanDraft("team", "year", {"standard": 10**15})),
+    ],
+)
+def test_r6_no_price_is_taken_that_a_boundary_could_not_bill(make_customer: Make, take: Callable[..., object]) -> None:
+    customer = make_customer(premium=1, standard=4)
+
+    # A million seats at that price is more than the ledger can hold.
+    with pytest.raises(InvalidInputError, match="1,000,000,000 minor units"), customer.unit() as unit:
+        take(unit)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from bridge.domain.identifiers import new_id
 from bridge.domain.people_files import read_people
 from bridge.domain.roles import Role
 from bridge.errors import (
+    AccountManagerOnlyError,
     AcknowledgementMissingError,
     ForbiddenError,
     InvalidChangeError,
@@ -37,12 +38,15 @@ from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, Contract, Decision, Delivery, Invoice, Member, ProductRoleHolder
 from bridge.usecases.agreed_changes import cancel_agreed_change, read_agreed_change
 from bridge.usecases.amend_contract import (
+    AmendmentConfirmation,
     AmendmentDraft,
     amend_contract,
     confirm_amendment,
     preview_amendment,
     read_fee,
 )
+from bridge.usecases.approvals import approve, open_approval
+from bridge.usecases.ask_owners import submit_amendment
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.deliver import Claim
 from bridge.usecases.held_roles import roles_of
@@ -219,7 +223,9 @@ class TestAmendments:
             amend_contract(unit, lower)
         with pytest.raises(InvalidChangeError, match="agreed already"), customer.unit() as unit:
             amend_contract(unit, AmendmentDraft(annual_fee=800_000, ahead=True))
-        with customer.unit(customer.owner) as unit:
+        with pytest.raises(AccountManagerOnlyError), customer.unit(customer.owner) as unit:
+            cancel_agreed_change(unit)
+        with customer.unit() as unit:
             cancel_agreed_change(unit)
         with customer.unit(customer.owner, at=datetime(2027, 1, 1, tzinfo=UTC)) as unit:
             unit.lock()
@@ -565,7 +571,52 @@ class TestConsole:
 
         assert (refused.status, "agreed with your account manager, who enters it" in refused.text) == (409, True)
 
-    def test_u7_an_owner_agrees_another_tier_for_the_next_term_and_cancels_it(
+    @pytest.mark.parametrize(
+        ("fee", "tier", "users"),
+        # 2 paid users for 12,000.00 are 6,000.00 each: 3 cost 18,000.00 at least, and for tiers there is no price.
+        [("", "growth", "3"), ("17999.99", "growth", "3"), ("", "enterprise", "2"), ("99000.00", "enterprise", "2")],
+    )
+    def test_u7_who_pays_gets_no_bigger_contract_at_a_price_of_their_own(
+        self, customer: Customer, browser: Browser, fee: str, tier: str, users: str
+    ) -> None:
+        wanted = {"annual_fee": fee, "tier": tier, "paid_users": users, "when": "now"}
+
+        refused = browser.post("/console/contract/previews", wanted)
+
+        assert (refused.status, "ask your account manager, who enters it" in refused.text) == (409, True)
+
+    def test_u7_an_owner_raises_the_paid_users_at_the_price_of_the_contract(
+        self, customer: Customer, browser: Browser
+    ) -> None:
+        wanted = {"annual_fee": "18,000.00", "paid_users": "3", "when": "now"}
+
+        shown = browser.post("/console/contract/previews", wanted)
+        browser.post(f"{shown.location}/confirm", {"acknowledged": "yes"})
+
+        with customer.unit(customer.owner) as unit:
+            assert (read_fee(unit).annual_fee, read_fee(unit).paid_users) == (1_800_000, 3)
+
+    def test_u7_an_owner_takes_what_the_account_manager_offers(self, customer: Customer) -> None:
+        with customer.unit() as unit:
+            asked = submit_amendment(unit, AmendmentDraft(tier="scale", paid_users=300))
+        with customer.unit(customer.owner) as unit:
+            shown = open_approval(unit, asked.id).preview
+
+        with customer.unit(customer.owner) as unit:
+            done = approve(unit, asked.id, shown.id, acknowledged=True)
+
+        assert isinstance(done, AmendmentConfirmation)
+        assert (done.tier, done.paid_users) == ("scale", 300)
+
+    @pytest.mark.parametrize("written", ["13000,50", "13,00.50", "1,3000", "13.000,50"])
+    def test_q1_a_comma_before_decimals_makes_no_fee_a_hundred_times_as_high(
+        self, browser: Browser, written: str
+    ) -> None:
+        refused = browser.post("/console/contract/previews", {"annual_fee": written, "when": "now"})
+
+        assert (refused.status, "write decimals with a point" in refused.text) == (422, True)
+
+    def test_u7_an_owner_agrees_another_fee_for_the_next_term_and_cancels_it(
         self, customer: Customer, browser: Browser
     ) -> None:
         with customer.unit(customer.owner) as unit:

@@ -377,6 +377,7 @@ def test_b1_what_is_agreed_to_follow_can_be_cancelled(make_customer: Make, clock
     with customer.unit(customer.owner) as unit:
         assert read_overview(unit).followed
         assert unit.billing.next_renewal() is None
+    with customer.unit() as unit:
         cancel_agreed_change(unit)
 
     clock.at = datetime(2026, 4, 2, 9, tzinfo=UTC)

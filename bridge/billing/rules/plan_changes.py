@@ -140,6 +140,10 @@ def _terms_told(plan: ContractTerms, terms: ContractTerms) -> Iterator[str]:
             yield f"A renewal still bills at least {counted(minimum, f'{tier.name} seat')}, as agreed."
         elif ends:
             yield f"The agreed minimum of {counted(ends, f'{tier.name} seat')} ends with the present plan."
+    if plan.minimum_seats > terms.minimum_seats:
+        yield f"That a reduction leaves at least {counted(plan.minimum_seats, 'seat')} ends with the present plan."
+    if terms.reduction is not plan.reduction:
+        yield "Seats shed within a period are credited at once in the present plan; that ends with it."
     if terms.renewal_basis is not plan.renewal_basis:
         was, now = _BASES[plan.renewal_basis], _BASES[terms.renewal_basis]
         yield f"Its renewals bill {now}; those of the present plan bill {was}."

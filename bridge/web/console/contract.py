@@ -1,12 +1,13 @@
 """A contract for a fixed fee in the console: amend it, or agree ahead what counts from the next term."""
 
+import re
 from collections.abc import Mapping
 
 from flask import Blueprint, Response, flash, request, url_for
 
 from bridge.billing.rules.money import Currency, to_minor
 from bridge.domain.roles import Permission
-from bridge.errors import BridgeError, InvalidChangeError, InvalidInputError, LowerFeeError
+from bridge.errors import AccountManagerOnlyError, BridgeError, InvalidChangeError, InvalidInputError, LowerFeeError
 from bridge.usecases.agreed_changes import cancel_agreed_change
 from bridge.usecases.amend_contract import (
     AmendmentDraft,
@@ -24,7 +25,9 @@ from bridge.web.session import Visit
 
 pages = Blueprint("contract", __name__, url_prefix="/console/contract")
 
-_MISTAKES = (InvalidInputError, InvalidChangeError, LowerFeeError)
+#: Commas part thousands. Taken for nothing, one before decimals would make the fee a hundred times as high.
+_BY_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")
+_MISTAKES = (AccountManagerOnlyError, InvalidInputError, InvalidChangeError, LowerFeeError)
 
 
 @pages.get("/change")
@@ -83,9 +86,12 @@ def parse_amendment(visit: Visit) -> AmendmentDraft:
         InvalidInputError: A number cannot be read.
     """
     form = request.form
-    written, users = form.get("annual_fee", "").strip().replace(",", ""), form.get("paid_users", "").strip()
+    written, users = form.get("annual_fee", "").strip(), form.get("paid_users", "").strip()
     annual_fee = None
     if written:
+        if "," in written and not _BY_THOUSANDS.fullmatch(written):
+            raise InvalidInputError("annual fee", "write decimals with a point, as in 13000.50 or 13,000.50")
+        written = written.replace(",", "")
         try:
             annual_fee = to_minor(written, Currency(read_contract(visit.unit).currency))
         except ValueError as problem:
