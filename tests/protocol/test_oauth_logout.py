@@ -88,8 +88,10 @@ def app(web: Flask, runtime: Runtime, ear: Ear) -> TestApp:
 
 
 @pytest.fixture
-def mia(customer: Customer) -> MemberId:
-    return MemberId(customer.push("mia@nordlys.test", displayName="Mia Member").id)
+def mia(customer: Customer, runtime: Runtime) -> MemberId:
+    member = customer.push("mia@nordlys.test", displayName="Mia Member")
+    deliver_due(runtime)  # what the owners are told of her
+    return MemberId(member.id)
 
 
 @pytest.fixture
@@ -180,8 +182,9 @@ def test_an_id_token_of_somebody_else_ends_their_session_and_not_the_visitor_s(
 
 
 def test_every_application_of_a_session_is_told_once_that_it_ended(
-    app: TestApp, web: Flask, runtime: Runtime, visitor: Browser, ear: Ear, mia: MemberId
+    app: TestApp, runtime: Runtime, visitor: Browser, ear: Ear, mia: MemberId
 ) -> None:
+    web = app.flask
     other = register(web, runtime, "Other", backchannel_logout_uri=ear.address)
     register(web, runtime, "Never opened", backchannel_logout_uri=ear.address)
     session = app.read(app.tokens(visitor)["id_token"])["sid"]
@@ -203,22 +206,23 @@ def test_every_application_of_a_session_is_told_once_that_it_ended(
 
 
 def test_t18_who_is_turned_off_is_signed_out_of_every_application(
-    app: TestApp, runtime: Runtime, customer: Customer, visitor: Browser, ear: Ear, mia: MemberId
+    app: TestApp, customer: Customer, visitor: Browser, ear: Ear, mia: MemberId
 ) -> None:
     app.tokens(visitor, scope="openid offline_access")
     app.tokens(visitor)
 
     with customer.unit() as unit:
         deactivate_member(unit, get_member(unit, mia), reason="by_hand")
-    deliver_due(runtime)
+    deliver_due(customer.runtime)
 
     [claims] = [app.read(token) for token in ear.heard]
     assert (claims["sub"], "sid" in claims) == (str(mia), False)  # all sessions of the person
 
 
 def test_an_application_that_does_not_take_it_is_told_again(
-    app: TestApp, runtime: Runtime, customer: Customer, visitor: Browser, ear: Ear, clock: SettableClock
+    app: TestApp, customer: Customer, visitor: Browser, ear: Ear, clock: SettableClock
 ) -> None:
+    runtime = customer.runtime
     app.tokens(visitor)
     visitor.post("/sign-out")
     ear.status = 500
