@@ -9,6 +9,7 @@ from bridge.adapters.oauth.keys import ALGORITHM
 #: Paths below the issuer.
 AUTHORIZE, TOKEN, JWKS = "/oauth2/authorize", "/oauth2/token", "/oauth2/jwks"
 USERINFO, INTROSPECT, REVOKE = "/oauth2/userinfo", "/oauth2/introspect", "/oauth2/revoke"
+LOGOUT = "/oauth2/logout"
 
 
 def describe_server(issuer: str) -> dict[str, Any]:
@@ -23,6 +24,9 @@ def describe_server(issuer: str) -> dict[str, Any]:
         "introspection_endpoint_auth_methods_supported": list(SECRET_METHODS),
         "revocation_endpoint": f"{issuer}{REVOKE}",
         "revocation_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
+        "end_session_endpoint": f"{issuer}{LOGOUT}",
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -23,6 +23,8 @@ from bridge.adapters.oauth.grants import (
     RefreshGrant,
     max_age,
 )
+from bridge.adapters.oauth.keys import ID_TOKEN
+from bridge.adapters.oauth.logout import EndSession, LogoutRequest
 from bridge.adapters.oauth.wire import Answer, AuthlibRequest, HttpRequest
 from bridge.usecases.apps import RegisteredApp
 
@@ -57,7 +59,7 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
         self.register_grant(CodeGrant, [Pkce(), Demands(), CodeIdTokens(desk)])
         self.register_grant(RefreshGrant, [RefreshedIdTokens(desk)])
         self.register_token_generator("default", AccessTokens(desk))
-        for endpoint in (Userinfo(desk), Introspection(desk), Revocation(desk)):
+        for endpoint in (Userinfo(desk), Introspection(desk), Revocation(desk), EndSession(desk)):
             self.register_endpoint(endpoint)
 
     def read_authorization(self, asked: HttpRequest, *, is_signed_in: bool) -> AuthorizationRequest | Answer:
@@ -128,6 +130,24 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
     def revoke(self, asked: HttpRequest) -> Answer:
         """Give a sign-in up."""
         return self._answer_at("revocation", asked)
+
+    def read_logout(self, asked: HttpRequest) -> LogoutRequest:
+        """Check a wish to sign somebody out; an ID token that is none of ours counts as none.
+
+        Raises:
+            RefusedHereError: The request contradicts itself.
+        """
+        try:
+            request = AuthlibRequest(asked)
+            hint = request.payload.data.get("id_token_hint")
+            ring = self.desk.keys()
+            claims = hint and self.desk.signer.read(ring, hint, kind=ID_TOKEN, at=None)
+            if not claims:
+                request.payload.data.pop("id_token_hint", None)
+            found = self.validate_endpoint_request("end_session", request)
+        except OAuth2Error as error:
+            raise RefusedHereError(error.get_error_description() or error.error) from error
+        return LogoutRequest(claims or None, found.redirect_uri)
 
     def query_client(self, client_id: str) -> AppClient | None:
         """Find an application."""

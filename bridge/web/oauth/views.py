@@ -16,6 +16,7 @@ from bridge.web.credentials import access_token, client_secret, public
 from bridge.web.oauth.answers import asked_by_form, asked_by_header, database_down, http_error, refused, to_response
 from bridge.web.oauth.authorize import add_authorize
 from bridge.web.oauth.desk import open_desk
+from bridge.web.oauth.logout import add_logout
 
 MAX_FORM_BYTES: Final = 65_536
 
@@ -29,6 +30,7 @@ def oauth_blueprints(runtime: Runtime) -> tuple[Blueprint, Blueprint]:
 def _pages(runtime: Runtime, signer: Signer) -> Blueprint:
     pages = Blueprint("oauth_pages", __name__)
     add_authorize(pages, runtime, signer)
+    add_logout(pages, runtime, signer)
     pages.after_request(_never_framed)
     return pages
 
