@@ -24,6 +24,8 @@ from bridge.store.models.directory import (
     OidcProvider,
     ParkedMember,
     SamlProvider,
+    ScimClient,
+    ScimClientSecret,
     ScimToken,
 )
 from bridge.store.models.extensions import DeclaredSchema
@@ -105,6 +107,8 @@ __all__ = [
     "ProductRoleHolder",
     "SamlProvider",
     "SamlReplay",
+    "ScimClient",
+    "ScimClientSecret",
     "ScimToken",
     "SeatBudget",
     "SeatPool",
