@@ -98,7 +98,7 @@ def end_session(unit: Unit, session_id: uuid.UUID, *, reason: str = "by_hand") -
     if unit.actor.id != stored.member_id:
         unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
-    _end(unit, WebSession.id == session_id, reason=reason)
+    end_those(unit, WebSession.id == session_id, reason=reason)
     return stored.member_id
 
 
@@ -134,7 +134,7 @@ def end_sessions(unit: Unit, member_ids: Collection[MemberId], *, reason: str) -
         return 0
     unit.lock()
     these = literal(list(member_ids), ARRAY(Uuid))
-    ended = _end(unit, WebSession.member_id == any_(these), reason=reason)
+    ended = end_those(unit, WebSession.member_id == any_(these), reason=reason)
     unit.session.execute(
         update(SignInLink)
         .where(SignInLink.org_id == unit.org_id, SignInLink.member_id == any_(these), SignInLink.used_at.is_(None))
@@ -144,8 +144,11 @@ def end_sessions(unit: Unit, member_ids: Collection[MemberId], *, reason: str) -
     return len(ended)
 
 
-def _end(unit: Unit, which: ColumnElement[bool], *, reason: str) -> Sequence[uuid.UUID]:
-    """End sessions that are not over yet, by one statement, and write an entry for each."""
+def end_those(unit: Unit, which: ColumnElement[bool], *, reason: str) -> Sequence[uuid.UUID]:
+    """End sessions that are not over yet, by one statement, and write an entry for each; return their ids.
+
+    Nobody is asked for a permission: the caller says who may.
+    """
     ended = unit.session.execute(
         update(WebSession)
         .where(WebSession.org_id == unit.org_id, which, WebSession.ended_at.is_(None), WebSession.expires_at > unit.at)

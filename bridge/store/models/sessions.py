@@ -28,7 +28,7 @@ class SignInRequest(Base):
 
 
 class SamlReplay(Base):
-    """An assertion that was used; nobody uses it again."""
+    """An assertion or a logout request that was used; nobody uses it again."""
 
     __tablename__ = "saml_replay"
 
@@ -107,7 +107,7 @@ class SignInEvent(Base):
     at: Mapped[datetime]
     connection_id: Mapped[ConnectionId | None]
     member_id: Mapped[MemberId | None]
-    outcome: Mapped[str] = mapped_column(doc="signed_in, provisioned or refused.")
+    outcome: Mapped[str] = mapped_column(doc="signed_in, provisioned, refused or signed_out.")
     reason: Mapped[str] = mapped_column(doc="A stable code.")
     detail: Mapped[str]
     request_id: Mapped[str]

@@ -25,6 +25,7 @@ from bridge.web.session import (
     open_session,
     set_session_cookie,
 )
+from bridge.web.sso import way_out
 
 pages = Blueprint("entry", __name__)
 
@@ -99,9 +100,9 @@ def use_link(token: str) -> Response:
 @pages.post("/sign-out")
 @signed_in()
 def sign_out(visit: Visit) -> Response:
-    """End this session."""
+    """End this session, then the one at the identity provider where that is offered: ours ends whatever it says."""
     end_session(visit.unit, visit.session_id, reason="sign_out")
-    return signed_out()
+    return signed_out(elsewhere=way_out(current_runtime(), visit.unit, visit.session_id))
 
 
 @pages.get("/me")
