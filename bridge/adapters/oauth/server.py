@@ -9,7 +9,7 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidRequestError
 from authlib.oidc.core.errors import LoginRequiredError
 
-from bridge.adapters.oauth.clients import AppClient
+from bridge.adapters.oauth.clients import CLIENT_CREDENTIALS, AppClient, MachineClient
 from bridge.adapters.oauth.desk import Desk
 from bridge.adapters.oauth.endpoints import Introspection, Revocation, Userinfo
 from bridge.adapters.oauth.grants import (
@@ -18,9 +18,11 @@ from bridge.adapters.oauth.grants import (
     CodeIdTokens,
     Demands,
     Holder,
+    MachineGrant,
     Pkce,
     RefreshedIdTokens,
     RefreshGrant,
+    ScimTokens,
     max_age,
 )
 from bridge.adapters.oauth.keys import ID_TOKEN
@@ -58,7 +60,9 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
         self.desk = desk
         self.register_grant(CodeGrant, [Pkce(), Demands(), CodeIdTokens(desk)])
         self.register_grant(RefreshGrant, [RefreshedIdTokens(desk)])
+        self.register_grant(MachineGrant)
         self.register_token_generator("default", AccessTokens(desk))
+        self.register_token_generator(CLIENT_CREDENTIALS, ScimTokens(desk))
         for endpoint in (Userinfo(desk), Introspection(desk), Revocation(desk), EndSession(desk)):
             self.register_endpoint(endpoint)
 
@@ -149,15 +153,18 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
             raise RefusedHereError(error.get_error_description() or error.error) from error
         return LogoutRequest(claims or None, found.redirect_uri)
 
-    def query_client(self, client_id: str) -> AppClient | None:
-        """Find an application."""
+    def query_client(self, client_id: str) -> AppClient | MachineClient | None:
+        """Find an application or a provisioning client."""
         app = self.desk.find_app(client_id)
-        return None if app is None else AppClient(app)
+        if app is not None:
+            return AppClient(app)
+        machine = self.desk.find_scim_client(client_id)
+        return None if machine is None else MachineClient(machine)
 
     def save_token(self, token: Mapping[str, Any], request: AuthlibRequest) -> None:
-        """Keep the refresh token; access tokens are kept nowhere."""
-        holder: Holder = request.user
-        if "refresh_token" in token:
+        """Keep the refresh token; access tokens of applications are kept nowhere, those for SCIM are kept already."""
+        holder: Holder | None = request.user
+        if holder is not None and "refresh_token" in token:
             self.desk.keep_refresh_token(holder.grant, token["refresh_token"], used=holder.used)
 
     def create_oauth2_request(self, request: AuthlibRequest) -> AuthlibRequest:

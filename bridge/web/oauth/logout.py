@@ -14,11 +14,12 @@ from bridge.domain.identifiers import OrgId
 from bridge.errors import UnauthenticatedError
 from bridge.runtime import Runtime
 from bridge.store.models import WebSession
+from bridge.usecases.sessions import end_session
 from bridge.web.credentials import app_request, signed_in
 from bridge.web.oauth.answers import asked_by_form, asked_by_query, request_page
 from bridge.web.oauth.desk import AppDesk
 from bridge.web.rendering import render
-from bridge.web.session import Visit, clear_session_cookie, cookie_name, end_session, open_visit
+from bridge.web.session import Visit, clear_session_cookie, cookie_name, open_visit
 
 
 def add_logout(pages: Blueprint, runtime: Runtime, signer: Signer) -> None:
@@ -40,8 +41,7 @@ def add_logout(pages: Blueprint, runtime: Runtime, signer: Signer) -> None:
     @signed_in()
     def confirmed(visit: Visit) -> Response:
         """End this session; a page and no redirect, which the policy about forms would stop at another site."""
-        stored = visit.unit.session.get_one(WebSession, (visit.unit.org_id, visit.session_id))
-        end_session(visit.unit, stored, by="sign_out")
+        end_session(visit.unit, visit.session_id, reason="sign_out")
         session.clear()
         response = render("signed_out.html")
         clear_session_cookie(response)
@@ -65,12 +65,13 @@ def _answer(runtime: Runtime, signer: Signer, asked: HttpRequest) -> Response:
 def _sign_out(runtime: Runtime, wish: LogoutRequest, claims: Mapping[str, Any]) -> Response:
     """End the session that an ID token of ours is of, whichever browser brings it."""
     org_id, session_id = OrgId(uuid.UUID(claims["org"]["id"])), uuid.UUID(claims["sid"])
+    person = Actor(ActorKind.MEMBER, uuid.UUID(claims["sub"]))
     cookie = request.cookies.get(cookie_name(runtime.settings), "")
-    with runtime.unit(org_id, Actor(ActorKind.APP, uuid.UUID(claims["aud"]))) as unit:
+    with runtime.unit(org_id, person) as unit:
         stored = unit.session.get(WebSession, (org_id, session_id))
         is_here = stored is not None and stored.token_hash == credential_hash(cookie)
         if stored is not None:
-            end_session(unit, stored, by="application")
+            end_session(unit, stored.id, reason="application")
     leaving = render("signed_out.html") if wish.redirect_uri is None else redirect(wish.redirect_uri, code=303)
     assert isinstance(leaving, Response)
     if is_here:
