@@ -225,6 +225,10 @@ class AppSettings(_Section):
     offline_days: Annotated[int, Field(ge=1, le=365)] = 30
     """Days after which a sign-in that may outlive its session ends for good, however often its tokens are renewed."""
 
+    refused_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """Refused secrets that one address may present to the token endpoint each minute, in each worker process; beyond,
+    an application that is not known to be good is answered 429 unread."""
+
     key_rotation_days: Annotated[int, Field(ge=0, le=3650)] = 90
     """Days after which another key signs tokens, published a day ahead. 0: only by `seatbridge apps rotate-keys`."""
 
@@ -299,6 +303,21 @@ class BillingSettings(_Section):
 
     stripe_url: str = "https://api.stripe.com"
     """Where Stripe's API is. Another address is for tests only, as of a mock."""
+
+
+class WebhookSettings(_Section):
+    """Events that applications are told of."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 5.0
+    """Seconds that an endpoint may take to answer an event."""
+
+    internal_hosts: tuple[str, ...] = ()
+    """Names or addresses of hosts in your own network, or this machine, that may be told of events, separated by
+    commas, by plain http too; every other endpoint needs https and a public address."""
+
+    def is_internal(self, url: str) -> bool:
+        """Tell whether the operator vouches for the host of an address."""
+        return urlsplit(url).hostname in self.internal_hosts
 
 
 class MailSettings(_Section):
@@ -391,6 +410,7 @@ class Settings(_Section):
     scim: ScimSettings = ScimSettings()
     jobs: JobSettings = JobSettings()
     billing: BillingSettings = BillingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     mail: MailSettings = MailSettings()
     seller: SellerSettings = SellerSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -1,10 +1,19 @@
-"""Forgetting what has run out: sign-ins under way and to applications, used assertions, previews, sessions, links."""
+"""Forgetting what has run out: sign-ins under way and to applications, assertions, previews, sessions, events."""
 
 from datetime import timedelta
 
 from sqlalchemy import delete, update
 
-from bridge.store.models import AppGrant, Preview, SamlReplay, ScimToken, SignInLink, SignInRequest, WebSession
+from bridge.store.models import (
+    AppGrant,
+    Preview,
+    SamlReplay,
+    ScimToken,
+    SignInLink,
+    SignInRequest,
+    WebhookMessage,
+    WebSession,
+)
 from bridge.store.unit import Unit
 
 #: Kept a while after their end, for the console's history and for repeated confirmations.
@@ -26,6 +35,11 @@ def expire_what_ran_out(unit: Unit) -> int:
         delete(WebSession).where(WebSession.org_id == unit.org_id, WebSession.expires_at <= long_ago),
         delete(ScimToken).where(
             ScimToken.org_id == unit.org_id, ScimToken.client_id.is_not(None), ScimToken.expires_at <= long_ago
+        ),
+        delete(WebhookMessage).where(
+            WebhookMessage.org_id == unit.org_id,
+            WebhookMessage.created_at <= long_ago,
+            WebhookMessage.state != "pending",
         ),
         delete(AppGrant).where(AppGrant.org_id == unit.org_id, AppGrant.expires_at <= long_ago),
         delete(SignInLink).where(SignInLink.org_id == unit.org_id, SignInLink.expires_at <= long_ago),
