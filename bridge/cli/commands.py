@@ -48,7 +48,7 @@ COMMANDS = {
     "webhooks": Entry("bridge.cli.webhooks:webhooks", "Events for the application: endpoints, log, replay."),
     "why": Entry("bridge.cli.people:why", "Say why somebody has what they have, and what would change it."),
     "admin": Entry("bridge.cli.people:admin", "Let an owner back in."),
-    "delivery": Entry("bridge.cli.deliveries:delivery", "Mails on their way: list, retry."),
+    "delivery": Entry("bridge.cli.deliveries:delivery", "Mails and messages on their way: list, retry."),
     "audit": Entry("bridge.cli.audit:audit", "The audit chain: verify, person."),
     "rehearse": Entry("bridge.cli.rehearse:rehearse_command", "Play a billing scenario from a file, charging nobody."),
     "simulate": Entry("bridge.cli.simulate:simulate", "Push people as an identity provider would."),

@@ -164,8 +164,10 @@ def _issue(
 
 
 def live_tokens(unit: Unit, connection_id: ConnectionId) -> Sequence[ScimToken]:
-    """Return the clients' tokens of a connection that are neither revoked nor expired, oldest first."""
-    return _live(unit, ScimToken.connection_id == connection_id, ScimToken.member_id.is_(None))
+    """Return the tokens that were handed to clients of a connection, neither revoked nor expired, oldest first."""
+    return _live(
+        unit, ScimToken.connection_id == connection_id, ScimToken.member_id.is_(None), ScimToken.client_id.is_(None)
+    )
 
 
 def personal_tokens(unit: Unit, member_id: MemberId | None = None) -> Sequence[ScimToken]:
