@@ -257,9 +257,7 @@ def verify_domain(unit: Unit, name: str, *, proof: Sequence[str] | None = None) 
         raise NotFoundError("domain", name)
     expected = f"seatbridge-verification={domain.challenge}"
     if proof is not None and expected not in proof:
-        still = (
-            "" if domain.verified_at is None else "; it stays verified until it is removed: `seatbridge domain remove`"
-        )
+        still = "" if domain.verified_at is None else "; it stays verified until `seatbridge domain remove`"
         raise InvalidInputError("domain", f"{name} has no TXT record {expected}{still}")
     verified_by = "operator" if proof is None else "dns"
     if domain.verified_at is not None and domain.verified_by == verified_by:

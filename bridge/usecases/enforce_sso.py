@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, true, update
 
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import OWNERS, Permission, Role
@@ -157,7 +157,7 @@ def _live_by_link(unit: Unit) -> tuple[ColumnElement[bool], ...]:
 def _shut_out(unit: Unit, usable: Collection[Connection]) -> tuple[ShutOutPerson, ...]:
     """Find who is neither linked to a subject of a provider in use nor would be recognised by one."""
     ids = [one.id for one in usable]
-    believed = or_(*(and_(Identity.connection_id == one.id, Identity.issuer == one.issuer) for one in usable), False)
+    believed = or_(*(and_(Identity.connection_id == one.id, Identity.issuer == one.issuer) for one in usable), false())
     is_linked = (
         select(Identity.member_id)
         .where(Identity.org_id == Member.org_id, Identity.member_id == Member.id, believed)
@@ -170,7 +170,7 @@ def _shut_out(unit: Unit, usable: Collection[Connection]) -> tuple[ShutOutPerson
             Domain.org_id == Member.org_id,
             Domain.name == func.split_part(key, "@", 2),
             Domain.verified_at.is_not(None),
-            or_(Domain.connection_id.in_(ids), and_(Domain.connection_id.is_(None), bool(ids))),
+            or_(Domain.connection_id.in_(ids), and_(Domain.connection_id.is_(None), true() if ids else false())),
         )
         .exists()
     )

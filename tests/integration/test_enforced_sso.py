@@ -215,13 +215,13 @@ class TestBreakGlass:
         assert use(app, late).get("/console").status != 200
 
     def test_it_is_for_owners_only(self, acme: Customer) -> None:
-        admin = make_admin(acme, "ann@nordlys.test")
+        admin = make_admin(acme, "ann@nordlys.test").id
 
         with acme.unit() as unit, pytest.raises(InvalidInputError, match="no owner"):
             create_break_glass_link(unit, admin)
 
     def test_who_is_no_owner_any_more_does_not_come_in(self, app: Flask, acme: Customer) -> None:
-        second = make_admin(acme, "ann@nordlys.test")
+        second = make_admin(acme, "ann@nordlys.test").id
         with acme.unit() as unit:
             change_role(unit, second, Role.OWNER)
             link = create_break_glass_link(unit, second)
