@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, true
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import OWNERS, Permission, Role
 from bridge.errors import InvalidChangeError, PreviewStaleError
+from bridge.store.departed import departed_from
 from bridge.store.directory import manual_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, Domain, Identity, Member, WebSession
@@ -176,7 +177,9 @@ def _shut_out(unit: Unit, usable: Collection[Connection]) -> tuple[ShutOutPerson
     )
     is_owner = Member.role.in_(OWNERS)
     by_hand = Member.connection_id == manual_connection(unit).id
-    recognised = or_(Member.connection_id.in_(ids), and_(by_hand, in_domain))
+    # Whom a directory deleted while the brake held it is recognised by it still.
+    theirs = [*ids, *(departed_from(one) for one in ids)]
+    recognised = or_(Member.connection_id.in_(theirs), and_(by_hand, in_domain))
     reason = case(
         (is_owner, ShutOut.OWNER_UNLINKED.value),
         (by_hand, ShutOut.NO_CONNECTION.value),
