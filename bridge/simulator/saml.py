@@ -31,6 +31,7 @@ EMAIL_FORMAT: Final = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"
 MAX_REQUEST_BYTES: Final = 64 * 1024
 VALIDITY: Final = timedelta(minutes=5)
 
+_REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 _CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 _MICROSOFT = "http://schemas.microsoft.com/ws/2008/06/identity/claims/"
 
@@ -135,12 +136,16 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedIdp:
-    """An identity provider with one key. ``dialect`` names the attributes the way a real one does."""
+    """An identity provider with one key.
+
+    ``dialect`` names the attributes the way a real one does; with ``logout_url`` it offers single logout.
+    """
 
     entity_id: str
     sso_url: str
     key: SigningKey
     dialect: Dialect = Dialect.OKTA
+    logout_url: str | None = None
 
     @classmethod
     def create(cls, entity_id: str, sso_url: str, *, now: datetime, dialect: Dialect = Dialect.OKTA) -> "SimulatedIdp":
@@ -160,11 +165,14 @@ class SimulatedIdp:
         der = x509.load_pem_x509_certificate(self.key.certificate).public_bytes(serialization.Encoding.DER)
         data = etree.SubElement(info, f"{{{DS}}}X509Data")
         etree.SubElement(data, f"{{{DS}}}X509Certificate").text = base64.b64encode(der).decode()
+        if self.logout_url is not None:
+            place = {"Binding": _REDIRECT, "Location": self.logout_url}
+            etree.SubElement(descriptor, f"{{{METADATA}}}SingleLogoutService", place)
         etree.SubElement(descriptor, f"{{{METADATA}}}NameIDFormat").text = EMAIL_FORMAT
         etree.SubElement(
             descriptor,
             f"{{{METADATA}}}SingleSignOnService",
-            {"Binding": "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect", "Location": self.sso_url},
+            {"Binding": _REDIRECT, "Location": self.sso_url},
         )
         document: bytes = etree.tostring(entity, xml_declaration=True, encoding="UTF-8")
         return document

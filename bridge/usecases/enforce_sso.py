@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, true
 
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import OWNERS, Permission, Role
@@ -16,6 +16,7 @@ from bridge.store.journal import record
 from bridge.store.models import Connection, Domain, Identity, Member, WebSession
 from bridge.store.unit import Unit
 from bridge.usecases.find_sign_in import usable_connections
+from bridge.usecases.sessions import end_those
 
 LINK = "link"
 """The ``method`` of a session that a sign-in link opened."""
@@ -106,12 +107,7 @@ def enforce_sso(unit: Unit, *, shown: Collection[MemberId] | None = None) -> Enf
         raise PreviewStaleError
     if state.sso_enforced_at is None:
         state.sso_enforced_at = unit.at
-        unit.session.execute(
-            update(WebSession)
-            .where(*_live_by_link(unit))
-            .values(ended_at=unit.at, ended_by="sso_enforced")
-            .execution_options(synchronize_session=False)
-        )
+        end_those(unit, WebSession.method == LINK, reason="sso_enforced")
         record(
             unit,
             "sso.enforced",

@@ -39,6 +39,8 @@ class SamlTrust:
     sso_url: str
     certificates: tuple[TrustedCertificate, ...]
     wants_signed_requests: bool = False
+    logout_url: str | None = None
+    logout_response_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ def _believe(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> Trust
     moved = provider.sso_url != trust.sso_url
     provider.sso_url, provider.updated_at = trust.sso_url, unit.at
     provider.wants_signed_requests = trust.wants_signed_requests
+    provider.logout_url, provider.logout_response_url = trust.logout_url, trust.logout_response_url
     provider.checked_at, provider.problem = unit.at, None
     before = {kept.fingerprint: kept for kept in certificates_of(unit, connection_id)}
     named = {certificate.fingerprint: certificate for certificate in trust.certificates}

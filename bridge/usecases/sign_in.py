@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, or_, select
@@ -142,7 +142,9 @@ def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[byte
         raise refused(SignInRefusal.OTHER_ISSUER, "The answer was issued by another identity provider")
     return_path = _pop_request(unit, connection, asserted, cookie_hashes)
     if asserted.assertion is not None:
-        _remember_assertion(unit, asserted, asserted.assertion)
+        remember_once(
+            unit, asserted.connection_id, asserted.issuer, asserted.assertion.id, asserted.assertion.expires_at
+        )
     return return_path
 
 
@@ -252,22 +254,26 @@ def _refuse_other_browsers(cookie_hash: bytes, cookie_hashes: Collection[bytes])
         raise refused(SignInRefusal.FOREIGN_BROWSER, "It answers a request that another browser started")
 
 
-def _remember_assertion(unit: Unit, asserted: AssertedSubject, assertion: Assertion) -> None:
-    """Refuse an assertion that was used before."""
+def remember_once(unit: Unit, connection_id: ConnectionId, issuer: str, message_id: str, expires_at: datetime) -> None:
+    """Remember that a signed message was used.
+
+    Raises:
+        SignInRefusedError: It was used before.
+    """
     fresh = unit.session.execute(
         insert(SamlReplay)
         .values(
             org_id=unit.org_id,
-            connection_id=asserted.connection_id,
-            issuer=asserted.issuer,
-            assertion_id=assertion.id,
-            expires_at=assertion.expires_at,
+            connection_id=connection_id,
+            issuer=issuer,
+            assertion_id=message_id,
+            expires_at=expires_at,
         )
         .on_conflict_do_nothing()
         .returning(SamlReplay.assertion_id)
     ).one_or_none()
     if fresh is None:
-        raise refused(SignInRefusal.REPLAYED, "The assertion was used before")
+        raise refused(SignInRefusal.REPLAYED, "The message was used before")
 
 
 def _provision(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Member:
@@ -400,6 +406,7 @@ __all__ = [
     "complete_sign_in",
     "note_sign_in",
     "pending_request",
+    "remember_once",
     "start_sign_in",
     "use_up",
     "wanted_path",

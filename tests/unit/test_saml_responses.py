@@ -58,6 +58,7 @@ def test_accepts_what_the_provider_signed(part: Signed) -> None:
         in_response_to=REQUEST,
         name_id=ADA.name_id,
         name_id_format="urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress",
+        name_attributes={"Format": "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"},
         session_index=find(response, STATEMENT).get("SessionIndex"),
         attributes={
             "email": ("ada@acme.example",),

@@ -6,6 +6,15 @@ bytes, the configuration and the instant only. The composition root calls :func:
 
 from bridge.adapters.saml.gate import MAX_RESPONSE_BYTES, check_structure
 from bridge.adapters.saml.library import SignedPart, initialise
+from bridge.adapters.saml.logout import (
+    LogoutRequest,
+    LogoutResponse,
+    Posted,
+    SessionName,
+    logout_request_url,
+    logout_response_url,
+    read_logout,
+)
 from bridge.adapters.saml.metadata import (
     IdpCertificate,
     IdpMetadata,
@@ -33,8 +42,12 @@ __all__ = [
     "IdpCertificate",
     "IdpMetadata",
     "IdpTrust",
+    "LogoutRequest",
+    "LogoutResponse",
+    "Posted",
     "PublishedKeys",
     "SamlRefusal",
+    "SessionName",
     "SignInEndpoint",
     "SignedPart",
     "SpKey",
@@ -46,9 +59,12 @@ __all__ = [
     "check_structure",
     "fetch_metadata",
     "initialise",
+    "logout_request_url",
+    "logout_response_url",
     "new_request_id",
     "parse_idp_metadata",
     "read_certificate",
+    "read_logout",
     "sp_metadata",
     "verify_response",
 ]

@@ -8,6 +8,7 @@ in milliseconds.
 Source: SAML core §5.4 (signature profile), XML signature best practices (W3C note of 2013) §2 and §3.
 """
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from lxml import etree
@@ -74,6 +75,41 @@ def check_structure(xml: bytes, *, decrypted: bool = False) -> Any:
     _check_assertions(root, decrypted=decrypted)
     for signature in root.iter(_SIGNATURE):
         _check_place(root, signature)
+    _check_stray_cryptography(root)
+    return root
+
+
+def check_message(xml: bytes, tags: Collection[str], *, signed: bool) -> Any:
+    """Parse another message than a response and refuse every unusual shape: no signature in it, or one of its own.
+
+    Args:
+        xml: The document.
+        tags: Which messages are expected.
+        signed: Whether the message carries its signature itself.
+
+    Returns:
+        The message (lxml).
+
+    Raises:
+        SignInRefusedError: With one of the codes of :class:`SamlRefusal`.
+    """
+    try:
+        root = read_xml(xml, max_bytes=MAX_RESPONSE_BYTES)
+    except UnsafeXmlError as problem:
+        raise refused(_UNSAFE[problem.kind], str(problem)) from problem
+    if root.tag not in tags:
+        raise refused(SamlRefusal.NOT_A_RESPONSE, f"The document is {shown(root.tag)}")
+    _check_nodes(root)
+    check_unique_ids(root)
+    signatures = list(root.iter(_SIGNATURE))
+    if signed and not signatures:
+        raise refused(SamlRefusal.NO_SIGNATURE, "The message is not signed")
+    if len(signatures) != int(signed) or any(signature.getparent() is not root for signature in signatures):
+        raise refused(SamlRefusal.SIGNATURE_PLACE, "A signature stands where none belongs")
+    for signature in signatures:
+        check_signature(root, signature)
+    if any(element.tag in _ENCRYPTED_PARTS for element in root.iter()):
+        raise refused(SamlRefusal.ENCRYPTED, "The name in it is encrypted by itself: send it in clear, or signed only")
     _check_stray_cryptography(root)
     return root
 

@@ -99,6 +99,24 @@ def verify_metadata_signature(root: Any, certificate: str) -> None:
         raise refused(SamlRefusal.BAD_SIGNATURE, "the document was signed by another key, or changed since")
 
 
+def verify_message(message: Any, certificates: Sequence[str] | None) -> None:
+    """Verify a message that has passed the gate: its schema, and the signature in it by one of the certificates (PEM).
+
+    With None the signature stood beside the message and was verified there.
+
+    Raises:
+        SignInRefusedError: It breaks the schema of SAML 2.0, or was signed by another key or over another content.
+    """
+    try:
+        if certificates is not None:
+            _check_signature(message, "/*/ds:Signature", certificates)
+        _check_schema(message)
+    except BridgeError:
+        raise
+    except Exception as problem:  # as above
+        raise refused(SamlRefusal.MALFORMED, f"The message could not be processed: {_sentence(problem)}") from problem
+
+
 def _verify(response: Any, certificates: Sequence[str], our_keys: Callable[[], Sequence[SpKey]]) -> VerifiedDocument:
     if response.get("Version") != "2.0":
         raise refused(SamlRefusal.VERSION, "The response is not of SAML version 2.0")

@@ -41,7 +41,10 @@ class IdpCertificate:
 
 @dataclass(frozen=True, slots=True)
 class IdpMetadata:
-    """What a connection needs to know of an identity provider. ``sso_url`` takes HTTP-Redirect requests."""
+    """What a connection needs to know of an identity provider. All its addresses take HTTP-Redirect.
+
+    ``logout_url`` None means that it offers no single logout by that binding.
+    """
 
     entity_id: str
     sso_url: str
@@ -49,6 +52,8 @@ class IdpMetadata:
     certificates: tuple[IdpCertificate, ...]
     name_id_format: str | None
     wants_signed_requests: bool
+    logout_url: str | None = None
+    logout_response_url: str | None = None
 
 
 def parse_idp_metadata(
@@ -84,6 +89,7 @@ def parse_idp_metadata(
         certificates=_certificates(descriptor),
         name_id_format=text_of(descriptor.find(f"{{{METADATA}}}NameIDFormat")) or None,
         wants_signed_requests=descriptor.get("WantAuthnRequestsSigned") in ("true", "1"),
+        **_logout_urls(descriptor),
     )
 
 
@@ -217,6 +223,21 @@ def _redirect_url(descriptor: Any) -> str:
             except InvalidInputError as problem:
                 raise _invalid(f"the sign-in address {problem.problem}") from problem
     raise _invalid("it offers no sign-in by HTTP-Redirect: enable that binding at the identity provider")
+
+
+def _logout_urls(descriptor: Any) -> dict[str, str | None]:
+    """Return where logout messages go; one that no browser may be sent to is left out: signing in works without."""
+    for service in descriptor.findall(f"{{{METADATA}}}SingleLogoutService"):
+        if service.get("Binding") == REDIRECT_BINDING:
+            location = service.get("Location") or ""
+            try:
+                return {
+                    "logout_url": check_sso_url(location),
+                    "logout_response_url": check_sso_url(service.get("ResponseLocation") or location),
+                }
+            except InvalidInputError:
+                continue
+    return {"logout_url": None, "logout_response_url": None}
 
 
 def _certificates(descriptor: Any) -> tuple[IdpCertificate, ...]:

@@ -6,6 +6,7 @@ Built as trees: python3-saml fills string templates without escaping, which an `
 import base64
 import secrets
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -60,6 +61,7 @@ class SpSettings:
     entity_id: str
     acs_url: str
     key: SpKey | None = None
+    logout_url: str | None = None
 
 
 class SignInEndpoint(Protocol):
@@ -102,11 +104,24 @@ def build_authn_request(
     )
     etree.SubElement(request, f"{{{SAML}}}Issuer").text = sp.entity_id
     etree.SubElement(request, f"{{{SAMLP}}}NameIDPolicy", {"AllowCreate": "true"})
-    parameters = {"SAMLRequest": base64.b64encode(_deflate(etree.tostring(request))).decode()}
+    return redirect_url(idp.sso_url, {"SAMLRequest": request}, relay_state, sp.key)
+
+
+def redirect_url(url: str, message: Mapping[str, Any], relay_state: str | None, key: SpKey | None) -> str:
+    """Return the address that carries a message by HTTP-Redirect (SAML bindings §3.4), signed where there is a key.
+
+    Args:
+        url: Where it goes; a query that stands there stays.
+        message: The message (lxml) under ``SAMLRequest`` or ``SAMLResponse``.
+        relay_state: What must come back with the answer.
+        key: Ours.
+    """
+    ((name, element),) = message.items()
+    parameters = {name: base64.b64encode(_deflate(etree.tostring(element))).decode()}
     if relay_state is not None:
         parameters["RelayState"] = relay_state
-    query = urlencode(parameters, quote_via=quote) if sp.key is None else _signed_query(parameters, sp.key)
-    return f"{idp.sso_url}{'&' if '?' in idp.sso_url else '?'}{query}"
+    query = urlencode(parameters, quote_via=quote) if key is None else _signed_query(parameters, key)
+    return f"{url}{'&' if '?' in url else '?'}{query}"
 
 
 def sp_metadata(sp: SpSettings, published: PublishedKeys = PublishedKeys(), *, signs_requests: bool = False) -> bytes:
@@ -132,6 +147,9 @@ def sp_metadata(sp: SpSettings, published: PublishedKeys = PublishedKeys(), *, s
     for use, certificates in (("signing", published.signing), ("encryption", published.encryption)):
         for certificate in certificates:
             _add_key(descriptor, use, certificate)
+    for binding in (REDIRECT_BINDING, POST_BINDING) if sp.logout_url is not None else ():
+        service = {"Binding": binding, "Location": str(sp.logout_url)}
+        etree.SubElement(descriptor, f"{{{METADATA}}}SingleLogoutService", service)
     for name_id_format in NAME_ID_FORMATS:
         etree.SubElement(descriptor, f"{{{METADATA}}}NameIDFormat").text = name_id_format
     etree.SubElement(

@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from bridge.adapters.saml.xml import SAML, text_of
 MAX_NAME_ID_CHARACTERS: Final = 256
 """SAML core §8.3.7 allows a persistent identifier 256 characters; an e-mail address has 254 at most."""
 
+NAME_ATTRIBUTES: Final = ("Format", "NameQualifier", "SPNameQualifier", "SPProvidedID")
 _WHITE_SPACE = re.compile(r"[ \t\r\n]+")
 
 
@@ -36,7 +37,7 @@ class VerifiedAssertion:
     ``in_response_to`` is the *signed* value; None means the sign-in was started at the identity provider.
     The pair (``issuer``, ``assertion_id``) must be refused a second time until ``not_on_or_after`` plus the
     skew has passed. ``attributes`` maps an attribute's Name to its texts; a name with no text is there with
-    ``()``.
+    ``()``. ``name_attributes`` are the NameID's format and qualifiers, as a logout request repeats them.
     """
 
     issuer: str
@@ -50,6 +51,7 @@ class VerifiedAssertion:
     authn_instant: datetime
     not_on_or_after: datetime
     signed: SignedPart
+    name_attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def verify_response(
@@ -93,14 +95,15 @@ def verify_response(
     )
     confirmation = check_conditions(document.response, document.assertion, expected)
     authn_instant, session_index = authn_statement(document.assertion, expected)
-    name_id, name_id_format = _name_id(document.assertion, sp)
+    named = _name_id(document.assertion, sp)
     return VerifiedAssertion(
         issuer=idp.entity_id,
         assertion_id=document.assertion.get("ID"),
         response_id=document.response.get("ID"),
         in_response_to=confirmation.in_response_to,
-        name_id=name_id,
-        name_id_format=name_id_format,
+        name_id=text_of(named),
+        name_id_format=named.get("Format"),
+        name_attributes={name: named.get(name) for name in NAME_ATTRIBUTES if named.get(name) is not None},
         session_index=session_index,
         attributes=_attributes(document.assertion),
         authn_instant=authn_instant,
@@ -119,7 +122,7 @@ def _decode(raw_b64: str) -> bytes:
         raise refused(SamlRefusal.NOT_BASE64, "The SAMLResponse field is not base64") from problem
 
 
-def _name_id(assertion: Any, sp: SpSettings) -> tuple[str, str | None]:
+def _name_id(assertion: Any, sp: SpSettings) -> Any:
     found = assertion.findall(f"{{{SAML}}}Subject/{{{SAML}}}NameID")
     name_id = text_of(found[0]) if len(found) == 1 else ""
     if not name_id:
@@ -129,7 +132,7 @@ def _name_id(assertion: Any, sp: SpSettings) -> tuple[str, str | None]:
     qualifier = found[0].get("SPNameQualifier")
     if qualifier and qualifier != sp.entity_id:
         raise refused(SamlRefusal.NAME_ID, f"The NameID was made for another service, {shown(qualifier)}")
-    return name_id, found[0].get("Format")
+    return found[0]
 
 
 def _attributes(assertion: Any) -> Mapping[str, tuple[str, ...]]:

@@ -13,4 +13,6 @@ def trust_in(metadata: IdpMetadata) -> SamlTrust:
             TrustedCertificate(one.pem, one.fingerprint, one.not_before, one.not_after) for one in metadata.certificates
         ),
         wants_signed_requests=metadata.wants_signed_requests,
+        logout_url=metadata.logout_url,
+        logout_response_url=metadata.logout_response_url,
     )

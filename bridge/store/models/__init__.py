@@ -42,7 +42,7 @@ from bridge.store.models.organization import Organization, OrganizationState
 from bridge.store.models.paging import MemberEmail, PageLandmark
 from bridge.store.models.product_roles import ProductRole, ProductRoleHolder
 from bridge.store.models.requests import DialectSign, LoggedRequest
-from bridge.store.models.service_keys import ServiceKey
+from bridge.store.models.service_keys import SamlSession, ServiceKey
 from bridge.store.models.sessions import (
     Identity,
     SamlReplay,
@@ -105,6 +105,7 @@ __all__ = [
     "ProductRoleHolder",
     "SamlProvider",
     "SamlReplay",
+    "SamlSession",
     "ScimToken",
     "SeatBudget",
     "SeatPool",

@@ -1,9 +1,10 @@
-"""The keys that this service has towards one connection's SAML identity provider."""
+"""What this service shares with one connection's SAML identity provider: keys of ours, and names of sessions."""
 
 import uuid
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bridge.domain.identifiers import ConnectionId, OrgId
@@ -29,3 +30,21 @@ class ServiceKey(Base):
     fingerprint: Mapped[str] = mapped_column(doc="SHA-256 of the certificate's DER form, hex with colons.")
     created_at: Mapped[datetime]
     not_after: Mapped[datetime]
+
+
+class SamlSession(Base):
+    """How an identity provider knows a session of ours, so that either side can end both."""
+
+    __tablename__ = "saml_session"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "session_id"], ["web_session.org_id", "web_session.id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),
+        Index(None, "org_id", "connection_id", "name_id"),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    session_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId]
+    name_id: Mapped[str]
+    name_attributes: Mapped[dict[str, Any]] = mapped_column(doc="Format and qualifiers of the NameID.")
+    session_index: Mapped[str | None]

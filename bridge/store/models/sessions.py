@@ -28,7 +28,7 @@ class SignInRequest(Base):
 
 
 class SamlReplay(Base):
-    """An assertion that was used; nobody uses it again."""
+    """An assertion or a logout request that was used; nobody uses it again."""
 
     __tablename__ = "saml_replay"
 
@@ -71,6 +71,7 @@ class WebSession(Base):
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     member_id: Mapped[MemberId]
     method: Mapped[str] = mapped_column(doc="A SignInProtocol, link or break_glass.")
+    device: Mapped[str] = mapped_column(default="", doc="The browser and its system in words of ours; empty: unknown.")
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime] = mapped_column(doc="Written at most once a minute.")
     expires_at: Mapped[datetime]
@@ -109,7 +110,7 @@ class SignInEvent(Base):
     at: Mapped[datetime]
     connection_id: Mapped[ConnectionId | None]
     member_id: Mapped[MemberId | None]
-    outcome: Mapped[str] = mapped_column(doc="signed_in, provisioned or refused.")
+    outcome: Mapped[str] = mapped_column(doc="signed_in, provisioned, refused or signed_out.")
     reason: Mapped[str] = mapped_column(doc="A stable code.")
     detail: Mapped[str]
     request_id: Mapped[str]

@@ -3,5 +3,6 @@
 from bridge.web.sso.oidc import oidc_blueprint
 from bridge.web.sso.places import Place, safe_return_path
 from bridge.web.sso.saml import saml_blueprint
+from bridge.web.sso.saml_logout import way_out
 
-__all__ = ["Place", "oidc_blueprint", "safe_return_path", "saml_blueprint"]
+__all__ = ["Place", "oidc_blueprint", "safe_return_path", "saml_blueprint", "way_out"]

@@ -46,6 +46,11 @@ class Place:
         return urlsplit(self.answer_url).path
 
     @property
+    def logout_url(self) -> str:
+        """Where the identity provider sends what ends sessions (SAML single logout)."""
+        return f"{self.public_url}{self.path}/logout"
+
+    @property
     def test_path(self) -> str:
         """The return path that marks a rehearsal; no sign-in can be started with it from outside."""
         return f"{self.path}/test"

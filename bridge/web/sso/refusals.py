@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 import structlog
-from flask import Response
+from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bridge.adapters.saml import SamlRefusal
@@ -59,6 +59,13 @@ def refusal_page(refusal: SignInRefusedError) -> Response:
             "Your access has ended",
             "You signed in before your company's directory had named you, and it has not done so since.",
             "If you need this service, ask your IT contact to assign it to you. Then sign in again.",
+        )
+    if request.endpoint is not None and request.endpoint.endswith(".log_out"):
+        return error_page(
+            HTTPStatus.FORBIDDEN,
+            "You could not be signed out from there",
+            "The message was refused. The reason is in the sign-in log of your organization.",
+            "Sign out by the menu of this service. If it happens again, tell your IT contact the request id below.",
         )
     return error_page(
         HTTPStatus.FORBIDDEN,
