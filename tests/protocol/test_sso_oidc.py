@@ -476,7 +476,7 @@ def test_a_test_sign_in_shows_who_arrived_and_changes_nothing(
     app: Flask, acme: Customer, op: OpenIdProvider, owner_connection: RawConnection
 ) -> None:
     admin = OidcBrowser(app, acme, op)
-    with app.app_context(), acme.unit() as unit:
+    with app.test_request_context(), acme.unit() as unit:
         admin.keep("seatbridge", open_session(unit, get_member(unit, acme.owner_id), "link"))
     started = admin.get(f"{admin.base}/test")
     returned = op.visit(started.location)

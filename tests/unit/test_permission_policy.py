@@ -10,6 +10,7 @@ from tests.processes import ROOT
 PROVED_OTHERWISE = {
     # A verified answer of an identity provider, a link, a session, an application's own credential.
     "sign_in.use_up",
+    "single_logout.end_at_providers_word",
     "sign_in_links.use_sign_in_link",
     "sign_in_links.create_sign_in_link",  # for whom the operator has just created the organization
     "app_grants.give_grant",
@@ -40,7 +41,6 @@ PROVED_OTHERWISE = {
     "decide_holds.remind_of_hold",
     "mapping_versions.store_version",
     "manage_access.deactivate_member",
-    "manage_access.end_sessions",
     "provision_member.provision_member",
     "provision_member.update_member",
     "sync_groups.create_group",
