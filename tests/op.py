@@ -76,7 +76,6 @@ class Lies:
         redirect: Where the token endpoint, the keys and userinfo redirect to.
         userinfo: Userinfo instead of the true one.
         delay_seconds: Before each answer of the token endpoint.
-        skips_pkce: The code is given whatever the verifier is.
     """
 
     description: dict[str, Any] = field(default_factory=dict)
@@ -89,7 +88,6 @@ class Lies:
     redirect: str | None = None
     userinfo: dict[str, Any] | None = None
     delay_seconds: float = 0.0
-    skips_pkce: bool = False
 
 
 @dataclass(slots=True)
@@ -215,8 +213,10 @@ class OpenIdProvider:
     def _proves(self, request: Request, issued: _Issued) -> bool:
         verifier = request.form.get("code_verifier", "")
         digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        is_same = digest == issued.query["code_challenge"] or self.lies.skips_pkce
-        return is_same and request.form.get("redirect_uri") == issued.query["redirect_uri"]
+        return (
+            digest == issued.query["code_challenge"]
+            and request.form.get("redirect_uri") == issued.query["redirect_uri"]
+        )
 
 
 def signed(header: Mapping[str, Any], payload: bytes, key: Key) -> str:

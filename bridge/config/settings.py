@@ -211,6 +211,10 @@ class SsoSettings(_Section):
     may lead to private addresses or this machine, and be talked to by plain http; every other provider needs https
     and a public address."""
 
+    dns_servers: tuple[str, ...] = ()
+    """Name servers that mail domains are verified by, such as 9.9.9.9 or [::1]:5353, separated by commas; those of
+    this machine by default."""
+
     provisional_days: Annotated[int, Field(ge=0, le=365)] = 14
     """Days that a directory has to name a person who signed in before it did; then access ends and the seat is
     free again. 0: no end."""

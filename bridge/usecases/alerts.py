@@ -12,6 +12,8 @@ from bridge.store.unit import Unit
 SENTENCES = {
     "seats_exhausted": "Every seat of the tier is taken: somebody waits in line",
     "owner_protected": "A directory tried to change an owner: nothing was changed",
+    "break_glass_made": "The operator made an emergency sign-in link for an owner",
+    "break_glass_used": "An owner came in by an emergency sign-in link",
     "unreadable_push": "A directory sent members or active in an unknown shape: the request was refused",
     "members_unknown": "A directory replaced a group's members by people nobody here knows: the group is empty",
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",

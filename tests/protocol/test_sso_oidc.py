@@ -465,6 +465,10 @@ def test_a_test_sign_in_shows_who_arrived_and_changes_nothing(
     assert members(acme) == []
     assert [(event.outcome, event.reason) for event in events(acme)] == [("rehearsed", "ok")]
 
+    op.lies = Lies(claims={"email_verified": False})
+    unverified = admin.come_back(op.visit(admin.get(f"{admin.base}/test").location))
+    assert "for which the identity provider does not vouch" in unverified.text
+
 
 def test_the_clock_of_the_provider_may_differ_by_the_one_setting(visitor: OidcBrowser, op: OpenIdProvider) -> None:
     at = int(op.now().timestamp())
