@@ -31,6 +31,7 @@ SENTENCES = {
     "order_declined": "The billing core declined an order of seats: nothing was changed",
     "order_charged_otherwise": "The billing core charged another total for an order than was confirmed",
     "order_placed_otherwise": "The billing core has other seats after an order than were confirmed",
+    "core_invoice_changed": "The billing core says another sum of an invoice than it said before",
     "core_answer_invalid": "The billing core answers what its contract does not allow: tell whoever runs it",
     "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
     "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",

@@ -10,6 +10,8 @@ from bridge.usecases.alerts import raise_alert
 
 #: The alerts of orders that a core carried out in another way than was confirmed, until the operator accepts it.
 CHARGED_OTHERWISE, PLACED_OTHERWISE = "order_charged_otherwise", "order_placed_otherwise"
+#: The alert of an invoice that the core says another sum of than it said before, until the operator accepts it.
+INVOICE_CHANGED = "core_invoice_changed"
 
 
 def is_news(unit: Unit, subscription: CoreSubscription) -> bool:
