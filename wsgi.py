@@ -14,6 +14,7 @@ from bridge.store.database import check_database
 from bridge.web.app import create_web_app
 from bridge.web.billing_events import billing_events
 from bridge.web.console import console_blueprints
+from bridge.web.oauth.views import oauth_blueprints
 from bridge.web.sso import saml_blueprint
 from scim.edge import scim_blueprint
 
@@ -47,7 +48,13 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def compose(runtime: Runtime) -> Flask:
     """Hang every edge on one app over a runtime that is there already."""
-    edges = (*console_blueprints(), saml_blueprint(runtime), billing_events, scim_blueprint(runtime))
+    edges = (
+        *console_blueprints(),
+        saml_blueprint(runtime),
+        *oauth_blueprints(runtime),
+        billing_events,
+        scim_blueprint(runtime),
+    )
     return create_web_app(runtime, edges)
 
 

@@ -381,17 +381,21 @@ class CostDiffersError(BridgeError):
 
 
 class TokenLimitError(BridgeError):
-    """A connection, or a person, has as many live tokens of one kind as they may have."""
+    """A connection, a person or an application has as many live tokens or secrets of one kind as it may have."""
 
     code = "token_limit"
 
-    def __init__(self, kind: str, prefixes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        prefixes: Sequence[str],
+        *,
+        what: str = "tokens",
+        command: str = "seatbridge connection revoke-token ORG PREFIX",
+    ) -> None:
         self.limit = len(prefixes)
         named = ", ".join(f"{prefix}…" for prefix in prefixes)
-        super().__init__(
-            f"{self.limit} tokens {kind} are live ({named}): revoke one first, "
-            "`seatbridge connection revoke-token ORG PREFIX`"
-        )
+        super().__init__(f"{self.limit} {what} {kind} are live ({named}): revoke one first, `{command}`")
 
 
 class UnauthenticatedError(BridgeError):

@@ -30,6 +30,7 @@ from bridge.observability import current_request_id
 from bridge.ports import BillingCore, Clock, Mailer, PaymentMethod, SystemClock
 from bridge.store.database import build_engine, driver_url
 from bridge.store.embedded import EmbeddedPostgres
+from bridge.store.installation import Installation
 from bridge.store.lane import Lane
 from bridge.store.models import Contract, ServiceKey
 from bridge.store.pools import read_pools
@@ -138,6 +139,7 @@ class Runtime:
             on_finish=buy_for_line,
             seller=self.seller,
             payment_terms_days=self.settings.seller.payment_terms_days,
+            provisional_days=self.settings.sso.provisional_days,
         )
 
     def _billing_of(self, unit: Unit) -> BillingCore:
@@ -242,6 +244,12 @@ class Runtime:
         """Run one look-up of :mod:`bridge.store.gate` in a transaction of its own, outside every organization."""
         with Session(self.engine) as session, session.begin():
             return question(session)
+
+    @contextmanager
+    def installation(self, actor: Actor) -> Iterator[Installation]:
+        """Open a transaction outside every organization, for what belongs to the installation; committed at the end."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield Installation(session, actor, self.clock.now(), current_request_id() or str(new_id()))
 
     def _note_refusal(self, org_id: OrgId, refusal: AdoptionRefusedError) -> None:
         """Keep what owners must learn of a refusal, which itself rolled everything back."""

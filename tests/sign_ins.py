@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Flask
 from sqlalchemy import func, select
@@ -34,7 +34,14 @@ def idp() -> SimulatedIdp:
     )
 
 
-def trust(customer: Customer, provider: SimulatedIdp | None = None, connection_id: ConnectionId | None = None) -> None:
+class HasMetadata(Protocol):
+    """A provider, simulated or real."""
+
+    def metadata(self) -> bytes:
+        """Return its metadata document."""
+
+
+def trust(customer: Customer, provider: HasMetadata | None = None, connection_id: ConnectionId | None = None) -> None:
     """Make a connection believe a provider, by its metadata."""
     with customer.unit() as unit:
         metadata = saml.parse_idp_metadata((provider or idp()).metadata(), now=unit.at)

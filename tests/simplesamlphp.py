@@ -1,27 +1,20 @@
 """SimpleSAMLphp, a real identity provider, started beside the tests (Debian: simplesamlphp, php-cli)."""
 
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx
-from lxml import html
 
 from bridge.simulator.saml import EMAIL_FORMAT, SigningKey
+from tests.providers import PostedResponse, Provider, sign_in_by_form
 
 WEB_ROOT = Path("/usr/share/simplesamlphp/www")
-START_SECONDS = 20.0
 
 
 def missing() -> str | None:
@@ -51,15 +44,7 @@ USERS = (
 )
 
 
-class PostedResponse(NamedTuple):
-    """What the identity provider's page makes the browser post."""
-
-    acs_url: str
-    saml_response: str
-    relay_state: str | None
-
-
-class SimpleSamlPhp:
+class SimpleSamlPhp(Provider):
     """A running SimpleSAMLphp with its own configuration; use it as a context manager.
 
     Args:
@@ -79,49 +64,18 @@ class SimpleSamlPhp:
         host: str = "127.0.0.1",
         sign_response: bool = True,
     ) -> None:
-        self._folder = folder
-        self._port = _free_port()
-        self.base_url = f"http://{host}:{self._port}/"
-        self._log = folder / "php.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder, host)
         self._write(service_providers, users, sign_response=sign_response)
 
     @property
     def entity_id(self) -> str:
         return urljoin(self.base_url, "saml2/idp/metadata.php")
 
-    def __enter__(self) -> Self:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "SIMPLESAMLPHP_CONFIG_DIR": str(self._folder),
-            "PHP_CLI_SERVER_WORKERS": "3",
-        }
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                ["php", "-S", f"127.0.0.1:{self._port}", "-t", str(WEB_ROOT)],
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
-        return self
+    def command(self) -> Sequence[str]:
+        return ["php", "-S", f"127.0.0.1:{self.port}", "-t", str(WEB_ROOT)]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End the server and its workers."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait(10)
-            self._process = None
+    def environment(self) -> Mapping[str, str]:
+        return {"SIMPLESAMLPHP_CONFIG_DIR": str(self.folder), "PHP_CLI_SERVER_WORKERS": "3"}
 
     def metadata(self) -> bytes:
         """Return the identity provider's metadata, as an administrator would download it."""
@@ -133,30 +87,14 @@ class SimpleSamlPhp:
         Raises:
             AssertionError: When a page is not the one expected, a wrong password included.
         """
-        with httpx.Client(follow_redirects=True, trust_env=False, timeout=10) as browser:
-            login = browser.get(authn_url)
-            _, fields = _form(login, "AuthState")
-            answer = browser.post(str(login.url), data={**fields, "username": user, "password": password})
-            action, fields = _form(answer, "SAMLResponse")
-        return PostedResponse(action, fields["SAMLResponse"], fields.get("RelayState"))
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                httpx.get(self.base_url, trust_env=False, timeout=5)
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return
-        raise TimeoutError(f"SimpleSAMLphp does not answer: {self._log.read_text()}")
+        return sign_in_by_form(authn_url, "AuthState", {"username": user, "password": password})
 
     def _write(self, service_providers: Mapping[str, str], users: Sequence[PhpUser], *, sign_response: bool) -> None:
         for name in ("metadata", "certs", "sessions", "data", "tmp", "log"):
-            (self._folder / name).mkdir(parents=True)
+            (self.folder / name).mkdir(parents=True)
         key = SigningKey.generate("SimpleSAMLphp", datetime.now(UTC))
-        (self._folder / "certs" / "idp.pem").write_bytes(key.private_key)
-        (self._folder / "certs" / "idp.crt").write_bytes(key.certificate)
+        (self.folder / "certs" / "idp.pem").write_bytes(key.private_key)
+        (self.folder / "certs" / "idp.crt").write_bytes(key.certificate)
         self._php("config.php", "config", self._config())
         self._php("authsources.php", "config", {"users": _auth_source(users)})
         idp = _idp(sign_response=sign_response)
@@ -171,10 +109,10 @@ class SimpleSamlPhp:
         """Write a PHP file that assigns ``value``, carried as JSON."""
         document = f"<<<'JSON'\n{json.dumps(value, indent=1)}\nJSON\n"
         decoded = f"json_decode({document}, true, 512, JSON_THROW_ON_ERROR)"
-        (self._folder / name).write_text(f"<?php\n${variable} = {decoded};\n")
+        (self.folder / name).write_text(f"<?php\n${variable} = {decoded};\n")
 
     def _config(self) -> dict[str, Any]:
-        folder = str(self._folder) + "/"
+        folder = str(self.folder) + "/"
         return {
             "baseurlpath": self.base_url,
             "certdir": folder + "certs/",
@@ -229,19 +167,3 @@ def _idp(*, sign_response: bool) -> dict[str, Any]:
         "authproc": {"20": {"class": "saml:AttributeNameID", "attribute": "mail", "Format": EMAIL_FORMAT}},
         "NameIDFormat": EMAIL_FORMAT,
     }
-
-
-def _form(page: httpx.Response, expected_field: str) -> tuple[str, dict[str, str]]:
-    for form in html.fromstring(page.content).forms:
-        fields = {name: str(value or "") for name, value in form.form_values()}
-        if expected_field in form.fields:
-            return urljoin(str(page.url), form.action or ""), fields
-    text = " ".join(html.fromstring(page.content).text_content().split())
-    raise AssertionError(f"No form with {expected_field} at {page.url} ({page.status_code}): {text[:500]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

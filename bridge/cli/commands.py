@@ -18,6 +18,7 @@ COMMANDS = {
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),
+    "apps": Entry("bridge.cli.apps:apps", "Applications that people sign in to, and the keys that sign for them."),
     "provisioning": Entry("bridge.cli.provisioning:provisioning", "Who creates people: mode show, preview, set."),
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),
     "domain": Entry("bridge.cli.domains:domain", "Mail domains of an organization: add, verify, list."),
@@ -25,7 +26,9 @@ COMMANDS = {
     "seats": Entry("bridge.cli.seats:seats", "Seats: show, buy, swap; who waits for one; budgets, forecasts."),
     "team": Entry("bridge.cli.teams:team", "Teams of a workspace billed by team or by person."),
     "licences": Entry("bridge.cli.teams:licences", "Licences by team or by person: show, export."),
-    "people": Entry("bridge.cli.people:people", "People: add one, remove who is in no active team."),
+    "people": Entry(
+        "bridge.cli.people:people", "People: add one, confirm who is provisional, remove who is in no active team."
+    ),
     "contract": Entry("bridge.cli.contracts:contract", "Contracts: fixed fees, another plan, renewal."),
     "evaluation": Entry(
         "bridge.cli.evaluations:evaluation", "Evaluations without invoice: start, show, extend, convert, end."

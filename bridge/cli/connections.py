@@ -8,7 +8,7 @@ import click
 
 from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
-from bridge.cli.connections_saml import rotate_cert, saml
+from bridge.cli.connections_saml import refresh_metadata, rotate_cert, saml
 from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def connection() -> None:
     """Identity providers: SCIM tokens, SAML trust."""
 
 
-for _command in (show, saml, rotate_cert, map_claims):
+for _command in (show, saml, refresh_metadata, rotate_cert, map_claims):
     connection.add_command(_command)
 
 
@@ -70,6 +70,7 @@ def list_(org: str, *, as_json: bool) -> None:
                     "scim_last_used_at": one.scim_last_used_at,
                     "behaves_like": str(behaviour),
                     "seen_by": behaviour.seen_by,
+                    "confirmation": one.confirmation,
                     "protocol": one.protocol,
                     "issuer": one.issuer,
                     "certificate_until": max((found.not_after for found in certificates), default=None),
@@ -199,6 +200,33 @@ def revoke_token(org: str, token: str, *, yes: bool) -> None:
             click.confirm(f"Revoke {prefix}…? What still uses it stops working", abort=True)
         revoke_scim_token(unit, token_id)
     click.echo(f"Revoked {prefix}…")
+
+
+@connection.command()
+@org_argument
+@name_argument
+@click.argument("when", type=click.Choice(["when-pushing", "always", "never"]))
+@json_option
+def confirmation(org: str, name: str, when: str, *, as_json: bool) -> None:
+    """Say whether the connection's directory has to name who signs in before it does.
+
+    Until it has, the person is provisional, and access ends after sso.provisional_days. when-pushing: as soon as the
+    directory has pushed anybody. always: also before. never: who signs in stays.
+    """
+    from bridge.cli.opening import open_organization
+    from bridge.domain.provisioning import Confirmation
+    from bridge.usecases.connections import find_connection
+    from bridge.usecases.provisional import is_confirmed_by_directory, set_confirmation
+
+    with open_organization(org) as (_, unit):
+        found = find_connection(unit, name)
+        set_confirmation(unit, found.id, Confirmation(when.replace("-", "_")))
+        provisional = is_confirmed_by_directory(unit, found)
+    if as_json:
+        print_json({"connection": found.name, "confirmation": found.confirmation, "provisional_now": provisional})
+    else:
+        who = "is provisional until the directory names them" if provisional else "stays"
+        click.echo(f"{found.name}: {when}. Who signs in for the first time now {who}.")
 
 
 @connection.command()

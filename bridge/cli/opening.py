@@ -16,6 +16,7 @@ from bridge.observability import configure_logging
 from bridge.runtime import Runtime, build_runtime, database
 from bridge.store import gate, journal
 from bridge.store.database import check_database
+from bridge.store.installation import Installation
 from bridge.store.unit import Unit
 
 _TRIED_ORGANIZATIONS = 50
@@ -85,6 +86,13 @@ def find_organization(runtime: Runtime, name: str) -> OrgId:
         if slug == name or org_id == identifier:
             return org_id
     raise NotFoundError("organization", name)
+
+
+@contextmanager
+def open_installation() -> Iterator[tuple[Runtime, Installation]]:
+    """Open what belongs to the installation, for the operator; committed when the block ends."""
+    with open_runtime() as runtime, runtime.installation(OPERATOR) as installation:
+        yield runtime, installation
 
 
 @contextmanager

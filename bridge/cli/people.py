@@ -34,6 +34,8 @@ def why(org: str, person: str, *, history: bool, as_json: bool) -> None:
     explanation = found.explanation
     if explanation.held:
         click.echo(explanation.held)
+    if explanation.provisional:
+        click.echo(harmless_line(explanation.provisional))
     if explanation.groups:
         click.echo(harmless_line(f"Groups: {', '.join(group.display_name for group in explanation.groups)}"))
     _print_list("How it came to that", [_step_text(step) for step in found.steps])
@@ -60,6 +62,8 @@ def _as_json(found: "WhyPerson") -> dict[str, object]:
         "user_name": explanation.member.user_name,
         "sentence": found.sentence,
         "held": explanation.held,
+        "provisional_until": explanation.member.provisional_until,
+        "provisional": explanation.provisional,
         "steps": found.steps,
         "would_change": found.would_change,
         "groups": [group.display_name for group in explanation.groups],
@@ -105,7 +109,7 @@ def _print_charges(charges: "Sequence[PersonCharge]") -> None:
 
 @click.group()
 def people() -> None:
-    """People of an organization: add one by hand, remove who is in no active team."""
+    """People of an organization: add one by hand, confirm who is provisional, remove who is in no active team."""
 
 
 @people.command()
@@ -130,6 +134,65 @@ def add(org: str, user_name: str, *, name: str | None, tier: str | None, as_json
         print_json(facts)
     else:
         print_facts({"added": member.user_name, "id": member.id, "seat": member.tier})
+
+
+@people.command()
+@org_argument
+@json_option
+def provisional(org: str, *, as_json: bool) -> None:
+    """List who signed in before the directory named them, and whose access has ended because it never did."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.provisional import list_provisional
+
+    with open_organization(org) as (_, unit):
+        rows = [
+            {
+                "user_name": member.user_name,
+                "id": member.id,
+                "connection": connection,
+                "signed_in_at": member.created_at,
+                "provisional_until": member.provisional_until,
+                "active": member.active,
+                "seat": member.tier,
+            }
+            for member, connection in list_provisional(unit)
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("userName", "connection", "came", "provisional until", "access", "seat"),
+        [
+            (
+                row["user_name"],
+                row["connection"],
+                row["signed_in_at"],
+                row["provisional_until"],
+                "on" if row["active"] else "ended",
+                row["seat"],
+            )
+            for row in rows
+        ],
+        empty="Nobody is provisional",
+    )
+
+
+@people.command()
+@org_argument
+@click.argument("person")
+@json_option
+def confirm(org: str, person: str, *, as_json: bool) -> None:
+    """Let PERSON (userName, mail address or id) stay, whom the directory has not named yet."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.provisional import confirm_member
+
+    with open_organization(org) as (_, unit):
+        member = confirm_member(unit, find_person(unit, person))
+        facts = {"member_id": member.id, "user_name": member.user_name, "provisional_until": None}
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(harmless_line(f"{member.user_name} stays: nothing ends by itself any more."))
 
 
 @people.command("remove-inactive")

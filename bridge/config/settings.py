@@ -206,6 +206,28 @@ class SsoSettings(_Section):
     request_lifetime_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
     """Seconds in which a sign-in that was started here must be answered by the identity provider."""
 
+    provisional_days: Annotated[int, Field(ge=0, le=365)] = 14
+    """Days that a directory has to name a person who signed in before it did; then access ends and the seat is
+    free again. 0: no end."""
+
+
+class AppSettings(_Section):
+    """Applications that people sign in to through this service."""
+
+    access_token_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
+    """Seconds that access and ID tokens live (600 = 10 minutes)."""
+
+    offline_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """Days after which a sign-in that may outlive its session ends for good, however often its tokens are renewed."""
+
+    key_rotation_days: Annotated[int, Field(ge=0, le=3650)] = 90
+    """Days after which another key signs tokens, published a day ahead. 0: only by `seatbridge apps rotate-keys`."""
+
+    internal_hosts: tuple[str, ...] = ()
+    """Names or addresses of hosts in your own network where applications run, separated by commas. Messages to them
+    may go to private addresses or this machine, and by plain http; every other application needs https and a public
+    address."""
+
 
 class ScimSettings(_Section):
     """Limits of the SCIM endpoint, as /ServiceProviderConfig announces them."""
@@ -360,6 +382,7 @@ class Settings(_Section):
     secrets: SecretSettings = SecretSettings()
     session: SessionSettings = SessionSettings()
     sso: SsoSettings = SsoSettings()
+    apps: AppSettings = AppSettings()
     scim: ScimSettings = ScimSettings()
     jobs: JobSettings = JobSettings()
     billing: BillingSettings = BillingSettings()

@@ -13,6 +13,7 @@ class ActorKind(StrEnum):
     MEMBER = "member"
     DIRECTORY = "directory"
     SIGN_IN = "sign_in"
+    APP = "app"
     OPERATOR = "operator"
     SYSTEM = "system"
 
@@ -21,7 +22,8 @@ class ActorKind(StrEnum):
 class Actor:
     """The caller of a use case.
 
-    ``id`` is the member for MEMBER, the connection for DIRECTORY and SIGN_IN; operators and the system have none.
+    ``id`` is the member for MEMBER, the connection for DIRECTORY and SIGN_IN, the application for APP; operators and
+    the system have none.
     """
 
     kind: ActorKind

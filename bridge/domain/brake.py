@@ -32,6 +32,8 @@ class HeldEffect(StrEnum):
     """The person's groups or attributes no longer give the seat, role or teams that the person has."""
     PROMOTE = "promote"
     """A seat became free for which the person stands in line, who holds one of another tier."""
+    UNCONFIRMED = "unconfirmed"
+    """The person signed in before the directory named them, and it has not done so in time."""
 
 
 class HoldState(StrEnum):

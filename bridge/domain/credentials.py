@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 #: Recognisable in logs and by secret scanners.
 SCIM_TOKEN_PREFIX = "sbscim_"  # noqa: S105 (a public prefix, not a secret)
+APP_SECRET_PREFIX = "sbapp_"  # noqa: S105 (as above)
+REFRESH_TOKEN_PREFIX = "sbrt_"  # noqa: S105 (as above)
 _SHOWN_CHARACTERS = 6
 
 

@@ -27,6 +27,15 @@ class ProvisioningMode(StrEnum):
         return self in {ProvisioningMode.JIT, ProvisioningMode.JIT_AND_SCIM}
 
 
+class Confirmation(StrEnum):
+    """Whether a directory has to confirm who signs in by a connection before it has named them."""
+
+    WHEN_PUSHING = "when_pushing"
+    """Where its directory has pushed."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class ModeFacts:
     """A row of the table of modes, in words that stand alone; in every mode administrators may do all of it too."""

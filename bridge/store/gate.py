@@ -120,6 +120,12 @@ def find_sign_in_link(session: Session, token_hash: bytes, at: datetime) -> tupl
     return None if row is None else (OrgId(row.org_id), row.link_id)
 
 
+def find_app_grant(session: Session, token_hash: bytes) -> OrgId | None:
+    """Find whose code or refresh token of an application it is, live or not; nothing is let in by it."""
+    found = session.scalar(text("SELECT org_id FROM find_app_grant(:hash)"), {"hash": token_hash})
+    return None if found is None else OrgId(found)
+
+
 def find_organization(session: Session, slug: str) -> OrgId | None:
     """Find an organization by the name it has in URLs."""
     found = session.scalar(text("SELECT org_id FROM find_organization(:slug)"), {"slug": slug})

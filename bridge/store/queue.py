@@ -8,13 +8,11 @@ WAKE_TASK = "seatbridge.work_through_due"
 QUEUE = "seatbridge"
 
 #: One waiting job is enough for any number of rows, and only an insert of one that is really needed notifies. A row
-#: that commits behind a job which has just begun is found by the minute's sweep.
-_WAKE = text(
-    "INSERT INTO procrastinate_jobs (queue_name, task_name) SELECT CAST(:queue AS varchar), CAST(:task AS varchar)"
-    " WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE task_name = :task AND status = 'todo')"
-)
+#: that commits behind a job which has just begun is found by the minute's sweep. The function names queue and task as
+#: above (``bridge/store/functions/apps.sql``).
+_WAKE = text("SELECT wake_workers()")
 
 
 def wake_workers(session: Session) -> None:
     """Ask a worker to come, once this transaction commits; the row it comes for is the truth, not the job."""
-    session.execute(_WAKE, {"queue": QUEUE, "task": WAKE_TASK})
+    session.execute(_WAKE)

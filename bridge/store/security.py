@@ -49,6 +49,17 @@ def secure_table(
         yield from let_gate_read(table)
 
 
+def share_table(table: str, *, append_only: bool = False) -> Iterator[str]:
+    """Grant the application what it needs of a table that belongs to no organization, as applications do.
+
+    Args:
+        table: Name of the table. It holds nothing of or about any organization's people.
+        append_only: Grant neither UPDATE nor DELETE.
+    """
+    verbs = "SELECT, INSERT" if append_only else "SELECT, INSERT, UPDATE, DELETE"
+    yield f'GRANT {verbs} ON "{table}" TO {APP_ROLE}'
+
+
 def let_gate_read(table: str) -> Iterator[str]:
     """Let the gate role read all rows of a table that is secured already."""
     yield f'CREATE POLICY gate ON "{table}" FOR SELECT TO {GATE_ROLE} USING (true)'

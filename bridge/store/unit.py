@@ -30,6 +30,7 @@ class Unit:
         billing_factory: Binds the billing core to this unit.
         seller: Who issues the invoices of this installation; None when its configuration names nobody.
         payment_terms_days: Days to pay where the buyer's billing details name none.
+        provisional_days: Days that a directory has to name who signed in before it did; 0 for as long as it likes.
         recheck: Runs once, when the lock has just been taken: refuses an actor who lost access while it was waited for.
         on_lock: Runs once after it: what must come before anything else is written.
         held: The hold that the brake put something of this unit under, if it did.
@@ -46,6 +47,7 @@ class Unit:
     on_lock: Callable[["Unit"], None] | None = None
     seller: Seller | None = None
     payment_terms_days: int = 30
+    provisional_days: int = 14
     recheck: Callable[["Unit"], None] | None = None
     held: uuid.UUID | None = None
     on_finish: Callable[["Unit"], object] | None = None

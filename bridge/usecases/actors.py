@@ -6,25 +6,32 @@ from typing import Any
 
 from sqlalchemy import select
 
-from bridge.store.models import Connection, Member
+from bridge.store.models import App, Connection, Member
 from bridge.store.unit import Unit
 
 
 def name_actors(unit: Unit, actors: Iterable[str]) -> dict[str, str]:
-    """Return who acted, in words: a member's name, a directory's, "the operator" or "Seatbridge"."""
+    """Return who acted, in words: a member's name, a directory's, an application's, "the operator" or "Seatbridge"."""
     wanted = set(actors)
     ids = {actor: uuid.UUID(actor.partition(":")[2]) for actor in wanted if ":" in actor}
     members = _names(unit, Member.id, Member.display_name, Member.org_id, ids.values())
     connections = _names(unit, Connection.id, Connection.name, Connection.org_id, ids.values())
+    apps = {} if not any(actor.startswith("app:") for actor in ids) else _names_of_apps(unit, ids.values())
     words = {"operator": "the operator", "system": "Seatbridge"}
     for actor, identifier in ids.items():
         kind = actor.partition(":")[0]
         if kind == "member":
             words[actor] = members.get(identifier, "somebody who has left")
+        elif kind == "app":
+            words[actor] = apps.get(identifier, "an application that is gone")
         else:
             name = connections.get(identifier, "a directory that is gone")
             words[actor] = f"{name} (sign-in)" if kind == "sign_in" else name
     return {actor: words.get(actor, actor) for actor in wanted}
+
+
+def _names_of_apps(unit: Unit, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    return {row[0]: row[1] for row in unit.session.execute(select(App.id, App.name).where(App.id.in_(list(ids))))}
 
 
 def _names(unit: Unit, key: Any, name: Any, org_id: Any, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:

@@ -16,6 +16,7 @@ SENTENCES = {
     "members_unknown": "A directory replaced a group's members by people nobody here knows: the group is empty",
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
+    "provisional_ended": "People signed in whom the directory has not named in time: their access has ended",
     "brake_held": "A directory would let go or move many people at once: an owner decides about it",
     "budget_used_up": "The budget for seats is used up: people wait in line",
     "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",
@@ -23,6 +24,7 @@ SENTENCES = {
     "budget_payment_declined": "A payment within a budget for seats was declined: people wait in line",
     "budgets_ended": "The budgets for seats ended with the plan that they were set for: set them anew",
     "group_connection_missing": "A group came that rules expect without saying of which connection",
+    "app_token_reused": "A code or refresh token of an application was used twice: that sign-in was ended",
     "tier_threshold": "A tier fills up",
     "plan_ended": "The plan has ended without a renewal: nobody holds a seat, all data stays",
     "over_tier": "More people have a paid role than the contracted tier is meant for: a matter for the next review",
@@ -34,6 +36,9 @@ SENTENCES = {
     "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
     "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
     "boundary_failed": "The plan's last period cannot be closed: nothing changes until the operator has mended it",
+    "metadata_not_refreshed": "An identity provider's metadata cannot be read again: what was read last still holds",
+    "idp_certificate_ends": "The last signing certificate of an identity provider ends soon",
+    "service_key_ends": "Our key towards an identity provider ends soon",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 

@@ -17,6 +17,7 @@ from bridge.store.teams import teams_of
 from bridge.store.unit import Unit
 from bridge.usecases.actors import name_actors as name_actors  # noqa: PLC0414 (asked for here by others)
 from bridge.usecases.lines import PlaceInLine, places_in_line
+from bridge.usecases.provisional import provisional_sentence
 from bridge.usecases.read_holds import held_sentence
 from mappings.documents import from_stored
 from mappings.reasons import SENTENCES, SeatReason, because
@@ -78,6 +79,7 @@ class Explanation:
         decisions: Newest first, at most :data:`HISTORY_LENGTH`.
         teams: Where the plan is not sold by seats: the names of the teams the person is in, archived ones too.
         held: What the brake keeps from the person, or an owner kept, ending with a full stop.
+        provisional: That no directory has named the person yet, or in time, ending with a full stop.
         current: The decision that the present state follows from; None for somebody never looked at.
     """
 
@@ -92,6 +94,7 @@ class Explanation:
     decisions: tuple[ExplainedDecision, ...]
     teams: tuple[str, ...] = ()
     held: str | None = None
+    provisional: str | None = None
 
     @property
     def current(self) -> ExplainedDecision | None:
@@ -118,6 +121,7 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
         .limit(HISTORY_LENGTH)
     ).all()
     groups, through = tuple(groups_of(unit, member.id)), inherited_through(unit, member.id)
+    connection = get_connection(unit, member.connection_id)
     versions = _mapping_versions(unit, {decision.mapping_version for decision in stored}, ladder)
     priced = may(unit.actor.role, Permission.SEE_BILLING)
     told = explain_decisions(unit, stored, ladder)
@@ -126,7 +130,7 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
     reason = said[0].because if said else _why_undecided(ladder, active=member.active)
     return Explanation(
         member=member,
-        connection=get_connection(unit, member.connection_id),
+        connection=connection,
         ladder=ladder,
         groups=groups,
         through=through,
@@ -136,6 +140,7 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
         decisions=tuple(decisions),
         teams=() if len(ladder) else tuple(team.name for team in teams_of(unit, member.id)),
         held=held_sentence(unit, member),
+        provisional=provisional_sentence(member, connection.name),
     )
 
 

@@ -20,6 +20,7 @@ from bridge.usecases.manage_access import end_access
 from bridge.usecases.mapping_versions import VersionReason
 from bridge.usecases.move_line import promote_together
 from bridge.usecases.provision_member import remove_people
+from bridge.usecases.provisional import keep_member
 from bridge.usecases.reevaluate import settle_together
 from bridge.usecases.settle_many import settle_many
 from mappings.allocation import Holding, Occasion, SeatReason, deactivate
@@ -27,6 +28,8 @@ from mappings.preview import MovesPreview, Settlement
 from mappings.rules import PersonFacts
 
 _REASON = "brake_released"
+#: Of whom access ends and everything else stays.
+_ENDING = frozenset({HeldEffect.TURN_OFF, HeldEffect.UNCONFIRMED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,11 @@ def keep_people(unit: Unit, hold: Hold) -> None:
     last = {HeldEffect.PROMOTE}
     for effects in (set(HeldEffect) - last, last):
         ids = ids_under(unit, hold, effects)
-        behind = passed_by.intersection(ids_under(unit, hold, effects & {HeldEffect.TURN_OFF, HeldEffect.PROMOTE}))
+        behind = passed_by.intersection(ids_under(unit, hold, effects & (_ENDING | last)))
+        unconfirmed = ids_under(unit, hold, effects & {HeldEffect.UNCONFIRMED})
         settle_held(unit, ids, Outcome.DROPPED)
+        for member in _members(unit, unconfirmed):
+            keep_member(unit, member, reason="brake_dropped")
         placement = read_placement(unit)
         if behind:
             settle_together(unit, behind, placement, occasion=Occasion.REMAPPED)
@@ -124,14 +130,14 @@ def _gather(unit: Unit, hold: Hold) -> HeldPeople:
         .where(HeldPerson.org_id == unit.org_id, HeldPerson.hold_id == hold.id, HeldPerson.outcome.is_(None))
         .order_by(HeldPerson.member_id)
     ).all()
-    leaving = {HeldEffect.TURN_OFF, HeldEffect.REMOVE}
+    leaving = _ENDING | {HeldEffect.REMOVE}
     spared = {row.member_id for row in rows if Role(row.role).is_owner and row.effect in leaving}
 
     def with_effect(*effects: HeldEffect) -> tuple[MemberId, ...]:
         return tuple(row.member_id for row in rows if row.effect in effects and row.member_id not in spared)
 
     return HeldPeople(
-        off=with_effect(HeldEffect.TURN_OFF),
+        off=with_effect(*_ENDING),
         gone=with_effect(HeldEffect.REMOVE),
         reseat=with_effect(HeldEffect.RESEAT, HeldEffect.PROMOTE),
         owners=tuple(sorted(spared)),
@@ -144,17 +150,27 @@ def _let_go(unit: Unit, off: Collection[MemberId], gone: Collection[MemberId]) -
     if not members:
         return
     _free_seats(unit, members)
-    leaving = _members(unit, off)
-    unit.session.execute(
-        update(Member)
-        .where(Member.org_id == unit.org_id, Member.id == any_(literal(list(off), ARRAY(Uuid))))
-        .values(active=False, said_off=False)
-        .execution_options(synchronize_session="fetch")
-    )
-    end_access(unit, [member for member in leaving if member.hold_id is None], reason=_REASON)
+    _turn_off(unit, off, reason=_REASON)
     if gone:
         remove_people(unit, _members(unit, gone), reason=_REASON)
         note_departed(unit)
+
+
+def turn_off_people(unit: Unit, ids: Collection[MemberId], *, reason: str) -> None:
+    """Turn many people off together: their seats are free afterwards, and given to nobody yet (rule K1)."""
+    _free_seats(unit, _members(unit, ids))
+    _turn_off(unit, ids, reason=reason)
+
+
+def _turn_off(unit: Unit, ids: Collection[MemberId], *, reason: str) -> None:
+    leaving = _members(unit, ids)
+    unit.session.execute(
+        update(Member)
+        .where(Member.org_id == unit.org_id, Member.id == any_(literal(list(ids), ARRAY(Uuid))))
+        .values(active=False, said_off=False)
+        .execution_options(synchronize_session="fetch")
+    )
+    end_access(unit, [member for member in leaving if member.hold_id is None], reason=reason)
 
 
 def _members(unit: Unit, ids: Collection[MemberId]) -> Sequence[Member]:

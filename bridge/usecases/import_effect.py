@@ -38,6 +38,7 @@ from bridge.usecases.provision_member import (
     update_member,
     write_person,
 )
+from bridge.usecases.provisional import keep_member
 from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
 from mappings.tiers import UNASSIGNED
@@ -280,6 +281,7 @@ class Importer:
         if person.active is False and Role(member.role).is_owner:
             raise OwnerProtectedError(member.user_name)
         by_hand, tier = self._tier(person)
+        keep_member(self.unit, member, reason="import")
         before = member.document
         facts_before = mappable_attributes(before)
         turned = person.active not in {None, member.active}

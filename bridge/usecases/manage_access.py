@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Uuid, any_, literal, select, update
+from sqlalchemy import Uuid, any_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.brake import HeldEffect, Outcome
@@ -20,9 +20,15 @@ from mappings.allocation import Occasion
 
 
 def end_sessions(unit: Unit, member_ids: Collection[MemberId], by: str) -> int:
-    """End every session and sign-in link of people, in this very transaction (T18); return how many sessions."""
+    """End every session, sign-in link and sign-in to an application of people, in this very transaction (T18).
+
+    Returns:
+        How many sessions.
+    """
     unit.lock()
-    ids = any_(literal(list(member_ids), ARRAY(Uuid)))
+    whom = literal(list(member_ids), ARRAY(Uuid))
+    ids = any_(whom)
+    unit.session.execute(select(func.end_app_grants(unit.org_id, whom, unit.at, by)))
     ended = unit.session.scalars(
         update(WebSession)
         .where(WebSession.org_id == unit.org_id, WebSession.member_id == ids, WebSession.ended_at.is_(None))
@@ -55,7 +61,7 @@ def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
     if Role(member.role).is_owner:
         raise_alert(unit, "owner_protected", member_id=member.id)
         return None
-    member.active, member.said_off = False, False
+    member.active, member.said_off, member.provisional_until = False, False, None
     freed = free_seat(unit, member)
     end_access(unit, [member], reason=reason)
     return freed
@@ -94,7 +100,7 @@ def reactivate_member(unit: Unit, member: Member, *, reason: str, placement: Pla
     unit.lock()
     if member.active:
         return
-    member.active = True
+    member.active, member.provisional_until = True, None
     record(unit, "member.reactivated", subject_kind="member", subject_id=member.id, reason=reason)
     settle_seat(unit, member, Occasion.ARRIVED, placement)
     review_tier(unit)

@@ -43,6 +43,7 @@ class PersonState(StrEnum):
     ACTIVE = "active"
     WAITING = "waiting"
     PINNED = "pinned"
+    PROVISIONAL = "provisional"
     DEACTIVATED = "deactivated"
 
 
@@ -87,6 +88,7 @@ class HeadCounts:
     by_tier: dict[str | None, int]
     waiting: int
     pinned: int
+    provisional: int
     deactivated: int
 
     @property
@@ -163,16 +165,18 @@ def count_people(unit: Unit) -> HeadCounts:
             func.count(),
             func.count().filter(Member.waiting_for.is_not(None)),
             func.count().filter(Member.pinned),
+            func.count().filter(Member.provisional_until.is_not(None)),
         )
         .where(Member.org_id == unit.org_id)
         .group_by(Member.active, Member.tier)
     ).all()
-    by_tier = {tier: count for active, tier, count, _, _ in rows if active}
+    by_tier = {tier: count for active, tier, count, *_ in rows if active}
     return HeadCounts(
         active=sum(by_tier.values()),
         by_tier=by_tier,
         waiting=sum(row[3] for row in rows),
         pinned=sum(row[4] for row in rows if row[0]),
+        provisional=sum(row[5] for row in rows if row[0]),
         deactivated=sum(row[2] for row in rows if not row[0]),
     )
 
@@ -200,6 +204,7 @@ def _condition(unit: Unit, wanted: PeopleFilter) -> ColumnElement[bool]:
         PersonState.ACTIVE: Member.active,
         PersonState.WAITING: Member.waiting_for.is_not(None),
         PersonState.PINNED: and_(Member.active, Member.pinned),
+        PersonState.PROVISIONAL: and_(Member.active, Member.provisional_until.is_not(None)),
         PersonState.DEACTIVATED: Member.active.is_(False),
     }
     conditions: list[SQLColumnExpression[bool]] = [Member.org_id == unit.org_id, states[wanted.state]]

@@ -42,6 +42,7 @@ from bridge.usecases.assign_seats import (
 from bridge.usecases.brake import forget_limit, held_effect, hold_people, is_braked, let_off, lets_through
 from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
 from bridge.usecases.move_line import give_on, offer_free
+from bridge.usecases.provisional import is_unconfirmed, let_off_unconfirmed, provisional_until
 from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
 from bridge.usecases.sync_groups import sync_claimed_groups
@@ -124,9 +125,19 @@ def provision_member(
         return _adopt(unit, present, connection_id, draft, source)
     _check_external_id(unit, connection_id, draft.external_id)
     member = build_member(unit, connection_id, draft, source, member_id=member_id)
+    if source is Source.JIT:
+        member.provisional_until = provisional_until(unit, connection_id)
     unit.session.add(member)
     unit.session.flush()
-    record(unit, "member.created", subject_kind="member", subject_id=member.id, reason=str(source))
+    until = member.provisional_until
+    record(
+        unit,
+        "member.created",
+        subject_kind="member",
+        subject_id=member.id,
+        reason=str(source),
+        body={"provisional_until": until.isoformat()} if until is not None else {},
+    )
     adopt_parked(unit, member)
     if claimed_groups:
         sync_claimed_groups(unit, connection_id, member, claimed_groups)
@@ -176,6 +187,7 @@ def build_member(
         waiting_since=None,
         waited_from=None,
         decision_id=None,
+        provisional_until=None,
     )
 
 
@@ -391,7 +403,7 @@ def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: P
     """Make a person the directory's, if its userName proves who they are; return what it may say of them.
 
     Where only an address says so, the sign-ins they came by are forgotten (T14). Whom somebody here turned off stays
-    off, and the owners are told.
+    off, and the owners are told; whose access ended because no directory had named them has it again.
 
     Raises:
         AdoptionRefusedError: Nothing proves that it is this person.
@@ -403,10 +415,12 @@ def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: P
         if member.source == Source.JIT:
             forget_links(unit, member)
             end_sessions(unit, [member.id], by="adopted")
-    came_from = member.source
-    member.connection_id, member.source = connection_id, str(Source.SCIM)
-    record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=came_from)
-    if draft.active and not member.active:
+    came_from, provisional, late = member.source, member.provisional_until is not None, is_unconfirmed(member)
+    member.connection_id, member.source, member.provisional_until = connection_id, str(Source.SCIM), None
+    let_off_unconfirmed(unit, member, Outcome.REVERSED)
+    confirms = {"confirms": "too_late" if late else "in_time"} if provisional else {}
+    record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=came_from, body=confirms)
+    if draft.active and not member.active and not late:
         raise_alert(unit, "adopted_turned_off", member_id=member.id)
         return replace(draft, active=False)
     return draft

@@ -24,6 +24,7 @@ DID: Mapping[HeldEffect, str] = {
     HeldEffect.REMOVE: "deleted",
     HeldEffect.RESEAT: "changed the groups or attributes of",
     HeldEffect.PROMOTE: "freed a seat for",
+    HeldEffect.UNCONFIRMED: "had not named, by its time,",
 }
 #: What releasing does to a person.
 WOULD: Mapping[HeldEffect, str] = {
@@ -31,6 +32,7 @@ WOULD: Mapping[HeldEffect, str] = {
     HeldEffect.REMOVE: "loses access and is removed",
     HeldEffect.RESEAT: "gets what the rules give now",
     HeldEffect.PROMOTE: "moves up in line",
+    HeldEffect.UNCONFIRMED: "loses access, unconfirmed",
 }
 
 
@@ -113,6 +115,10 @@ class HoldView:
             HeldEffect.REMOVE: ("1 person loses access and is removed", "{:,} people lose access and are removed"),
             HeldEffect.RESEAT: ("1 person gets what the rules give now", "{:,} people get what the rules give now"),
             HeldEffect.PROMOTE: ("1 person moves up in line", "{:,} people move up in line"),
+            HeldEffect.UNCONFIRMED: (
+                "1 person whom the directory never named loses access",
+                "{:,} people whom the directory never named lose access",
+            ),
         }
         return tuple(
             words[effect][0] if number == 1 else words[effect][1].format(number)

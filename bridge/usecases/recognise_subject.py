@@ -15,6 +15,7 @@ from bridge.store.departed import departed_from
 from bridge.store.directory import get_member, manual_connection, owns_domain
 from bridge.store.models import Connection, Identity, Member
 from bridge.store.unit import Unit
+from bridge.usecases.provisional import is_unconfirmed
 
 MAX_NAME_CHARACTERS = 400
 """No address, name or group of a real person is longer; a database index takes no text without end."""
@@ -33,6 +34,7 @@ class SignInRefusal(StrEnum):
     NOT_REQUESTED = "not_requested"
     REPLAYED = "replayed"
     DEACTIVATED = "deactivated"
+    UNCONFIRMED = "unconfirmed"
     OWNER_NEEDS_LINK = "owner_needs_link"
     OUTSIDE_DOMAINS = "outside_domains"
     SOMEBODY_ELSE = "somebody_else"
@@ -108,6 +110,22 @@ class Recognised:
 def refused(reason: SignInRefusal, detail: str) -> SignInRefusedError:
     """Return the refusal to raise; ``detail`` is a sentence for whoever reads the sign-in log."""
     return SignInRefusedError(reason, detail)
+
+
+def refuse_turned_off(member: Member) -> None:
+    """Let nobody in whose access is off, and say apart whose it is because no directory has named them.
+
+    Raises:
+        SignInRefusedError: It is off.
+    """
+    if is_unconfirmed(member):
+        raise refused(
+            SignInRefusal.UNCONFIRMED,
+            f"No directory confirmed the person by {member.provisional_until:%Y-%m-%d %H:%M} UTC, so access ended: "
+            "assign them to the provisioning application at the identity provider, or turn access on by hand",
+        )
+    if not member.active:
+        raise refused(SignInRefusal.DEACTIVATED, "The person's access is turned off")
 
 
 def check_sizes(asserted: AssertedSubject) -> None:
@@ -199,8 +217,8 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
     ).all()
     if not namesakes:
         return
-    if not all(member.active for member in namesakes):
-        raise refused(SignInRefusal.DEACTIVATED, "The person's access is turned off")
+    for member in namesakes:
+        refuse_turned_off(member)
     if any(Role(member.role).is_owner for member in namesakes):
         raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this subject by hand")
     manual = manual_connection(unit).id

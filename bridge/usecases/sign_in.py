@@ -26,6 +26,7 @@ from bridge.usecases.recognise_subject import (
     SignInRefusal,
     check_sizes,
     recognise_subject,
+    refuse_turned_off,
     refused,
 )
 from bridge.usecases.reevaluate import reevaluate
@@ -105,7 +106,7 @@ def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         member_id=found.member.id,
         outcome="provisioned" if found.linked_by is LinkedBy.JIT else "signed_in",
         reason="ok",
-        detail=_summary(asserted, found.linked_by),
+        detail=_summary(asserted, found),
     )
     unit.session.flush()
     return SignedIn(found.member, return_path, provisioned=found.linked_by is LinkedBy.JIT)
@@ -140,8 +141,7 @@ def admit(unit: Unit, asserted: AssertedSubject) -> Recognised:
     found = recognise_subject(unit, connection, asserted)
     if found is None:
         found = Recognised(_provision(unit, connection, asserted), LinkedBy.JIT)
-    if not found.member.active:
-        raise refused(SignInRefusal.DEACTIVATED, "The person's access is turned off")
+    refuse_turned_off(found.member)
     _link(unit, asserted, found)
     _follow_claims(unit, found.member, asserted, provisioned=found.linked_by is LinkedBy.JIT)
     return found
@@ -341,8 +341,12 @@ def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:
     return unit.session.scalars(other.limit(1)).first() is not None
 
 
-def _summary(asserted: AssertedSubject, linked_by: LinkedBy | None) -> str:
-    sentence = _SENTENCES[linked_by]
+def _summary(asserted: AssertedSubject, found: Recognised) -> str:
+    sentence = _SENTENCES[found.linked_by]
+    if found.member.provisional_until is not None:
+        sentence += (
+            f" Provisional until {found.member.provisional_until:%Y-%m-%d}: the directory has not named them yet."
+        )
     if asserted.groups_overage:
         sentence += " The identity provider left the groups out because there are too many: none was taken away."
     return sentence

@@ -21,7 +21,16 @@ from bridge.web.session import EXTENSION, is_secure
 
 MAX_FORM_BYTES = 1_048_576
 #: What a browser does not send by itself, or sends for another site, needs no secret of a form.
-_WITHOUT_FORMS = frozenset({Credential.SCIM_TOKEN, Credential.ASSERTION, Credential.SIGNATURE})
+_WITHOUT_FORMS = frozenset(
+    {
+        Credential.SCIM_TOKEN,
+        Credential.ASSERTION,
+        Credential.SIGNATURE,
+        Credential.APP_REQUEST,
+        Credential.CLIENT_SECRET,
+        Credential.ACCESS_TOKEN,
+    }
+)
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "

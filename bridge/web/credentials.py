@@ -27,6 +27,9 @@ class Credential(StrEnum):
     LINK = "link"
     SIGNATURE = "signature"
     METRICS_TOKEN = "metrics_token"  # noqa: S105 (as above)
+    APP_REQUEST = "app_request"
+    CLIENT_SECRET = "client_secret"  # noqa: S105 (as above)
+    ACCESS_TOKEN = "access_token"  # noqa: S105 (as above)
 
 
 def asks_for(kind: Credential) -> Callable[[ViewT], ViewT]:
@@ -45,6 +48,10 @@ assertion = asks_for(Credential.ASSERTION)
 link = asks_for(Credential.LINK)
 signature = asks_for(Credential.SIGNATURE)
 metrics = asks_for(Credential.METRICS_TOKEN)
+#: A request of an application, brought by a browser: what it may do is what was registered.
+app_request = asks_for(Credential.APP_REQUEST)
+client_secret = asks_for(Credential.CLIENT_SECRET)
+access_token = asks_for(Credential.ACCESS_TOKEN)
 
 
 def signed_in(

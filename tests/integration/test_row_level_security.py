@@ -18,7 +18,9 @@ from bridge.store.security import APP_ROLE, GATE_ROLE
 from bridge.usecases.connections import claim_domain, issue_scim_token, verify_domain
 from tests.factories import Customer
 
-TABLES = sorted(Base.metadata.tables)
+#: What belongs to no organization: applications and their keys, and what was done to them.
+INSTALLATION = ["app", "app_secret", "installation_event", "signing_key"]
+TABLES = sorted(set(Base.metadata.tables) - set(INSTALLATION))
 APPEND_ONLY = [
     "audit_entry",
     "core_event",
@@ -53,6 +55,20 @@ def test_every_table_of_the_product_belongs_to_an_organization() -> None:
     without = [table for table in TABLES if "org_id" not in Base.metadata.tables[table].columns]
 
     assert without == ["organization"]
+
+
+def test_tables_of_the_installation_know_no_person_and_their_record_only_grows(
+    owner_connection: psycopg.Connection,
+) -> None:
+    columns = {column.name for table in INSTALLATION for column in Base.metadata.tables[table].columns}
+    rights = owner_connection.execute(
+        "SELECT privilege_type FROM information_schema.role_table_grants"
+        " WHERE grantee = %s AND table_name = 'installation_event' ORDER BY 1",
+        [APP_ROLE],
+    ).fetchall()
+
+    assert not {name for name in columns if "member" in name or "email" in name or name == "org_id"}
+    assert rights == [("INSERT",), ("SELECT",)]
 
 
 def test_every_table_with_an_organization_is_fenced_for_its_owner_too(owner_connection: psycopg.Connection) -> None:
@@ -261,6 +277,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "due_renewals",
         "enter_scim",
         "enter_session",
+        "find_app_grant",
         "find_domain",
         "find_organization",
         "find_sign_in_link",

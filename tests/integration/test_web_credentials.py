@@ -61,6 +61,7 @@ ADMINS = (
     ("POST", f"/console/people/seat-previews/{ID}"),
     ("POST", f"/console/people/{ID}/product-roles"),
     ("POST", f"/console/people/{ID}/off"),
+    ("POST", f"/console/people/{ID}/confirm"),
     ("POST", f"/console/people/{ID}/on"),
     ("POST", f"/console/people/{ID}/sessions/end"),
     ("GET", "/console/mappings"),

@@ -8,18 +8,20 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 from lxml import etree
 
 from bridge.runtime import Runtime
-from bridge.simulator.saml import DS, METADATA
+from bridge.simulator.saml import DS, METADATA, Signed, encode, sign
 from bridge.store.models import SamlProvider
 from bridge.usecases.saml_trust import set_saml_options
-from bridge.usecases.service_keys import begin_key_change, use_next_key
+from bridge.usecases.service_keys import begin_key_change, forget_old_key, use_next_key
 from bridge.web.app import create_web_app
 from bridge.web.sso import saml_blueprint
 from tests.factories import Customer
-from tests.sign_ins import ADA, Browser, trust
+from tests.saml_encryption import CBC, Method, encrypt_assertion
+from tests.sign_ins import ADA, Browser, events, idp, members, trust
 
 
 @pytest.fixture
@@ -133,3 +135,55 @@ def test_our_metadata_tells_the_truth_about_signed_requests(
 
     assert says_signed(visitor) == signed
     assert ("Signature" in parse_qs(urlsplit(sent(visitor)).query)) == (signed == "true")
+
+
+def answer_encrypted(visitor: Browser, customer: Customer, to: x509.Certificate, method: Method = Method()) -> int:  # noqa: B008 - it is frozen
+    drafted = idp().draft(visitor.start(), ADA, now=customer.runtime.clock.now())
+    pem = to.public_bytes(Encoding.PEM).decode()
+    return visitor.answer(
+        encode(encrypt_assertion(sign(drafted, idp().key, Signed.ASSERTION), pem, method))
+    ).status_code
+
+
+def test_an_assertion_encrypted_to_the_key_in_our_metadata_signs_in(visitor: Browser, customer: Customer) -> None:
+    (ours,) = published(visitor, "encryption")
+
+    assert answer_encrypted(visitor, customer, ours) == 303
+    assert [member.user_name for member in members(customer)] == ["ada@acme.test"]
+
+
+def test_during_a_key_change_what_is_encrypted_to_either_key_signs_in_until_the_old_one_is_forgotten(
+    visitor: Browser, customer: Customer
+) -> None:
+    (old,) = published(visitor, "encryption")
+    with customer.unit() as unit:
+        begin_key_change(unit, customer.connection_id, customer.runtime.make_service_key)
+    before = answer_encrypted(visitor, customer, old)
+    with customer.unit() as unit:
+        use_next_key(unit, customer.connection_id)
+    (new,) = published(visitor, "encryption")
+    during = [answer_encrypted(visitor, customer, key) for key in (old, new)]
+    with customer.unit() as unit:
+        forget_old_key(unit, customer.connection_id)
+
+    assert (before, during) == (303, [303, 303])
+    assert [answer_encrypted(visitor, customer, key) for key in (old, new)] == [403, 303]
+
+
+def test_weak_encryption_is_refused_and_the_log_says_what_to_choose(visitor: Browser, customer: Customer) -> None:
+    (ours,) = published(visitor, "encryption")
+
+    assert answer_encrypted(visitor, customer, ours, Method(CBC)) == 403
+    (refused,) = events(customer)
+    assert "choose AES-GCM and RSA-OAEP at the identity provider" in refused.detail
+    assert members(customer) == []
+
+
+def test_our_metadata_offers_no_key_to_encrypt_to_where_the_connection_is_set_so(
+    visitor: Browser, customer: Customer
+) -> None:
+    with customer.unit() as unit:
+        set_saml_options(unit, customer.connection_id, offers_encryption=False)
+
+    assert published(visitor, "encryption") == []
+    assert len(published(visitor)) == 1

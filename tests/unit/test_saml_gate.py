@@ -174,7 +174,9 @@ SECOND_REFERENCE = (
             id="two signatures of one element",
         ),
         pytest.param(_same_ids, SamlRefusal.DUPLICATE_ID, id="one ID twice"),
-        pytest.param(add(".", "<saml:EncryptedAssertion/>"), SamlRefusal.ENCRYPTED, id="an encrypted assertion"),
+        pytest.param(
+            add(".", "<saml:EncryptedAssertion/>"), SamlRefusal.SEVERAL_ASSERTIONS, id="an encrypted one beside it"
+        ),
         pytest.param(
             add(
                 "saml:Assertion/saml:Subject",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from lxml import etree
 
+from bridge.adapters.saml.encryption import XENC11, check_encrypted
 from bridge.adapters.saml.refusals import SamlRefusal, refused, shown
 from bridge.adapters.saml.xml import DS, SAML, SAMLP, XENC, XSI, UnsafeXml, UnsafeXmlError, read_xml
 
@@ -30,7 +31,8 @@ DIGEST_METHODS: Final = frozenset({XENC + "sha256", _MORE + "sha384", XENC + "sh
 _RESPONSE = f"{{{SAMLP}}}Response"
 _ASSERTION = f"{{{SAML}}}Assertion"
 _SIGNATURE = f"{{{DS}}}Signature"
-_ENCRYPTED = {f"{{{SAML}}}{name}" for name in ("EncryptedAssertion", "EncryptedID", "EncryptedAttribute")}
+_ENCRYPTED_ASSERTION = f"{{{SAML}}}EncryptedAssertion"
+_ENCRYPTED_PARTS = {f"{{{SAML}}}{name}" for name in ("EncryptedID", "EncryptedAttribute", "NewEncryptedID")}
 _X509_PARTS = {f"{{{DS}}}{name}" for name in ("X509Certificate", "X509IssuerSerial", "X509SubjectName", "X509SKI")} | {
     f"{{{DS}}}X509IssuerName",
     f"{{{DS}}}X509SerialNumber",
@@ -45,11 +47,18 @@ _UNSAFE = {
 }
 
 
-def check_structure(xml: bytes) -> None:
-    """Refuse every document that is not shaped like a SAML response with ordinary signatures.
+def check_structure(xml: bytes, *, decrypted: bool = False) -> Any:
+    """Parse a document and refuse every one that is not shaped like a SAML response with ordinary signatures.
 
-    Says nothing about who signed it: an unsigned response passes. At most one assertion, as a child of the
-    response; every signature a direct child of what it signs, by one reference to that element's unique ID.
+    Says nothing about who signed it: an unsigned response passes. At most one assertion, encrypted or not, as a child
+    of the response; every signature a direct child of what it signs, by one reference to that element's unique ID.
+
+    Args:
+        xml: The document.
+        decrypted: Its assertion was encrypted and was opened: nothing in it is encrypted any more.
+
+    Returns:
+        The Response (lxml): nobody parses the document again.
 
     Raises:
         SignInRefusedError: With one of the codes of :class:`SamlRefusal`.
@@ -62,10 +71,11 @@ def check_structure(xml: bytes) -> None:
         raise refused(SamlRefusal.NOT_A_RESPONSE, f"The document is {shown(root.tag)}, not a SAML 2.0 Response")
     _check_nodes(root)
     check_unique_ids(root)
-    _check_assertions(root)
+    _check_assertions(root, decrypted=decrypted)
     for signature in root.iter(_SIGNATURE):
         _check_place(root, signature)
     _check_stray_cryptography(root)
+    return root
 
 
 def _check_nodes(root: Any) -> None:
@@ -97,17 +107,22 @@ def check_unique_ids(root: Any) -> None:
             seen.add(identifier)
 
 
-def _check_assertions(root: Any) -> None:
-    if any(element.tag in _ENCRYPTED for element in root.iter()):
+def _check_assertions(root: Any, *, decrypted: bool) -> None:
+    if any(element.tag in _ENCRYPTED_PARTS for element in root.iter()):
         raise refused(
             SamlRefusal.ENCRYPTED,
-            "The response is encrypted: switch the encryption of assertions off at the identity provider",
+            "A name or an attribute is encrypted by itself: encrypt the whole assertion at the identity provider, or "
+            "nothing",
         )
-    assertions = list(root.iter(_ASSERTION))
+    assertions = list(root.iter(_ASSERTION, _ENCRYPTED_ASSERTION))
     if len(assertions) > 1:
         raise refused(SamlRefusal.SEVERAL_ASSERTIONS, f"The response has {len(assertions)} assertions instead of one")
     if assertions and assertions[0].getparent() is not root:
         raise refused(SamlRefusal.SEVERAL_ASSERTIONS, "The assertion is not a direct child of the response")
+    if assertions and assertions[0].tag == _ENCRYPTED_ASSERTION:
+        if decrypted:
+            raise refused(SamlRefusal.ENCRYPTED, "What was encrypted is encrypted again")
+        check_encrypted(assertions[0])
     if sum(1 for _ in root.iter(_RESPONSE)) > 1:
         raise refused(SamlRefusal.NOT_A_RESPONSE, "The response contains another response")
 
@@ -191,7 +206,10 @@ def _check_algorithm(element: Any, allowed: frozenset[str]) -> None:
 
 def _check_key_info(key_info: Any) -> None:
     if set(_children(key_info)) != {"X509Data"}:
-        raise refused(SamlRefusal.KEY_INFO, "KeyInfo may hold certificates only")
+        raise refused(
+            SamlRefusal.KEY_INFO,
+            "KeyInfo may hold certificates only: have the identity provider send its certificate, not its bare key",
+        )
     for element in key_info.iterdescendants():
         if element.tag not in _X509_PARTS | {f"{{{DS}}}X509Data"}:
             raise refused(SamlRefusal.KEY_INFO, f"KeyInfo holds {shown(element.tag)}; certificates only are allowed")
@@ -203,10 +221,11 @@ def _check_leaf(element: Any) -> None:
 
 
 def _check_stray_cryptography(root: Any) -> None:
-    for element in root.iter(f"{{{XENC}}}*"):
-        raise refused(SamlRefusal.ENCRYPTED, f"{shown(element.tag)}: encrypted parts are not accepted")
+    for element in root.iter(f"{{{XENC}}}*", f"{{{XENC11}}}*"):
+        if next(element.iterancestors(_ENCRYPTED_ASSERTION), None) is None:
+            raise refused(SamlRefusal.ENCRYPTED, f"{shown(element.tag)} stands outside an encrypted assertion")
     for element in root.iter(f"{{{DS}}}*"):
-        if element.tag != _SIGNATURE and next(element.iterancestors(_SIGNATURE), None) is None:
+        if element.tag != _SIGNATURE and next(element.iterancestors(_SIGNATURE, _ENCRYPTED_ASSERTION), None) is None:
             raise refused(SamlRefusal.SIGNATURE_PLACE, f"{shown(element.tag)} stands outside a signature")
 
 

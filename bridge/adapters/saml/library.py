@@ -1,14 +1,15 @@
 """python3-saml and xmlsec: the one module that talks to them.
 
 python3-saml 1.16 is frozen (its last release is of October 2023). We keep what it is good at, behind the
-gate of :mod:`bridge.adapters.saml.gate`: its hardened parser, its rules about signed elements, its
-signature verification with several certificates, its schema and its status messages. Its ``is_valid()`` we
-replace by :mod:`bridge.adapters.saml.conditions`: it reads the wall clock instead of taking an instant,
+gate of :mod:`bridge.adapters.saml.gate`: its signature verification with several certificates, and its schema. The
+reading of a response we do ourselves, on the tree that the gate has parsed: the library parses it again, its rules
+about signed elements are those of the gate, and its ``is_valid()`` reads the wall clock instead of taking an instant,
 allows three different clock differences (300 s for conditions, none for the rest), skips every check whose
-input is missing and compiles the schema again for every response.
+input is missing and compiles the schema again for every response. :mod:`bridge.adapters.saml.conditions` replaces it.
 """
 
-import base64
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -20,28 +21,18 @@ import onelogin.saml2
 import xmlsec
 from lxml import etree
 from onelogin.saml2.errors import OneLogin_Saml2_ValidationError
-from onelogin.saml2.response import OneLogin_Saml2_Response
-from onelogin.saml2.settings import OneLogin_Saml2_Settings
 from onelogin.saml2.utils import OneLogin_Saml2_Utils
 
-from bridge.adapters.saml.gate import check_signature, check_unique_ids
+from bridge.adapters.saml.encryption import open_assertion
+from bridge.adapters.saml.gate import MAX_RESPONSE_BYTES, check_signature, check_structure, check_unique_ids
 from bridge.adapters.saml.refusals import SamlRefusal, refused
-from bridge.adapters.saml.xml import DS, SAML, SAMLP
-from bridge.errors import SignInRefusedError
+from bridge.adapters.saml.requests import SpKey
+from bridge.adapters.saml.xml import DS, SAML, SAMLP, text_of
+from bridge.errors import BridgeError
 
-_ERROR = OneLogin_Saml2_ValidationError
-_REASONS: Final = {
-    _ERROR.UNSUPPORTED_SAML_VERSION: SamlRefusal.VERSION,
-    _ERROR.MISSING_ID: SamlRefusal.SCHEMA,
-    _ERROR.MISSING_STATUS: SamlRefusal.STATUS,
-    _ERROR.MISSING_STATUS_CODE: SamlRefusal.STATUS,
-    _ERROR.STATUS_CODE_IS_NOT_SUCCESS: SamlRefusal.STATUS,
-    _ERROR.WRONG_NUMBER_OF_ASSERTIONS: SamlRefusal.SEVERAL_ASSERTIONS,
-    _ERROR.DEPRECATED_SIGNATURE_METHOD: SamlRefusal.ALGORITHM,
-    _ERROR.DEPRECATED_DIGEST_METHOD: SamlRefusal.ALGORITHM,
-    _ERROR.NO_SIGNATURE_FOUND: SamlRefusal.NO_SIGNATURE,
-    _ERROR.INVALID_SIGNATURE: SamlRefusal.BAD_SIGNATURE,
-}
+_ASSERTION = f"{{{SAML}}}Assertion"
+_ENCRYPTED = f"{{{SAML}}}EncryptedAssertion"
+_SUCCESS: Final = "urn:oasis:names:tc:SAML:2.0:status:Success"
 _SCHEMA_LOCK = Lock()
 
 
@@ -69,24 +60,26 @@ def initialise() -> None:
 
 
 def verify_signatures(
-    xml: bytes, *, sp_entity_id: str, acs_url: str, certificates: tuple[str, ...]
+    response: Any, certificates: Sequence[str], our_keys: Callable[[], Sequence[SpKey]]
 ) -> VerifiedDocument:
     """Verify every signature of a response that has passed the gate, with the certificates we trust (PEM).
 
-    Several certificates are tried in turn (roll-over). What the document says about its own key is ignored.
+    Several certificates are tried in turn (roll-over). What the document says about its own key is ignored. A signature
+    of the response holds over what arrived, an encrypted assertion included; one of the assertion over what was opened.
+
+    Args:
+        response: As the gate returned it.
+        certificates: Of the identity provider.
+        our_keys: Asked for the keys that open an encrypted assertion, only when there is one.
 
     Raises:
         SignInRefusedError: When the status is not Success, the document breaks the schema of SAML 2.0, is
-        unsigned,
-            or one of its signatures was made by another key or over another content.
+            unsigned, cannot be decrypted, or one of its signatures was made by another key or over another content.
     """
     try:
-        return _verify(OneLogin_Saml2_Response(_settings(sp_entity_id, acs_url), base64.b64encode(xml)), certificates)
-    except SignInRefusedError:
+        return _verify(response, certificates, our_keys)
+    except BridgeError:
         raise
-    except _ERROR as problem:
-        reason = _REASONS.get(problem.code, SamlRefusal.SIGNATURE_STRUCTURE)
-        raise refused(reason, _sentence(problem)) from problem
     except Exception as problem:  # the library raises bare Exceptions, and no document may become a 500
         raise refused(SamlRefusal.MALFORMED, f"The response could not be processed: {_sentence(problem)}") from problem
 
@@ -102,31 +95,50 @@ def verify_metadata_signature(root: Any, certificate: str) -> None:
         raise refused(SamlRefusal.NO_SIGNATURE, "the document is not signed")
     check_unique_ids(root)
     check_signature(root, signatures[0])
-    if not OneLogin_Saml2_Utils.validate_sign(root, xpath="/*/ds:Signature", multicerts=[certificate]):
+    if not _is_signed(root, "/*/ds:Signature", [certificate]):
         raise refused(SamlRefusal.BAD_SIGNATURE, "the document was signed by another key, or changed since")
 
 
-def _verify(response: Any, certificates: tuple[str, ...]) -> VerifiedDocument:
-    document = response.document
-    if document.get("Version") != "2.0":
+def _verify(response: Any, certificates: Sequence[str], our_keys: Callable[[], Sequence[SpKey]]) -> VerifiedDocument:
+    if response.get("Version") != "2.0":
         raise refused(SamlRefusal.VERSION, "The response is not of SAML version 2.0")
-    response.check_status()
-    assertion = document.find(f"{{{SAML}}}Assertion")
-    if assertion is None:
+    _check_status(response)
+    if response.find(_ASSERTION) is None and response.find(_ENCRYPTED) is None:
         raise refused(SamlRefusal.NO_ASSERTION, "The response has no assertion, so it names nobody")
-    if not response.validate_num_assertions():
-        raise refused(SamlRefusal.SEVERAL_ASSERTIONS, "The response must contain exactly one assertion")
-    _check_schema(document)
-    signed = {f"{{{SAMLP}}}Response": False, f"{{{SAML}}}Assertion": False}
-    signed.update(dict.fromkeys(response.process_signed_elements(), True))
-    in_response, in_assertion = signed.values()
+    in_response = response.find(f"{{{DS}}}Signature") is not None
+    if in_response:
+        _check_signature(response, OneLogin_Saml2_Utils.RESPONSE_SIGNATURE_XPATH, certificates)
+    clear = response if response.find(_ENCRYPTED) is None else _opened(response, our_keys())
+    # Of one that was encrypted only what was opened: the gate knows how it was encrypted, and the schema is older.
+    _check_schema(clear)
+    assertion = clear.find(_ASSERTION)
+    in_assertion = assertion.find(f"{{{DS}}}Signature") is not None
+    if in_assertion:
+        _check_signature(clear, OneLogin_Saml2_Utils.ASSERTION_SIGNATURE_XPATH, certificates)
     if not (in_response or in_assertion):
         raise refused(SamlRefusal.NO_SIGNATURE, "Neither the response nor its assertion is signed")
-    if in_response:
-        _check_signature(document, OneLogin_Saml2_Utils.RESPONSE_SIGNATURE_XPATH, certificates)
-    if in_assertion:
-        _check_signature(document, OneLogin_Saml2_Utils.ASSERTION_SIGNATURE_XPATH, certificates)
-    return VerifiedDocument(document, assertion, _part(in_response=in_response, in_assertion=in_assertion))
+    return VerifiedDocument(clear, assertion, _part(in_response=in_response, in_assertion=in_assertion))
+
+
+def _check_status(response: Any) -> None:
+    codes = response.findall(f"{{{SAMLP}}}Status/{{{SAMLP}}}StatusCode")
+    if len(codes) != 1:
+        raise refused(SamlRefusal.STATUS, "The response says nothing of how the sign-in went")
+    if codes[0].get("Value") != _SUCCESS:
+        said = [code.get("Value", "").rpartition(":")[2] for code in codes[0].iter(f"{{{SAMLP}}}StatusCode")]
+        message = text_of(response.find(f"{{{SAMLP}}}Status/{{{SAMLP}}}StatusMessage"))
+        words = _sentence(" -> ".join([*said, *([message] if message else [])]))
+        raise refused(SamlRefusal.STATUS, f"The identity provider did not sign the person in: {words}")
+
+
+def _opened(response: Any, keys: Sequence[SpKey]) -> Any:
+    """Return the response with its assertion decrypted, through the same gate as one that came in clear."""
+    clear = copy.deepcopy(response)
+    for signature in clear.findall(f"{{{DS}}}Signature"):
+        clear.remove(signature)  # it was verified over what arrived, and covers no longer what stands here
+    encrypted = clear.find(_ENCRYPTED)
+    clear.replace(encrypted, open_assertion(encrypted, keys, max_bytes=MAX_RESPONSE_BYTES))
+    return check_structure(etree.tostring(clear), decrypted=True)
 
 
 def _part(*, in_response: bool, in_assertion: bool) -> SignedPart:
@@ -135,8 +147,8 @@ def _part(*, in_response: bool, in_assertion: bool) -> SignedPart:
     return SignedPart.RESPONSE if in_response else SignedPart.ASSERTION
 
 
-def _check_signature(document: Any, xpath: str, certificates: tuple[str, ...]) -> None:
-    if not certificates or not OneLogin_Saml2_Utils.validate_sign(document, xpath=xpath, multicerts=list(certificates)):
+def _check_signature(document: Any, xpath: str, certificates: Sequence[str]) -> None:
+    if not certificates or not _is_signed(document, xpath, certificates):
         raise refused(
             SamlRefusal.BAD_SIGNATURE,
             "The signature was made by none of the connection's certificates, or the content was changed "
@@ -144,16 +156,11 @@ def _check_signature(document: Any, xpath: str, certificates: tuple[str, ...]) -
         )
 
 
-def _settings(sp_entity_id: str, acs_url: str) -> Any:
-    # Validating the service provider's half only: the provider's address plays no part in reading a response.
-    return OneLogin_Saml2_Settings(
-        {
-            "strict": True,
-            "sp": {"entityId": sp_entity_id, "assertionConsumerService": {"url": acs_url}},
-            "security": {"rejectDeprecatedAlgorithm": True, "allowSingleLabelDomains": True},
-        },
-        sp_validation_only=True,
-    )
+def _is_signed(document: Any, xpath: str, certificates: Sequence[str]) -> bool:
+    try:
+        return bool(OneLogin_Saml2_Utils.validate_sign(document, xpath=xpath, multicerts=list(certificates)))
+    except OneLogin_Saml2_ValidationError:
+        return False
 
 
 @cache

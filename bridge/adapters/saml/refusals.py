@@ -19,6 +19,7 @@ class SamlRefusal(StrEnum):
     SEVERAL_ASSERTIONS = "saml_several_assertions"
     NO_ASSERTION = "saml_no_assertion"
     ENCRYPTED = "saml_encrypted"
+    DECRYPTION = "saml_decryption"
     DUPLICATE_ID = "saml_duplicate_id"
     SIGNATURE_PLACE = "saml_signature_place"
     SIGNATURE_STRUCTURE = "saml_signature_structure"

@@ -22,6 +22,12 @@ from bridge.errors import InvalidInputError
 POST_BINDING: Final = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 REDIRECT_BINDING: Final = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 RSA_SHA256: Final = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+ENCRYPTION_METHODS: Final = (
+    "http://www.w3.org/2009/xmlenc11#aes256-gcm",
+    "http://www.w3.org/2009/xmlenc11#aes128-gcm",
+    "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p",
+)
+"""How assertions may be encrypted to us, as our metadata says it."""
 NAME_ID_FORMATS: Final = (
     "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent",
     "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress",
@@ -142,6 +148,8 @@ def _add_key(descriptor: Any, use: str, certificate: str) -> None:
     data = etree.SubElement(etree.SubElement(key, f"{{{DS}}}KeyInfo"), f"{{{DS}}}X509Data")
     der = x509.load_pem_x509_certificate(certificate.encode()).public_bytes(serialization.Encoding.DER)
     etree.SubElement(data, f"{{{DS}}}X509Certificate").text = base64.b64encode(der).decode()
+    for algorithm in ENCRYPTION_METHODS if use == "encryption" else ():
+        etree.SubElement(key, f"{{{METADATA}}}EncryptionMethod", {"Algorithm": algorithm})
 
 
 def _deflate(xml: bytes) -> bytes:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,7 +12,7 @@ from bridge.adapters.saml.conditions import Expectation, authn_statement, check_
 from bridge.adapters.saml.gate import MAX_RESPONSE_BYTES, check_structure
 from bridge.adapters.saml.library import SignedPart, verify_signatures
 from bridge.adapters.saml.refusals import SamlRefusal, refused, shown
-from bridge.adapters.saml.requests import SpSettings
+from bridge.adapters.saml.requests import SpKey, SpSettings
 from bridge.adapters.saml.xml import SAML, text_of
 
 MAX_NAME_ID_CHARACTERS: Final = 256
@@ -60,6 +60,7 @@ def verify_response(
     expected_request: str | None,
     now: datetime,
     skew_seconds: int,
+    our_keys: Callable[[], Sequence[SpKey]] = tuple,
 ) -> VerifiedAssertion:
     """Verify what the browser posted to the assertion consumer service.
 
@@ -75,13 +76,13 @@ def verify_response(
         expected_request: ID of the only request this may answer, or None (see above).
         now: Aware instant.
         skew_seconds: Clock difference allowed on every time alike.
+        our_keys: Asked for the keys that open an encrypted assertion, only when there is one.
 
     Raises:
         SignInRefusedError: Always this, whatever the bytes; ``reason`` is one of :class:`SamlRefusal`.
     """
     xml = _decode(raw_b64)
-    check_structure(xml)
-    document = verify_signatures(xml, sp_entity_id=sp.entity_id, acs_url=sp.acs_url, certificates=idp.certificates)
+    document = verify_signatures(check_structure(xml), idp.certificates, our_keys)
     expected = Expectation(
         sp_entity_id=sp.entity_id,
         acs_url=sp.acs_url,

@@ -499,6 +499,7 @@ BEGIN
         decision_id = CASE WHEN settles THEN (decision ->> 'id')::uuid ELSE o.decision_id END
     WHERE o.org_id = wanted_org AND o.id = wanted_id;
     IF m.active AND NOT new_active THEN
+        PERFORM end_app_grants(wanted_org, ARRAY[wanted_id], instant, 'directory');
         UPDATE web_session w SET ended_at = instant, ended_by = 'directory'
         WHERE w.org_id = wanted_org AND w.member_id = wanted_id AND w.ended_at IS NULL;
         UPDATE sign_in_link l SET used_at = instant

@@ -1,6 +1,7 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
 from bridge.store.models.approvals import Approval, MappingDraft
+from bridge.store.models.apps import App, AppGrant, AppRefreshToken, AppSecret, InstallationEvent, SigningKey
 from bridge.store.models.billing import (
     AgreedChange,
     Contract,
@@ -55,6 +56,10 @@ from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, Team
 __all__ = [
     "AgreedChange",
     "Alert",
+    "App",
+    "AppGrant",
+    "AppRefreshToken",
+    "AppSecret",
     "Approval",
     "AuditEntry",
     "BillingConnection",
@@ -78,6 +83,7 @@ __all__ = [
     "IdempotencyKey",
     "Identity",
     "IdpCertificate",
+    "InstallationEvent",
     "Invoice",
     "InvoiceLine",
     "LicenceHolder",
@@ -105,6 +111,7 @@ __all__ = [
     "SignInEvent",
     "SignInLink",
     "SignInRequest",
+    "SigningKey",
     "StoredBillingDetails",
     "StripeOrder",
     "StripePicture",

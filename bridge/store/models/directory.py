@@ -32,6 +32,9 @@ class Connection(Base):
     disabled_at: Mapped[datetime | None]
     jit_enabled: Mapped[bool] = mapped_column(default=True, doc="Whether a sign-in provisions who is new.")
     idp_initiated: Mapped[bool] = mapped_column(default=False, doc="Whether a sign-in may start at the IdP.")
+    confirmation: Mapped[str] = mapped_column(
+        default="when_pushing", doc="Whether the directory confirms who signs in: when_pushing, always or never."
+    )
     protocol: Mapped[str | None] = mapped_column(doc="How its people sign in, a SignInProtocol; NULL: not yet.")
     issuer: Mapped[str | None] = mapped_column(doc="Whose answers it believes: the IdP's entityID or issuer URL.")
     claims: Mapped[dict[str, Any] | None] = mapped_column(doc="A ClaimMap; NULL: everything under its usual name.")
@@ -52,6 +55,10 @@ class SamlProvider(Base):
     sign_requests: Mapped[bool | None] = mapped_column(doc="Whether we sign requests; NULL: as the metadata wants it.")
     offers_encryption: Mapped[bool] = mapped_column(default=True, doc="Whether our metadata has a key to encrypt to.")
     updated_at: Mapped[datetime]
+    metadata_url: Mapped[str | None] = mapped_column(doc="Where its metadata is read again; NULL: it came as a file.")
+    metadata_signed_by: Mapped[str | None] = mapped_column(doc="Certificate (PEM) whose signature it must carry.")
+    checked_at: Mapped[datetime | None] = mapped_column(doc="When its metadata was last asked for.")
+    problem: Mapped[str | None] = mapped_column(doc="Why the newest metadata was not taken over, in words.")
 
     @property
     def signs_requests(self) -> bool:
@@ -148,6 +155,12 @@ class Member(Base):
             postgresql_where=text("waiting_for IS NOT NULL"),
         ),
         Index("ix_member_held", "org_id", "hold_id", postgresql_where=text("hold_id IS NOT NULL")),
+        Index(
+            "ix_member_provisional",
+            "org_id",
+            "provisional_until",
+            postgresql_where=text("provisional_until IS NOT NULL"),
+        ),
     )
 
     @property
@@ -189,6 +202,9 @@ class Member(Base):
     hold_id: Mapped[uuid.UUID | None] = mapped_column(doc="What of the directory waits for an owner to decide.")
     said_off: Mapped[bool] = mapped_column(
         default=False, doc="The directory turned the person off and the brake kept that from taking effect."
+    )
+    provisional_until: Mapped[datetime | None] = mapped_column(
+        doc="When access ends unless the directory names the person; of somebody whose access is off, that it ended so."
     )
 
 

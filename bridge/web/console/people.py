@@ -7,6 +7,7 @@ from bridge.domain.identifiers import MemberId
 from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import InvalidInputError, UniquenessError
+from bridge.store.directory import get_member
 from bridge.usecases.billing_orders import ordered_for
 from bridge.usecases.change_role import change_role
 from bridge.usecases.held_roles import roles_of
@@ -20,6 +21,7 @@ from bridge.usecases.people_by_hand import (
 )
 from bridge.usecases.product_roles import add_user, change_roles, list_roles
 from bridge.usecases.provision_member import PersonDraft, add_member, check_user_name_is_new
+from bridge.usecases.provisional import confirm_member
 from bridge.usecases.seats import read_contract, read_ladder, read_seats
 from bridge.web.console.forms import identifier, mail_address, whole_number
 from bridge.web.credentials import signed_in
@@ -143,6 +145,15 @@ def turn_on(visit: Visit, member_id: str) -> Response:
     """Turn the person's access on again."""
     member = turn_on_member(visit.unit, _member_id(member_id))
     flash(f"Access of {member.display_name} is on again.", "ok")
+    return see_other(url_for("people.show", member_id=member.id))
+
+
+@pages.post("/<member_id>/confirm")
+@signed_in(Permission.MANAGE_PEOPLE)
+def confirm(visit: Visit, member_id: str) -> Response:
+    """Let a person stay whom the directory has not named."""
+    member = confirm_member(visit.unit, get_member(visit.unit, _member_id(member_id)))
+    flash(f"{member.display_name} stays: nothing ends by itself any more.", "ok")
     return see_other(url_for("people.show", member_id=member.id))
 
 

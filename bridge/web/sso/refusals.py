@@ -53,6 +53,13 @@ def refusal_page(refusal: SignInRefusedError) -> Response:
             "Your company turned off your access to this service.",
             "If you still need it, ask your IT contact to turn it on again.",
         )
+    if refusal.reason == SignInRefusal.UNCONFIRMED:
+        return error_page(
+            HTTPStatus.FORBIDDEN,
+            "Your access has ended",
+            "You signed in before your company's directory had named you, and it has not done so since.",
+            "If you need this service, ask your IT contact to assign it to you. Then sign in again.",
+        )
     return error_page(
         HTTPStatus.FORBIDDEN,
         "You could not be signed in",

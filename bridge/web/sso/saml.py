@@ -25,7 +25,7 @@ from bridge.runtime import Runtime
 from bridge.store.models import Connection
 from bridge.store.unit import Unit
 from bridge.usecases.saml_trust import certificates_of, saml_provider
-from bridge.usecases.service_keys import ensure_service_key
+from bridge.usecases.service_keys import ensure_service_key, service_keys
 from bridge.usecases.sign_in import AssertedSubject, Assertion, SignInRefusal
 from bridge.web.credentials import assertion, public, signed_in
 from bridge.web.session import Visit
@@ -110,9 +110,13 @@ def our_metadata(runtime: Runtime, unit: Unit, place: Place) -> bytes:
     identity_provider(unit, place)
     provider = saml_provider(unit, place.connection_id)
     keys = ensure_service_key(unit, place.connection_id, runtime.make_service_key)
-    signing = tuple(key.certificate for key in keys if key.stage != KeyStage.OLD)
+    offers = provider is None or provider.offers_encryption
+    published = PublishedKeys(
+        signing=tuple(key.certificate for key in keys if key.stage != KeyStage.OLD),
+        encryption=tuple(key.certificate for key in keys if offers and key.stage == KeyStage.CURRENT),
+    )
     signs = provider is not None and provider.signs_requests
-    return sp_metadata(service_provider(place), PublishedKeys(signing), signs_requests=signs)
+    return sp_metadata(service_provider(place), published, signs_requests=signs)
 
 
 def read_answer(runtime: Runtime, unit: Unit, place: Place, raw: str) -> AssertedSubject:
@@ -131,6 +135,7 @@ def read_answer(runtime: Runtime, unit: Unit, place: Place, raw: str) -> Asserte
         expected_request=None,
         now=unit.at,
         skew_seconds=skew,
+        our_keys=lambda: _opening_keys(runtime, unit, place),
     )
     person = asserted_person(verified, ClaimMap.read(connection.claims))
     claimed = person.claimed
@@ -165,6 +170,11 @@ def _sent_to_provider(runtime: Runtime, unit: Unit, place: Place, return_path: s
     key = _signing_key(runtime, unit, place) if provider.signs_requests else None
     url = build_authn_request(service_provider(place, key), provider, request_id, None, unit.at)
     return depart(unit, place, url, request_id, return_path)
+
+
+def _opening_keys(runtime: Runtime, unit: Unit, place: Place) -> list[SpKey]:
+    """Return every key that something may still be encrypted to; during a change that is more than one."""
+    return [SpKey(key.certificate, runtime.private_key_of(key)) for key in service_keys(unit, place.connection_id)]
 
 
 def _signing_key(runtime: Runtime, unit: Unit, place: Place) -> SpKey:

@@ -1,0 +1,148 @@
+"""authlib's authorization server, bound to one request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from authlib.common.urls import add_params_to_uri
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidRequestError
+from authlib.oidc.core.errors import LoginRequiredError
+
+from bridge.adapters.oauth.clients import AppClient
+from bridge.adapters.oauth.desk import Desk
+from bridge.adapters.oauth.grants import (
+    AccessTokens,
+    CodeGrant,
+    CodeIdTokens,
+    Demands,
+    Holder,
+    Pkce,
+    RefreshedIdTokens,
+    RefreshGrant,
+    max_age,
+)
+from bridge.adapters.oauth.wire import Answer, AuthlibRequest, HttpRequest
+from bridge.usecases.apps import RegisteredApp
+
+
+class RefusedHereError(Exception):
+    """An authorization request that no application can be told of: who reads the page is told instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A request that may be granted; what of it matters to who asks the person to sign in.
+
+    Attributes:
+        prompts: What ``prompt`` asks for.
+        max_age: So many seconds ago, at most, the person must have signed in; None for any time.
+        login_hint: Whom the application expects.
+    """
+
+    app: RegisteredApp
+    prompts: frozenset[str]
+    max_age: int | None
+    login_hint: str | None
+    grant: CodeGrant
+
+
+class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no types
+    """The authorization server for one request; it reads, checks and answers, and the desk does the rest."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.register_grant(CodeGrant, [Pkce(), Demands(), CodeIdTokens(desk)])
+        self.register_grant(RefreshGrant, [RefreshedIdTokens(desk)])
+        self.register_token_generator("default", AccessTokens(desk))
+
+    def read_authorization(self, asked: HttpRequest, *, is_signed_in: bool) -> AuthorizationRequest | Answer:
+        """Check an authorization request; return an answer to its application if it cannot be granted.
+
+        Args:
+            asked: The request.
+            is_signed_in: Whether the browser has a session that counts.
+
+        Raises:
+            RefusedHereError: The application is unknown, or the redirect URI is none of its own.
+        """
+        try:
+            grant = self.get_consent_grant(AuthlibRequest(asked), end_user=is_signed_in or None)
+        except OAuth2Error as error:
+            return self.refuse_authorization(error)
+        data = grant.request.payload.data
+        return AuthorizationRequest(
+            app=grant.request.client.app,
+            prompts=frozenset(data.get("prompt", "").split()),
+            max_age=max_age(grant.request),
+            login_hint=data.get("login_hint"),
+            grant=grant,
+        )
+
+    def grant_authorization(self, asked: AuthorizationRequest, *, allowed: bool = True) -> Answer:
+        """Send the browser back with a code, or with the news that the person may not sign in."""
+        grant = asked.grant
+        person = True if allowed else None
+        answer: Answer = self.create_authorization_response(request=grant.request, grant_user=person, grant=grant)
+        return self._named(answer)
+
+    def demand_sign_in(self, asked: AuthorizationRequest) -> Answer:
+        """Send the browser back with the news that the person would have to sign in, and was not to be asked."""
+        grant = asked.grant
+        error = LoginRequiredError(redirect_uri=grant.redirect_uri, state=grant.request.payload.state)
+        return self.refuse_authorization(error)
+
+    def refuse_authorization(self, error: OAuth2Error) -> Answer:
+        """Send the browser back with an error.
+
+        Raises:
+            RefusedHereError: There is no address that is known to be the application's.
+        """
+        if not error.redirect_uri:
+            raise RefusedHereError(error.get_error_description() or error.error)
+        return self._named(self.handle_error_response(None, error))
+
+    def token(self, asked: HttpRequest) -> Answer:
+        """Answer a request at the token endpoint."""
+        try:
+            request = AuthlibRequest(asked)
+            if request.payload.grant_type is None:
+                raise InvalidRequestError("Missing 'grant_type' in request.")
+        except OAuth2Error as error:
+            return self.handle_error_response(None, error)
+        answer: Answer = self.create_token_response(request)
+        return answer
+
+    def query_client(self, client_id: str) -> AppClient | None:
+        """Find an application."""
+        app = self.desk.find_app(client_id)
+        return None if app is None else AppClient(app)
+
+    def save_token(self, token: Mapping[str, Any], request: AuthlibRequest) -> None:
+        """Keep the refresh token; access tokens are kept nowhere."""
+        holder: Holder = request.user
+        if "refresh_token" in token:
+            self.desk.keep_refresh_token(holder.grant, token["refresh_token"], used=holder.used)
+
+    def create_oauth2_request(self, request: AuthlibRequest) -> AuthlibRequest:
+        """Return the request, which is authlib's already."""
+        return request
+
+    def handle_response(self, status: int, body: Mapping[str, Any] | str, headers: list[tuple[str, str]]) -> Answer:
+        """Return an answer of ours."""
+        return Answer(status, body if isinstance(body, Mapping) else None, list(headers))
+
+    def handle_error_response(self, request: AuthlibRequest | None, error: OAuth2Error) -> Answer:
+        """Answer an error."""
+        answer: Answer = super().handle_error_response(request, error)
+        return answer
+
+    def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
+        """Tell nobody: what happened is in the journal."""
+
+    def _named(self, answer: Answer) -> Answer:
+        """Say in a redirect whose answer it is (RFC 9207)."""
+        if answer.location is not None:
+            answer.location = add_params_to_uri(answer.location, {"iss": self.desk.signer.issuer})
+        return answer

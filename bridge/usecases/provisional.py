@@ -1,0 +1,159 @@
+"""People who signed in before the directory named them: their membership is provisional until it does.
+
+Where a connection's directory pushes, a first sign-in (JIT) says no more than that the identity provider let somebody
+in: whether they belong here is said by the next push. Until then they have everything that anybody else has.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from bridge.domain.brake import HeldEffect, Outcome
+from bridge.domain.identifiers import ConnectionId
+from bridge.domain.provisioning import Confirmation
+from bridge.domain.roles import Permission
+from bridge.errors import InvalidInputError
+from bridge.store.directory import get_connection
+from bridge.store.journal import record
+from bridge.store.models import Connection, Member, ScimToken
+from bridge.store.unit import Unit
+from bridge.usecases.brake import held_effect, let_off
+from bridge.usecases.provisioning_mode import mode_of
+
+#: Why access ended of somebody whom no directory named in time: the reason in the audit.
+UNCONFIRMED = "unconfirmed"
+
+
+def provisional_until(unit: Unit, connection_id: ConnectionId) -> datetime | None:
+    """Return until when a person is provisional whom a sign-in adds now; None for somebody who simply stays."""
+    days = unit.provisional_days
+    if not days or not is_confirmed_by_directory(unit, get_connection(unit, connection_id)):
+        return None
+    return unit.at + timedelta(days=days)
+
+
+def is_confirmed_by_directory(unit: Unit, connection: Connection) -> bool:
+    """Tell whether a directory is to confirm who signs in by a connection.
+
+    Where the connection does not say, its directory does as soon as it has pushed: by a token that may write and was
+    not revoked. One that has merely run out is a mishap, and nobody is let stay by it.
+    """
+    if connection.disabled_at is not None or not mode_of(unit).takes_pushes:
+        return False
+    wanted = Confirmation(connection.confirmation)
+    if wanted is not Confirmation.WHEN_PUSHING:
+        return wanted is Confirmation.ALWAYS
+    used = select(ScimToken.id).where(
+        ScimToken.org_id == unit.org_id,
+        ScimToken.connection_id == connection.id,
+        ScimToken.member_id.is_(None),
+        ScimToken.can_write,
+        ScimToken.revoked_at.is_(None),
+        ScimToken.last_used_at.is_not(None),
+    )
+    return unit.session.scalars(used.limit(1)).first() is not None
+
+
+def is_unconfirmed(member: Member) -> bool:
+    """Tell whether access ended because no directory named the person in time, and for nothing else."""
+    return not member.active and member.provisional_until is not None
+
+
+def provisional_sentence(member: Member, directory: str) -> str | None:
+    """Say of whom no directory has named yet what ends when, or has ended; ending with a full stop."""
+    until = member.provisional_until
+    if until is None:
+        return None
+    day = f"{until:%Y-%m-%d at %H:%M} UTC"
+    if member.active:
+        return (
+            f"Provisional until {day}: {member.display_name} signed in before the directory of {directory} named them. "
+            "Access ends then unless it does."
+        )
+    return (
+        f"Access ended because the directory of {directory} did not confirm {member.display_name} by {day}. It comes "
+        "back when the directory names them, or by hand."
+    )
+
+
+def keep_member(unit: Unit, member: Member, *, reason: str) -> bool:
+    """Let somebody stay whom no directory has named; return whether they were provisional."""
+    if member.provisional_until is None or not member.active:
+        return False
+    unit.lock()
+    until, member.provisional_until = member.provisional_until, None
+    let_off_unconfirmed(unit, member, Outcome.BY_HAND)
+    record(
+        unit,
+        "member.confirmed",
+        subject_kind="member",
+        subject_id=member.id,
+        reason=reason,
+        body={"until": until.isoformat()},
+        touches_seats=False,
+    )
+    return True
+
+
+def let_off_unconfirmed(unit: Unit, member: Member, outcome: Outcome) -> None:
+    """Take somebody out of the hold of those whom no directory has named."""
+    if held_effect(unit, member) is HeldEffect.UNCONFIRMED:
+        let_off(unit, [member.id], outcome)
+
+
+def confirm_member(unit: Unit, member: Member) -> Member:
+    """Let a provisional person stay, by the word of somebody here; a later push takes them over all the same.
+
+    Raises:
+        ForbiddenError: The actor may not manage people.
+        InvalidInputError: The person is not provisional, or their time is over.
+    """
+    unit.require(Permission.MANAGE_PEOPLE)
+    unit.lock()
+    if is_unconfirmed(member):
+        raise InvalidInputError("person", "access has ended, because no directory confirmed them: turn it on again")
+    if not keep_member(unit, member, reason="by_hand"):
+        raise InvalidInputError("person", "is not provisional: nothing ends by itself")
+    return member
+
+
+def list_provisional(unit: Unit) -> list[tuple[Member, str]]:
+    """Return whom no directory has named, or not in time, with their connection's name; whose time ends first in front.
+
+    Raises:
+        ForbiddenError: The actor may not open the console.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    rows = unit.session.execute(
+        select(Member, Connection.name)
+        .join(Connection, (Connection.org_id == Member.org_id) & (Connection.id == Member.connection_id))
+        .where(Member.org_id == unit.org_id, Member.provisional_until.is_not(None))
+        .order_by(Member.provisional_until, Member.position)
+    )
+    return [(member, name) for member, name in rows]
+
+
+def set_confirmation(unit: Unit, connection_id: ConnectionId, confirmation: Confirmation) -> Connection:
+    """Say whether a directory has to confirm who signs in by a connection; it counts for sign-ins from now on.
+
+    Raises:
+        ForbiddenError: The actor may not change connections.
+        NotFoundError: There is no such connection.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    connection = get_connection(unit, connection_id)
+    before = connection.confirmation
+    if before == confirmation:
+        return connection
+    connection.confirmation = str(confirmation)
+    record(
+        unit,
+        "connection.confirmation_set",
+        subject_kind="connection",
+        subject_id=connection.id,
+        reason="by_hand",
+        body={"confirmation": [before, str(confirmation)]},
+        touches_seats=False,
+    )
+    return connection
