@@ -47,6 +47,10 @@ def show(org: str, name: str, *, as_json: bool) -> None:
                 "sign-in address": provider.sso_url,
                 "signed requests": provider.signs_requests,
                 "key to encrypt to": provider.offers_encryption,
+                "metadata address": provider.metadata_url,
+                "metadata signed": provider.metadata_signed_by is not None,
+                "metadata last read": provider.checked_at,
+                "metadata problem": provider.problem,
             }
     if as_json:
         print_json(named(facts) | {"certificates": certificate_rows(certificates), "our_keys": key_rows(keys)})

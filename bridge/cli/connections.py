@@ -8,7 +8,7 @@ import click
 
 from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
-from bridge.cli.connections_saml import rotate_cert, saml
+from bridge.cli.connections_saml import refresh_metadata, rotate_cert, saml
 from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def connection() -> None:
     """Identity providers: SCIM tokens, SAML trust."""
 
 
-for _command in (show, saml, rotate_cert, map_claims):
+for _command in (show, saml, refresh_metadata, rotate_cert, map_claims):
     connection.add_command(_command)
 
 

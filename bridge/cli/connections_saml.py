@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
     from bridge.store.models import ServiceKey
 
-_METADATA_SECONDS = 10.0
-
 
 @click.command()
 @org_argument
 @name_argument
 @click.option("--metadata", required=True, metavar="FILE|URL", help="The identity provider's metadata.")
 @click.option("--entity-id", help="Which one, in a document with several.")
+@click.option(
+    "--signed-by",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The certificate (PEM) whose signature the metadata must carry, also when it is read again.",
+)
 @click.option("--idp-initiated/--no-idp-initiated", default=None, help="Whether a sign-in may start at the IdP.")
 @click.option("--jit/--no-jit", default=None, help="Whether a sign-in creates who is not here yet.")
 @click.option(
@@ -40,24 +44,30 @@ def saml(
     *,
     metadata: str,
     entity_id: str | None,
+    signed_by: Path | None,
     idp_initiated: bool | None,
     jit: bool | None,
     sign_requests: bool | None,
     encryption: bool | None,
     as_json: bool,
 ) -> None:
-    """Trust an identity provider by its metadata, and print what it needs to know of us."""
-    from bridge.adapters.saml import parse_idp_metadata
+    """Trust an identity provider by its metadata, and print what it needs to know of us.
+
+    Metadata at an address is read again every day, and at once by `refresh-metadata`.
+    """
+    from bridge.adapters.saml import parse_idp_metadata, read_certificate
     from bridge.adapters.saml.trust import trust_in
     from bridge.cli.opening import open_organization
     from bridge.usecases.connections import find_connection
-    from bridge.usecases.saml_trust import set_saml_options, trust_saml_provider
+    from bridge.usecases.saml_trust import MetadataSource, set_saml_options, trust_saml_provider
 
     document = _read_metadata(metadata)
+    signer = None if signed_by is None else read_certificate(signed_by.read_text(errors="replace")).pem
+    source = MetadataSource(metadata, signer) if "://" in metadata else None
     with open_organization(org) as (runtime, unit):
         found = find_connection(unit, name)
-        provider = parse_idp_metadata(document, now=unit.at, entity_id=entity_id)
-        trust_saml_provider(unit, found.id, trust_in(provider))
+        provider = parse_idp_metadata(document, now=unit.at, entity_id=entity_id, signed_by=signer)
+        trust_saml_provider(unit, found.id, trust_in(provider), source)
         kept = set_saml_options(unit, found.id, sign_requests=sign_requests, offers_encryption=encryption)
         if idp_initiated is not None:
             found.idp_initiated = idp_initiated
@@ -69,6 +79,39 @@ def saml(
             "signed requests": kept.signs_requests,
         }
     print_named(facts, as_json=as_json)
+
+
+@click.command("refresh-metadata")
+@org_argument
+@name_argument
+@json_option
+def refresh_metadata(org: str, name: str, *, as_json: bool) -> None:
+    """Read an identity provider's metadata again now, where the connection has it from.
+
+    What cannot be read, has ended or is of another provider changes nothing.
+    """
+    from bridge.cli.opening import find_organization, open_runtime
+    from bridge.domain.actors import OPERATOR
+    from bridge.jobs.metadata import refresh
+    from bridge.usecases.connections import find_connection
+
+    with open_runtime() as runtime:
+        org_id = find_organization(runtime, org)
+        with runtime.unit(org_id, OPERATOR) as unit:
+            connection_id = find_connection(unit, name).id
+        change = refresh(runtime, org_id, connection_id, OPERATOR)
+    if as_json:
+        print_json(change)
+    elif not change:
+        click.echo("Read again: nothing has changed")
+    else:
+        print_table(
+            ("certificate", "fingerprint (SHA-256)"),
+            [*(("new", one) for one in change.added), *(("gone", one) for one in change.removed)],
+            empty="Read again: the same certificates",
+        )
+        if change.moved:
+            click.echo("The sign-in address is another one now")
 
 
 @click.command("rotate-cert")
@@ -129,15 +172,11 @@ def _print_keys(keys: "Sequence[ServiceKey]") -> None:
 
 
 def _read_metadata(place: str) -> bytes:
-    from bridge.adapters.fetch import fetch_https
-    from bridge.adapters.saml.metadata import MAX_FEDERATION_BYTES
+    from bridge.adapters.saml.metadata import fetch_metadata
     from bridge.errors import InvalidInputError
 
     if "://" in place:
-        # The operator may name this very machine, for trying things out; nobody else types addresses here.
-        return fetch_https(
-            place, max_bytes=MAX_FEDERATION_BYTES, timeout_seconds=_METADATA_SECONDS, allow_loopback=True
-        )
+        return fetch_metadata(place)
     try:
         return Path(place).read_bytes()
     except OSError as error:

@@ -62,7 +62,7 @@ def place_orders_due(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, order_id in due_orders(runtime):
         if stopping():
             break
-        with _contained("order.failed", org_id):
+        with contained("order.failed", org_id):
             settled += bring_order(runtime, org_id, order_id, silent)
     return settled
 
@@ -71,7 +71,7 @@ def renew_due(runtime: Runtime, stopping: Stopping = never) -> int:
     """Renew what is due, each boundary in its own transaction; an organization that fails stops nobody else."""
     renewed = 0
     for org_id in runtime.ask_gate(lambda session: gate.due_renewals(session, runtime.clock.now())):
-        with _contained("renewal.failed", org_id), _told_of_boundary(runtime, org_id):
+        with contained("renewal.failed", org_id), _told_of_boundary(runtime, org_id):
             while not stopping() and _renew_once(runtime, org_id):
                 renewed += 1
     return renewed
@@ -88,7 +88,7 @@ def buy_due(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.budgeted_organizations):
         if stopping():
             break
-        with _contained("budget.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("budget.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             if is_worth_buying(unit):
                 bought += len(buy_for_line(unit))
     return bought
@@ -100,7 +100,7 @@ def watch_due(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(lambda session: gate.organizations_past_threshold(session, DEFAULT_THRESHOLDS)):
         if stopping():
             break
-        with _contained("thresholds.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("thresholds.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             changed += watch_tiers(unit)
     return changed
 
@@ -115,7 +115,7 @@ def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, delivery_id in runtime.ask_gate(lambda session: gate.due_deliveries(session, runtime.clock.now())):
         if stopping():
             break
-        with _contained("delivery.failed", org_id):
+        with contained("delivery.failed", org_id):
             with runtime.unit(org_id, SYSTEM) as unit:
                 claim = claim_delivery(unit, delivery_id)
             if claim is not None:
@@ -168,7 +168,7 @@ def remind_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("reminder.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             reminded += remind_of_hold(unit)
             reminded += bool(days) and queue_evaluation_mail(unit, timedelta(days=days))
     return reminded
@@ -180,7 +180,7 @@ def expire_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("expiry.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("expiry.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             removed += expire_what_ran_out(unit)
     return removed
 
@@ -191,7 +191,7 @@ def end_unconfirmed_everywhere(runtime: Runtime, stopping: Stopping = never) -> 
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("provisional.not_ended", org_id):
+        with contained("provisional.not_ended", org_id):
             with runtime.unit(org_id, SYSTEM) as unit:
                 connections = connections_with_unconfirmed(unit)
             for connection_id in connections:
@@ -204,7 +204,7 @@ def forget_requests(runtime: Runtime, stopping: Stopping = never) -> int:
     """Delete entries of the provisioning log that are older than the setting says, a batch a transaction."""
     removed = 0
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
-        with _contained("request_log.not_forgotten", org_id):
+        with contained("request_log.not_forgotten", org_id):
             while not stopping():
                 with runtime.unit(org_id, SYSTEM) as unit:
                     before = unit.at - timedelta(days=runtime.settings.scim.request_log_days)
@@ -222,7 +222,7 @@ def mail_usage_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping() or not days:
             break
-        with _contained("usage_mail.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("usage_mail.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             queued += queue_usage_mail(unit, timedelta(days=days))
     return queued
 
@@ -233,7 +233,7 @@ def check_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id, _, _ in runtime.ask_gate(gate.list_organizations):
         if stopping():
             break
-        with _contained("check.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
+        with contained("check.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             for difference in reconcile_pools(unit):
                 different += 1
                 log.error(
@@ -252,7 +252,7 @@ def catch_up_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.remotely_billed):
         if stopping():
             break
-        with _contained("events.not_caught_up", org_id), _told_of_answers(runtime, org_id):
+        with contained("events.not_caught_up", org_id), _told_of_answers(runtime, org_id):
             new += catch_up(runtime, org_id)
     return new
 
@@ -263,7 +263,7 @@ def reconcile_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
     for org_id in runtime.ask_gate(gate.remotely_billed):
         if stopping():
             break
-        with _contained("reconciliation.failed", org_id), _told_of_answers(runtime, org_id):
+        with contained("reconciliation.failed", org_id), _told_of_answers(runtime, org_id):
             for difference in reconcile_organization(runtime, org_id, SYSTEM).differences:
                 different += not difference.repaired
                 log.warning(
@@ -295,7 +295,7 @@ def _told_of_boundary(runtime: Runtime, org_id: OrgId) -> Iterator[None]:
 
 
 @contextmanager
-def _contained(event: str, org_id: OrgId) -> Iterator[None]:
+def contained(event: str, org_id: OrgId) -> Iterator[None]:
     """Log what one organization's work died of, and go on with the next: the row stays due for the next sweep."""
     try:
         yield

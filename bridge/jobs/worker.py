@@ -4,12 +4,14 @@ import asyncio
 import signal
 import threading
 from contextlib import suppress
+from typing import Final
 
 import procrastinate
 import structlog
 from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
+from bridge.jobs.metadata import keep_trust_fresh
 from bridge.jobs.work import (
     Task,
     catch_up_everywhere,
@@ -35,6 +37,19 @@ FORGET_TASK = "seatbridge.forget_requests"
 USAGE_TASK = "seatbridge.mail_usage"
 CATCH_UP_TASK = "seatbridge.catch_up_with_cores"
 RECONCILE_TASK = "seatbridge.reconcile_with_cores"
+TRUST_TASK = "seatbridge.keep_trust_fresh"
+#: What is done by the clock: the task's name, when, what its log entry is called, and the work.
+PERIODIC: Final[tuple[tuple[str, str, str, Task], ...]] = (
+    (EXPIRE_TASK, "7 * * * *", "worker.expired", expire_everywhere),
+    (UNCONFIRMED_TASK, "12 * * * *", "worker.ended_unconfirmed", end_unconfirmed_everywhere),
+    (REMIND_TASK, "17 * * * *", "worker.reminded", remind_everywhere),
+    (FORGET_TASK, "37 * * * *", "worker.forgot_requests", forget_requests),
+    (USAGE_TASK, "11 6 * * *", "worker.mailed_usage", mail_usage_everywhere),
+    (CHECK_TASK, "23 3 * * *", "worker.checked", check_everywhere),
+    (CATCH_UP_TASK, "27 * * * *", "worker.caught_up", catch_up_everywhere),
+    (TRUST_TASK, "51 * * * *", "worker.kept_trust_fresh", keep_trust_fresh),
+    (RECONCILE_TASK, "43 3 * * *", "worker.books_differ", reconcile_everywhere),
+)
 #: Jobs of workers that have not been heard of for this long are closed.
 STALLED_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 10.0
@@ -70,53 +85,15 @@ class Worker:
         async def woken() -> None:
             await self._work("worker.woken", work_through_due)
 
-        @queue.periodic(cron="7 * * * *")
-        @queue.task(name=EXPIRE_TASK, queue=QUEUE)
-        async def expire(timestamp: int) -> None:
-            del timestamp
-            await self._work("worker.expired", expire_everywhere)
+        for name, cron, event, task in PERIODIC:
+            self._add_periodic(name, cron, event, task)
 
-        @queue.periodic(cron="12 * * * *")
-        @queue.task(name=UNCONFIRMED_TASK, queue=QUEUE)
-        async def end_unconfirmed(timestamp: int) -> None:
+    def _add_periodic(self, name: str, cron: str, event: str, task: Task) -> None:
+        @self.queue.periodic(cron=cron)
+        @self.queue.task(name=name, queue=QUEUE)
+        async def work(timestamp: int) -> None:
             del timestamp
-            await self._work("worker.ended_unconfirmed", end_unconfirmed_everywhere)
-
-        @queue.periodic(cron="17 * * * *")
-        @queue.task(name=REMIND_TASK, queue=QUEUE)
-        async def remind(timestamp: int) -> None:
-            del timestamp
-            await self._work("worker.reminded", remind_everywhere)
-
-        @queue.periodic(cron="37 * * * *")
-        @queue.task(name=FORGET_TASK, queue=QUEUE)
-        async def forget(timestamp: int) -> None:
-            del timestamp
-            await self._work("worker.forgot_requests", forget_requests)
-
-        @queue.periodic(cron="11 6 * * *")
-        @queue.task(name=USAGE_TASK, queue=QUEUE)
-        async def mail_usage(timestamp: int) -> None:
-            del timestamp
-            await self._work("worker.mailed_usage", mail_usage_everywhere)
-
-        @queue.periodic(cron="23 3 * * *")
-        @queue.task(name=CHECK_TASK, queue=QUEUE)
-        async def check(timestamp: int) -> None:
-            del timestamp
-            await self._work("worker.checked", check_everywhere)
-
-        @queue.periodic(cron="27 * * * *")
-        @queue.task(name=CATCH_UP_TASK, queue=QUEUE)
-        async def catch_up(timestamp: int) -> None:
-            del timestamp
-            await self._work("worker.caught_up", catch_up_everywhere)
-
-        @queue.periodic(cron="43 3 * * *")
-        @queue.task(name=RECONCILE_TASK, queue=QUEUE)
-        async def reconcile(timestamp: int) -> None:
-            del timestamp
-            await self._work("worker.books_differ", reconcile_everywhere)
+            await self._work(event, task)
 
     async def _work(self, event: str, task: Task) -> None:
         """Work in a thread: the product's own code is synchronous."""

@@ -36,6 +36,9 @@ SENTENCES = {
     "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
     "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
     "boundary_failed": "The plan's last period cannot be closed: nothing changes until the operator has mended it",
+    "metadata_not_refreshed": "An identity provider's metadata cannot be read again: what was read last still holds",
+    "idp_certificate_ends": "The last signing certificate of an identity provider ends soon",
+    "service_key_ends": "Our key towards an identity provider ends soon",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 

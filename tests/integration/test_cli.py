@@ -37,6 +37,7 @@ from bridge.usecases.connections import list_connections
 from bridge.usecases.saml_trust import saml_provider
 from tests.conftest import KEY
 from tests.factories import Customer, create_customer
+from tests.metadata_site import metadata_site
 from tests.processes import ROOT
 from tests.smtp import mail_server
 
@@ -412,6 +413,25 @@ class TestConnections:
         )
         assert (found.idp_initiated, found.jit_enabled) == (True, False)
 
+    def test_metadata_at_an_address_is_read_again_at_once(self, run: Run, nordlys: Customer) -> None:
+        provider = SimulatedIdp.create("https://idp.test/meta", "https://idp.test/sso", now=datetime.now(UTC))
+        with metadata_site(provider.metadata()) as site:
+            trusted = run("connection", "saml", "nordlys", "Okta", "--metadata", site.url)
+            same = run("connection", "refresh-metadata", "nordlys", "Okta")
+            site.document = SimulatedIdp.create(
+                provider.entity_id, "https://idp.test/new", now=datetime.now(UTC)
+            ).metadata()
+            other = run("connection", "refresh-metadata", "nordlys", "Okta")
+            site.status = 500
+            failed = run("connection", "refresh-metadata", "nordlys", "Okta")
+
+        assert trusted.exit_code == 0, trusted.output
+        assert same.stdout == "Read again: nothing has changed\n"
+        assert re.search("new +([0-9A-F]{2}:){31}", other.stdout)
+        assert "The sign-in address is another one now" in other.stdout
+        assert (failed.exit_code, "answered 500" in failed.stderr) == (1, True), failed.output
+        assert re.search("metadata problem +.*answered 500", run("connection", "show", "nordlys", "Okta").stdout)
+
     def test_the_names_of_claims_are_set_shown_and_taken_back(self, run: Run, nordlys: Customer) -> None:
         claims = ("connection", "map-claims", "nordlys", "Okta")
         done = run(*claims, "--email", "mail", "--attribute", "department=dept")
@@ -443,7 +463,8 @@ class TestConnections:
         ("metadata", "sentence"),
         [
             ("no-such-file.xml", "cannot be read"),
-            ("http://10.0.0.1/metadata", "leads to a private or reserved address"),
+            ("https://10.0.0.1/metadata", "leads to a private or reserved address"),
+            ("http://10.0.0.1/metadata", "must start with https://"),
             ("ftp://idp.test/", "must start with https://"),
         ],
     )

@@ -491,10 +491,8 @@ def connect_knowing(customer: Customer, core: ExampleCore, *invoices: CoreInvoic
 
 def later(invoice: CoreInvoice, core_id: str, days: int, total: int, number: str = "") -> CoreInvoice:
     """Return another invoice of a core."""
-    bill = replace(invoice.bill, total=total, amount_due=total)
-    return replace(
-        invoice, id=core_id, number=number or f"N-{core_id}", at=invoice.at + timedelta(days=days), bill=bill
-    )
+    bill, at = replace(invoice.bill, total=total, amount_due=total), invoice.at + timedelta(days=days)
+    return replace(invoice, id=core_id, number=number or f"N-{core_id}", at=at, bill=bill)
 
 
 def test_x10_a_restored_core_that_gives_ids_again_loses_no_invoice_and_no_event(

@@ -10,6 +10,7 @@ from bridge.adapters.saml.metadata import (
     IdpCertificate,
     IdpMetadata,
     check_sso_url,
+    fetch_metadata,
     parse_idp_metadata,
     read_certificate,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "build_authn_request",
     "check_sso_url",
     "check_structure",
+    "fetch_metadata",
     "initialise",
     "new_request_id",
     "parse_idp_metadata",

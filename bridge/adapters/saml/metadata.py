@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from bridge.adapters.fetch import fetch_https
 from bridge.adapters.saml.library import verify_metadata_signature
 from bridge.adapters.saml.requests import REDIRECT_BINDING
 from bridge.adapters.saml.xml import DS, METADATA, SAMLP, UnsafeXmlError, parse_instant, read_xml, text_of
@@ -24,6 +25,7 @@ MAX_FEDERATION_BYTES: Final = 512 * 1024
 """For a document with several entities (EntitiesDescriptor)."""
 MIN_RSA_BITS: Final = 2048
 
+_FETCH_SECONDS: Final = 10.0
 _ARMOUR = re.compile(r"-----(BEGIN|END) CERTIFICATE-----")
 
 
@@ -82,6 +84,23 @@ def parse_idp_metadata(
         certificates=_certificates(descriptor),
         name_id_format=text_of(descriptor.find(f"{{{METADATA}}}NameIDFormat")) or None,
         wants_signed_requests=descriptor.get("WantAuthnRequestsSigned") in ("true", "1"),
+    )
+
+
+def fetch_metadata(url: str) -> bytes:
+    """Read a metadata document from an https address; http leads to this very machine only, named as such.
+
+    Another name never leads to this machine or into a private network, whatever it resolves to by now (I8).
+
+    Raises:
+        InvalidInputError: Of the field ``url``, with what to do about it.
+    """
+    host = urlsplit(url).hostname or ""
+    return fetch_https(
+        url,
+        max_bytes=MAX_FEDERATION_BYTES,
+        timeout_seconds=_FETCH_SECONDS,
+        allow_loopback=_is_loopback(host),
     )
 
 

@@ -55,6 +55,10 @@ class SamlProvider(Base):
     sign_requests: Mapped[bool | None] = mapped_column(doc="Whether we sign requests; NULL: as the metadata wants it.")
     offers_encryption: Mapped[bool] = mapped_column(default=True, doc="Whether our metadata has a key to encrypt to.")
     updated_at: Mapped[datetime]
+    metadata_url: Mapped[str | None] = mapped_column(doc="Where its metadata is read again; NULL: it came as a file.")
+    metadata_signed_by: Mapped[str | None] = mapped_column(doc="Certificate (PEM) whose signature it must carry.")
+    checked_at: Mapped[datetime | None] = mapped_column(doc="When its metadata was last asked for.")
+    problem: Mapped[str | None] = mapped_column(doc="Why the newest metadata was not taken over, in words.")
 
     @property
     def signs_requests(self) -> bool:
