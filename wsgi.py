@@ -15,7 +15,7 @@ from bridge.web.app import create_web_app
 from bridge.web.billing_events import billing_events
 from bridge.web.console import console_blueprints
 from bridge.web.oauth.views import oauth_blueprints
-from bridge.web.sso import saml_blueprint
+from bridge.web.sso import oidc_blueprint, saml_blueprint
 from scim.edge import scim_blueprint
 
 #: New objects until the youngest are searched, and how often that happens until the older ones are.
@@ -51,6 +51,7 @@ def compose(runtime: Runtime) -> Flask:
     edges = (
         *console_blueprints(),
         saml_blueprint(runtime),
+        oidc_blueprint(runtime),
         *oauth_blueprints(runtime),
         billing_events,
         scim_blueprint(runtime),

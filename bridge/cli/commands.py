@@ -17,7 +17,7 @@ COMMANDS = {
     "brake": Entry("bridge.cli.brake:brake", "Mass effects of a directory: what is held, release, drop, set."),
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
-    "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML trust."),
+    "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML, OpenID Connect."),
     "apps": Entry("bridge.cli.apps:apps", "Applications that people sign in to, and the keys that sign for them."),
     "provisioning": Entry("bridge.cli.provisioning:provisioning", "Who creates people: mode show, preview, set."),
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),

@@ -13,6 +13,7 @@ from bridge.cli.showing import (
     print_json,
     print_table,
 )
+from bridge.domain.sign_in import SignInProtocol
 
 if TYPE_CHECKING:
     from bridge.store.models import Connection, IdpCertificate, ServiceKey
@@ -27,6 +28,7 @@ def show(org: str, name: str, *, as_json: bool) -> None:
     """Show one connection: its addresses, whom it believes until when, and our own keys."""
     from bridge.cli.opening import open_organization
     from bridge.usecases.connections import find_connection
+    from bridge.usecases.oidc_trust import oidc_provider
     from bridge.usecases.saml_trust import certificates_of, saml_provider
     from bridge.usecases.service_keys import service_keys
 
@@ -52,6 +54,15 @@ def show(org: str, name: str, *, as_json: bool) -> None:
                 "metadata last read": provider.checked_at,
                 "metadata problem": provider.problem,
             }
+        relying = oidc_provider(unit, found.id) if found.protocol == SignInProtocol.OIDC else None
+        if relying is not None:
+            facts |= {
+                "client id": relying.client_id,
+                "client secret": "kept sealed" if relying.client_secret is not None else "none: PKCE alone",
+                "asks for": " ".join(relying.scopes),
+                "asks userinfo": relying.asks_userinfo,
+                "described at": relying.fetched_at,
+            }
     if as_json:
         print_json(named(facts) | {"certificates": certificate_rows(certificates), "our_keys": key_rows(keys)})
         return
@@ -69,17 +80,22 @@ def show(org: str, name: str, *, as_json: bool) -> None:
 
 
 def addresses(public_url: str, unit: "Unit", found: "Connection") -> dict[str, object]:
-    """Return a connection's name and the addresses that a directory and an identity provider need."""
+    """Return a connection's name and the addresses that a directory and an identity provider need.
+
+    Of a connection without a provider yet, the addresses for either protocol.
+    """
     slug = unit.organization().slug
-    sso = f"{public_url}/sso/saml/{slug}/{found.id}"
-    return {
+    saml, oidc = (f"{public_url}/sso/{protocol}/{slug}/{found.id}" for protocol in SignInProtocol)
+    facts: dict[str, object] = {
         "connection": found.name,
         "id": found.id,
         "SCIM base URL": f"{public_url}/scim/v2/{slug}",
-        "ACS URL": f"{sso}/acs",
-        "entityID": f"{sso}/metadata",
-        "sign-in start": f"{sso}/start",
     }
+    if found.protocol != SignInProtocol.OIDC:
+        facts |= {"ACS URL": f"{saml}/acs", "entityID": f"{saml}/metadata"}
+    if found.protocol != SignInProtocol.SAML:
+        facts |= {"redirect URI": f"{oidc}/callback"}
+    return facts | {"sign-in start": f"{oidc if found.protocol == SignInProtocol.OIDC else saml}/start"}
 
 
 def key_rows(keys: "Sequence[ServiceKey]") -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ import click
 
 from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
+from bridge.cli.connections_oidc import oidc
 from bridge.cli.connections_saml import refresh_metadata, rotate_cert, saml
 from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def connection() -> None:
-    """Identity providers: SCIM tokens, SAML trust."""
+    """Identity providers: SCIM tokens, SAML and OpenID Connect trust."""
 
 
-for _command in (show, saml, refresh_metadata, rotate_cert, map_claims):
+for _command in (show, saml, oidc, refresh_metadata, rotate_cert, map_claims):
     connection.add_command(_command)
 
 
@@ -233,8 +234,14 @@ def confirmation(org: str, name: str, when: str, *, as_json: bool) -> None:
 @org_argument
 @name_argument
 @click.argument("email")
-@click.option("--name-id", required=True, help="The subject in the identity provider's assertions, byte for byte.")
-def link(org: str, name: str, email: str, *, name_id: str) -> None:
+@click.option(
+    "--name-id",
+    "--sub",
+    "subject",
+    required=True,
+    help="The subject at the identity provider, byte for byte: the NameID (SAML), the sub (OpenID Connect).",
+)
+def link(org: str, name: str, email: str, *, subject: str) -> None:
     """Say who a subject of the identity provider is: how an owner comes to sign in by it."""
     from bridge.cli.opening import open_organization
     from bridge.cli.people import find_person
@@ -242,8 +249,8 @@ def link(org: str, name: str, email: str, *, name_id: str) -> None:
 
     with open_organization(org) as (_, unit):
         member = find_person(unit, email)
-        link_identity(unit, find_connection(unit, name).id, member.id, subject=name_id)
-    click.echo(f"{member.display_name} signs in as {name_id}")
+        link_identity(unit, find_connection(unit, name).id, member.id, subject=subject)
+    click.echo(f"{member.display_name} signs in as {subject}")
 
 
 @connection.command("sign-ins")

@@ -198,13 +198,18 @@ class SessionSettings(_Section):
 
 
 class SsoSettings(_Section):
-    """SAML sign-in."""
+    """Sign-in through identity providers."""
 
     clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 60
     """Seconds that an identity provider's clock may differ from ours when an assertion is checked."""
 
     request_lifetime_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
     """Seconds in which a sign-in that was started here must be answered by the identity provider."""
+
+    internal_hosts: tuple[str, ...] = ()
+    """Names or addresses of hosts in your own network where OpenID Connect providers run, separated by commas. They
+    may lead to private addresses or this machine, and be talked to by plain http; every other provider needs https
+    and a public address."""
 
     provisional_days: Annotated[int, Field(ge=0, le=365)] = 14
     """Days that a directory has to name a person who signed in before it did; then access ends and the seat is

@@ -95,8 +95,13 @@ class AssertedSubject:
 
     @property
     def user_name(self) -> str:
-        """The userName a directory would most likely give: the name there if it is an address, else the address."""
-        return self.directory_name if "@" in self.directory_name or self.email is None else self.email
+        """The userName a directory would most likely give: the name there if it is an address, else the address.
+
+        An address that the provider does not vouch for is nobody's name.
+        """
+        if "@" in self.directory_name or self.email is None or not self.is_email_verified:
+            return self.directory_name
+        return self.email
 
 
 @dataclass(frozen=True, slots=True)

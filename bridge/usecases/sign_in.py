@@ -33,6 +33,7 @@ from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.sync_groups import sync_claimed_groups
 
 _MAX_DETAIL = 1000
+_UNKNOWN = "It answers a request that is unknown, used or expired"
 _SENTENCES = {
     None: "The person was known.",
     LinkedBy.JIT: "A new person was provisioned.",
@@ -58,8 +59,20 @@ def start_sign_in(
     cookie_hash: bytes,
     return_path: str,
     lifetime_seconds: int,
+    nonce: str | None = None,
+    code_verifier: str | None = None,
 ) -> Connection:
     """Remember that this browser started a sign-in, for as long as it may take; return whom it is sent to.
+
+    Args:
+        unit: The unit, with the connection as its actor.
+        connection_id: Whose identity provider is asked.
+        request_id: What the answer will name.
+        cookie_hash: Of the secret that the browser gets.
+        return_path: Where the sign-in is to end.
+        lifetime_seconds: How long it may take.
+        nonce: What the answer must repeat (OpenID Connect).
+        code_verifier: What its code is redeemed with (PKCE).
 
     Raises:
         NotFoundError: There is no such connection.
@@ -76,6 +89,8 @@ def start_sign_in(
             return_path=return_path,
             created_at=unit.at,
             expires_at=unit.at + timedelta(seconds=lifetime_seconds),
+            nonce=nonce,
+            code_verifier=code_verifier,
         )
     )
     unit.session.flush()
@@ -158,6 +173,23 @@ def wanted_path(unit: Unit, connection_id: ConnectionId, request_id: str | None)
     )
 
 
+def pending_request(
+    unit: Unit, connection_id: ConnectionId, request_id: str, cookie_hashes: Collection[bytes]
+) -> SignInRequest:
+    """Return a sign-in under way that this browser started, without using it up: to ask the provider about its answer.
+
+    Raises:
+        NotFoundError: There is no such connection.
+        SignInRefusedError: The connection is disabled, or the request is unknown, over or another browser's.
+    """
+    _check_usable(get_connection(unit, connection_id))
+    found = unit.session.get(SignInRequest, (unit.org_id, request_id))
+    if found is None or found.connection_id != connection_id or found.expires_at <= unit.at:
+        raise refused(SignInRefusal.UNKNOWN_REQUEST, _UNKNOWN)
+    _refuse_other_browsers(found.cookie_hash, cookie_hashes)
+    return found
+
+
 def note_sign_in(
     unit: Unit,
     *,
@@ -210,10 +242,14 @@ def _pop_request(
         .returning(SignInRequest.cookie_hash, SignInRequest.return_path)
     ).one_or_none()
     if popped is None:
-        raise refused(SignInRefusal.UNKNOWN_REQUEST, "It answers a request that is unknown, used or expired")
-    if not any(hmac.compare_digest(popped.cookie_hash, candidate) for candidate in cookie_hashes):
-        raise refused(SignInRefusal.FOREIGN_BROWSER, "It answers a request that another browser started")
+        raise refused(SignInRefusal.UNKNOWN_REQUEST, _UNKNOWN)
+    _refuse_other_browsers(popped.cookie_hash, cookie_hashes)
     return str(popped.return_path)
+
+
+def _refuse_other_browsers(cookie_hash: bytes, cookie_hashes: Collection[bytes]) -> None:
+    if not any(hmac.compare_digest(cookie_hash, candidate) for candidate in cookie_hashes):
+        raise refused(SignInRefusal.FOREIGN_BROWSER, "It answers a request that another browser started")
 
 
 def _remember_assertion(unit: Unit, asserted: AssertedSubject, assertion: Assertion) -> None:
@@ -260,14 +296,17 @@ def _provision(unit: Unit, connection: Connection, asserted: AssertedSubject) ->
 
 
 def _claimed_attributes(asserted: AssertedSubject) -> dict[str, Any]:
-    """Describe the person as a directory would (RFC 7643 §4.1); what was not claimed is left out."""
+    """Describe the person as a directory would (RFC 7643 §4.1); what was not claimed is left out.
+
+    So is an address that the provider does not vouch for: it might be somebody else's.
+    """
     name = {"givenName": asserted.given_name, "familyName": asserted.family_name}
     document: dict[str, Any] = {}
     if any(name.values()):
         document["name"] = {part: value for part, value in name.items() if value}
     if asserted.display_name:
         document["displayName"] = asserted.display_name
-    if asserted.email:
+    if asserted.email and asserted.is_email_verified:
         document["emails"] = [{"value": asserted.email, "type": "work", "primary": True}]
     for attribute, value in asserted.attributes.items():
         *above, last = MAPPABLE_ATTRIBUTES[attribute]
@@ -360,6 +399,7 @@ __all__ = [
     "admit",
     "complete_sign_in",
     "note_sign_in",
+    "pending_request",
     "start_sign_in",
     "use_up",
     "wanted_path",

@@ -66,6 +66,28 @@ class SamlProvider(Base):
         return self.wants_signed_requests if self.sign_requests is None else self.sign_requests
 
 
+class OidcProvider(Base):
+    """A connection's OpenID Connect provider, as its discovery document describes it, and us as its client."""
+
+    __tablename__ = "oidc_provider"
+    __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    client_id: Mapped[str]
+    client_secret: Mapped[bytes | None] = mapped_column(doc="Sealed; NULL: PKCE alone protects the code.")
+    auth_method: Mapped[str] = mapped_column(doc="client_secret_basic, client_secret_post or none.")
+    scopes: Mapped[list[str]]
+    authorization_endpoint: Mapped[str]
+    token_endpoint: Mapped[str]
+    jwks_uri: Mapped[str] = mapped_column(doc="Where its keys are; every process keeps them for an hour.")
+    userinfo_endpoint: Mapped[str | None]
+    algorithms: Mapped[list[str]] = mapped_column(doc="What its ID tokens may be signed by.")
+    sends_issuer: Mapped[bool] = mapped_column(doc="Every answer names its issuer (RFC 9207).")
+    asks_userinfo: Mapped[bool] = mapped_column(doc="Userinfo is asked for what the ID token leaves out.")
+    fetched_at: Mapped[datetime] = mapped_column(doc="When the discovery document was read.")
+
+
 class IdpCertificate(Base):
     """A signing certificate of a connection's IdP; several at once while it rolls over."""
 

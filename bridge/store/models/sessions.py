@@ -17,10 +17,12 @@ class SignInRequest(Base):
     __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(primary_key=True, doc="The AuthnRequest's ID.")
+    id: Mapped[str] = mapped_column(primary_key=True, doc="The AuthnRequest's ID (SAML), the state (OpenID Connect).")
     connection_id: Mapped[ConnectionId]
     cookie_hash: Mapped[bytes] = mapped_column(doc="SHA-256 of the request's own cookie.")
     return_path: Mapped[str] = mapped_column(doc="Same-origin path to go to afterwards.")
+    nonce: Mapped[str | None] = mapped_column(doc="OpenID Connect: what the ID token must repeat.")
+    code_verifier: Mapped[str | None] = mapped_column(doc="OpenID Connect: what the code is redeemed with (PKCE).")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 

@@ -34,8 +34,20 @@ class Rehearsed:
     request_id: str | None
 
 
-def depart(unit: Unit, place: Place, url: str, request_id: str, return_path: str) -> Response:
-    """Note a request and send the browser on with it, and with the cookie that proves it is the same browser."""
+def depart(
+    unit: Unit,
+    place: Place,
+    url: str,
+    request_id: str,
+    return_path: str,
+    *,
+    nonce: str | None = None,
+    code_verifier: str | None = None,
+) -> Response:
+    """Note a request and send the browser on with it, and with the cookie that proves it is the same browser.
+
+    ``nonce`` and ``code_verifier`` are what an OpenID Connect answer must match.
+    """
     secret = new_credential()
     start_sign_in(
         unit,
@@ -44,6 +56,8 @@ def depart(unit: Unit, place: Place, url: str, request_id: str, return_path: str
         cookie_hash=secret.hash,
         return_path=return_path,
         lifetime_seconds=current_runtime().settings.sso.request_lifetime_seconds,
+        nonce=nonce,
+        code_verifier=code_verifier,
     )
     response = to(url, code=302)
     set_request_cookie(response, place, request_id, secret.text)

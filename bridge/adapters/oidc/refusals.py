@@ -1,0 +1,41 @@
+"""Why an OpenID Connect sign-in is refused: one stable code per reason, for the connection's sign-in log."""
+
+from enum import StrEnum
+
+from bridge.errors import SignInRefusedError
+
+_SHOWN_CHARACTERS = 120
+
+
+class OidcRefusal(StrEnum):
+    """The ``reason`` of every :class:`~bridge.errors.SignInRefusedError` this package raises."""
+
+    PROVIDER_ERROR = "oidc_provider_error"
+    CODE = "oidc_code"
+    MIX_UP = "oidc_mix_up"
+    UNREACHABLE = "oidc_unreachable"
+    TOKEN_ENDPOINT = "oidc_token_endpoint"  # noqa: S105 (a reason, not a token)
+    NO_ID_TOKEN = "oidc_no_id_token"  # noqa: S105 (as above)
+    MALFORMED = "oidc_malformed"
+    ALGORITHM = "oidc_algorithm"
+    UNKNOWN_KEY = "oidc_unknown_key"
+    BAD_SIGNATURE = "oidc_bad_signature"
+    ISSUER = "oidc_issuer"
+    AUDIENCE = "oidc_audience"
+    SUBJECT = "oidc_subject"
+    NONCE = "oidc_nonce"
+    EXPIRED = "oidc_expired"
+    TIMES = "oidc_times"
+    CLAIM = "oidc_claim"
+    USERINFO = "oidc_userinfo"
+
+
+def refused(reason: OidcRefusal, detail: str) -> SignInRefusedError:
+    """Return the refusal to raise; ``detail`` is a sentence for whoever reads the sign-in log."""
+    return SignInRefusedError(reason.value, detail)
+
+
+def shown(value: object) -> str:
+    """Return a stranger's value fit for one line of a log: quoted, escaped and cut to 120 characters."""
+    text = str(value)
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
