@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from bridge.adapters.oauth import make_key
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
 from bridge.errors import BillingCoreAnswerError, BridgeError, UnavailableError
@@ -24,6 +25,7 @@ from bridge.usecases.mirror_core import tell_of_answer
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.remind import queue_evaluation_mail, queue_usage_mail
 from bridge.usecases.renew_contract import BOUNDARY_FAILURES, renew_contract, tell_of_failed_boundary
+from bridge.usecases.signing_keys import forget_keys, is_rotation_due, rotate_keys
 from bridge.usecases.watch_tiers import DEFAULT as DEFAULT_THRESHOLDS
 from bridge.usecases.watch_tiers import watch_tiers
 
@@ -213,6 +215,23 @@ def forget_requests(runtime: Runtime, stopping: Stopping = never) -> int:
                 if gone < FORGOTTEN_AT_ONCE:
                     break
     return removed
+
+
+def rotate_signing_keys(runtime: Runtime, stopping: Stopping = never) -> int:
+    """Publish a new signing key when the present one is old enough, and forget those that nothing needs any more.
+
+    Returns:
+        How many keys were published or forgotten.
+    """
+    days = runtime.settings.apps.key_rotation_days
+    if stopping():
+        return 0
+    with runtime.installation(SYSTEM) as installation:
+        changed = forget_keys(installation)
+        if days and is_rotation_due(installation.session, installation.at, timedelta(days=days)):
+            rotate_keys(installation, make_key(runtime.secrets), reason="scheduled")
+            changed += 1
+    return changed
 
 
 def mail_usage_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:

@@ -22,6 +22,7 @@ from bridge.jobs.work import (
     mail_usage_everywhere,
     reconcile_everywhere,
     remind_everywhere,
+    rotate_signing_keys,
     work_through_due,
 )
 from bridge.runtime import Runtime
@@ -37,6 +38,7 @@ FORGET_TASK = "seatbridge.forget_requests"
 USAGE_TASK = "seatbridge.mail_usage"
 CATCH_UP_TASK = "seatbridge.catch_up_with_cores"
 RECONCILE_TASK = "seatbridge.reconcile_with_cores"
+KEYS_TASK = "seatbridge.rotate_signing_keys"
 TRUST_TASK = "seatbridge.keep_trust_fresh"
 #: What is done by the clock: the task's name, when, what its log entry is called, and the work.
 PERIODIC: Final[tuple[tuple[str, str, str, Task], ...]] = (
@@ -47,6 +49,7 @@ PERIODIC: Final[tuple[tuple[str, str, str, Task], ...]] = (
     (USAGE_TASK, "11 6 * * *", "worker.mailed_usage", mail_usage_everywhere),
     (CHECK_TASK, "23 3 * * *", "worker.checked", check_everywhere),
     (CATCH_UP_TASK, "27 * * * *", "worker.caught_up", catch_up_everywhere),
+    (KEYS_TASK, "33 * * * *", "worker.rotated_keys", rotate_signing_keys),
     (TRUST_TASK, "51 * * * *", "worker.kept_trust_fresh", keep_trust_fresh),
     (RECONCILE_TASK, "43 3 * * *", "worker.books_differ", reconcile_everywhere),
 )

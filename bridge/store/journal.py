@@ -71,10 +71,13 @@ def record(
     return entry
 
 
-def record_many(unit: Unit, entries: Sequence[Entry]) -> range:
+def record_many(unit: Unit, entries: Sequence[Entry], *, touches_seats: bool = True) -> range:
     """Append a run of entries to the organization's audit chain, in this order, by one statement.
 
-    Previews of seats and mappings made before are stale now (rule Q3).
+    Args:
+        unit: As for :func:`record`.
+        entries: What was done.
+        touches_seats: As for :func:`record`.
 
     Returns:
         The numbers of the entries, in their order.
@@ -116,7 +119,8 @@ def record_many(unit: Unit, entries: Sequence[Entry]) -> range:
         },
     )
     state.audit_seq, state.audit_head = numbers[-1], head
-    state.seat_version += len(entries)
+    if touches_seats:
+        state.seat_version += len(entries)
     return numbers
 
 

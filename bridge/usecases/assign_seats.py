@@ -29,6 +29,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert, resolve_seat_alerts
 from bridge.usecases.brake import held_effect, let_off
 from bridge.usecases.charges import execute_change
+from bridge.usecases.sessions import ROLE_LOST, end_sessions
 from mappings.allocation import (
     Grant,
     Holding,
@@ -139,7 +140,11 @@ class Access:
 
     def is_less_than(self, before: "Access") -> bool:
         """Tell whether the role of an admin or a team is lost by it."""
-        return (before.role == Role.ADMIN and self.role != Role.ADMIN) or not set(before.teams) <= set(self.teams)
+        return self.demotes(before) or not set(before.teams) <= set(self.teams)
+
+    def demotes(self, before: "Access") -> bool:
+        """Tell whether the role of an admin is lost by it: sessions that were opened with it end (T18)."""
+        return before.role == Role.ADMIN and self.role != Role.ADMIN
 
     def entries_until(self, after: "Access", member_id: MemberId) -> list[Entry]:
         """Return what the audit says of a change."""
@@ -160,6 +165,8 @@ def apply_access(unit: Unit, member: Member, entitlement: Entitlement) -> None:
         return
     record_many(unit, before.entries_until(after, member.id))
     member.role, member.role_from_mapping, member.teams = after.role, after.role_from_mapping, after.teams
+    if after.demotes(before):
+        end_sessions(unit, [member.id], reason=ROLE_LOST)
 
 
 def _settle(

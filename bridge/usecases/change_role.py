@@ -8,7 +8,9 @@ from bridge.store.journal import record
 from bridge.store.models import Member
 from bridge.store.unit import Unit
 from bridge.usecases.manage_access import owners_of
+from bridge.usecases.sessions import ROLE_LOST, end_sessions
 
+#: The highest first.
 GIVEN_BY_HAND = (Role.OWNER, Role.ADMIN, Role.MEMBER)
 
 
@@ -16,8 +18,9 @@ def change_role(unit: Unit, member_id: MemberId, role: str) -> Member:
     """Make somebody owner, admin or member.
 
     A mapping that gives another role still decides when it is next looked at, except about owners (T10, T11); the role
-    that a mapping gave already stays by hand from then on when the mapping no longer gives it. The primary
-    owner counts as owner; they step down only by their own hand, and only while another active owner stays.
+    that a mapping gave already stays by hand from then on when the mapping no longer gives it. A lower role ends the
+    person's sessions (T18). The primary owner counts as owner; they step down only by their own hand, and only while
+    another active owner stays.
 
     Args:
         unit: The unit.
@@ -47,6 +50,8 @@ def change_role(unit: Unit, member_id: MemberId, role: str) -> Member:
     if before is Role.PRIMARY_OWNER and unit.actor.id != member.id:
         raise InvalidInputError("role", "the primary owner steps down by their own hand only")
     member.role, member.role_from_mapping = str(after), False
+    if GIVEN_BY_HAND.index(after) > GIVEN_BY_HAND.index(Role.OWNER if before.is_owner else before):
+        end_sessions(unit, [member.id], reason=ROLE_LOST)
     member.modified_at = unit.at
     record(
         unit,

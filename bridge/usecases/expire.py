@@ -1,10 +1,10 @@
-"""Forgetting what has run out: sign-ins under way, used assertions, previews, sessions, links."""
+"""Forgetting what has run out: sign-ins under way and to applications, used assertions, previews, sessions, links."""
 
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
-from bridge.store.models import Preview, SamlReplay, SignInLink, SignInRequest, WebSession
+from bridge.store.models import AppGrant, Preview, SamlReplay, SignInLink, SignInRequest, WebSession
 from bridge.store.unit import Unit
 
 #: Kept a while after their end, for the console's history and for repeated confirmations.
@@ -17,13 +17,25 @@ def expire_what_ran_out(unit: Unit) -> int:
     Idempotency keys never run out: a repeat must have no second effect however late it comes (rule Q5).
     """
     long_ago = unit.at - KEPT_FOR
+    _end_sessions_that_ran_out(unit)
     removed = 0
     for statement in (
         delete(SignInRequest).where(SignInRequest.org_id == unit.org_id, SignInRequest.expires_at <= unit.at),
         delete(SamlReplay).where(SamlReplay.org_id == unit.org_id, SamlReplay.expires_at <= unit.at),
         delete(Preview).where(Preview.org_id == unit.org_id, Preview.expires_at <= long_ago),
         delete(WebSession).where(WebSession.org_id == unit.org_id, WebSession.expires_at <= long_ago),
+        delete(AppGrant).where(AppGrant.org_id == unit.org_id, AppGrant.expires_at <= long_ago),
         delete(SignInLink).where(SignInLink.org_id == unit.org_id, SignInLink.expires_at <= long_ago),
     ):
         removed += unit.session.execute(statement).rowcount  # type: ignore[attr-defined] # a DELETE's cursor result
     return removed
+
+
+def _end_sessions_that_ran_out(unit: Unit) -> None:
+    """Say of sessions that nobody ended in time that they ended: applications are told of that too."""
+    unit.session.execute(
+        update(WebSession)
+        .where(WebSession.org_id == unit.org_id, WebSession.ended_at.is_(None), WebSession.expires_at <= unit.at)
+        .values(ended_at=unit.at, ended_by="expired")
+        .execution_options(synchronize_session=False)
+    )

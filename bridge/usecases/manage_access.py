@@ -2,47 +2,22 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Uuid, any_, func, literal, select, update
+from sqlalchemy import Uuid, any_, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.brake import HeldEffect, Outcome
 from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Role
 from bridge.store.journal import Entry, record, record_many
-from bridge.store.models import Member, ScimToken, SignInLink, WebSession
+from bridge.store.models import Member, ScimToken
 from bridge.store.teams import end_stays
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.assign_seats import Placement, free_seat, settle_seat
 from bridge.usecases.brake import forget_limit, held_effect, is_braked, let_off
+from bridge.usecases.sessions import end_sign_ins
 from bridge.usecases.tier_review import review_tier
 from mappings.allocation import Occasion
-
-
-def end_sessions(unit: Unit, member_ids: Collection[MemberId], by: str) -> int:
-    """End every session, sign-in link and sign-in to an application of people, in this very transaction (T18).
-
-    Returns:
-        How many sessions.
-    """
-    unit.lock()
-    whom = literal(list(member_ids), ARRAY(Uuid))
-    ids = any_(whom)
-    unit.session.execute(select(func.end_app_grants(unit.org_id, whom, unit.at, by)))
-    ended = unit.session.scalars(
-        update(WebSession)
-        .where(WebSession.org_id == unit.org_id, WebSession.member_id == ids, WebSession.ended_at.is_(None))
-        .values(ended_at=unit.at, ended_by=by)
-        .returning(WebSession.id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    unit.session.execute(
-        update(SignInLink)
-        .where(SignInLink.org_id == unit.org_id, SignInLink.member_id == ids, SignInLink.used_at.is_(None))
-        .values(used_at=unit.at)
-        .execution_options(synchronize_session=False)
-    )
-    return len(ended)
 
 
 def deactivate_member(unit: Unit, member: Member, *, reason: str) -> str | None:
@@ -71,7 +46,7 @@ def end_access(unit: Unit, members: Sequence[Member], *, reason: str) -> None:
     """End what people who were turned off still have besides the seat: teams, sessions, links, tokens, what is held."""
     ids = [member.id for member in members]
     end_stays(unit, members, reason=reason)
-    end_sessions(unit, ids, by=reason)
+    end_sign_ins(unit, ids, reason=reason)
     _revoke_tokens(unit, ids)
     record_many(unit, [Entry("member.deactivated", "member", member_id, reason) for member_id in ids])
     if not is_braked(unit):

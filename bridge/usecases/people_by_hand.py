@@ -17,13 +17,12 @@ from bridge.errors import (
 )
 from bridge.ports import SeatChange, SeatQuote
 from bridge.store.directory import get_member, mapping_set_in_force
-from bridge.store.journal import record
 from bridge.store.models import Contract, Member, Preview
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.billing_orders import place_order
-from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
+from bridge.usecases.manage_access import deactivate_member, reactivate_member
 from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
@@ -221,28 +220,3 @@ def turn_on_member(unit: Unit, member_id: MemberId) -> Member:
     member = get_member(unit, member_id)
     reactivate_member(unit, member, reason="by_hand")
     return member
-
-
-def end_sessions_of(unit: Unit, member_id: MemberId) -> int:
-    """End every session of a person; return how many there were.
-
-    Raises:
-        ForbiddenError: The actor may not manage people.
-        NotFoundError: There is no such member here.
-    """
-    if unit.actor.id != member_id:
-        unit.require(Permission.MANAGE_PEOPLE)
-    unit.lock()
-    member = get_member(unit, member_id)
-    ended = end_sessions(unit, [member.id], by=str(unit.actor))
-    if ended:
-        record(
-            unit,
-            "sessions.ended",
-            subject_kind="member",
-            subject_id=member.id,
-            reason="by_hand",
-            body={"sessions": ended},
-            touches_seats=False,
-        )
-    return ended

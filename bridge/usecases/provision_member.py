@@ -40,11 +40,12 @@ from bridge.usecases.assign_seats import (
     settle_seat,
 )
 from bridge.usecases.brake import forget_limit, held_effect, hold_people, is_braked, let_off, lets_through
-from bridge.usecases.manage_access import deactivate_member, end_sessions, reactivate_member
+from bridge.usecases.manage_access import deactivate_member, reactivate_member
 from bridge.usecases.move_line import give_on, offer_free
 from bridge.usecases.provisional import is_unconfirmed, let_off_unconfirmed, provisional_until
 from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
+from bridge.usecases.sessions import end_sign_ins
 from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
 from mappings.rules import comparison_key as rule_key
@@ -414,7 +415,7 @@ def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: P
             raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
         if member.source == Source.JIT:
             forget_links(unit, member)
-            end_sessions(unit, [member.id], by="adopted")
+            end_sign_ins(unit, [member.id], reason="adopted")
     came_from, provisional, late = member.source, member.provisional_until is not None, is_unconfirmed(member)
     member.connection_id, member.source, member.provisional_until = connection_id, str(Source.SCIM), None
     let_off_unconfirmed(unit, member, Outcome.REVERSED)
@@ -477,7 +478,7 @@ def remove_people(unit: Unit, members: Sequence[Member], *, reason: str) -> None
     """Remove people whose seats are free already: teams, memberships, identities and sessions go."""
     ids = [member.id for member in members]
     end_stays(unit, members, reason=reason, removed=True)
-    end_sessions(unit, ids, by=reason)
+    end_sign_ins(unit, ids, reason=reason)
     record_many(unit, [Entry("member.removed", "member", member_id, reason) for member_id in ids])
     if not is_braked(unit):
         forget_limit(unit)

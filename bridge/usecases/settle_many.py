@@ -20,6 +20,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import SENTENCES, queue_delivery, resolve_seat_alerts
 from bridge.usecases.assign_seats import Access, Placement, rule_record, seat_entry
 from bridge.usecases.person_classes import TouchedPerson, touched_people
+from bridge.usecases.sessions import ROLE_LOST, end_sessions
 from mappings.allocation import Occasion, SeatDecision, SeatReason
 from mappings.preview import MovesPreview, Settlement
 from mappings.resolution import Entitlement, resolve
@@ -105,6 +106,8 @@ def settle_many(
     reasons = _Reasons(occasion, placement.mapping_set.version, _write_audit(unit, people, access), pools)
     _write_seats(unit, people, _write_decisions(unit, people, reasons, purchases))
     _write_access(unit, access)
+    demoted = [member_id for member_id, change in access.items() if change.after.demotes(change.before)]
+    end_sessions(unit, demoted, reason=ROLE_LOST)
     _write_alerts(unit, people)
     resolve_seat_alerts(unit)
     unit.session.flush()

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from bridge.config import Settings
 from bridge.domain.actors import SYSTEM, Actor, ActorKind
 from bridge.domain.credentials import credential_hash, new_credential
+from bridge.domain.devices import device_words
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission, Role, may
 from bridge.errors import UnauthenticatedError
@@ -70,6 +71,7 @@ def open_session(unit: Unit, member: Member, method: str) -> str:
         token_hash=credential.hash,
         member_id=member.id,
         method=method,
+        device=device_words(request.headers.get("User-Agent", "")),
         created_at=unit.at,
         last_seen_at=unit.at,
         expires_at=unit.at + lifetime,
@@ -87,23 +89,6 @@ def open_session(unit: Unit, member: Member, method: str) -> str:
         touches_seats=False,
     )
     return credential.text
-
-
-def end_session(unit: Unit, session: WebSession, *, by: str) -> None:
-    """End one session: its cookie is worth nothing from the commit on."""
-    unit.lock()
-    if session.ended_at is not None:
-        return
-    session.ended_at, session.ended_by = unit.at, by
-    record(
-        unit,
-        "session.ended",
-        subject_kind="member",
-        subject_id=session.member_id,
-        reason=by,
-        body={"session": str(session.id)},
-        touches_seats=False,
-    )
 
 
 def is_secure(settings: Settings) -> bool:
@@ -181,21 +166,3 @@ def _refuse_who_lost_access(unit: Unit, *, session_id: uuid.UUID) -> None:
     ).one_or_none()
     if now is None or not now.active or now.ended_at is not None or Role(now.role) is not unit.actor.role:
         raise UnauthenticatedError
-
-
-def live_sessions(unit: Unit, member_id: object, idle_seconds: int) -> list[WebSession]:
-    """Return the sessions of a member that still open doors, newest first."""
-    since = unit.at - timedelta(seconds=idle_seconds)
-    return list(
-        unit.session.scalars(
-            select(WebSession)
-            .where(
-                WebSession.org_id == unit.org_id,
-                WebSession.member_id == member_id,
-                WebSession.ended_at.is_(None),
-                WebSession.expires_at > unit.at,
-                WebSession.last_seen_at >= since,
-            )
-            .order_by(WebSession.created_at.desc(), WebSession.id)
-        )
-    )

@@ -64,6 +64,7 @@ ADMINS = (
     ("POST", f"/console/people/{ID}/confirm"),
     ("POST", f"/console/people/{ID}/on"),
     ("POST", f"/console/people/{ID}/sessions/end"),
+    ("POST", f"/console/people/{ID}/sessions/{ID}/end"),
     ("GET", "/console/mappings"),
     ("GET", "/console/mappings/edit"),
     ("POST", "/console/mappings/edit"),

@@ -8,6 +8,7 @@ from bridge.adapters.oauth.keys import ALGORITHM
 
 #: Paths below the issuer.
 AUTHORIZE, TOKEN, JWKS = "/oauth2/authorize", "/oauth2/token", "/oauth2/jwks"
+USERINFO, INTROSPECT, REVOKE = "/oauth2/userinfo", "/oauth2/introspect", "/oauth2/revoke"
 
 
 def describe_server(issuer: str) -> dict[str, Any]:
@@ -17,6 +18,11 @@ def describe_server(issuer: str) -> dict[str, Any]:
         "authorization_endpoint": f"{issuer}{AUTHORIZE}",
         "token_endpoint": f"{issuer}{TOKEN}",
         "jwks_uri": f"{issuer}{JWKS}",
+        "userinfo_endpoint": f"{issuer}{USERINFO}",
+        "introspection_endpoint": f"{issuer}{INTROSPECT}",
+        "introspection_endpoint_auth_methods_supported": list(SECRET_METHODS),
+        "revocation_endpoint": f"{issuer}{REVOKE}",
+        "revocation_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
         "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

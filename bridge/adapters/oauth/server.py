@@ -11,6 +11,7 @@ from authlib.oidc.core.errors import LoginRequiredError
 
 from bridge.adapters.oauth.clients import AppClient
 from bridge.adapters.oauth.desk import Desk
+from bridge.adapters.oauth.endpoints import Introspection, Revocation, Userinfo
 from bridge.adapters.oauth.grants import (
     AccessTokens,
     CodeGrant,
@@ -56,6 +57,8 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
         self.register_grant(CodeGrant, [Pkce(), Demands(), CodeIdTokens(desk)])
         self.register_grant(RefreshGrant, [RefreshedIdTokens(desk)])
         self.register_token_generator("default", AccessTokens(desk))
+        for endpoint in (Userinfo(desk), Introspection(desk), Revocation(desk)):
+            self.register_endpoint(endpoint)
 
     def read_authorization(self, asked: HttpRequest, *, is_signed_in: bool) -> AuthorizationRequest | Answer:
         """Check an authorization request; return an answer to its application if it cannot be granted.
@@ -114,6 +117,18 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
         answer: Answer = self.create_token_response(request)
         return answer
 
+    def userinfo(self, asked: HttpRequest) -> Answer:
+        """Answer of whom an access token speaks."""
+        return self._answer_at("userinfo", asked)
+
+    def introspect(self, asked: HttpRequest) -> Answer:
+        """Answer whether a token is good."""
+        return self._answer_at("introspection", asked)
+
+    def revoke(self, asked: HttpRequest) -> Answer:
+        """Give a sign-in up."""
+        return self._answer_at("revocation", asked)
+
     def query_client(self, client_id: str) -> AppClient | None:
         """Find an application."""
         app = self.desk.find_app(client_id)
@@ -140,6 +155,14 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Tell nobody: what happened is in the journal."""
+
+    def _answer_at(self, endpoint: str, asked: HttpRequest) -> Answer:
+        try:
+            request = AuthlibRequest(asked)
+        except OAuth2Error as error:
+            return self.handle_error_response(None, error)
+        answer: Answer = self.create_endpoint_response(endpoint, request)
+        return answer
 
     def _named(self, answer: Answer) -> Answer:
         """Say in a redirect whose answer it is (RFC 9207)."""

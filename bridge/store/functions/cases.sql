@@ -137,6 +137,11 @@ BEGIN
             RETURN;
         END IF;
         facts := NULL;
+        IF m.role = 'admin' AND chosen -> 'access' ->> 'role' <> 'admin'
+            AND lane_is_signed_in(wanted_org, person, instant)
+        THEN
+            RETURN;
+        END IF;
         taken := lane_take_outcome(state, chosen -> 'outcomes', instant);
         IF taken IS NULL THEN
             RETURN;
@@ -251,7 +256,7 @@ BEGIN
     IF m.active <> turns_on THEN
         written := m.document || jsonb_build_object('active', turns_on);
         -- What is larger may be more than a document may be, which is counted in another way.
-        IF pg_column_size(written) > 32768 THEN
+        IF pg_column_size(written) > 32768 OR NOT turns_on AND lane_is_signed_in(wanted_org, wanted_id, instant) THEN
             RETURN;
         END IF;
         IF turns_on THEN
@@ -284,10 +289,6 @@ BEGIN
         RETURNING o.* INTO m;
         IF NOT turns_on THEN
             PERFORM end_app_grants(wanted_org, ARRAY[wanted_id], instant, 'directory');
-            UPDATE web_session w SET ended_at = instant, ended_by = 'directory'
-            WHERE w.org_id = wanted_org AND w.member_id = wanted_id AND w.ended_at IS NULL;
-            UPDATE sign_in_link l SET used_at = instant
-            WHERE l.org_id = wanted_org AND l.member_id = wanted_id AND l.used_at IS NULL;
             UPDATE scim_token t SET revoked_at = instant
             WHERE t.org_id = wanted_org AND t.member_id = wanted_id AND t.revoked_at IS NULL;
         END IF;

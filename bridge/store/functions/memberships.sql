@@ -177,6 +177,7 @@ BEGIN
         OR m.teams <> person -> 'teams' OR m.role_from_mapping <> (person ->> 'role_from_mapping')::boolean
         OR m.decision_id IS DISTINCT FROM (person ->> 'decision_id')::uuid OR m.hold_id IS NOT NULL
         OR lane_groups_of(org, member_id) <> person -> 'groups'
+        OR m.role = 'admin' AND access ->> 'role' <> 'admin' AND lane_is_signed_in(org, member_id, instant)
     THEN
         RAISE SQLSTATE 'SB001';
     END IF;

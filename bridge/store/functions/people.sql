@@ -168,6 +168,20 @@ BEGIN
 END
 $$
 -- ;
+-- Tells whether somebody is signed in, or has a link to sign in by. Their end is audited: that is no case for a lane.
+CREATE FUNCTION lane_is_signed_in(org uuid, person uuid, instant timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT 1 FROM web_session w
+        WHERE w.org_id = org AND w.member_id = person AND w.ended_at IS NULL AND w.expires_at > instant
+    ) OR EXISTS (
+        SELECT 1 FROM sign_in_link l
+        WHERE l.org_id = org AND l.member_id = person AND l.used_at IS NULL AND l.expires_at > instant
+    );
+END
+$$
+-- ;
 -- Tells whether somebody has been told already that a tier is full.
 CREATE FUNCTION lane_is_known_full(org uuid, full_tier text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -449,7 +463,9 @@ BEGIN
     IF NOT FOUND OR m.connection_id <> wanted_connection OR m.source <> 'scim' OR m.version <> known_version
         OR m.decision_id IS DISTINCT FROM known_decision OR m.role <> known_role
         OR m.hold_id IS NOT NULL OR m.said_off
-        OR m.active AND NOT new_active AND NOT lane_brake_allows(state, 1, instant)
+        OR m.active AND NOT new_active AND (
+            NOT lane_brake_allows(state, 1, instant) OR lane_is_signed_in(wanted_org, wanted_id, instant)
+        )
     THEN
         RETURN;
     END IF;
@@ -500,10 +516,6 @@ BEGIN
     WHERE o.org_id = wanted_org AND o.id = wanted_id;
     IF m.active AND NOT new_active THEN
         PERFORM end_app_grants(wanted_org, ARRAY[wanted_id], instant, 'directory');
-        UPDATE web_session w SET ended_at = instant, ended_by = 'directory'
-        WHERE w.org_id = wanted_org AND w.member_id = wanted_id AND w.ended_at IS NULL;
-        UPDATE sign_in_link l SET used_at = instant
-        WHERE l.org_id = wanted_org AND l.member_id = wanted_id AND l.used_at IS NULL;
         UPDATE scim_token t SET revoked_at = instant
         WHERE t.org_id = wanted_org AND t.member_id = wanted_id AND t.revoked_at IS NULL;
     END IF;

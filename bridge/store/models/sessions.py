@@ -71,6 +71,7 @@ class WebSession(Base):
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     member_id: Mapped[MemberId]
     method: Mapped[str] = mapped_column(doc="A SignInProtocol, or link.")
+    device: Mapped[str] = mapped_column(default="", doc="The browser and its system in words of ours; empty: unknown.")
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime] = mapped_column(doc="Written at most once a minute.")
     expires_at: Mapped[datetime]

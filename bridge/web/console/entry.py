@@ -8,21 +8,20 @@ from flask import Blueprint, Response, flash, request, session, url_for
 from bridge.domain.actors import SYSTEM
 from bridge.domain.credentials import credential_hash
 from bridge.domain.roles import Permission
-from bridge.errors import SignInRefusedError
+from bridge.errors import NotFoundError, SignInRefusedError
 from bridge.store.directory import get_connection
 from bridge.store.gate import find_domain, find_sign_in_link
 from bridge.store.models import WebSession
 from bridge.usecases.me import read_own_page
-from bridge.usecases.people_by_hand import end_sessions_of
+from bridge.usecases.sessions import end_session, end_sessions_of, list_sessions
 from bridge.usecases.sign_in_links import use_sign_in_link
+from bridge.web.console.forms import identifier
+from bridge.web.console.signing_out import signed_out
 from bridge.web.credentials import link, public, signed_in
 from bridge.web.rendering import render, see_other
 from bridge.web.session import (
     Visit,
-    clear_session_cookie,
     current_runtime,
-    end_session,
-    live_sessions,
     open_session,
     set_session_cookie,
 )
@@ -101,12 +100,8 @@ def use_link(token: str) -> Response:
 @signed_in()
 def sign_out(visit: Visit) -> Response:
     """End this session."""
-    stored = visit.unit.session.get_one(WebSession, (visit.unit.org_id, visit.session_id))
-    end_session(visit.unit, stored, by="sign_out")
-    session.clear()
-    response = see_other(url_for("entry.sign_in"))
-    clear_session_cookie(response)
-    return response
+    end_session(visit.unit, visit.session_id, reason="sign_out")
+    return signed_out()
 
 
 @pages.get("/me")
@@ -115,7 +110,7 @@ def me(visit: Visit) -> Response:
     """Show the member's own seat and why, or why there is none."""
     own = read_own_page(visit.unit, visit.member.id)
     idle = current_runtime().settings.session.idle_seconds
-    sessions = live_sessions(visit.unit, visit.member.id, idle)
+    sessions = list_sessions(visit.unit, idle_seconds=idle, member_id=visit.member.id)
     return render("me.html", own=own, why=own.explanation, sessions=sessions, session_id=visit.session_id)
 
 
@@ -124,11 +119,22 @@ def me(visit: Visit) -> Response:
 def end_my_sessions(visit: Visit) -> Response:
     """End every session of the member, this one included."""
     end_sessions_of(visit.unit, visit.member.id)
-    session.clear()
-    flash("You are signed out everywhere.", "ok")
-    response = see_other(url_for("entry.sign_in"))
-    clear_session_cookie(response)
-    return response
+    return signed_out("You are signed out everywhere.")
+
+
+@pages.post("/me/sessions/<session_id>/end")
+@signed_in()
+def end_my_session(visit: Visit, session_id: str) -> Response:
+    """End one session of the member; ending this one signs out. Anybody else's is as unknown as none."""
+    wanted = identifier("session", session_id)
+    stored = visit.unit.session.get(WebSession, (visit.unit.org_id, wanted))
+    if stored is None or stored.member_id != visit.member.id:
+        raise NotFoundError("session", session_id)
+    end_session(visit.unit, wanted)
+    if wanted == visit.session_id:
+        return signed_out()
+    flash("The session was ended.", "ok")
+    return see_other(url_for("entry.me"))
 
 
 def safe_path(path: str | None) -> str:

@@ -5,16 +5,16 @@ from flask import Blueprint, Response, flash, request, url_for
 from bridge.billing.why_person import why_person
 from bridge.domain.identifiers import MemberId
 from bridge.domain.plan_kinds import FIXED_FEE
-from bridge.domain.roles import Permission, Role, may
-from bridge.errors import InvalidInputError, UniquenessError
+from bridge.domain.roles import Permission, Role
+from bridge.errors import InvalidInputError, NotFoundError, UniquenessError
 from bridge.store.directory import get_member
+from bridge.usecases import sessions
 from bridge.usecases.billing_orders import ordered_for
 from bridge.usecases.change_role import change_role
 from bridge.usecases.held_roles import roles_of
 from bridge.usecases.people import PeopleFilter, PersonState, list_people
 from bridge.usecases.people_by_hand import (
     confirm_seat,
-    end_sessions_of,
     preview_seat,
     turn_off_member,
     turn_on_member,
@@ -24,10 +24,11 @@ from bridge.usecases.provision_member import PersonDraft, add_member, check_user
 from bridge.usecases.provisional import confirm_member
 from bridge.usecases.seats import read_contract, read_ladder, read_seats
 from bridge.web.console.forms import identifier, mail_address, whole_number
+from bridge.web.console.signing_out import signed_out
 from bridge.web.credentials import signed_in
 from bridge.web.errors import answer_for, sentence_of
 from bridge.web.rendering import render, see_other
-from bridge.web.session import Visit, current_runtime, live_sessions
+from bridge.web.session import Visit, current_runtime
 
 pages = Blueprint("people", __name__, url_prefix="/console/people")
 
@@ -81,7 +82,7 @@ def show(visit: Visit, member_id: str) -> Response:
         "person.html",
         found=found,
         why=why,
-        sessions=live_sessions(visit.unit, why.member.id, idle),
+        sessions=sessions.list_sessions(visit.unit, idle_seconds=idle, member_id=why.member.id),
         roles=roles_of(visit.unit, why.member.id) if by_role else (),
         known_roles=list_roles(visit.unit) if by_role else (),
     )
@@ -122,10 +123,11 @@ def give_seat(visit: Visit, preview_id: str) -> Response:
 @signed_in(Permission.CHANGE_ROLES)
 def give_role(visit: Visit, member_id: str) -> Response:
     """Give the person another role."""
+    before = visit.role
     member = change_role(visit.unit, _member_id(member_id), request.form.get("role", ""))
+    if member.id == visit.member.id and Role(member.role) is not before:
+        return signed_out(f"You are {member.role} now: sign in again.")
     flash(f"{member.display_name} is {member.role.replace('_', ' ')}.", "ok")
-    if member.id == visit.member.id and not may(Role(member.role), Permission.SEE_CONSOLE):
-        return see_other(url_for("entry.me"))
     return see_other(url_for("people.show", member_id=member.id))
 
 
@@ -157,11 +159,22 @@ def confirm(visit: Visit, member_id: str) -> Response:
     return see_other(url_for("people.show", member_id=member.id))
 
 
+@pages.post("/<member_id>/sessions/<session_id>/end")
+@signed_in(Permission.MANAGE_PEOPLE)
+def end_session(visit: Visit, member_id: str, session_id: str) -> Response:
+    """Sign the person out of one browser."""
+    whose = sessions.end_session(visit.unit, identifier("session", session_id))
+    if whose != _member_id(member_id):
+        raise NotFoundError("session", session_id)
+    flash("The session was ended.", "ok")
+    return see_other(url_for("people.show", member_id=member_id))
+
+
 @pages.post("/<member_id>/sessions/end")
 @signed_in(Permission.MANAGE_PEOPLE)
 def end_sessions(visit: Visit, member_id: str) -> Response:
     """Sign the person out everywhere."""
-    ended = end_sessions_of(visit.unit, _member_id(member_id))
+    ended = sessions.end_sessions_of(visit.unit, _member_id(member_id))
     flash("1 session was ended." if ended == 1 else f"{ended} sessions were ended.", "ok")
     return see_other(url_for("people.show", member_id=member_id))
 

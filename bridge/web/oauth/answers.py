@@ -29,6 +29,11 @@ def asked_by_form(address: str) -> HttpRequest:
     )
 
 
+def asked_by_header(address: str) -> HttpRequest:
+    """Read a request that says everything in its Authorization header."""
+    return HttpRequest(request.method, address, {}, authorization=request.headers.get("Authorization"))
+
+
 def to_response(answer: Answer) -> Response:
     """Write an answer."""
     body = b"" if answer.document is None else orjson.dumps(answer.document)

@@ -8,12 +8,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from bridge.adapters.oauth import Answer, Server, Signer, describe_server
-from bridge.adapters.oauth.discovery import JWKS, TOKEN
+from bridge.adapters.oauth.discovery import INTROSPECT, JWKS, REVOKE, TOKEN, USERINFO
 from bridge.errors import BridgeError
 from bridge.runtime import Runtime
 from bridge.usecases.signing_keys import key_ring
-from bridge.web.credentials import client_secret, public
-from bridge.web.oauth.answers import asked_by_form, database_down, http_error, refused, to_response
+from bridge.web.credentials import access_token, client_secret, public
+from bridge.web.oauth.answers import asked_by_form, asked_by_header, database_down, http_error, refused, to_response
 from bridge.web.oauth.authorize import add_authorize
 from bridge.web.oauth.desk import open_desk
 
@@ -61,6 +61,30 @@ def _endpoints(runtime: Runtime, signer: Signer) -> Blueprint:
         """Give tokens for a code or a refresh token."""
         with open_desk(runtime, signer) as desk:
             answer = Server(desk).token(asked_by_form(f"{signer.issuer}{TOKEN}"))
+        return to_response(answer)
+
+    @endpoints.route(USERINFO, methods=["GET", "POST"])
+    @access_token
+    def userinfo() -> Response:
+        """Say of whom an access token speaks, as they are now."""
+        with open_desk(runtime, signer) as desk:
+            answer = Server(desk).userinfo(asked_by_header(f"{signer.issuer}{USERINFO}"))
+        return to_response(answer)
+
+    @endpoints.post(INTROSPECT)
+    @client_secret
+    def introspect() -> Response:
+        """Say whether a token is good, and what is true of the person now."""
+        with open_desk(runtime, signer) as desk:
+            answer = Server(desk).introspect(asked_by_form(f"{signer.issuer}{INTROSPECT}"))
+        return to_response(answer)
+
+    @endpoints.post(REVOKE)
+    @client_secret
+    def revoke() -> Response:
+        """Give up a sign-in, by any token of it."""
+        with open_desk(runtime, signer) as desk:
+            answer = Server(desk).revoke(asked_by_form(f"{signer.issuer}{REVOKE}"))
         return to_response(answer)
 
     return endpoints
