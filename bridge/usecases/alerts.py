@@ -42,6 +42,17 @@ SENTENCES = {
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
 
+#: Whose own sentence may name sums and invoices: others than owners read that of the code (rule Z1).
+ABOUT_MONEY = frozenset(
+    {
+        "budget_purchase_refused",
+        "core_invoice_changed",
+        "order_charged_otherwise",
+        "order_declined",
+        "renewal_payment_declined",
+    }
+)
+
 
 def raise_alert(
     unit: Unit,

@@ -21,18 +21,21 @@ from bridge.billing.why_invoice import why_invoice
 from bridge.config import Settings
 from bridge.core import CoreEvent, CoreInvoice, EventKind
 from bridge.core.documents import event_document
-from bridge.domain.actors import SYSTEM
+from bridge.domain.actors import SYSTEM, Actor, ActorKind
+from bridge.domain.roles import Role
 from bridge.errors import BillingCoreUnreachableError, InvalidChangeError, NotFoundError
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
 from bridge.jobs.work import catch_up_everywhere, place_orders_due, reconcile_everywhere, renew_due
 from bridge.runtime import Runtime, build_runtime
 from bridge.store.models import Alert, BillingConnection, Contract, CoreEventApplied, Invoice, Payment
 from bridge.store.pools import read_pools
+from bridge.usecases.alerts import raise_alert
 from bridge.usecases.buy_seats import confirm_seats, preview_seats
 from bridge.usecases.change_plan import PlanDraft, agree_plan_change
 from bridge.usecases.connect_core import connect_core
 from bridge.usecases.core_events import apply_event
 from bridge.usecases.mirror_core import core_invoice_id, mirror_invoice
+from bridge.usecases.overview import read_overview
 from bridge.usecases.reconcile_core import reconcile_books
 from tests.conftest import OPERATOR
 from tests.cores import SECRET, TOKEN, ExampleCore, example_core, remote_customer, with_local_cores
@@ -557,6 +560,22 @@ def test_x10_another_sum_of_the_same_invoice_is_told_and_changes_nothing(custome
     assert again.total == 42_500
     assert alert.code == "core_invoice_changed"
     assert alert.detail == "Invoice N-1 is another sum at the billing core than here: ask who keeps its books"
+
+
+def test_z1_administrators_read_of_alerts_about_money_no_sum_and_no_invoice(customer: Customer) -> None:
+    detail = "The payment of invoice N-5 was declined: it is still to be paid"
+    with customer.unit() as unit:
+        raise_alert(unit, "renewal_payment_declined", detail=detail, told_apart=True)
+
+    told = {}
+    for role in (Role.OWNER, Role.ADMIN):
+        with customer.unit(Actor(ActorKind.MEMBER, customer.owner.id, role)) as unit:
+            told[role] = [alert.detail for alert in read_overview(unit).alerts]
+
+    assert told == {
+        Role.OWNER: [detail],
+        Role.ADMIN: ["The payment of a renewal was declined: its invoice is still to be paid"],
+    }
 
 
 @pytest.mark.parametrize("name", ["second", "nordlys"])
