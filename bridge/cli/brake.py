@@ -285,12 +285,10 @@ def _show_drop(preview: "DropPreview", ladder: "TierLadder") -> None:
     from bridge.cli.seat_budgets import show_uses
 
     if preview.moves:
-        click.echo("If it is dropped, the rules that were changed meanwhile and free seats give:")
+        click.echo("If it is dropped, these get another seat by changed rules, or because one is free or bought:")
     for one in preview.moves:
         click.echo(f"- {one.display_name}: {_seat(ladder, one.from_tier)} → {_seat(ladder, one.to_tier)}")
-    if preview.purchases:
-        click.echo("If it is dropped:")
-        show_uses(preview.purchases, {tier.key: tier.name for tier in ladder})
+    show_uses(preview.purchases, {tier.key: tier.name for tier in ladder})
 
 
 def _show_promoted(preview: "ReleasePreview", ladder: "TierLadder") -> None:
