@@ -212,6 +212,14 @@ class Runtime:
             prices=prices,
         )
 
+    def sealed_webhook_secret(self, org_id: OrgId, endpoint_id: uuid.UUID, secret: str) -> bytes:
+        """Seal what events for an endpoint are signed with, for its row."""
+        return self.secrets.seal(secret.encode(), bound_to=_endpoint_row(org_id, endpoint_id))
+
+    def webhook_secret(self, org_id: OrgId, endpoint_id: uuid.UUID, sealed: bytes) -> str:
+        """Open what events for an endpoint are signed with."""
+        return self.secrets.open(sealed, bound_to=_endpoint_row(org_id, endpoint_id)).decode()
+
     def make_service_key(self, unit: Unit, connection_id: ConnectionId) -> MadeKey:
         """Make a key towards a connection's SAML identity provider, its private part sealed for its row."""
         made = self.key_factory(f"Seatbridge {connection_id}", unit.at)
@@ -261,6 +269,10 @@ class Runtime:
         self.closing.close()
         self.lane.close()
         self.engine.dispose()
+
+
+def _endpoint_row(org_id: OrgId, endpoint_id: uuid.UUID) -> str:
+    return f"webhook_endpoint:{org_id}:{endpoint_id}"
 
 
 def _bound_to(org_id: OrgId, secret: str) -> str:

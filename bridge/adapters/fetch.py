@@ -129,10 +129,8 @@ def exchange(
         ExchangeError: Nobody answered, in time and in a shape that is accepted; what was sent may have arrived.
     """
     parts = _checked_url(request.url, allow_loopback=allow_loopback or internal)
-    host, port = parts.hostname or "", _port_of(parts)
-    address = public_address(host, port, allow_loopback=allow_loopback, allow_private=internal, resolve=resolve)
-    if parts.scheme == "http" and not (address.is_loopback or internal):
-        raise _invalid("the address must start with https://")
+    host = parts.hostname
+    address = _address_of(parts, allow_loopback=allow_loopback, internal=internal, resolve=resolve)
     try:
         # A thread of its own, so that it works wherever it is called, inside another event loop too.
         with ThreadPoolExecutor(1, thread_name_prefix="fetch") as own:
@@ -143,6 +141,28 @@ def exchange(
         raise ExchangeError(f"{host} takes too long to send the document", timed_out=True) from problem
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as problem:
         raise ExchangeError(f"{host} could not be read: {str(problem) or type(problem).__name__}") from problem
+
+
+def check_address(url: str, *, internal: bool = False, resolve: Resolver | None = None) -> None:
+    """Refuse an address that :func:`exchange` would not talk to, before it is kept for later.
+
+    Args:
+        url: What somebody typed in.
+        internal: As there.
+        resolve: As there.
+
+    Raises:
+        InvalidInputError: Of the field ``url``, with what to do about it.
+    """
+    _address_of(_checked_url(url, allow_loopback=internal), allow_loopback=False, internal=internal, resolve=resolve)
+
+
+def _address_of(parts: SplitResult, *, allow_loopback: bool, internal: bool, resolve: Resolver | None) -> IpAddress:
+    host, port = parts.hostname or "", _port_of(parts)
+    address = public_address(host, port, allow_loopback=allow_loopback, allow_private=internal, resolve=resolve)
+    if parts.scheme == "http" and not (address.is_loopback or internal):
+        raise _invalid("the address must start with https://")
+    return address
 
 
 async def _transfer(

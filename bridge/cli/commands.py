@@ -46,6 +46,7 @@ COMMANDS = {
     "requests": Entry("bridge.cli.requests:requests", "The provisioning log: tail, show, replay."),
     "review": Entry("bridge.cli.reviews:review", "What reviewers ask for: access, everybody with their seat and why."),
     "sessions": Entry("bridge.cli.sessions:sessions", "Who is signed in, in which browser: list, end."),
+    "webhooks": Entry("bridge.cli.webhooks:webhooks", "Events for the application: endpoints, log, replay."),
     "why": Entry("bridge.cli.people:why", "Say why somebody has what they have, and what would change it."),
     "admin": Entry("bridge.cli.people:admin", "Let an owner back in."),
     "delivery": Entry("bridge.cli.deliveries:delivery", "Mails on their way: list, retry."),

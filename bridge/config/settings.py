@@ -305,6 +305,21 @@ class BillingSettings(_Section):
     """Where Stripe's API is. Another address is for tests only, as of a mock."""
 
 
+class WebhookSettings(_Section):
+    """Events that applications are told of."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 5.0
+    """Seconds that an endpoint may take to answer an event."""
+
+    internal_hosts: tuple[str, ...] = ()
+    """Names or addresses of hosts in your own network, or this machine, that may be told of events, separated by
+    commas, by plain http too; every other endpoint needs https and a public address."""
+
+    def is_internal(self, url: str) -> bool:
+        """Tell whether the operator vouches for the host of an address."""
+        return urlsplit(url).hostname in self.internal_hosts
+
+
 class MailSettings(_Section):
     """Outgoing mail. Without a server nothing is sent: alerts and invoices stand in the console only."""
 
@@ -395,6 +410,7 @@ class Settings(_Section):
     scim: ScimSettings = ScimSettings()
     jobs: JobSettings = JobSettings()
     billing: BillingSettings = BillingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     mail: MailSettings = MailSettings()
     seller: SellerSettings = SellerSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -10,7 +10,7 @@ from bridge.adapters.saml.trust import trust_in
 from bridge.domain.actors import SYSTEM, Actor
 from bridge.domain.identifiers import ConnectionId, OrgId
 from bridge.errors import InvalidInputError
-from bridge.jobs.work import Stopping, contained, never
+from bridge.jobs.containing import Stopping, contained, never
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.directory import get_connection

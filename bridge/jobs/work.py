@@ -9,10 +9,12 @@ import structlog
 from bridge.adapters.oauth import make_key
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
-from bridge.errors import BillingCoreAnswerError, BridgeError, UnavailableError
+from bridge.errors import BillingCoreAnswerError, BridgeError
+from bridge.jobs.containing import Stopping, contained, never
 from bridge.jobs.messages import compose
 from bridge.jobs.orders import SilentCores, bring_order, due_orders
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
+from bridge.jobs.webhooks import tell_applications
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.request_log import remove_requests_before
@@ -33,23 +35,16 @@ log = structlog.get_logger()
 
 #: Entries of the provisioning log that one transaction deletes.
 FORGOTTEN_AT_ONCE = 5000
-#: Asked between two pieces of work: whether to leave the rest to the next worker.
-Stopping = Callable[[], bool]
 Task = Callable[[Runtime, Stopping], int]
 
 
-def never() -> bool:
-    """Do not stop before the work is done."""
-    return False
-
-
 def work_through_due(runtime: Runtime, stopping: Stopping = never) -> int:
-    """Pass every due contract boundary, buy what budgets allow again, look at thresholds, bring mails and orders out.
+    """Pass due boundaries, buy what budgets allow again, look at thresholds, bring mails, orders and events out.
 
     Returns:
         How many of all of them.
     """
-    tasks = (renew_due, buy_due, watch_due, deliver_due, place_orders_due)
+    tasks = (renew_due, buy_due, watch_due, deliver_due, place_orders_due, tell_applications)
     return sum(task(runtime, stopping) for task in tasks)
 
 
@@ -311,15 +306,3 @@ def _told_of_boundary(runtime: Runtime, org_id: OrgId) -> Iterator[None]:
         with runtime.unit(org_id, SYSTEM) as unit:
             tell_of_failed_boundary(unit)
         raise
-
-
-@contextmanager
-def contained(event: str, org_id: OrgId) -> Iterator[None]:
-    """Log what one organization's work died of, and go on with the next: the row stays due for the next sweep."""
-    try:
-        yield
-    except UnavailableError as error:
-        log.warning(event, org_id=str(org_id), error=error.code, detail=str(error))
-    except Exception as error:
-        code = error.code if isinstance(error, BridgeError) else type(error).__name__
-        log.exception(event, org_id=str(org_id), error=code)

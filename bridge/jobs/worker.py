@@ -12,6 +12,7 @@ from procrastinate import exceptions, jobs
 from sqlalchemy import URL
 
 from bridge.jobs.metadata import keep_trust_fresh
+from bridge.jobs.webhooks import tell_applications
 from bridge.jobs.work import (
     Task,
     catch_up_everywhere,
@@ -144,15 +145,17 @@ class Worker:
                 )
             )
             sweeping = asyncio.create_task(self._sweep(stop, settings.sweep_seconds))
+            telling = asyncio.create_task(self._tell(stop, settings.poll_seconds))
             stopped = asyncio.create_task(stop.wait())
             try:
-                await asyncio.wait({serving, sweeping, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({serving, sweeping, telling, stopped}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 stopped.cancel()
                 serving.cancel()  # procrastinate's own way to stop gracefully: running jobs are finished
                 if not stop.is_set():
                     sweeping.cancel()
-                results = await asyncio.gather(serving, sweeping, return_exceptions=True)
+                    telling.cancel()
+                results = await asyncio.gather(serving, sweeping, telling, return_exceptions=True)
             for result in results:
                 if isinstance(result, Exception):
                     raise result
@@ -163,6 +166,12 @@ class Worker:
             await self._work("worker.swept", work_through_due)
             await close_stalled_jobs(self.queue)
             await _wait(stop, seconds)
+
+    async def _tell(self, stop: asyncio.Event, seconds: float) -> None:
+        """Tell applications of events soon: no request waits for a wake-up of its own."""
+        while not stop.is_set():
+            await _wait(stop, seconds)
+            await self._work("worker.told_applications", tell_applications)
 
 
 async def close_stalled_jobs(queue: procrastinate.App) -> int:

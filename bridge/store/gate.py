@@ -176,6 +176,17 @@ def due_deliveries(session: Session, at: datetime) -> Sequence[tuple[OrgId, uuid
     return [(OrgId(row.org_id), row.delivery_id) for row in rows]
 
 
+def due_webhooks(session: Session, at: datetime) -> Sequence[tuple[OrgId, uuid.UUID, uuid.UUID]]:
+    """List events that wait for a worker, with their endpoints, the oldest first, at most 100 of each."""
+    rows = session.execute(text("SELECT * FROM due_webhooks(:at)"), {"at": at})
+    return [(OrgId(row.org_id), row.message_id, row.endpoint_id) for row in rows]
+
+
+def organizations_with_news(session: Session) -> Sequence[OrgId]:
+    """List organizations in which something has happened since an endpoint was last told."""
+    return [OrgId(row.org_id) for row in session.execute(text("SELECT * FROM organizations_with_news()"))]
+
+
 def due_orders(session: Session, at: datetime) -> Sequence[tuple[OrgId, uuid.UUID]]:
     """List orders that wait for a worker, longest overdue first, at most 1,000."""
     rows = session.execute(text("SELECT * FROM due_orders(:at)"), {"at": at})

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
-from bridge.store.models import BillingOrder, Delivery
+from bridge.store.models import BillingOrder, Delivery, WebhookMessage
 from bridge.store.queue import wake_workers
 from bridge.store.unit import Unit
 
@@ -19,7 +19,7 @@ MAX_ATTEMPTS = 12
 FIRST_PAUSE_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 3 * 3600.0
 
-Attempted = type[Delivery] | type[BillingOrder]
+Attempted = type[Delivery] | type[BillingOrder] | type[WebhookMessage]
 
 
 def claim(unit: Unit, rows: Attempted, row_id: uuid.UUID) -> int | None:

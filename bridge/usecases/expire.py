@@ -1,10 +1,10 @@
-"""Forgetting what has run out: sign-ins under way and to applications, used assertions, previews, sessions, links."""
+"""Forgetting what has run out: sign-ins under way and to applications, assertions, previews, sessions, events."""
 
 from datetime import timedelta
 
 from sqlalchemy import delete, update
 
-from bridge.store.models import AppGrant, Preview, SamlReplay, SignInLink, SignInRequest, WebSession
+from bridge.store.models import AppGrant, Preview, SamlReplay, SignInLink, SignInRequest, WebhookMessage, WebSession
 from bridge.store.unit import Unit
 
 #: Kept a while after their end, for the console's history and for repeated confirmations.
@@ -24,6 +24,11 @@ def expire_what_ran_out(unit: Unit) -> int:
         delete(SamlReplay).where(SamlReplay.org_id == unit.org_id, SamlReplay.expires_at <= unit.at),
         delete(Preview).where(Preview.org_id == unit.org_id, Preview.expires_at <= long_ago),
         delete(WebSession).where(WebSession.org_id == unit.org_id, WebSession.expires_at <= long_ago),
+        delete(WebhookMessage).where(
+            WebhookMessage.org_id == unit.org_id,
+            WebhookMessage.created_at <= long_ago,
+            WebhookMessage.state != "pending",
+        ),
         delete(AppGrant).where(AppGrant.org_id == unit.org_id, AppGrant.expires_at <= long_ago),
         delete(SignInLink).where(SignInLink.org_id == unit.org_id, SignInLink.expires_at <= long_ago),
     ):

@@ -268,6 +268,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
     allowed = {"org_id", "slug", "name", "connection_id", "token_id", "can_write", "last_used_at"}
     allowed |= {"session_id", "member_id", "link_id", "delivery_id", "subject_id", "schema_version", "order_id"}
     allowed |= {"orders", "dead_orders", "oldest_order", "deliveries", "oldest_mail"}  # counts and ages
+    allowed |= {"message_id", "endpoint_id"}
     allowed |= {"fact", "kind", "number"}  # counts by state
     assert {row[0] for row in functions} == {
         "budgeted_organizations",
@@ -275,6 +276,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "due_deliveries",
         "due_orders",
         "due_renewals",
+        "due_webhooks",
         "enter_scim",
         "enter_session",
         "find_app_grant",
@@ -284,6 +286,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "list_organizations",
         "remotely_billed",
         "organizations_past_threshold",
+        "organizations_with_news",
         "trace_scim_token",
         "waiting_work",
     }

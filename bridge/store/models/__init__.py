@@ -52,6 +52,7 @@ from bridge.store.models.sessions import (
     WebSession,
 )
 from bridge.store.models.stripe import StripeOrder, StripePicture
+from bridge.store.models.webhooks import WebhookEndpoint, WebhookMessage
 from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
 
 __all__ = [
@@ -122,5 +123,7 @@ __all__ = [
     "TeamSpell",
     "TeamStay",
     "WebSession",
+    "WebhookEndpoint",
+    "WebhookMessage",
     "effective_membership",
 ]

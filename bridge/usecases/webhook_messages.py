@@ -1,0 +1,253 @@
+"""Events on their way to the application: made from the audit chain, brought out one by one, seen and sent again.
+
+The entry in the audit chain is the row that is written in the transaction of the change itself, whichever way it came:
+a request of its own, a lane, many people at once. Events are made from the entries behind it, in their order, so that
+organizations without endpoints pay nothing, and no change can forget to tell.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from bridge.domain.identifiers import MemberId, new_id
+from bridge.domain.roles import Permission
+from bridge.domain.webhooks import EVENT_OF, TEST, EventType
+from bridge.errors import NotFoundError
+from bridge.store.models import AuditEntry, Member, WebhookEndpoint, WebhookMessage
+from bridge.store.queue import wake_workers
+from bridge.store.unit import Unit
+from bridge.usecases.attempts import claim, postpone
+from bridge.usecases.webhook_endpoints import note_failure, note_success
+
+#: Entries of the chain that one transaction looks at for one endpoint.
+ENTRIES_AT_ONCE = 2000
+_SEATS = {EventType.SEAT_ASSIGNED, EventType.SEAT_RELEASED, EventType.SEAT_WAITING}
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event that this worker brings out now; the secrets are sealed, the one that signs from now on in front."""
+
+    message_id: uuid.UUID
+    endpoint_id: uuid.UUID
+    attempt: int
+    url: str
+    secrets: tuple[bytes, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """An event in an endpoint's log."""
+
+    id: uuid.UUID
+    event: str
+    at: datetime
+    state: str
+    attempts: int
+    status: int | None
+    last_error: str | None
+    next_attempt_at: datetime | None
+    done_at: datetime | None
+
+
+def make_events(unit: Unit) -> int:
+    """Make the events of what has happened since each endpoint was last told; return how many.
+
+    An endpoint that another worker is at is left to it.
+    """
+    endpoints = unit.session.scalars(
+        select(WebhookEndpoint)
+        .where(WebhookEndpoint.org_id == unit.org_id, WebhookEndpoint.disabled_at.is_(None))
+        .order_by(WebhookEndpoint.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    return sum(_make_for(unit, endpoint) for endpoint in endpoints)
+
+
+def _make_for(unit: Unit, endpoint: WebhookEndpoint) -> int:
+    last = endpoint.seen_seq + ENTRIES_AT_ONCE
+    head = unit.session.scalar(
+        select(func.max(AuditEntry.seq)).where(
+            AuditEntry.org_id == unit.org_id, AuditEntry.seq > endpoint.seen_seq, AuditEntry.seq <= last
+        )
+    )
+    if head is None:
+        return 0
+    actions = [action for action, event in EVENT_OF.items() if event in endpoint.events]
+    entries = unit.session.execute(
+        select(AuditEntry.seq, AuditEntry.action, AuditEntry.at)
+        .where(
+            AuditEntry.org_id == unit.org_id,
+            AuditEntry.seq > endpoint.seen_seq,
+            AuditEntry.seq <= head,
+            AuditEntry.action.in_(actions),
+        )
+        .order_by(AuditEntry.seq)
+    ).all()
+    endpoint.seen_seq = head
+    if entries:
+        unit.session.execute(
+            insert(WebhookMessage),
+            [_row(unit, endpoint.id, seq, EVENT_OF[action], at) for seq, action, at in entries],
+        )
+    return len(entries)
+
+
+def _row(unit: Unit, endpoint_id: uuid.UUID, seq: int, event: str, at: datetime) -> dict[str, Any]:
+    return {
+        "org_id": unit.org_id,
+        "id": new_id(),
+        "endpoint_id": endpoint_id,
+        "seq": seq,
+        "event": str(event),
+        "at": at,
+        "state": "pending",
+        "attempts": 0,
+        "created_at": unit.at,
+        "next_attempt_at": unit.at,
+        "done_at": None,
+        "status": None,
+        "last_error": None,
+    }
+
+
+def queue_test(unit: Unit, endpoint: WebhookEndpoint) -> uuid.UUID:
+    """Write an event that tells of nothing, to see whether an endpoint takes it; return its id."""
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    row = _row(unit, endpoint.id, 0, TEST, unit.at)
+    unit.session.execute(insert(WebhookMessage), [row])
+    message_id: uuid.UUID = row["id"]
+    return message_id
+
+
+def claim_message(unit: Unit, message_id: uuid.UUID) -> Outgoing | None:
+    """Claim a due event for a lease and write what is sent; None when another worker has it or it is done."""
+    attempt = claim(unit, WebhookMessage, message_id)
+    if attempt is None:
+        return None
+    message = unit.session.get_one(WebhookMessage, (unit.org_id, message_id), populate_existing=True)
+    endpoint = unit.session.get_one(WebhookEndpoint, (unit.org_id, message.endpoint_id))
+    previous = endpoint.previous_secret if (endpoint.previous_until or unit.at) > unit.at else None
+    return Outgoing(
+        message_id=message_id,
+        endpoint_id=endpoint.id,
+        attempt=attempt,
+        url=endpoint.url,
+        secrets=tuple(secret for secret in (endpoint.secret, previous) if secret is not None),
+        body=json.dumps(_document(unit, message), separators=(",", ":")).encode(),
+    )
+
+
+def _document(unit: Unit, message: WebhookMessage) -> dict[str, Any]:
+    """Write an event: what is in the audit entry, and the person as they are now; nothing of somebody removed."""
+    data: dict[str, Any] = {"organization": unit.organization().slug}
+    entry = unit.session.get(AuditEntry, (unit.org_id, message.seq))
+    if entry is not None:
+        member = unit.session.get(Member, (unit.org_id, MemberId(uuid.UUID(entry.subject_id))))
+        data |= {
+            "sequence": entry.seq,
+            "reason": entry.reason,
+            "user": {
+                "id": entry.subject_id,
+                "userName": None if member is None else member.user_name,
+                "active": member is not None and member.active,
+                "tier": None if member is None else member.tier,
+            },
+        }
+        if message.event in _SEATS:
+            data["seat"] = {name: entry.body.get(name) for name in ("from", "to", "waiting_for")}
+        elif message.event == EventType.SESSION_ENDED:
+            data["session"] = {"id": entry.body.get("session")}
+    return {"type": message.event, "timestamp": message.at.isoformat().replace("+00:00", "Z"), "data": data}
+
+
+def finish_message(unit: Unit, outgoing: Outgoing, status: int) -> None:
+    """Note that an endpoint took an event."""
+    unit.session.execute(
+        update(WebhookMessage)
+        .where(WebhookMessage.org_id == unit.org_id, WebhookMessage.id == outgoing.message_id)
+        .values(state="done", done_at=unit.at, status=status, last_error=None)
+        .execution_options(synchronize_session=False)
+    )
+    endpoint = unit.session.get(WebhookEndpoint, (unit.org_id, outgoing.endpoint_id))
+    if endpoint is not None:
+        note_success(endpoint)
+
+
+def postpone_message(unit: Unit, outgoing: Outgoing, error_code: str, status: int | None) -> None:
+    """Try again later; after the last attempt the event is dead, visible, and can be sent again."""
+    postpone(unit, WebhookMessage, outgoing.message_id, outgoing.attempt, error_code)
+    unit.session.execute(
+        update(WebhookMessage)
+        .where(WebhookMessage.org_id == unit.org_id, WebhookMessage.id == outgoing.message_id)
+        .values(status=status)
+        .execution_options(synchronize_session=False)
+    )
+    endpoint = unit.session.get(WebhookEndpoint, (unit.org_id, outgoing.endpoint_id))
+    if endpoint is not None:
+        note_failure(unit, endpoint, gone=status == 410)  # noqa: PLR2004 (Gone, RFC 9110 §15.5.11)
+
+
+def list_messages(
+    unit: Unit, endpoint: WebhookEndpoint, *, state: str | None = None, limit: int = 50
+) -> list[MessageView]:
+    """Return the newest events of an endpoint, newest first; of one state only where it is named.
+
+    Raises:
+        ForbiddenError: The actor may not change connections.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    rows = unit.session.scalars(
+        select(WebhookMessage)
+        .where(
+            WebhookMessage.org_id == unit.org_id,
+            WebhookMessage.endpoint_id == endpoint.id,
+            *([] if state is None else [WebhookMessage.state == state]),
+        )
+        .order_by(WebhookMessage.at.desc(), WebhookMessage.seq.desc(), WebhookMessage.id)
+        .limit(limit)
+        .execution_options(populate_existing=True)
+    )
+    return [
+        MessageView(
+            id=one.id,
+            event=one.event,
+            at=one.at,
+            state=one.state,
+            attempts=one.attempts,
+            status=one.status,
+            last_error=one.last_error,
+            next_attempt_at=one.next_attempt_at if one.state == "pending" else None,
+            done_at=one.done_at,
+        )
+        for one in rows
+    ]
+
+
+def replay(unit: Unit, endpoint: WebhookEndpoint, message_id: uuid.UUID | None = None) -> Sequence[uuid.UUID]:
+    """Put events back in line, under the same webhook-id: the dead ones, or one whatever became of it.
+
+    Raises:
+        ForbiddenError: The actor may not change connections.
+        NotFoundError: The endpoint has no such event.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    which = WebhookMessage.state == "dead" if message_id is None else WebhookMessage.id == message_id
+    again = unit.session.scalars(
+        update(WebhookMessage)
+        .where(WebhookMessage.org_id == unit.org_id, WebhookMessage.endpoint_id == endpoint.id, which)
+        .values(state="pending", attempts=0, next_attempt_at=unit.at)
+        .returning(WebhookMessage.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if message_id is not None and not again:
+        raise NotFoundError("event of the endpoint", str(message_id))
+    if again:
+        wake_workers(unit.session)
+    return again
