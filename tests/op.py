@@ -76,6 +76,7 @@ class Lies:
         redirect: Where the token endpoint, the keys and userinfo redirect to.
         userinfo: Userinfo instead of the true one.
         delay_seconds: Before each answer of the token endpoint.
+        skips_pkce: The code is given whatever the verifier is.
     """
 
     description: dict[str, Any] = field(default_factory=dict)
@@ -88,6 +89,7 @@ class Lies:
     redirect: str | None = None
     userinfo: dict[str, Any] | None = None
     delay_seconds: float = 0.0
+    skips_pkce: bool = False
 
 
 @dataclass(slots=True)
@@ -213,10 +215,8 @@ class OpenIdProvider:
     def _proves(self, request: Request, issued: _Issued) -> bool:
         verifier = request.form.get("code_verifier", "")
         digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        return (
-            digest == issued.query["code_challenge"]
-            and request.form.get("redirect_uri") == issued.query["redirect_uri"]
-        )
+        is_proved = digest == issued.query["code_challenge"] or self.lies.skips_pkce
+        return is_proved and request.form.get("redirect_uri") == issued.query["redirect_uri"]
 
 
 def signed(header: Mapping[str, Any], payload: bytes, key: Key) -> str:
