@@ -16,19 +16,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
+from flask import Flask
 from joserfc import jws
 from joserfc.jwk import ECKey, Key, RSAKey
 from werkzeug import Request, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.test import TestResponse
 
 from bridge.usecases.oidc_trust import OidcTrust, secret_place, trust_oidc_provider
 from tests.factories import Customer
+from tests.sign_ins import Browser
 
 CLIENT_ID = "seatbridge"
 CLIENT_SECRET = "a secret: with/ (special) signs%"
@@ -277,7 +280,22 @@ def open_id_provider(host: str = "localhost") -> Iterator[OpenIdProvider]:
         thread.join(5)
 
 
-def trust_op(customer: Customer, provider: OpenIdProvider, **facts: Any) -> None:
+class Described(Protocol):
+    """An OpenID provider, this one or a real one."""
+
+    @property
+    def issuer(self) -> str:
+        """Its name."""
+
+    @property
+    def client_secret(self) -> str | None:
+        """What it gave us, if anything."""
+
+    def description(self) -> Mapping[str, Any]:
+        """Return its discovery document."""
+
+
+def trust_op(customer: Customer, provider: Described, **facts: Any) -> None:
     """Make the customer's connection believe a provider, as ``seatbridge connection oidc`` does after discovery."""
     described = provider.description()
     runtime = customer.runtime
@@ -311,3 +329,27 @@ def _told(true: Mapping[str, Any], lies: Mapping[str, Any]) -> dict[str, Any]:
 
 def _json(document: object, status: int = 200) -> Response:
     return Response(json.dumps(document), status=status, content_type="application/json")
+
+
+class OidcBrowser(Browser):
+    """A browser that signs in by OpenID Connect."""
+
+    def __init__(self, app: Flask, customer: Customer, op: OpenIdProvider) -> None:
+        super().__init__(app, customer)
+        self.base = f"/sso/oidc/{customer.slug}/{customer.connection_id}"
+        self.op = op
+
+    def leave(self, return_path: str = "/whoami", **query: str) -> str:
+        """Start a sign-in and return the provider's address that the browser is sent to."""
+        started = self.get(f"{self.base}/start", query_string={"return": return_path, **query})
+        assert started.status_code == 302, started.text
+        return started.location
+
+    def come_back(self, url: str, **request: Any) -> TestResponse:
+        """Open the address that the provider sends the browser back to."""
+        parts = urlsplit(url)
+        return self.get(f"{parts.path}?{parts.query}", **request)
+
+    def enter(self) -> TestResponse:
+        """Sign the provider's person in and return our answer."""
+        return self.come_back(self.op.visit(self.leave()))

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,8 @@ from urllib.parse import urljoin
 
 import httpx
 from lxml import html
+
+from tests.live import free_port
 
 START_SECONDS = 30.0
 
@@ -127,11 +128,3 @@ def form_with(page: httpx.Response, field: str) -> tuple[str, dict[str, str]]:
             }
     text = " ".join(html.fromstring(page.content).text_content().split())
     raise AssertionError(f"No form with {field} at {page.url} ({page.status_code}): {text[:500]}")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,6 +1,5 @@
 """The product over HTTP on 127.0.0.1, with one customer whose people sign in through a real provider on localhost."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,14 +7,14 @@ from typing import Any
 
 import httpx
 from sqlalchemy import URL, select
-from werkzeug.serving import make_server
 
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings
 from bridge.runtime import build_runtime
 from bridge.store.models import Decision
 from tests.factories import Customer, create_customer
-from tests.providers import PostedResponse, free_port
+from tests.live import free_port, served
+from tests.providers import PostedResponse
 from tests.sign_ins import events, map_groups, members
 from wsgi import compose
 
@@ -56,15 +55,10 @@ def sign_in_service(settings: Settings, database_url: URL, mappings: Mapping[str
     runtime = build_runtime(settings.model_copy(update={"server": server}), database_url, payments=BuiltinPayments())
     customer = create_customer(runtime)
     map_groups(customer, dict(mappings))
-    listening = make_server("127.0.0.1", port, compose(runtime), threaded=True)
-    thread = threading.Thread(target=listening.serve_forever)
-    thread.start()
     try:
-        yield SignInService(customer, server.public_url)
+        with served(compose(runtime), port) as url:
+            yield SignInService(customer, url)
     finally:
-        listening.shutdown()
-        thread.join()
-        listening.server_close()
         runtime.close()
 
 

@@ -184,6 +184,11 @@ class Browser:
         found = self._client.get_cookie(name, domain="127.0.0.1", path=path)
         return found.value if found is not None else None
 
+    def request_cookie(self) -> tuple[str, str]:
+        """Return name and value of the one cookie that belongs to a sign-in request."""
+        [found] = [one for one in (self._client._cookies or {}).values() if "seatbridge-sso-" in one.key]
+        return found.key, found.value
+
     def start(self, return_path: str = "/whoami", **request: Any) -> ReceivedRequest:
         """Start a sign-in and return what the provider receives."""
         started = self.get(f"{self.base}/start", query_string={"return": return_path}, **request)

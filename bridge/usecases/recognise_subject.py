@@ -154,7 +154,8 @@ def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubj
 
     The name in the directory of the very connection that asserts it is trusted. An address is trusted less, because
     people can often change it themselves: it finds only people whom no directory manages, inside the verified domains
-    (T12). An owner is found by a link made by hand, never by a name or an address (T14).
+    (T12). An owner is found by a link made by hand, never by a name or an address (T14). Nor does a name beside the
+    subject find somebody who has signed in under another subject: people can often change that one, too.
 
     Raises:
         SignInRefusedError: The name or address is somebody's, and nothing says that the subject is that person.
@@ -167,7 +168,24 @@ def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubj
         _refuse_namesake(unit, asserted)
     elif Role(found.member.role).is_owner:
         raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this subject by hand")
+    elif asserted.directory_name != asserted.subject and _has_another_subject(unit, connection, asserted, found):
+        raise refused(
+            SignInRefusal.SOMEBODY_ELSE,
+            "The person of this name has signed in as another subject of this identity provider: if it is the same "
+            "person under a new account there, link them to this subject by hand",
+        )
     return found
+
+
+def _has_another_subject(unit: Unit, connection: Connection, asserted: AssertedSubject, found: Recognised) -> bool:
+    """Tell whether the directory's person is linked to a subject of this provider already."""
+    linked = select(Identity.subject).where(
+        Identity.org_id == unit.org_id,
+        Identity.connection_id == connection.id,
+        Identity.issuer == asserted.issuer,
+        Identity.member_id == found.member.id,
+    )
+    return found.linked_by is LinkedBy.DIRECTORY and unit.session.scalars(linked.limit(1)).first() is not None
 
 
 def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:

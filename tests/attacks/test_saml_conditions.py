@@ -81,6 +81,14 @@ NOT_FOR_US: dict[str, tuple[Edit, SamlRefusal]] = {
     "no name": (drop(NAME_ID), SamlRefusal.NAME_ID),
     "a blank name": (write(NAME_ID, " \n "), SamlRefusal.NAME_ID),
     "a name without end": (write(NAME_ID, "a" * 257), SamlRefusal.NAME_ID),
+    "a name that begins with a space that does not break": (
+        write(NAME_ID, "\u00a0ada@acme.example"),
+        SamlRefusal.NAME_ID,
+    ),
+    "a name that ends with a wide space": (write(NAME_ID, "ada@acme.example\u3000"), SamlRefusal.NAME_ID),
+    "a name with a joiner that nobody sees": (write(NAME_ID, "ada\u200d@acme.example"), SamlRefusal.NAME_ID),
+    "a name that is written from right to left": (write(NAME_ID, "\u202eada@acme.example"), SamlRefusal.NAME_ID),
+    "a name in two lines": (write(NAME_ID, "ada@acme.example\nbob@acme.example"), SamlRefusal.NAME_ID),
     "a name made for another service": (put(NAME_ID, SPNameQualifier=OTHER), SamlRefusal.NAME_ID),
     "two addresses": (
         add(

@@ -3,28 +3,15 @@
 import pytest
 
 from bridge.simulator.saml import SimulatedUser, encode
-from bridge.store.directory import get_member, manual_connection
-from bridge.store.models import Member
+from bridge.store.directory import get_member
 from bridge.usecases.manage_access import deactivate_member
-from bridge.usecases.provision_member import PersonDraft, Source, provision_member
 from bridge.usecases.sign_in import SignInRefusal
-from tests.attacks.target import Door, Target
-from tests.factories import Customer
+from tests.attacks.target import Door, Target, member_by_hand
 from tests.saml_forgeries import ASSERTION, Edit, add, signed, write
 
 
 def named(name_id: str, email: str | None = None) -> SimulatedUser:
     return SimulatedUser(name_id, email or name_id, "Eve", "Evil")
-
-
-def member_by_hand(customer: Customer, address: str) -> Member:
-    with customer.unit() as unit:
-        return provision_member(
-            unit,
-            manual_connection(unit).id,
-            PersonDraft(address, document={"emails": [{"value": address, "primary": True}]}),
-            Source.MANUAL,
-        )
 
 
 @pytest.mark.parametrize(

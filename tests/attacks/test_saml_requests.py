@@ -51,7 +51,7 @@ def test_the_unsigned_request_of_the_response_is_never_looked_up(door: Door, tar
 def test_the_request_of_another_connection_is_unknown_here(door: Door, target: Target, whose: str) -> None:
     """The browser started both requests and sends the cookies of both; the provider is the same."""
     other = target.door(getattr(target, whose))
-    door.browser.keep(*other.cookie)
+    door.browser.keep(*other.browser.request_cookie())
     mixed = replace(door.received, request_id=other.received.request_id)
 
     door.refuses(door.signed(received=mixed), SignInRefusal.UNKNOWN_REQUEST)
@@ -91,7 +91,7 @@ def test_another_browser_cannot_use_the_answer(door: Door, target: Target) -> No
 def test_i11_a_planted_cookie_opens_nothing(door: Door, target: Target, value: str) -> None:
     """I11: under the very name of the cookie that belongs to the request."""
     victim = target.door()
-    victim.browser.keep(door.cookie[0], value)
+    victim.browser.keep(door.browser.request_cookie()[0], value)
 
     victim.refuses(door.signed(), SignInRefusal.FOREIGN_BROWSER)
 
@@ -103,7 +103,7 @@ def test_what_the_database_keeps_of_a_cookie_opens_nothing(door: Door, target: T
         "SELECT encode(cookie_hash, 'hex') FROM sign_in_request WHERE id = %s", [door.received.request_id]
     ).fetchone()
     assert found is not None
-    thief.browser.keep(door.cookie[0], found[0])
+    thief.browser.keep(door.browser.request_cookie()[0], found[0])
 
     thief.refuses(door.signed(), SignInRefusal.FOREIGN_BROWSER)
 
@@ -143,7 +143,7 @@ def test_of_ten_replays_at_once_one_gets_in(target: Target, *, asked: bool) -> N
     answer = copied.signed(received=received, part=Signed.BOTH)
     browsers = [target.browser() for _ in range(10)]
     for browser in browsers:
-        browser.keep(*copied.cookie)
+        browser.keep(*copied.browser.request_cookie())
 
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda browser: browser.answer(answer).status_code, browsers))

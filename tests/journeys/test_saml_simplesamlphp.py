@@ -76,6 +76,7 @@ def test_a_browser_signs_in_across_two_sites_and_lands_where_it_wanted(
 
     session: Any = cookies["seatbridge"]
     assert GREETING in text
+    assert "You have a Premium seat because the group Engineering gives Premium." in text
     assert (session["sameSite"], session["httpOnly"], session["domain"]) == ("Lax", True, "127.0.0.1")
     assert not [name for name in cookies if name.startswith("seatbridge-sso-")]
     journey.check_ada_has_come()

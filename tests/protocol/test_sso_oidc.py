@@ -8,7 +8,6 @@ import pytest
 from flask import Blueprint, Flask
 from psycopg import Connection as RawConnection
 from psycopg import sql
-from werkzeug.test import TestResponse
 
 from bridge.adapters.oidc import OidcRefusal
 from bridge.runtime import Runtime
@@ -30,6 +29,7 @@ from tests.op import (
     CLIENT_ID,
     CLIENT_SECRET,
     Lies,
+    OidcBrowser,
     OpenIdProvider,
     by_client_secret,
     by_public_key,
@@ -42,7 +42,7 @@ from tests.op import (
     unsigned,
     with_critical_header,
 )
-from tests.sign_ins import Browser, count, events, members, verified_domain
+from tests.sign_ins import count, events, members, verified_domain
 
 PUBLIC = "http://127.0.0.1:8080"
 
@@ -79,30 +79,6 @@ def app(runtime: Runtime) -> Flask:
 
     edges = [saml_blueprint(runtime), oidc_blueprint(runtime), *console_blueprints(), pages]
     return create_web_app(runtime, edges)
-
-
-class OidcBrowser(Browser):
-    """A browser that signs in by OpenID Connect."""
-
-    def __init__(self, app: Flask, customer: Customer, op: OpenIdProvider) -> None:
-        super().__init__(app, customer)
-        self.base = f"/sso/oidc/{customer.slug}/{customer.connection_id}"
-        self.op = op
-
-    def leave(self, return_path: str = "/whoami", **query: str) -> str:
-        """Start a sign-in and return the provider's address that the browser is sent to."""
-        started = self.get(f"{self.base}/start", query_string={"return": return_path, **query})
-        assert started.status_code == 302, started.text
-        return started.location
-
-    def come_back(self, url: str) -> TestResponse:
-        """Open the address that the provider sends the browser back to."""
-        parts = urlsplit(url)
-        return self.get(f"{parts.path}?{parts.query}")
-
-    def enter(self) -> TestResponse:
-        """Sign the provider's person in and return our answer."""
-        return self.come_back(self.op.visit(self.leave()))
 
 
 @pytest.fixture

@@ -129,6 +129,8 @@ def _name_id(assertion: Any, sp: SpSettings) -> Any:
         raise refused(SamlRefusal.NAME_ID, "The assertion's NameID is missing or blank")
     if len(name_id) > MAX_NAME_ID_CHARACTERS:
         raise refused(SamlRefusal.NAME_ID, f"The NameID has {len(name_id)} characters: {shown(name_id)}")
+    if not name_id.isprintable():
+        raise refused(SamlRefusal.NAME_ID, f"The NameID has characters in it that nobody can see: {shown(name_id)}")
     qualifier = found[0].get("SPNameQualifier")
     if qualifier and qualifier != sp.entity_id:
         raise refused(SamlRefusal.NAME_ID, f"The NameID was made for another service, {shown(qualifier)}")

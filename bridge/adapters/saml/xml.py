@@ -93,7 +93,10 @@ def parse_instant(text: str) -> datetime:
 
 
 def text_of(element: Any) -> str:
-    """Return the element's text without surrounding white space; "" when empty or with child elements."""
+    """Return the element's text without surrounding white space of XML; "" when empty or with child elements.
+
+    Other white space, such as one that does not break, stays: a name with it is another name.
+    """
     if element is None or len(element):
         return ""
-    return (element.text or "").strip()
+    return (element.text or "").strip(" \t\r\n")

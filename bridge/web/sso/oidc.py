@@ -161,7 +161,7 @@ def _expected(runtime: Runtime, place: Place, cookie_hashes: tuple[bytes, ...]) 
     with runtime.unit(place.org_id, signing_in(place)) as unit:
         client, sends_issuer = _client(runtime, unit, place)
         state = _parameter("state") or ""
-        if len(state) > _LONGEST_STATE:
+        if len(state) > _LONGEST_STATE or not state.isprintable():
             raise refused(OidcRefusal.CODE, "The answer's state is none of ours")
         pending = pending_request(unit, place.connection_id, state, cookie_hashes)
         if pending.nonce is None or pending.code_verifier is None:
