@@ -3,13 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-<<<<<<<< HEAD:bridge/store/migrations/versions/0039_enforced_sso.py
 revision = "0039"
 down_revision = "0038"
-========
-revision = "0039"
-down_revision = "0038"
->>>>>>>> oidc2:bridge/store/migrations/versions/0038_enforced_sso.py
 branch_labels = None
 depends_on = None
 
