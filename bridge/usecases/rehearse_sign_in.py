@@ -9,7 +9,7 @@ from bridge.store.models import Decision
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.explain import explain_decisions
-from bridge.usecases.recognise_subject import AssertedSubject, LinkedBy, Recognised
+from bridge.usecases.recognise_subject import AssertedSubject, LinkedBy, Recognised, within_limits
 from bridge.usecases.sign_in import admit, note_sign_in, use_up
 
 
@@ -49,6 +49,7 @@ def rehearse_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         SignInRefusedError: The assertion is not an answer to this connection and browser, or was used before: then
             nothing is told either.
     """
+    asserted = within_limits(asserted)
     use_up(unit, asserted, cookie_hashes)
     outcome, refusal = None, None
     step = unit.session.begin_nested()

@@ -24,10 +24,10 @@ from bridge.usecases.recognise_subject import (
     LinkedBy,
     Recognised,
     SignInRefusal,
-    check_sizes,
     recognise_subject,
     refuse_turned_off,
     refused,
+    within_limits,
 )
 from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.sync_groups import sync_claimed_groups
@@ -112,6 +112,7 @@ def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         SignInRefusedError: With a reason of :class:`SignInRefusal`; the unit must roll back, so that nothing is
             created, revived or used up.
     """
+    asserted = within_limits(asserted)
     return_path = use_up(unit, asserted, cookie_hashes)
     found = admit(unit, asserted)
     get_connection(unit, asserted.connection_id).last_sign_in_at = unit.at
@@ -134,7 +135,6 @@ def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[byte
         NotFoundError: There is no such connection.
         SignInRefusedError: It is not an answer to this connection and browser, or was used before.
     """
-    check_sizes(asserted)
     unit.lock()
     connection = get_connection(unit, asserted.connection_id)
     _check_usable(connection)
