@@ -156,9 +156,7 @@ def _believe(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> Trust
         raise InvalidInputError("metadata", "every signing certificate in it has expired: fetch it again from the IdP")
     provider = saml_provider(unit, connection_id)
     if provider is None:
-        provider = SamlProvider(
-            org_id=unit.org_id, connection_id=connection_id, sso_url="", wants_signed_requests=False
-        )
+        provider = SamlProvider(org_id=unit.org_id, connection_id=connection_id, wants_signed_requests=False)
         unit.session.add(provider)
     changed = tuple(fact for fact in _FACTS if getattr(provider, fact) != getattr(trust, fact))
     for fact in _FACTS:

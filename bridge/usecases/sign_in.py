@@ -412,8 +412,8 @@ def _summary(asserted: AssertedSubject, found: Recognised) -> str:
         )
     if asserted.groups_overage:
         sentence += (
-            " The person is in too many groups for a sign-in: none was added or taken away. Let the identity provider send "
-            "the groups of this application only, or push them by SCIM."
+            " The person is in too many groups for a sign-in: none was added or taken away. Let the identity provider "
+            "send the groups of this application only, or push them by SCIM."
         )
     return sentence
 

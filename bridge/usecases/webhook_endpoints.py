@@ -149,9 +149,9 @@ def rotate_secret(unit: Unit, endpoint: WebhookEndpoint, seal: Seal) -> datetime
     if endpoint.previous_until is not None and unit.at < endpoint.previous_until:
         raise InvalidInputError(
             "endpoint",
-            f"has two secrets until {endpoint.previous_until:%Y-%m-%d %H:%M} UTC, and a third would drop the older one: "
-            "rotate again after that. If the newest one is lost or known to others, add the address anew and remove "
-            "this endpoint",
+            f"has two secrets until {endpoint.previous_until:%Y-%m-%d %H:%M} UTC, and a third would drop the older, "
+            "which the receiver may still have: rotate again after that. If the newest is lost or known to others, "
+            "remove the endpoint and add it again",
         )
     endpoint.previous_secret, endpoint.previous_until = endpoint.secret, unit.at + OVERLAP
     endpoint.secret = seal(endpoint.id)
