@@ -421,6 +421,18 @@ class SignInRefusedError(BridgeError):
         super().__init__(detail)
 
 
+class SsoEnforcedError(BridgeError):
+    """A sign-in link for an organization whose people sign in through their identity provider only."""
+
+    code = "sso_enforced"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Single sign-on is enforced here, so no link signs anybody in; the operator lets an owner back in by "
+            "`seatbridge admin recover`, and ends it by `seatbridge sso relax`"
+        )
+
+
 class ConfigurationError(BridgeError):
     """A configuration that cannot be used: every problem with its place and its fix."""
 

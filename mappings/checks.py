@@ -1,7 +1,7 @@
 """Assertions compared with what a change would do: what is found, and whether that is enough."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from mappings.allocation import MemberKey
@@ -20,11 +20,21 @@ class Finding:
         asserted: What must be so, in words.
         found: What is so, in words.
         holds: Whether that is enough.
+        about_money: Whether it tells of prices, by what was found or by whether it holds.
+        is_told: Whether who looks may know what was found, and whether it holds.
     """
 
     asserted: str
     found: str
     holds: bool
+    about_money: bool = False
+    is_told: bool = True
+
+    def untold(self) -> "Finding":
+        """Return it for who may see no prices, if it is about money: it counts all the same."""
+        if not self.about_money:
+            return self
+        return replace(self, asserted="one condition is about money", found="an owner sees it", is_told=False)
 
     def __str__(self) -> str:
         return f"{self.asserted}: {self.found}"
@@ -63,7 +73,7 @@ def _finding(
         lost = sum(move.from_tier is not None and move.to_tier is None for move in effect.moves.moves)
         return Finding(told, "1 person does" if lost == 1 else f"{lost} people do", lost == 0)
     if isinstance(assertion, CostAtMost):
-        return Finding(told, f"it is {effect.cost}", effect.cost <= assertion.amount)
+        return Finding(told, f"it is {effect.cost}", effect.cost <= assertion.amount, about_money=True)
     if isinstance(assertion, PeopleCount):
         number = _count(assertion, effect.people, after)
         enough = assertion.at_least is None or number >= assertion.at_least

@@ -49,6 +49,8 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.NotWaitingError: (409, None),
         bridge.SignInRefusedError: (403, None),
         bridge.SeatsInUseError: (409, None),
+        bridge.SsoEnforcedError: (409, None),
+        bridge.AccountManagerOnlyError: (403, None),
         bridge.InvalidChangeError: (400, "invalidValue"),
         bridge.BelowMinimumError: (409, None),
         bridge.ReductionNotAllowedError: (409, None),

@@ -178,7 +178,16 @@ def capabilities(limits: Announced) -> ServiceProviderConfig:
                         "documentationUri": f"{public_url}/docs/provisioning",
                         "primary": True,
                     }
-                ).model_dump()
+                ).model_dump(),
+                AuthenticationScheme.model_validate(
+                    {
+                        "type": "oauth2",
+                        "name": "OAuth 2.0 client credentials",
+                        "description": f"Hourly tokens from {public_url}/oauth2/token, scope scim.read or scim.write",
+                        "specUri": "https://www.rfc-editor.org/info/rfc6749",
+                        "documentationUri": f"{public_url}/docs/provisioning",
+                    }
+                ).model_dump(),
             ],
             "pagination": Pagination(
                 cursor=True,

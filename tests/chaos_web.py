@@ -17,7 +17,7 @@ import httpx
 import psutil
 
 from bridge.domain.actors import OPERATOR
-from bridge.usecases.connections import create_sign_in_link
+from bridge.usecases.sign_in_links import create_sign_in_link
 from tests.factories import Customer
 from tests.processes import ROOT, eventually
 from tests.web import csrf_token

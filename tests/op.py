@@ -215,8 +215,8 @@ class OpenIdProvider:
     def _proves(self, request: Request, issued: _Issued) -> bool:
         verifier = request.form.get("code_verifier", "")
         digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        is_same = digest == issued.query["code_challenge"] or self.lies.skips_pkce
-        return is_same and request.form.get("redirect_uri") == issued.query["redirect_uri"]
+        is_proved = digest == issued.query["code_challenge"] or self.lies.skips_pkce
+        return is_proved and request.form.get("redirect_uri") == issued.query["redirect_uri"]
 
 
 def signed(header: Mapping[str, Any], payload: bytes, key: Key) -> str:

@@ -11,7 +11,7 @@ from bridge.domain.identifiers import MemberId
 from bridge.domain.roles import Role
 from bridge.store.directory import get_member
 from bridge.store.models import Group, Member
-from bridge.usecases.connections import create_sign_in_link
+from bridge.usecases.sign_in_links import create_sign_in_link
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
 from tests.factories import Customer
 

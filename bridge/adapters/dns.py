@@ -1,11 +1,39 @@
 """Looking TXT records up: the only place that knows of dnspython."""
 
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
 from dns.exception import DNSException
+from dns.nameserver import Do53Nameserver
 from dns.resolver import NXDOMAIN, NoAnswer, Resolver
 
-from bridge.errors import InvalidInputError
+from bridge.errors import ConfigurationError, InvalidInputError
 
 LOOKUP_SECONDS = 10.0
+_PORT = 53
+
+
+def resolver_of(servers: Sequence[str]) -> Resolver | None:
+    """Return what asks these name servers, such as 9.9.9.9 or [::1]:5353; None where none is named.
+
+    Raises:
+        ConfigurationError: One is no address.
+    """
+    if not servers:
+        return None
+    resolver = Resolver(configure=False)
+    resolver.nameservers = [_name_server(server) for server in servers]
+    return resolver
+
+
+def _name_server(server: str) -> Do53Nameserver:
+    try:
+        parts = urlsplit(f"//{server}" if server.count(":") < 2 or server.startswith("[") else f"//[{server}]")  # noqa: PLR2004 - IPv6
+        return Do53Nameserver(str(ipaddress.ip_address(parts.hostname or "")), parts.port or _PORT)
+    except ValueError:
+        problem = f"sso.dns_servers: {server!r} is no address of a name server, such as 9.9.9.9 or [::1]:5353"
+        raise ConfigurationError([problem]) from None
 
 
 def read_txt_records(domain: str, *, resolver: Resolver | None = None) -> list[str]:

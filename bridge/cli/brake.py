@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from bridge.domain.brake import Thresholds
     from bridge.domain.identifiers import OrgId
     from bridge.runtime import Runtime
-    from bridge.usecases.decide_holds import Decided, ReleasePreview
+    from bridge.usecases.decide_holds import Decided
+    from bridge.usecases.preview_holds import DropPreview, ReleasePreview
     from bridge.usecases.read_holds import HoldView
     from mappings.tiers import TierLadder
 
@@ -33,7 +34,7 @@ def brake() -> None:
 def show(org: str, *, as_json: bool) -> None:
     """Show what trips the brake and, if it has tripped, who is held and what releasing would do."""
     from bridge.cli.opening import open_organization
-    from bridge.usecases.decide_holds import preview_release
+    from bridge.usecases.preview_holds import preview_drop, preview_release
     from bridge.usecases.read_holds import open_holds, read_thresholds
     from bridge.usecases.seats import read_ladder
 
@@ -41,16 +42,18 @@ def show(org: str, *, as_json: bool) -> None:
         thresholds = read_thresholds(unit)
         found = open_holds(unit)
         preview = preview_release(unit, found[0].id) if found else None
+        dropped = preview_drop(unit, found[0].id) if found else None
         ladder = read_ladder(unit)
     if as_json:
-        print_json({"thresholds": thresholds, "waiting": preview})
+        print_json({"thresholds": thresholds, "waiting": preview, "if_dropped": dropped})
         return
     click.echo(_rule(thresholds))
-    if preview is None:
+    if preview is None or dropped is None:
         click.echo("Nothing is held.")
         return
     click.echo()
     _show_preview(preview, ladder)
+    _show_drop(dropped, ladder)
     click.echo()
     click.echo(f"Decide: seatbridge brake release {org} --reason ..., or seatbridge brake drop {org} --reason ...")
 
@@ -99,7 +102,8 @@ def release(
     """Let what is held take effect now, for everybody at once: first who loses what, then the confirmation."""
     from bridge.cli.opening import find_organization, open_runtime
     from bridge.domain.actors import OPERATOR
-    from bridge.usecases.decide_holds import preview_release, release_hold
+    from bridge.usecases.decide_holds import release_hold
+    from bridge.usecases.preview_holds import preview_release
     from bridge.usecases.seats import read_ladder
 
     if as_json and not (yes or only_preview):
@@ -126,24 +130,49 @@ def release(
 @org_argument
 @reason_option
 @hold_option
+@click.option("--preview", "only_preview", is_flag=True, help="Show who gets another seat, what is bought, and stop.")
 @yes_option
 @key_option
 @json_option
-def drop(org: str, reason: str, *, hold_text: str | None, yes: bool, key: str | None, as_json: bool) -> None:
-    """Let nothing of what is held take effect: people keep access, seats, roles and teams."""
+def drop(
+    org: str,
+    reason: str,
+    *,
+    hold_text: str | None,
+    only_preview: bool,
+    yes: bool,
+    key: str | None,
+    as_json: bool,
+) -> None:
+    """Let nothing of what is held take effect: people keep access, seats, roles and teams.
+
+    Rules that were changed meanwhile reach those who were to leave, and buy within budgets where they do: first who
+    gets another seat by that and what is bought, then the confirmation.
+    """
     from bridge.cli.opening import find_organization, open_runtime
     from bridge.domain.actors import OPERATOR
     from bridge.usecases.decide_holds import drop_hold
+    from bridge.usecases.preview_holds import preview_drop
+    from bridge.usecases.seats import read_ladder
 
-    if as_json and not yes:
-        raise click.UsageError("--json asks nothing: add --yes to drop what is held")
+    if as_json and not (yes or only_preview):
+        raise click.UsageError("--json asks nothing: add --yes to drop what is held, or --preview to see what it does")
     with open_runtime() as runtime:
         org_id = find_organization(runtime, org)
         hold = _find_hold(runtime, org_id, hold_text)
-        if not yes:
+        if not yes or only_preview:
+            with runtime.unit(org_id, OPERATOR) as unit:
+                preview, ladder = preview_drop(unit, hold.id), read_ladder(unit)
+            if as_json:
+                print_json(preview)
+                return
             click.echo(hold.sentence)
+            _show_drop(preview, ladder)
+            if only_preview:
+                return
             people = "1 person stays" if hold.number == 1 else f"{hold.number:,} people stay"
-            click.confirm(f"{people} as they are. Drop what is held?", abort=True)
+            but = ", but for that" if preview.moves or preview.purchases else ""
+            click.confirm(f"{people} as they are{but}. Drop what is held?", abort=True)
         with runtime.unit(org_id, OPERATOR) as unit:
             done = drop_hold(unit, hold.id, revision=hold.revision, reason=reason, key=key)
     _show_decided(done, as_json=as_json)
@@ -250,6 +279,16 @@ def _show_preview(preview: "ReleasePreview", ladder: "TierLadder") -> None:
         after = _money(preview.renewal_after.total, preview.renewal_after.currency)
         beside = ", without what is bought" if preview.purchases else ""
         click.echo(f"Next bill: {before}" + ("" if before == after else f", then {after}") + beside)
+
+
+def _show_drop(preview: "DropPreview", ladder: "TierLadder") -> None:
+    from bridge.cli.seat_budgets import show_uses
+
+    if preview.moves:
+        click.echo("If it is dropped, these get another seat by changed rules, or because one is free or bought:")
+    for one in preview.moves:
+        click.echo(f"- {one.display_name}: {_seat(ladder, one.from_tier)} → {_seat(ladder, one.to_tier)}")
+    show_uses(preview.purchases, {tier.key: tier.name for tier in ladder})
 
 
 def _show_promoted(preview: "ReleasePreview", ladder: "TierLadder") -> None:

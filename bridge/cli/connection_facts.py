@@ -47,6 +47,7 @@ def show(org: str, name: str, *, as_json: bool) -> None:
         if provider is not None:
             facts |= {
                 "sign-in address": provider.sso_url,
+                "single logout": provider.logout_url,
                 "signed requests": provider.signs_requests,
                 "key to encrypt to": provider.offers_encryption,
                 "metadata address": provider.metadata_url,

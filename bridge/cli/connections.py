@@ -8,6 +8,7 @@ import click
 
 from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
+from bridge.cli.connections_clients import add_client, revoke_client, rotate_client_secret
 from bridge.cli.connections_oidc import oidc
 from bridge.cli.connections_saml import refresh_metadata, rotate_cert, saml
 from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table
@@ -23,7 +24,17 @@ def connection() -> None:
     """Identity providers: SCIM tokens, SAML and OpenID Connect trust."""
 
 
-for _command in (show, saml, oidc, refresh_metadata, rotate_cert, map_claims):
+for _command in (
+    show,
+    saml,
+    oidc,
+    refresh_metadata,
+    rotate_cert,
+    map_claims,
+    add_client,
+    rotate_client_secret,
+    revoke_client,
+):
     connection.add_command(_command)
 
 
@@ -53,6 +64,7 @@ def list_(org: str, *, as_json: bool) -> None:
     from bridge.usecases.connections import list_connections, live_tokens, personal_tokens
     from bridge.usecases.read_requests import behaviours
     from bridge.usecases.saml_trust import certificates_of
+    from bridge.usecases.scim_clients import clients_of, secrets_of
     from bridge.usecases.service_keys import service_keys
 
     with open_organization(org) as (_, unit):
@@ -91,6 +103,15 @@ def list_(org: str, *, as_json: bool) -> None:
                             *(token for token in personal if token.connection_id == one.id),
                         )
                     ],
+                    "clients": [
+                        {
+                            "id": client.id,
+                            "label": client.label,
+                            "scope": "write" if client.can_write else "read",
+                            "secrets": [secret.prefix for secret in secrets_of(unit, client)],
+                        }
+                        for client in clients_of(unit, one.id)
+                    ],
                 }
             )
     if as_json:
@@ -125,6 +146,23 @@ def list_(org: str, *, as_json: bool) -> None:
                 )
                 for row in rows
                 for token in row["tokens"]
+            ],
+            empty="",
+        )
+    if any(row["clients"] for row in rows):
+        click.echo()
+        print_table(
+            ("connection", "client", "label", "may", "secrets"),
+            [
+                (
+                    row["name"],
+                    client["id"],
+                    client["label"],
+                    client["scope"],
+                    ", ".join(f"{prefix}…" for prefix in client["secrets"]),
+                )
+                for row in rows
+                for client in row["clients"]
             ],
             empty="",
         )

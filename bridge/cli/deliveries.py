@@ -7,7 +7,7 @@ from bridge.cli.showing import json_option, org_argument, print_json, print_tabl
 
 @click.group()
 def delivery() -> None:
-    """Mails on their way: list, retry."""
+    """Mails and messages on their way: list, retry."""
 
 
 @delivery.command("list")

@@ -92,8 +92,8 @@ def take_in(
     from bridge.cli.billing_details import read_details
     from bridge.cli.opening import open_runtime
     from bridge.domain.actors import OPERATOR
-    from bridge.usecases.connections import create_sign_in_link
     from bridge.usecases.organizations import OrganizationDraft
+    from bridge.usecases.sign_in_links import create_sign_in_link
 
     with open_runtime() as runtime:
         draft = OrganizationDraft(

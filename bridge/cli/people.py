@@ -245,22 +245,27 @@ def admin() -> None:
 @click.argument("email")
 @json_option
 def recover(org: str, email: str, *, as_json: bool) -> None:
-    """Make a link that signs an owner in once, within a day, whatever became of the identity provider."""
+    """Let an owner back in: a link that works once, within an hour, whatever became of the identity provider.
+
+    It works where single sign-on is enforced too. Every owner is told, when it is made and when it is used; the session
+    lasts an hour.
+    """
     from bridge.cli.opening import open_organization
     from bridge.errors import NotFoundError
-    from bridge.usecases.connections import create_sign_in_link
     from bridge.usecases.organizations import find_owner_by_email
+    from bridge.usecases.sign_in_links import create_break_glass_link
 
     with open_organization(org) as (runtime, unit):
         owner = find_owner_by_email(unit, email)
         if owner is None:
             raise NotFoundError("active owner", email)
-        credential = create_sign_in_link(unit, owner.id)
-        facts = {"sign_in_link": f"{runtime.settings.server.public_url}/sign-in/link/{credential.text}"}
+        credential = create_break_glass_link(unit, owner.id)
+        link = f"{runtime.settings.server.public_url}/sign-in/link/{credential.text}"
     if as_json:
-        print_json(facts)
+        print_json({"sign_in_link": link})
     else:
-        print_facts({"sign-in link": facts["sign_in_link"]})
+        print_facts({"sign-in link": link})
+        click.echo("It works once, within an hour. Every owner is told of it now, and again when it is used.")
 
 
 def find_person(unit: "Unit", wanted: str) -> "Member":

@@ -211,6 +211,10 @@ class SsoSettings(_Section):
     may lead to private addresses or this machine, and be talked to by plain http; every other provider needs https
     and a public address."""
 
+    dns_servers: tuple[str, ...] = ()
+    """Name servers that mail domains are verified by, such as 9.9.9.9 or [::1]:5353, separated by commas; those of
+    this machine by default."""
+
     provisional_days: Annotated[int, Field(ge=0, le=365)] = 14
     """Days that a directory has to name a person who signed in before it did; then access ends and the seat is
     free again. 0: no end."""
@@ -224,6 +228,10 @@ class AppSettings(_Section):
 
     offline_days: Annotated[int, Field(ge=1, le=365)] = 30
     """Days after which a sign-in that may outlive its session ends for good, however often its tokens are renewed."""
+
+    refused_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """Refused secrets that one address may present to the token endpoint each minute, in each worker process; beyond,
+    an application that is not known to be good is answered 429 unread."""
 
     key_rotation_days: Annotated[int, Field(ge=0, le=3650)] = 90
     """Days after which another key signs tokens, published a day ahead. 0: only by `seatbridge apps rotate-keys`."""

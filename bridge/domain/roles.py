@@ -38,6 +38,7 @@ class Permission(StrEnum):
     ASSIGN_PRODUCT_ROLES = "giving roles in the product"  # as Z2
     DEFINE_PRODUCT_ROLES = "defining roles in the product"  # B5
     MANAGE_CONNECTIONS = "changing connections"
+    ENFORCE_SSO = "enforcing single sign-on"  # as Z1
     SWITCH_PROVISIONING = "switching the provisioning mode"  # as Z2 and Z3
     REVIEW_ACCESS = "exporting the access review"  # B4
     SEE_CONSOLE = "opening the console"
@@ -55,6 +56,7 @@ ALLOWED: Mapping[Permission, tuple[Role, ...]] = MappingProxyType(
         Permission.ASSIGN_PRODUCT_ROLES: ADMINS,
         Permission.DEFINE_PRODUCT_ROLES: OWNERS,
         Permission.MANAGE_CONNECTIONS: ADMINS,
+        Permission.ENFORCE_SSO: OWNERS,
         Permission.SWITCH_PROVISIONING: ADMINS,
         Permission.REVIEW_ACCESS: ADMINS,
         Permission.SEE_CONSOLE: ADMINS,

@@ -20,7 +20,7 @@ from bridge.usecases.mirror_core import (
     find_connection,
     open_order,
     order_key,
-    refuse_another_core,
+    refuse_former_connection,
     tell_of_picture,
 )
 from bridge.usecases.reconcile_core import Difference, reconcile_books
@@ -41,10 +41,10 @@ class Reconciliation:
 
 def catch_up(runtime: Runtime, org_id: OrgId) -> int:
     """Ask a core for the events behind the last one that was asked for, and apply them; return how many were new."""
-    service, core_id, cursor = _service(runtime, org_id)
+    service, generation, cursor = _service(runtime, org_id)
     events, after = service.events(cursor)
     with runtime.unit(org_id, SYSTEM) as unit:
-        refuse_another_core(unit, core_id)
+        refuse_former_connection(unit, generation)
         return apply_events(unit, events, after)
 
 
@@ -64,13 +64,13 @@ def reconcile_organization(runtime: Runtime, org_id: OrgId, actor: Actor, *, ado
     """
     with runtime.unit(org_id, actor) as unit:
         unit.require(Permission.MANAGE_BILLING)
-    service, core_id, _ = _service(runtime, org_id)
+    service, generation, _ = _service(runtime, org_id)
     events = catch_up(runtime, org_id)
     _report_units(runtime, org_id, service)
     _settle_known(runtime, org_id, service)
     subscription, invoices = service.subscription(), service.invoices()
     with runtime.unit(org_id, actor) as unit:
-        refuse_another_core(unit, core_id)
+        refuse_former_connection(unit, generation)
         note_heard(unit)
         problem = unfit(unit, subscription)
         if problem is None:
@@ -86,7 +86,7 @@ def _service(runtime: Runtime, org_id: OrgId) -> tuple[BillingService, uuid.UUID
         connection, service = find_connection(unit), runtime.billing_service(unit)
         if connection is None or service is None:
             raise InvalidChangeError("the organization is billed by the embedded core: there is nothing to compare")
-        return service, connection.core_id, connection.cursor
+        return service, connection.generation, connection.cursor
 
 
 def _report_units(runtime: Runtime, org_id: OrgId, service: BillingService) -> None:

@@ -1,5 +1,6 @@
 """What a worker does when it is woken or its time comes: renewals, deliveries, expiries, the nightly count."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,6 +11,7 @@ from bridge.adapters.oauth import make_key
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
 from bridge.errors import BillingCoreAnswerError, BridgeError
+from bridge.jobs import app_logouts
 from bridge.jobs.containing import Stopping, contained, never
 from bridge.jobs.messages import compose
 from bridge.jobs.orders import SilentCores, bring_order, due_orders
@@ -109,6 +111,7 @@ def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:
         How many were brought out; not those that were postponed or claimed by another worker.
     """
     delivered = 0
+    silent: set[uuid.UUID] = set()
     for org_id, delivery_id in runtime.ask_gate(lambda session: gate.due_deliveries(session, runtime.clock.now())):
         if stopping():
             break
@@ -116,17 +119,20 @@ def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:
             with runtime.unit(org_id, SYSTEM) as unit:
                 claim = claim_delivery(unit, delivery_id)
             if claim is not None:
-                delivered += _deliver(runtime, org_id, claim)
+                delivered += _deliver(runtime, org_id, claim, silent)
     return delivered
 
 
-def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim) -> bool:
-    """Write and send the mail of a claimed delivery, in no transaction, and note what became of it.
+def _deliver(runtime: Runtime, org_id: OrgId, claim: Claim, silent: set[uuid.UUID]) -> bool:
+    """Bring a claimed delivery out, a mail or a message to an application, in no transaction; note what became of it.
 
     The claim has counted the attempt already, so what fails here, however it fails, is postponed and one day dead.
     """
     try:
-        note = _write_and_send(runtime, org_id, claim)
+        if claim.kind == app_logouts.KIND:
+            note = app_logouts.tell_app_of_logout(runtime, claim, silent)
+        else:
+            note = _write_and_send(runtime, org_id, claim)
     except Exception as error:
         expected = isinstance(error, OSError | BridgeError)
         code = error.code if isinstance(error, BridgeError) else type(error).__name__

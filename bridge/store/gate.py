@@ -126,6 +126,12 @@ def find_app_grant(session: Session, token_hash: bytes) -> OrgId | None:
     return None if found is None else OrgId(found)
 
 
+def find_scim_client(session: Session, client_id: uuid.UUID) -> OrgId | None:
+    """Find whose provisioning client it is, live or not; nothing is let in by it."""
+    found = session.scalar(text("SELECT org_id FROM find_scim_client(:id)"), {"id": client_id})
+    return None if found is None else OrgId(found)
+
+
 def find_organization(session: Session, slug: str) -> OrgId | None:
     """Find an organization by the name it has in URLs."""
     found = session.scalar(text("SELECT org_id FROM find_organization(:slug)"), {"slug": slug})

@@ -12,6 +12,8 @@ from bridge.store.unit import Unit
 SENTENCES = {
     "seats_exhausted": "Every seat of the tier is taken: somebody waits in line",
     "owner_protected": "A directory tried to change an owner: nothing was changed",
+    "break_glass_made": "The operator made an emergency sign-in link for an owner",
+    "break_glass_used": "An owner came in by an emergency sign-in link",
     "unreadable_push": "A directory sent members or active in an unknown shape: the request was refused",
     "members_unknown": "A directory replaced a group's members by people nobody here knows: the group is empty",
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
@@ -32,6 +34,7 @@ SENTENCES = {
     "order_declined": "The billing core declined an order of seats: nothing was changed",
     "order_charged_otherwise": "The billing core charged another total for an order than was confirmed",
     "order_placed_otherwise": "The billing core has other seats after an order than were confirmed",
+    "core_invoice_changed": "The billing core says another sum of an invoice than it said before",
     "core_answer_invalid": "The billing core answers what its contract does not allow: tell whoever runs it",
     "order_given_up": "An order of seats cannot be brought to the billing core: the operator retries or cancels it",
     "seats_over_core": "People hold more seats of a tier than the billing core has: buy them, or free some",
@@ -41,6 +44,17 @@ SENTENCES = {
     "service_key_ends": "Our key towards an identity provider ends soon",
     "renewal_payment_declined": "The payment of a renewal was declined: its invoice is still to be paid",
 }
+
+#: Whose own sentence may name sums and invoices: others than owners read that of the code (rule Z1).
+ABOUT_MONEY = frozenset(
+    {
+        "budget_purchase_refused",
+        "core_invoice_changed",
+        "order_charged_otherwise",
+        "order_declined",
+        "renewal_payment_declined",
+    }
+)
 
 
 def raise_alert(

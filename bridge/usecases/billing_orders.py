@@ -102,7 +102,7 @@ def place_order(
             id=order_id,
             key=key,
             body=order_document(request),
-            quote=dict(pinned.document),
+            quote={**pinned.document, "digits": pinned.digits},
             held_back=held_back,
             member_id=member_id,
             tier=tier,

@@ -70,6 +70,7 @@ def connect_core(
         connection = BillingConnection(org_id=unit.org_id, heard_at=unit.at)
         unit.session.add(connection)
     moved = connection.core_id != core_id
+    connection.generation = new_id()
     if moved:
         connection.core_id, connection.connected_at = core_id, unit.at
     if moved or address.prices is None:
@@ -105,7 +106,7 @@ def _core_id(
     Two cores may give the same ids to different invoices and events: taken for one, an invoice would be lost. One core
     taken for two would have all its invoices written and mailed again.
     """
-    known = find_core(unit, invoices)
+    known = find_core(unit, invoices, first=None if connection is None else connection.core_id)
     if known is not None:
         return known
     if connection is None or connection.url != address.url:

@@ -13,13 +13,12 @@ from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, NotFoundError, TokenLimitError, UniquenessError
 from bridge.store.directory import get_connection, get_member, manual_connection
 from bridge.store.journal import record
-from bridge.store.models import Connection, Domain, Identity, ScimToken, SignInEvent, SignInLink
+from bridge.store.models import Connection, Domain, Identity, ScimToken, SignInEvent
 from bridge.store.unit import Unit
 
 #: Of each kind (writing, reading, of one person): the old and the new one while an administrator moves over.
 LIVE_TOKENS = 2
 TOKEN_LIFETIME = timedelta(days=365)
-LINK_LIFETIME = timedelta(hours=24)
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 
 
@@ -164,8 +163,10 @@ def _issue(
 
 
 def live_tokens(unit: Unit, connection_id: ConnectionId) -> Sequence[ScimToken]:
-    """Return the clients' tokens of a connection that are neither revoked nor expired, oldest first."""
-    return _live(unit, ScimToken.connection_id == connection_id, ScimToken.member_id.is_(None))
+    """Return the tokens that were handed to clients of a connection, neither revoked nor expired, oldest first."""
+    return _live(
+        unit, ScimToken.connection_id == connection_id, ScimToken.member_id.is_(None), ScimToken.client_id.is_(None)
+    )
 
 
 def personal_tokens(unit: Unit, member_id: MemberId | None = None) -> Sequence[ScimToken]:
@@ -243,6 +244,8 @@ def verify_domain(unit: Unit, name: str, *, proof: Sequence[str] | None = None) 
         name: The claimed domain.
         proof: The TXT records found; None when the operator vouches for it.
 
+    One that is verified already is verified again: what was vouched for can be proved later.
+
     Raises:
         NotFoundError: The domain was not claimed.
         InvalidInputError: The record is missing; the message says which.
@@ -254,20 +257,47 @@ def verify_domain(unit: Unit, name: str, *, proof: Sequence[str] | None = None) 
     domain = unit.session.get(Domain, (unit.org_id, name))
     if domain is None:
         raise NotFoundError("domain", name)
-    if domain.verified_at is not None:
-        return domain
     expected = f"seatbridge-verification={domain.challenge}"
     if proof is not None and expected not in proof:
-        raise InvalidInputError("domain", f"{name} has no TXT record {expected}")
-    taken = unit.session.scalar(select(func.count()).select_from(func.find_domain(name)))
+        still = "" if domain.verified_at is None else "; it stays verified until `seatbridge domain remove`"
+        raise InvalidInputError("domain", f"{name} has no TXT record {expected}{still}")
+    verified_by = "operator" if proof is None else "dns"
+    if domain.verified_at is not None and domain.verified_by == verified_by:
+        return domain
+    taken = domain.verified_at is None and unit.session.scalar(select(func.count()).select_from(func.find_domain(name)))
     if taken:
         raise UniquenessError(attribute="domain", value=name, taken_by="another organization")
-    domain.verified_at, domain.verified_by = unit.at, "operator" if proof is None else "dns"
+    domain.verified_at, domain.verified_by = unit.at, verified_by
+    unit.session.flush()
+    record(unit, "domain.verified", subject_kind="domain", subject_id=name, reason=verified_by, touches_seats=False)
+    return domain
+
+
+def remove_domain(unit: Unit, name: str) -> None:
+    """Give a domain up: it links nobody and finds no sign-in any more, and another organization may verify it.
+
+    Who was linked by it stays linked.
+
+    Raises:
+        NotFoundError: The domain was not claimed.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    name = normalized_domain(name)
+    domain = unit.session.get(Domain, (unit.org_id, name))
+    if domain is None:
+        raise NotFoundError("domain", name)
+    unit.session.delete(domain)
     unit.session.flush()
     record(
-        unit, "domain.verified", subject_kind="domain", subject_id=name, reason=domain.verified_by, touches_seats=False
+        unit,
+        "domain.removed",
+        subject_kind="domain",
+        subject_id=name,
+        reason="requested",
+        body={"verified_by": domain.verified_by},
+        touches_seats=False,
     )
-    return domain
 
 
 def list_sign_ins(unit: Unit, connection_id: ConnectionId, limit: int = 50) -> Sequence[SignInEvent]:
@@ -294,39 +324,6 @@ def normalized_domain(name: str) -> str:
     if not _DOMAIN.fullmatch(ascii_name):
         raise InvalidInputError("domain", f"{name!r} is not a domain such as example.com")
     return ascii_name
-
-
-def create_sign_in_link(unit: Unit, member_id: MemberId) -> Credential:
-    """Make a link that signs one person in once, within a day: an owner's first visit and the emergency way in.
-
-    Raises:
-        InvalidInputError: The person's access is off.
-    """
-    unit.lock()
-    member = get_member(unit, member_id)
-    if not member.active:
-        raise InvalidInputError("member", "is deactivated")
-    credential = new_credential()
-    link = SignInLink(
-        org_id=unit.org_id,
-        id=new_id(),
-        token_hash=credential.hash,
-        member_id=member.id,
-        created_at=unit.at,
-        expires_at=unit.at + LINK_LIFETIME,
-        used_at=None,
-    )
-    unit.session.add(link)
-    unit.session.flush()
-    record(
-        unit,
-        "sign_in_link.created",
-        subject_kind="member",
-        subject_id=member.id,
-        reason="requested",
-        touches_seats=False,
-    )
-    return credential
 
 
 def link_identity(unit: Unit, connection_id: ConnectionId, member_id: MemberId, *, subject: str) -> Identity:

@@ -1,5 +1,8 @@
 """What a billing core says of a subscription, held against the plan and against what was confirmed."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+
 from bridge.core import CoreSubscription
 from bridge.core.documents import read_quote, read_subscription
 from bridge.ports import Bill
@@ -10,6 +13,8 @@ from bridge.usecases.alerts import raise_alert
 
 #: The alerts of orders that a core carried out in another way than was confirmed, until the operator accepts it.
 CHARGED_OTHERWISE, PLACED_OTHERWISE = "order_charged_otherwise", "order_placed_otherwise"
+#: The alert of an invoice that the core says another sum of than it said before, until the operator accepts it.
+INVOICE_CHANGED = "core_invoice_changed"
 
 
 def is_news(unit: Unit, subscription: CoreSubscription) -> bool:
@@ -35,12 +40,14 @@ def unfit(unit: Unit, subscription: CoreSubscription) -> str | None:
 def tell_of_another_charge(unit: Unit, order: BillingOrder, bill: Bill) -> None:
     """Tell the owners where the core charged something else than was confirmed (rule Q2)."""
     quoted = read_quote(order.quote).bill
-    confirmed = _sum(quoted.type if quoted else "invoice", order.body["total"], order.body["currency"])
-    charged = _sum(bill.type, bill.total, bill.currency)
+    currency = order.body["currency"]
+    digits = {currency: order.quote.get("digits")}
+    confirmed = _sum(quoted.type if quoted else "invoice", order.body["total"], currency, digits)
+    charged = _sum(bill.type, bill.total, bill.currency, digits)
     if charged != confirmed:
         sentence = (
-            f"Order {order.id} was confirmed for {confirmed}, and the billing core charged {charged}, in minor units:"
-            " ask who keeps its books for a correction"
+            f"Order {order.id} was confirmed for {confirmed}, and the billing core charged {charged}: ask who keeps its"
+            " books for a correction"
         )
         raise_alert(unit, CHARGED_OTHERWISE, detail=sentence, told_apart=True)
 
@@ -66,5 +73,8 @@ def tell_of_other_seats(unit: Unit, order: BillingOrder) -> None:
             raise_alert(unit, PLACED_OTHERWISE, tier=pool.tier, detail=sentence, told_apart=True)
 
 
-def _sum(kind: str, total: int, currency: str) -> str:
-    return f"{'a credit note of ' if kind == 'credit_note' else ''}{total} {currency}"
+def _sum(kind: str, total: int, currency: str, digits: Mapping[str, int | None]) -> str:
+    """Write a sum in major units; in minor ones where it is not known how many decimals the currency has."""
+    decimals = digits.get(currency)
+    amount = f"{total} minor units of" if decimals is None else f"{Decimal(total).scaleb(-decimals):,}"
+    return f"{'a credit note of ' if kind == 'credit_note' else ''}{amount} {currency}"

@@ -4,7 +4,16 @@ from datetime import timedelta
 
 from sqlalchemy import delete, update
 
-from bridge.store.models import AppGrant, Preview, SamlReplay, SignInLink, SignInRequest, WebhookMessage, WebSession
+from bridge.store.models import (
+    AppGrant,
+    Preview,
+    SamlReplay,
+    ScimToken,
+    SignInLink,
+    SignInRequest,
+    WebhookMessage,
+    WebSession,
+)
 from bridge.store.unit import Unit
 
 #: Kept a while after their end, for the console's history and for repeated confirmations.
@@ -24,6 +33,9 @@ def expire_what_ran_out(unit: Unit) -> int:
         delete(SamlReplay).where(SamlReplay.org_id == unit.org_id, SamlReplay.expires_at <= unit.at),
         delete(Preview).where(Preview.org_id == unit.org_id, Preview.expires_at <= long_ago),
         delete(WebSession).where(WebSession.org_id == unit.org_id, WebSession.expires_at <= long_ago),
+        delete(ScimToken).where(
+            ScimToken.org_id == unit.org_id, ScimToken.client_id.is_not(None), ScimToken.expires_at <= long_ago
+        ),
         delete(WebhookMessage).where(
             WebhookMessage.org_id == unit.org_id,
             WebhookMessage.created_at <= long_ago,

@@ -63,7 +63,7 @@ def save_draft(unit: Unit, name: str, document: object, *, expected: int | None 
         expected: The version of the draft that the actor saw; 0 for a new one, None where any will do.
 
     Raises:
-        ForbiddenError: The actor may not edit mappings.
+        ForbiddenError: The actor may not edit mappings, or asserts a cost and may see no prices.
         InvalidInputError: The name or the document cannot be.
         VersionMismatchError: Somebody else changed the draft meanwhile.
     """
@@ -72,8 +72,9 @@ def save_draft(unit: Unit, name: str, document: object, *, expected: int | None 
     name = name.strip()
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidInputError("name", f"must be 1 to {MAX_NAME} printable characters")
-    wanted = to_document(read_document(unit, document, ladder_of(read_pools(unit))))
-    draft = _find(unit, name)
+    ladder, draft = ladder_of(read_pools(unit)), _find(unit, name)
+    kept = () if draft is None else from_document(draft.document, ladder).assertions
+    wanted = to_document(read_document(unit, document, ladder, kept=kept))
     if expected is not None and expected != (draft.version if draft else 0):
         raise VersionMismatchError("draft", repr(name))
     if draft is None:

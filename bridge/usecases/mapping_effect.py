@@ -90,7 +90,8 @@ class MappingsPreview:
         settled: What applying settles before it buys within budgets, and the same when the shortage is bought.
         role_changes: Everybody whose role really changes: an owner's never does (T10, T11).
         names: What pages call everybody who is named in the moves.
-        findings: What the document asserts, beside what happens without buying.
+        findings: What the document asserts, beside what happens without buying; of money only for who
+            :attr:`sees_money`.
         findings_if_bought: The same when the missing seats are bought; empty without a quote.
         restores: The older version that the document is, for a rollback.
     """
@@ -173,7 +174,7 @@ def mapping_effect(unit: Unit, stored: Preview, *, named: bool = True) -> Mappin
         touched |= {move.member_id for move in then.moves.moves}
         touched |= {change.member_id for change in then.moves.line_changes}
         outlay_if_bought = _outlay(unit, stored.at, then.moves, then.uses, then.quote)
-        findings_if_bought = check(new.assertions, Effect(people, then.moves, _cost(outlay_if_bought), persons), ladder)
+        findings_if_bought = _checked(unit, new, Effect(people, then.moves, _cost(outlay_if_bought), persons), ladder)
     touched |= {change.member_id for change in moves.access_changes}
     uses = purse.uses()
     outlay = _outlay(unit, stored.at, moves, uses)
@@ -197,7 +198,7 @@ def mapping_effect(unit: Unit, stored: Preview, *, named: bool = True) -> Mappin
         outlay=outlay,
         outlay_if_bought=outlay_if_bought,
         sees_money=may(unit.actor.role, Permission.SEE_BILLING),
-        findings=check(new.assertions, Effect(people, moves, _cost(outlay), persons), ladder),
+        findings=_checked(unit, new, Effect(people, moves, _cost(outlay), persons), ladder),
         findings_if_bought=findings_if_bought,
         restores=stored.request.get("restores"),
     )
@@ -271,6 +272,12 @@ def _outlay(
         amount_due=sum((use.amount_due for use in uses), bill.amount_due if bill else 0),
         together=unit.billing.quote(SeatChange(dict(seats), at=at, placed=_placed(moves))),
     )
+
+
+def _checked(unit: Unit, new: MappingSet, effect: Effect, ladder: TierLadder) -> tuple[Finding, ...]:
+    """Compare what is asserted with an effect; what is found of money is for who may see prices (rule Z1)."""
+    found = check(new.assertions, effect, ladder)
+    return found if may(unit.actor.role, Permission.SEE_BILLING) else tuple(one.untold() for one in found)
 
 
 def _cost(outlay: Outlay | None) -> Decimal:

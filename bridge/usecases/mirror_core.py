@@ -4,8 +4,9 @@ import re
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from bridge.core import CoreInvoice, CoreSubscription
 from bridge.core.documents import read_subscription, subscription_document
@@ -18,7 +19,7 @@ from bridge.store.models import BillingConnection, BillingOrder, Contract, Invoi
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import queue_delivery, raise_alert, resolve_alerts
-from bridge.usecases.core_pictures import is_news, unfit
+from bridge.usecases.core_pictures import INVOICE_CHANGED, is_news, unfit
 from bridge.usecases.renew_contract import end_plan
 
 #: Orders that may still change something: at most one for each organization.
@@ -43,14 +44,16 @@ def open_order(unit: Unit) -> BillingOrder | None:
     ).one_or_none()
 
 
-def refuse_another_core(unit: Unit, core_id: uuid.UUID) -> None:
-    """Refuse what a core said just before another one was connected in its place.
+def refuse_former_connection(unit: Unit, generation: uuid.UUID) -> None:
+    """Refuse what a core said just before another one was connected, or the same one anew.
+
+    A core that was restored says anew where it stands: what it said before may be more than it knows now.
 
     Raises:
-        BillingCoreUnreachableError: It is not the connected one any more.
+        BillingCoreUnreachableError: It was said by a connection that is no more.
     """
     unit.lock()
-    if unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True).core_id != core_id:
+    if unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True).generation != generation:
         raise BillingCoreUnreachableError("that was connected before", "not_connected")
 
 
@@ -185,18 +188,20 @@ def tell_of_picture(unit: Unit, problem: str) -> None:
 def mirror_invoice(unit: Unit, invoice: CoreInvoice, *, reason: str) -> Invoice | None:
     """Write an invoice of the core into the ledger here, once, under the core's own number; a mail brings it.
 
+    An id that comes again with another instant is another invoice: of a core that was restored from a back-up and
+    numbers on from there. Another sum of the same invoice changes nothing here: the owners are told.
+
     Returns:
         The mirrored invoice, of now or of the first time; None for one in another currency than the contract's, which
         is not written: reconciliation names it.
     """
     unit.lock()
     connection = unit.session.get_one(BillingConnection, unit.org_id, populate_existing=True)
-    key = mirrored_key(connection.core_id, invoice.id)
-    mirrored = unit.session.scalars(select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key == key)).first()
+    mirrored = mirrored_invoices(unit, connection.core_id, invoice.id).get((invoice.id, invoice.at))
     if mirrored is None:
         if invoice.bill.currency != unit.session.get_one(Contract, unit.org_id).currency:
             return None
-        mirrored = _write_invoice(unit, invoice, key)
+        mirrored = _write_invoice(unit, invoice, _free_key(unit, connection.core_id, invoice))
         record(
             unit,
             "invoice.mirrored",
@@ -207,6 +212,9 @@ def mirror_invoice(unit: Unit, invoice: CoreInvoice, *, reason: str) -> Invoice 
             touches_seats=False,
         )
         queue_delivery(unit, "invoice_mail", key=f"invoice:{mirrored.id}", subject_id=str(mirrored.id))
+    elif (mirrored.total, mirrored.currency) != (invoice.bill.total, invoice.bill.currency):
+        sentence = f"Invoice {mirrored.number} is another sum at the billing core than here: ask who keeps its books"
+        raise_alert(unit, INVOICE_CHANGED, detail=sentence, told_apart=True)
     if invoice.paid:
         _note_payment(unit, mirrored)
     return mirrored
@@ -218,9 +226,16 @@ def is_paid(unit: Unit, invoice: Invoice) -> bool:
     return not invoice.amount_due or unit.session.scalars(paid.limit(1)).first() is not None
 
 
-def mirrored_key(core_id: uuid.UUID, core_invoice_id: str) -> str:
-    """Return the ledger's key of an invoice of a core."""
-    return f"{_MIRRORED}{core_id}:{core_invoice_id}"
+def _free_key(unit: Unit, core_id: uuid.UUID, invoice: CoreInvoice) -> str:
+    """Return the ledger's key of an invoice that is not there; with its instant where its id was used before."""
+    again = f"@{invoice.at:%Y%m%dT%H%M%S%f}" if mirrored_invoices(unit, core_id, invoice.id) else ""
+    return f"{_MIRRORED}{core_id}{again}:{invoice.id}"
+
+
+def _read_key(key: str) -> tuple[uuid.UUID, str]:
+    """Return the core of a mirrored invoice's key, and its own id there."""
+    core, _, own_id = key.removeprefix(_MIRRORED).partition(":")
+    return uuid.UUID(core.partition("@")[0]), own_id
 
 
 def is_mirrored(invoice: Invoice) -> bool:
@@ -228,28 +243,57 @@ def is_mirrored(invoice: Invoice) -> bool:
     return invoice.key.startswith(_MIRRORED)
 
 
-def mirrored_invoices(unit: Unit, core_id: uuid.UUID) -> dict[str, Invoice]:
-    """Return every invoice that was mirrored from a core, by the core's own id."""
-    prefix = mirrored_key(core_id, "")
-    found = select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key.startswith(prefix))
-    return {invoice.key.removeprefix(prefix): invoice for invoice in unit.session.scalars(found)}
+def is_of_core(core_id: uuid.UUID) -> ColumnElement[bool]:
+    """Match the invoices that were mirrored from a core."""
+    return Invoice.key.startswith(f"{_MIRRORED}{core_id}")
 
 
-def find_core(unit: Unit, invoices: Iterable[CoreInvoice]) -> uuid.UUID | None:
-    """Recognise a core by its invoices: one that was mirrored from it is of the same id, instant and total there.
+def mirrored_invoices(unit: Unit, core_id: uuid.UUID, own_id: str | None = None) -> dict[tuple[str, datetime], Invoice]:
+    """Return the invoices that were mirrored from a core, by the core's own id and the instant, oldest first.
+
+    Args:
+        unit: The unit.
+        core_id: Which core.
+        own_id: Only those of this id: several where a core that was restored has used it again.
+    """
+    found = select(Invoice).where(Invoice.org_id == unit.org_id, is_of_core(core_id)).order_by(Invoice.at)
+    if own_id is not None:
+        found = found.where(Invoice.key.endswith(f":{own_id}", autoescape=True))
+    read = [(_read_key(invoice.key)[1], invoice) for invoice in unit.session.scalars(found)]
+    return {(its_id, invoice.at): invoice for its_id, invoice in read if own_id in (None, its_id)}
+
+
+def find_core(unit: Unit, invoices: Iterable[CoreInvoice], *, first: uuid.UUID | None) -> uuid.UUID | None:
+    """Recognise a core by its invoices: those that were mirrored from it are the same there, as far as it has them.
+
+    One invoice of the same id, instant, number and total makes no core the same if another one is not: two cores that
+    number from 1 may begin with the same month's bill.
+
+    Args:
+        unit: The unit.
+        invoices: Every invoice of the core.
+        first: The core that is connected, which is meant where several can be.
 
     Returns:
-        Which of the cores that were connected here it is; None for one that none of its invoices is known of.
+        Which of the cores that were connected here it is; None for one whose invoices are not known, or are others.
     """
-    known = select(Invoice.key, Invoice.at, Invoice.total).where(
-        Invoice.org_id == unit.org_id, Invoice.key.startswith(_MIRRORED)
-    )
-    cores = {}
-    for key, at, total in unit.session.execute(known):
-        core_id, _, own_id = key.removeprefix(_MIRRORED).partition(":")
-        cores[own_id, at, total] = uuid.UUID(core_id)
-    theirs = (cores.get((invoice.id, invoice.at, invoice.bill.total)) for invoice in invoices)
-    return next((core_id for core_id in theirs if core_id is not None), None)
+    known = select(Invoice).where(Invoice.org_id == unit.org_id, Invoice.key.startswith(_MIRRORED))
+    books: dict[uuid.UUID, dict[str, Invoice]] = {}
+    for mirrored in unit.session.scalars(known.order_by(Invoice.at)):
+        core_id, own_id = _read_key(mirrored.key)
+        books.setdefault(core_id, {})[own_id] = mirrored
+    theirs = list(invoices)
+    agreeing: dict[uuid.UUID, int] = {}
+    for core_id, book in books.items():
+        shared = [(book[one.id], one) for one in theirs if one.id in book]
+        if shared and all(_is_the_same(here, there) for here, there in shared):
+            agreeing[core_id] = len(shared)
+    return max(agreeing, key=lambda core_id: (agreeing[core_id], core_id == first), default=None)
+
+
+def _is_the_same(here: Invoice, there: CoreInvoice) -> bool:
+    facts = (here.at, here.total, here.currency) == (there.at, there.bill.total, there.bill.currency)
+    return facts and bears_number(here, there.number)
 
 
 def core_invoice_id(unit: Unit, invoice_id: uuid.UUID) -> str | None:
@@ -265,10 +309,13 @@ def core_invoice_id(unit: Unit, invoice_id: uuid.UUID) -> str | None:
         raise NotFoundError("invoice", str(invoice_id))
     if not is_mirrored(invoice):
         return None
-    prefix = None if connection is None else mirrored_key(connection.core_id, "")
-    if prefix is None or not invoice.key.startswith(prefix):
+    core_id, own_id = _read_key(invoice.key)
+    if connection is None or core_id != connection.core_id:
         raise NotFoundError("invoice of the connected core", invoice.number)
-    return invoice.key.removeprefix(prefix)
+    if list(mirrored_invoices(unit, core_id, own_id).values())[-1].id != invoice.id:
+        # The core was restored, and has another invoice under its id by now.
+        raise NotFoundError("invoice of the connected core", invoice.number)
+    return own_id
 
 
 def _write_invoice(unit: Unit, invoice: CoreInvoice, key: str) -> Invoice:

@@ -13,7 +13,7 @@ from bridge.store.agreed import is_followed
 from bridge.store.models import Alert, Connection, Contract, Decision, IdpCertificate
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.alerts import open_alerts
+from bridge.usecases.alerts import ABOUT_MONEY, SENTENCES, open_alerts
 from bridge.usecases.evaluations import EvaluationView, read_evaluation
 from bridge.usecases.explain import ExplainedDecision, explain_decisions
 from bridge.usecases.licences import LicencesNow, licences_if_any
@@ -108,7 +108,7 @@ def read_overview(unit: Unit) -> Overview:
         following=unit.billing.following_bill() if sees_money and contract.status == "active" else None,
         connections=_connections(unit),
         mode=mode_of(unit),
-        alerts=_grouped(alerts, ladder, names),
+        alerts=_grouped(alerts, ladder, names, sees_money=sees_money),
         latest=tuple(
             LatestDecision(stored.member_id, names.get(stored.member_id), decision)
             for stored, decision in zip(decisions, explain_decisions(unit, decisions, ladder), strict=True)
@@ -120,8 +120,10 @@ def read_overview(unit: Unit) -> Overview:
     )
 
 
-def _grouped(alerts: list[Alert], ladder: TierLadder, names: dict[MemberId, str]) -> tuple[AlertGroup, ...]:
-    """Gather alerts of one kind and tier, the newest first."""
+def _grouped(
+    alerts: list[Alert], ladder: TierLadder, names: dict[MemberId, str], *, sees_money: bool
+) -> tuple[AlertGroup, ...]:
+    """Gather alerts of one kind and tier, the newest first; sums and invoices are for who may see them (rule Z1)."""
     kinds: dict[tuple[str, str | None], list[Alert]] = {}
     for alert in alerts:
         kinds.setdefault((alert.code, alert.tier), []).append(alert)
@@ -130,7 +132,7 @@ def _grouped(alerts: list[Alert], ladder: TierLadder, names: dict[MemberId, str]
             code=code,
             tier=tier if tier in ladder else None,
             tier_name=ladder.name_of(tier) if tier in ladder else None,
-            detail=same[0].detail,
+            detail=same[0].detail if sees_money or code not in ABOUT_MONEY else SENTENCES[code],
             at=same[0].at,
             people=tuple(
                 (alert.member_id, names[alert.member_id])

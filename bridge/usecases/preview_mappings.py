@@ -1,7 +1,7 @@
 """Showing what other group mappings would do, to the last person and cent; nothing but the preview is stored."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from bridge.domain.roles import Permission
@@ -17,6 +17,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.mapping_effect import MappingsPreview, kept_purchases, mapping_effect
 from bridge.usecases.mapping_versions import read_directory, read_version
 from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
+from mappings.assertions import Assertion, CostAtMost
 from mappings.differences import difference
 from mappings.documents import UNSCOPED, MappingDocumentError, Problem, from_document, to_document
 from mappings.naming import connection_missing, refreshed, unscoped
@@ -36,7 +37,7 @@ def preview_mappings(unit: Unit, document: object) -> MappingsPreview:
         document: As a YAML or JSON parser gives it (:mod:`mappings.documents`).
 
     Raises:
-        ForbiddenError: The actor may not edit mappings.
+        ForbiddenError: The actor may not edit mappings, or asserts a cost and may see no prices.
         InvalidInputError: The document is not a mapping set, or is the one in force.
     """
     unit.require(Permission.EDIT_MAPPINGS)
@@ -122,19 +123,33 @@ def mapping_problems(unit: Unit, document: object) -> tuple[Problem, ...]:
     return ()
 
 
-def read_document(unit: Unit, document: object, ladder: TierLadder) -> MappingSet:
+def read_document(unit: Unit, document: object, ladder: TierLadder, *, kept: Collection[Assertion] = ()) -> MappingSet:
     """Read a mapping document somebody wrote; refuse one with mistakes, each named by its place.
 
+    Who may see no prices writes no assertion of a cost, which tells them by holding or not (rule Z1), and keeps those
+    that there are.
+
+    Args:
+        unit: The unit.
+        document: What was written.
+        ladder: The plan's tiers.
+        kept: What was asserted before where it was written, beside what the rules in force assert.
+
     Raises:
+        ForbiddenError: The actor asserts a cost, and may see no prices.
         GroupConnectionMissingError: It expects a group by a name that any connection could bring.
         InvalidInputError: With every problem.
     """
     try:
-        return from_document(document, ladder, directory=read_directory(unit))
+        read = from_document(document, ladder, directory=read_directory(unit))
     except MappingDocumentError as error:
         if all(problem.code == UNSCOPED for problem in error.problems):
             raise GroupConnectionMissingError(str(error)) from error
         raise InvalidInputError("mappings", str(error)) from error
+    costs = {one for one in read.assertions if isinstance(one, CostAtMost)}
+    if costs and not costs.issubset({*mapping_set_in_force(unit, ladder).assertions, *kept}):
+        unit.require(Permission.SEE_BILLING)
+    return read
 
 
 def _preview(unit: Unit, new: MappingSet, ladder: TierLadder, *, restores: int | None = None) -> MappingsPreview:

@@ -13,14 +13,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from bridge.domain.identifiers import MemberId
 from bridge.domain.provisioning import ProvisioningMode, read_mode
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, PreviewStaleError, PushesRefusedError
 from bridge.store.journal import record
-from bridge.store.models import Connection, Member, ScimToken
+from bridge.store.models import Connection, Member, ScimClient, ScimToken
 from bridge.store.unit import Unit
 from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
 
@@ -262,8 +262,18 @@ def _connections(unit: Unit) -> tuple[ModeConnection, ...]:
         )
         .exists()
     )
+    fetching = (
+        select(ScimClient.id)
+        .where(
+            ScimClient.org_id == Connection.org_id,
+            ScimClient.connection_id == Connection.id,
+            ScimClient.can_write,
+            ScimClient.revoked_at.is_(None),
+        )
+        .exists()
+    )
     rows = unit.session.execute(
-        select(Connection.name, writing, Connection.jit_enabled)
+        select(Connection.name, or_(writing, fetching), Connection.jit_enabled)
         .where(Connection.org_id == unit.org_id, Connection.kind == "idp", Connection.disabled_at.is_(None))
         .order_by(Connection.created_at, Connection.id)
     )

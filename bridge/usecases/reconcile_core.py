@@ -14,14 +14,14 @@ from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import open_alerts, resolve_alerts
 from bridge.usecases.assign_seats import promote_waiting
-from bridge.usecases.core_pictures import CHARGED_OTHERWISE, PLACED_OTHERWISE, unfit
+from bridge.usecases.core_pictures import CHARGED_OTHERWISE, INVOICE_CHANGED, PLACED_OTHERWISE, unfit
 from bridge.usecases.mirror_core import (
     bears_number,
     find_connection,
+    is_of_core,
     mirror_invoice,
     mirror_subscription,
     mirrored_invoices,
-    mirrored_key,
     open_order,
     write_pools,
 )
@@ -96,7 +96,7 @@ def _compare_invoices(unit: Unit, connection: BillingConnection, invoices: Seque
     mirrored = mirrored_invoices(unit, connection.core_id)
     found = []
     for invoice in invoices:
-        here = mirrored.get(invoice.id)
+        here = mirrored.get((invoice.id, invoice.at))
         if here is None:
             if mirror_invoice(unit, invoice, reason="reconciled") is None:
                 found.append(_other_currency(unit, f"Invoice {invoice.number} of the core", invoice.bill.currency))
@@ -114,14 +114,14 @@ def _compare_invoices(unit: Unit, connection: BillingConnection, invoices: Seque
                     " never changes: correct it there by a credit note",
                 )
             )
-    there = {invoice.id for invoice in invoices}
+    there = {(invoice.id, invoice.at) for invoice in invoices}
     found += [
         Difference(
             "invoice_unknown",
             f"Invoice {one.number} of {one.at:%Y-%m-%d} is here and no longer at the core. Ask who keeps its books",
         )
-        for core_invoice_id, one in mirrored.items()
-        if core_invoice_id not in there
+        for known, one in mirrored.items()
+        if known not in there
     ]
     return found
 
@@ -230,8 +230,8 @@ def _compare_order(unit: Unit) -> list[Difference]:
 
 
 def _compare_placed(unit: Unit, *, adopt: bool) -> list[Difference]:
-    """Name the orders that the core charged or placed otherwise than was confirmed, until the operator accepts it."""
-    codes = (CHARGED_OTHERWISE, PLACED_OTHERWISE)
+    """Name what the core charged or placed otherwise than was confirmed or said before, until that is accepted."""
+    codes = (CHARGED_OTHERWISE, INVOICE_CHANGED, PLACED_OTHERWISE)
     alerts = [alert for alert in open_alerts(unit) if alert.code in codes]
     if adopt:
         for code in codes:
@@ -242,6 +242,5 @@ def _compare_placed(unit: Unit, *, adopt: bool) -> list[Difference]:
 
 def count_mirrored(unit: Unit, core_id: uuid.UUID) -> int:
     """Count the invoices that were mirrored from a core."""
-    mirrored = Invoice.key.startswith(mirrored_key(core_id, ""))
-    found = select(func.count()).select_from(Invoice).where(Invoice.org_id == unit.org_id, mirrored)
+    found = select(func.count()).select_from(Invoice).where(Invoice.org_id == unit.org_id, is_of_core(core_id))
     return unit.session.scalar(found) or 0

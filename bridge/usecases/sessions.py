@@ -26,7 +26,7 @@ class SessionView:
 
     Attributes:
         device: The browser and its system in words; empty where the browser did not say.
-        method: How the person signed in: ``saml``, ``oidc`` or ``link``.
+        method: How the person signed in: ``saml``, ``oidc``, ``link`` or ``break_glass``.
     """
 
     id: uuid.UUID

@@ -393,7 +393,10 @@ def _summary(asserted: AssertedSubject, found: Recognised) -> str:
             f" Provisional until {found.member.provisional_until:%Y-%m-%d}: the directory has not named them yet."
         )
     if asserted.groups_overage:
-        sentence += " The identity provider left the groups out because there are too many: none was taken away."
+        sentence += (
+            " The identity provider left the groups out because there are too many: none was taken away. Let it send "
+            "the groups of this application only, or push them by SCIM."
+        )
     return sentence
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, insert, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from bridge.domain.identifiers import ConnectionId
 from bridge.store.directory import get_connection
@@ -40,19 +41,12 @@ def keep_provider_session(
 ) -> None:
     """Remember how the identity provider knows the session that was just opened."""
     unit.session.flush()
-    opened = unit.session.scalars(
-        select(WebSession).where(WebSession.org_id == unit.org_id, WebSession.token_hash == token_hash)
-    ).one()
-    unit.session.add(
-        SamlSession(
-            org_id=unit.org_id,
-            session_id=opened.id,
-            connection_id=connection_id,
-            name_id=name_id,
-            name_attributes=dict(name_attributes),
-            session_index=index,
-        )
+    facts = (literal(connection_id), literal(name_id), literal(dict(name_attributes), JSONB), literal(index, Text))
+    opened = select(WebSession.org_id, WebSession.id, *facts).where(
+        WebSession.org_id == unit.org_id, WebSession.token_hash == token_hash
     )
+    columns = ("org_id", "session_id", "connection_id", "name_id", "name_attributes", "session_index")
+    unit.session.execute(insert(SamlSession).from_select(columns, opened))
 
 
 def session_at_provider(unit: Unit, session_id: object) -> ProviderSession | None:

@@ -14,7 +14,7 @@ from bridge.errors import BridgeError, WebhookRefusedError
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.usecases.core_events import apply_event
-from bridge.usecases.mirror_core import find_connection, refuse_another_core
+from bridge.usecases.mirror_core import find_connection, refuse_former_connection
 from bridge.web.credentials import signature
 from bridge.web.session import current_runtime
 
@@ -39,14 +39,14 @@ def receive(slug: str) -> Response:
     if is_long or len(body) > MAX_EVENT_BYTES:
         return _problem(413, "too_large", f"An event has at most {MAX_EVENT_BYTES} bytes")
     try:
-        org_id, core_id, event = _verified(runtime, slug, body)
+        org_id, generation, event = _verified(runtime, slug, body)
     except WebhookRefusedError as refusal:
         log.info("webhook.refused", why=refusal.why)
         return _problem(401, refusal.code, str(refusal))
     if event is None:
         return jsonify(status="ignored")
     with runtime.unit(org_id, SYSTEM) as unit:
-        refuse_another_core(unit, core_id)
+        refuse_former_connection(unit, generation)
         new = apply_event(unit, event)
     log.info("webhook.applied", org_id=str(org_id), event_id=event.id, kind=str(event.kind), new=new)
     return jsonify(status="applied" if new else "known")
@@ -60,22 +60,22 @@ def refused(error: BridgeError) -> Response:
 
 
 def _verified(runtime: Runtime, slug: str, body: bytes) -> tuple[OrgId, uuid.UUID, CoreEvent | None]:
-    """Return whose event it is, which core told it, and the event; None for one that says nothing to us.
+    """Return whose event it is, which connection checked it, and the event; None for one that says nothing to us.
 
     Raises:
         WebhookRefusedError: There is no such organization, it has no core, or its core did not sign this.
     """
     headers = {name.lower(): value for name, value in request.headers.items()}
     org_id = runtime.ask_gate(lambda session: gate.find_organization(session, slug))
-    service = core_id = None
+    service = generation = None
     if org_id is not None:
         with runtime.unit(org_id, SYSTEM) as unit:
             connection, service = find_connection(unit), runtime.billing_service(unit)
-            core_id = connection.core_id if connection is not None else None
-    if org_id is None or service is None or core_id is None:
+            generation = connection.generation if connection is not None else None
+    if org_id is None or service is None or generation is None:
         check_signature(_NOBODY, headers, body, runtime.clock.now())
         raise WebhookRefusedError("there is nobody here who could have signed it")
-    return org_id, core_id, service.verify(headers, body, runtime.clock.now())
+    return org_id, generation, service.verify(headers, body, runtime.clock.now())
 
 
 def _problem(status: int, code: str, detail: str) -> Response:

@@ -88,6 +88,11 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.SeatsInUseError: Answer(
             HTTPStatus.CONFLICT, "These seats are in use", "Move people off the tier first, then reduce it."
         ),
+        errors.SsoEnforcedError: Answer(
+            HTTPStatus.CONFLICT,
+            "Single sign-on is enforced",
+            "Sign in through your company's identity provider.",
+        ),
         errors.InvalidChangeError: Answer(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "This change is not possible",

@@ -55,16 +55,17 @@ def current_runtime() -> Runtime:
     return runtime
 
 
-def open_session(unit: Unit, member: Member, method: str) -> str:
+def open_session(unit: Unit, member: Member, method: str, *, lifetime: timedelta | None = None) -> str:
     """Open a session for a member and return its token, which is stored nowhere else.
 
     Args:
         unit: The unit that verified who it is.
         member: Who.
-        method: How: ``saml`` or ``link``.
+        method: How: a :class:`SignInProtocol`, ``link`` or ``break_glass``.
+        lifetime: How long it lasts at most; as the settings have it by default.
     """
     credential = new_credential()
-    lifetime = timedelta(seconds=current_runtime().settings.session.lifetime_seconds)
+    lifetime = lifetime or timedelta(seconds=current_runtime().settings.session.lifetime_seconds)
     opened = WebSession(
         org_id=unit.org_id,
         id=new_id(),

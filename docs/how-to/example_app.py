@@ -4,12 +4,14 @@
     export CLIENT_ID=... CLIENT_SECRET=...        # what `seatbridge apps add` printed
     python example_app.py --issuer http://127.0.0.1:8080 --port 5000
 
-It is registered with the redirect URI http://127.0.0.1:5000/callback.
+It is registered with the redirect URI http://127.0.0.1:5000/callback and the post-logout redirect URI
+http://127.0.0.1:5000/signed-out.
 """
 
 import argparse
 import os
 import secrets
+from urllib.parse import urlencode
 
 from authlib.integrations.flask_client import OAuth, OAuthError
 from flask import Flask, jsonify, redirect, session, url_for
@@ -52,10 +54,21 @@ def create_app(issuer: str, client_id: str, client_secret: str) -> Flask:
             return f"You could not be signed in: {error.description or error.error}", 403
         person = token["userinfo"]
         session.clear()
-        session["person"] = {
-            claim: person[claim] for claim in ("sub", "org", "role", "seat_tier", "entitlements", "name")
-        }
+        session["person"] = {claim: person[claim] for claim in KEPT}
+        session["id_token"] = token["id_token"]
         return redirect(url_for("page"))
+
+    @app.get("/sign-out")
+    def sign_out() -> ResponseReturnValue:
+        address = seatbridge.load_server_metadata()["end_session_endpoint"]
+        hint = session.get("id_token", "")
+        session.clear()
+        back = url_for("signed_out", _external=True)
+        return redirect(f"{address}?{urlencode({'id_token_hint': hint, 'post_logout_redirect_uri': back})}")
+
+    @app.get("/signed-out")
+    def signed_out() -> ResponseReturnValue:
+        return f'You are signed out. <a href="{url_for("page")}">Sign in again</a>'
 
     return app
 

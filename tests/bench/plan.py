@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tests.bench.client import BenchError
 from tests.bench.rounds import Pace
+from tests.bench.sign_ins import AGAIN, FIRST
 from tests.bench.workloads import CREATE, FLOOR, PEOPLE
 
 #: The targets beside the ceiling are for so many people.
@@ -19,7 +20,7 @@ _GROUP_SIZES = (10, 1_000, MANY)
 #: What can be measured, by the name that ``--only`` takes.
 TITLES = {
     FLOOR.key: "a fixed document of Flask's: what HTTP costs alone",
-    **{workload.key: workload.title for workload in (*PEOPLE, CREATE)},
+    **{workload.key: workload.title for workload in (*PEOPLE, AGAIN, FIRST, CREATE)},
     "member": "one member in or out of a mapped group, by the group's size",
     "group": "a group without its members, by the group's size",
     "bulk": "10,000 members in one PATCH, and the same ones again",
@@ -28,7 +29,11 @@ TITLES = {
     "workers": "two workers beside one, on reads with 8 clients",
     "memory": "memory of each worker, after all of that",
 }
-_FAMILIES = {"lookup": ("lookup-name", "lookup-miss", "lookup-external"), "page": ("index", "cursor")}
+_FAMILIES = {
+    "lookup": ("lookup-name", "lookup-miss", "lookup-external"),
+    "page": ("index", "cursor"),
+    "sso": ("sso-again", "sso-first"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ FULL = Plan(SIZES, Pace(5, 1.0), tuple(TITLES), (Sync(1, 10_000, 200), Sync(8, 4
 
 
 def chosen(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the workloads that names stand for; ``lookup`` and ``page`` stand for several.
+    """Return the workloads that names stand for; ``lookup``, ``page`` and ``sso`` stand for several.
 
     Raises:
         BenchError: A name is not known.

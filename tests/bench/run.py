@@ -12,6 +12,7 @@ from tests.bench.plan import A_MILLION, MANY, Plan, Sync
 from tests.bench.results import Comparison, Fact, Failure, Growth, Results
 from tests.bench.rounds import Side, UnexpectedAnswerError, interleave
 from tests.bench.services import CEILING, OURS, Service
+from tests.bench.sign_ins import AGAIN, FIRST
 from tests.bench.workloads import CREATE, FLOOR, PEOPLE, READS, Directory, Workload, of_groups
 from tests.bench.worlds import World
 
@@ -45,7 +46,9 @@ class Run:
             self._workload(workload)
         self._groups()
         self._workers()
-        self._workload(CREATE)  # what comes after it has more people than planned
+        self._workload(AGAIN)
+        self._workload(FIRST)
+        self._workload(CREATE)  # what comes after these has more people than planned
         self._bulk()
         self._mappings()
         for sync in self.plan.syncs:

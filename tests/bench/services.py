@@ -19,7 +19,7 @@ from tests.bench.client import BenchError, Slice
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS, CEILING = "ours", "ceiling"
-APPS = {OURS: "wsgi:create_app()", CEILING: "tests.bench.ceiling:create_app()"}
+APPS = {OURS: "wsgi:create_app()", CEILING: "tests.bench.ceiling_sign_in:create_app()"}
 THREADS = 8
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
@@ -35,6 +35,8 @@ class Service:
         people: How many people its database was filled with.
         database: The name of its database.
         groups: Ids of the groups it was filled with, by size.
+        sign_in_path: Where its connection's sign-in lives.
+        dsn: Its database, for whoever prepares what a browser would have.
     """
 
     kind: str
@@ -46,6 +48,8 @@ class Service:
     process: "subprocess.Popen[bytes]"
     log: Path
     groups: dict[int, str] = field(default_factory=dict)
+    sign_in_path: str = ""
+    dsn: str = ""
 
     def request(self, method: str, path: str, body: object = None) -> bytes:
         """Return the bytes of a request as a directory sends it; the path is relative to the SCIM root."""
@@ -101,6 +105,8 @@ def running(
     people: int = 0,
     database: str = "",
     workers: int = 1,
+    sign_in_path: str = "",
+    dsn: str = "",
 ) -> Iterator[Service]:
     """Run one service on a free port of the loopback until the block ends.
 
@@ -123,7 +129,7 @@ def running(
         address = listener.getsockname()
         try:
             _wait_until_ready(address, process, log)
-            yield Service(kind, address, root, token, people, database, process, log)
+            yield Service(kind, address, root, token, people, database, process, log, {}, sign_in_path, dsn)
         finally:
             process.terminate()
             try:

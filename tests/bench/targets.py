@@ -16,6 +16,8 @@ RATES: Mapping[str, Mapping[int, Target]] = {
     "names": {1: at_least(0.85), 8: at_least(0.85)},
     "listed": {1: at_least(0.5), 8: at_least(0.5)},
     "any": {1: at_least(0.5), 8: at_least(0.5)},
+    "sso-first": {1: at_least(1.0), 8: at_least(1.0)},
+    "sso-again": {1: at_least(1.0), 8: at_least(1.0)},
 }
 
 #: p50 over the ceiling's.
@@ -42,6 +44,8 @@ GROWTH: Mapping[str, Target] = {
     "cursor": at_most(1.2),
     "member": at_most(1.2),
     "group": at_most(1.2),
+    "sso-first": at_most(1.2),
+    "sso-again": at_most(1.2),
 }
 
 SYNC = at_least(0.8)

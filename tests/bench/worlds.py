@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 
+from bridge.adapters.saml import parse_idp_metadata
+from bridge.adapters.saml.trust import trust_in
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings, generate_key
 from bridge.runtime import EMBEDDED_ROLE, Runtime, build_runtime
@@ -21,11 +23,15 @@ from bridge.store.embedded import EmbeddedPostgres
 from bridge.store.schema import upgrade
 from bridge.usecases.connections import issue_scim_token
 from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.map_claims import map_claims
 from bridge.usecases.preview_mappings import preview_mappings
+from bridge.usecases.saml_trust import trust_saml_provider
 from tests.bench.ceiling import DATABASE_VARIABLE, metadata
+from tests.bench.ceiling_sign_in import CERTIFICATE_VARIABLE, PATH
 from tests.bench.people import mapping_document
 from tests.bench.seeding import fill
 from tests.bench.services import CEILING, OURS, Service, running
+from tests.bench.sign_ins import DEPARTMENT, idp
 from tests.factories import create_customer, loosen_brake
 from tests.postgres import clone_database
 
@@ -51,6 +57,7 @@ class World:
     kept: ExitStack
     key: str = field(default_factory=generate_key)
     databases: int = 0
+    sign_in_paths: dict[str, str] = field(default_factory=dict)
 
     def ours(self, people: int, sizes: Sequence[int] = (), *, movers: int = 1) -> Service:
         """Run our service on a new database with so many people, and groups of these sizes; 0 leaves it empty."""
@@ -77,6 +84,8 @@ class World:
             people=people,
             database=database,
             workers=workers,
+            sign_in_path=self.sign_in_paths[database],
+            dsn=self.server.dsn(database),
         )
         return self.kept.enter_context(service)
 
@@ -89,9 +98,12 @@ class World:
         engine.dispose()
         with psycopg.connect(self.server.dsn(name)) as connection:
             connection.execute("INSERT INTO token VALUES (%s)", [hashlib.sha256(token.encode()).digest()])
-        environment = {DATABASE_VARIABLE: self.server.url(name)}
+        environment = {
+            DATABASE_VARIABLE: self.server.url(name),
+            CERTIFICATE_VARIABLE: idp().key.certificate.decode(),
+        }
         service = self.kept.enter_context(
-            running(CEILING, environment, self.folder, token=token, people=people, database=name)
+            running(CEILING, environment, self.folder, token=token, people=people, database=name, sign_in_path=PATH)
         )
         if people:
             fill(service, self.server.dsn(name), sizes, movers)
@@ -122,7 +134,11 @@ class World:
                 runtime, SLUG, premium=SEATS, standard=SEATS, premium_price=200, standard_price=100
             )
             loosen_brake(customer)
+            self.sign_in_paths[database] = f"/sso/saml/{SLUG}/{customer.connection_id}"
             with customer.unit() as unit:
+                read = parse_idp_metadata(idp().metadata(), now=unit.at)
+                trust_saml_provider(unit, customer.connection_id, trust_in(read))
+                map_claims(unit, customer.connection_id, attributes={DEPARTMENT: DEPARTMENT})
                 token = issue_scim_token(unit, customer.connection_id).text
                 apply_mappings(unit, preview_mappings(unit, mapping_document()).id, acknowledged=True)
         return token

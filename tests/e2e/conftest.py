@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from werkzeug.serving import make_server
 
 from bridge.runtime import Runtime
-from bridge.usecases.connections import create_sign_in_link
+from bridge.usecases.sign_in_links import create_sign_in_link
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.e2e.world import build_world

@@ -24,9 +24,10 @@ from bridge.store.journal import verify
 from bridge.store.models import Alert, AuditEntry, Delivery, Member
 from bridge.usecases.assign_seats import assign_tier
 from bridge.usecases.brake import set_thresholds, thresholds_of
-from bridge.usecases.decide_holds import Decided, drop_hold, preview_release, release_hold, remind_of_hold
+from bridge.usecases.decide_holds import Decided, drop_hold, release_hold, remind_of_hold
 from bridge.usecases.explain import explain_member
 from bridge.usecases.people_by_hand import turn_off_member
+from bridge.usecases.preview_holds import preview_release
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member, update_member
 from bridge.usecases.read_holds import HoldView, held_people, open_holds
 from bridge.usecases.reconcile import reconcile_pools

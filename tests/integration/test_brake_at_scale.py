@@ -15,7 +15,8 @@ from sqlalchemy import URL, func, select
 from bridge.domain.identifiers import MemberId
 from bridge.store.directory import get_group
 from bridge.store.models import Member
-from bridge.usecases.decide_holds import preview_release, release_hold
+from bridge.usecases.decide_holds import release_hold
+from bridge.usecases.preview_holds import preview_release
 from bridge.usecases.provision_many import Newcomer, provision_many
 from bridge.usecases.provision_member import PersonDraft, Source
 from bridge.usecases.read_holds import open_holds

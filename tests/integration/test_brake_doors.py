@@ -12,8 +12,8 @@ from bridge.domain.identifiers import GroupId, MemberId
 from bridge.domain.people_files import PeopleFile, read_people
 from bridge.errors import InvalidInputError
 from bridge.store.directory import get_connection, get_member
-from bridge.usecases.decide_holds import preview_release
 from bridge.usecases.import_people import ImportReport, import_people, preview_import
+from bridge.usecases.preview_holds import preview_release
 from bridge.usecases.provision_member import PersonDraft, Source, add_member, provision_member, update_member
 from bridge.usecases.sign_in import admit
 from bridge.usecases.sync_groups import GroupDraft, create_group

@@ -14,8 +14,8 @@ from bridge.store.directory import get_group, get_member
 from bridge.store.models import Group, SeatBudget
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
-from bridge.usecases.decide_holds import preview_release
 from bridge.usecases.people_by_hand import turn_off_member
+from bridge.usecases.preview_holds import preview_drop, preview_release
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
 from tests.conftest import SettableClock
@@ -327,6 +327,30 @@ def test_a8_rules_changed_during_a_hold_reach_who_was_to_leave_when_it_is_droppe
     assert done.resettled == 2
     assert seats(customer, people[1:]) == [("standard", None)] * 3
     assert "2 people follow the rules that were changed meanwhile." in done.sentences
+
+
+def test_q1_a_drop_shows_what_it_buys_and_tells_it_afterwards(boards: Any) -> None:
+    customer, people, _ = boards(4, standard=1)
+    set_brake(customer, minimum=1, share=1)
+    for one in people[:3]:
+        say_active(customer, one, active=False)
+    with customer.unit(customer.owner) as unit:
+        set_budget(unit, "standard", seats=5)
+    board = {"group": "Board", "expected": True, "tier": "standard", "on_exhausted": "buy_up_to"}
+    put_in_force(customer, {"schema": 2, "default": "unassigned", "rules": [board]})
+
+    with customer.unit(customer.owner) as unit:
+        shown = preview_drop(unit, the_hold(customer).id)
+    done = drop(customer)
+
+    # Of the three who are left, the one who is not held took the free Standard seat; two are bought one.
+    assert {one.member_id: (one.from_tier, one.to_tier) for one in shown.moves} == dict.fromkeys(
+        people[1:3], ("premium", "standard")
+    )
+    assert [(use.tier, use.seats) for use in shown.purchases] == [("standard", 2)]
+    assert (done.bought, len(done.invoices)) == (2, 1)
+    assert f"2 seats were bought within the budgets (invoice {done.invoices[0]})." in done.sentences
+    assert seats(customer, people[1:]) == [("standard", None)] * 3
 
 
 def buy_for_ops(customer: Customer, *, seats: int) -> GroupId:

@@ -14,6 +14,7 @@ from bridge.domain.people_files import read_people
 from bridge.domain.roles import Role
 from bridge.errors import (
     AssertionFailedError,
+    ForbiddenError,
     IdempotencyConflictError,
     PaymentFailedError,
     PreviewStaleError,
@@ -24,6 +25,7 @@ from bridge.usecases.budgets import list_budgets
 from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.import_people import import_people, preview_import
+from bridge.usecases.mapping_drafts import preview_draft, save_draft
 from bridge.usecases.mapping_effect import MappingsPreview
 from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_many import Newcomer, provision_many
@@ -180,6 +182,34 @@ class TestPreview:
         assert shown.outlay is not None
         assert (shown.outlay.total, shown.outlay.together.renewal_after) == (20000, 40000)
         assert [invoice.total for invoice in applied.invoices] == [20000]
+
+    def test_z1_who_may_see_no_prices_asserts_no_cost_and_hears_nothing_of_one(
+        self, make_customer: MakeCustomer, clock: SettableClock
+    ) -> None:
+        customer, document = two_labs(make_customer, clock, lapsing=0)
+        allow(customer, amount=50000, cost_centre="Lab B")
+        admin = Actor(ActorKind.MEMBER, customer.owner.id, Role.ADMIN)
+        document["assert"] = [{"cost_at_most": "199.99"}]
+
+        with customer.unit(admin) as unit:
+            for write in (preview_mappings, lambda unit, document: save_draft(unit, "May", document)):
+                with pytest.raises(ForbiddenError):
+                    write(unit, document)
+        with customer.unit(customer.owner) as unit:
+            save_draft(unit, "May", document)
+        with customer.unit(admin) as unit:
+            kept = save_draft(unit, "May", {**document, "on_exhausted": "unassigned"})
+            save_draft(unit, "May", document)
+            shown = preview_draft(unit, "May")
+            with pytest.raises(AssertionFailedError) as refused:
+                apply_mappings(unit, shown.id, acknowledged=True)
+
+        assert kept.version == 2
+        assert [(str(one), one.is_told) for one in shown.findings] == [
+            ("one condition is about money: an owner sees it", False)
+        ]
+        assert "199" not in str(refused.value)
+        assert "200" not in str(refused.value)
 
     def test_missing_seats_and_budgets_are_quoted_together_and_assertions_see_the_sum(
         self, make_customer: MakeCustomer, clock: SettableClock

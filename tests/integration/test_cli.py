@@ -29,9 +29,10 @@ from bridge.cli import main
 from bridge.cli.commands import COMMANDS
 from bridge.config import Settings, generate_key
 from bridge.domain.identifiers import new_id
+from bridge.errors import ConfigurationError
 from bridge.runtime import build_runtime
 from bridge.simulator.saml import SimulatedIdp
-from bridge.store.models import Connection, SignInEvent
+from bridge.store.models import AuditEntry, Connection, SignInEvent
 from bridge.store.schema import newest_revision
 from bridge.usecases.connections import list_connections
 from bridge.usecases.saml_trust import saml_provider
@@ -518,6 +519,54 @@ class TestDomains:
         assert (added["domain"], added["verified"]) == ("nordlys.test", False)
         assert done.stdout == "nordlys.test is verified (operator)\n"
         assert (row["verified_by"], row["record"]) == ("operator", added["TXT record"])
+
+    def test_a_domain_is_proved_to_the_name_servers_of_the_settings_and_given_up(
+        self, run: Run, nordlys: Customer
+    ) -> None:
+        added = json.loads(run("domain", "add", "nordlys", "nordlys.test", "--json").stdout)
+        records = {"nordlys.test.": [f'"{added["TXT record"]}"']}
+        with name_server(records) as resolver:
+            servers = {"SEATBRIDGE__SSO__DNS_SERVERS": f"127.0.0.1:{resolver.port}"}
+            vouched = run("domain", "verify", "nordlys", "nordlys.test", "--vouch")
+            proved = json.loads(run("domain", "verify", "nordlys", "nordlys.test", "--json", **servers).stdout)
+            records.clear()
+            gone = run("domain", "verify", "nordlys", "nordlys.test", **servers)
+        removed = run("domain", "remove", "nordlys", "Nordlys.TEST", typed="y\n")
+        again = run("domain", "remove", "nordlys", "nordlys.test", "--yes")
+
+        assert (vouched.exit_code, gone.exit_code, removed.exit_code, again.exit_code) == (0, 1, 0, 1), removed.output
+        assert proved["verified_by"] == "dns"
+        assert "it stays verified until `seatbridge domain remove`" in gone.output
+        assert "nordlys.test is given up" in removed.stdout
+        assert json.loads(run("domain", "list", "nordlys", "--json").stdout) == []
+        with nordlys.unit() as unit:
+            entries = unit.session.query(AuditEntry).filter(AuditEntry.action.like("domain.%")).all()
+            assert sorted(entry.action for entry in entries) == [
+                "domain.claimed",
+                "domain.removed",
+                "domain.verified",
+                "domain.verified",
+            ]
+
+    @pytest.mark.parametrize("server", ["nonsense", "dns.example", "127.0.0.1:port", "[::1", ""])
+    def test_a_name_server_that_is_no_address_is_named(self, server: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"sso\.dns_servers"):
+            dns_adapter.resolver_of([server])
+
+    @pytest.mark.parametrize(
+        ("server", "asked"),
+        [
+            ("9.9.9.9", "9.9.9.9@53"),
+            ("127.0.0.1:5353", "127.0.0.1@5353"),
+            ("::1", "::1@53"),
+            ("[::1]:5353", "::1@5353"),
+        ],
+    )
+    def test_name_servers_are_addresses_with_or_without_a_port(self, server: str, asked: str) -> None:
+        resolver = dns_adapter.resolver_of([server])
+
+        assert resolver is not None
+        assert [str(one) for one in resolver.nameservers] == [f"Do53:{asked}"]
 
     def test_txt_records_are_read_from_the_name_server(self) -> None:
         with name_server({"nordlys.test.": ['"seatbridge-" "verification=abc"', '"v=spf1 -all"']}) as resolver:

@@ -15,7 +15,6 @@ from bridge.store.models import AuditEntry, Connection
 from bridge.usecases.connections import (
     claim_domain,
     create_connection,
-    create_sign_in_link,
     find_connection,
     issue_scim_token,
     link_identity,
@@ -27,7 +26,7 @@ from bridge.usecases.connections import (
 )
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, certificates_of, trust_saml_provider
-from bridge.usecases.sign_in_links import use_sign_in_link
+from bridge.usecases.sign_in_links import create_sign_in_link, use_sign_in_link
 from tests.conftest import SettableClock
 from tests.factories import Customer
 

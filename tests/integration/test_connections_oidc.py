@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from bridge.adapters.oidc import Wire, choose_auth_method, discover, read_description, read_keys
+from bridge.adapters.fetch import Request
+from bridge.adapters.oidc import Wire, WireError, choose_auth_method, discover, read_description, read_keys
 from bridge.errors import InvalidInputError, SignInRefusedError
 from bridge.store.models import AuditEntry, OidcProvider
 from bridge.usecases.oidc_trust import secret_place
@@ -205,3 +206,10 @@ def test_settings_name_hosts_of_the_own_network(op: OpenIdProvider) -> None:
     wire = Wire("https://idp.example", internal_hosts=("127.0.0.1",))
 
     assert wire.read(f"http://127.0.0.1:{port}/keys")["keys"]
+
+
+def test_a_provider_that_takes_too_long_is_waited_for_no_longer(op: OpenIdProvider) -> None:
+    op.lies = Lies(delay_seconds=0.5)
+
+    with pytest.raises(WireError, match="takes too long"):
+        Wire(op.issuer, seconds=0.1).send(Request(f"{op.issuer}/token", "POST"))

@@ -316,7 +316,7 @@ def test_q2_a_credit_note_is_not_the_invoice_that_was_confirmed(customer: Custom
 
     orders, premium, [told] = standing(customer)
     assert (orders, premium) == ([("placed", None)], 3)
-    assert re.search(r"confirmed for (\d+) EUR, and the billing core charged a credit note of \1 EUR", told)
+    assert re.search(r"confirmed for ([\d.,]+) EUR, and the billing core charged a credit note of \1 EUR", told)
 
 
 def test_a_quote_without_a_tier_of_the_plan_is_refused(customer: Customer, line: Line) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -21,18 +21,21 @@ from bridge.billing.why_invoice import why_invoice
 from bridge.config import Settings
 from bridge.core import CoreEvent, CoreInvoice, EventKind
 from bridge.core.documents import event_document
-from bridge.domain.actors import SYSTEM
+from bridge.domain.actors import SYSTEM, Actor, ActorKind
+from bridge.domain.roles import Role
 from bridge.errors import BillingCoreUnreachableError, InvalidChangeError, NotFoundError
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
 from bridge.jobs.work import catch_up_everywhere, place_orders_due, reconcile_everywhere, renew_due
 from bridge.runtime import Runtime, build_runtime
 from bridge.store.models import Alert, BillingConnection, Contract, CoreEventApplied, Invoice, Payment
 from bridge.store.pools import read_pools
+from bridge.usecases.alerts import raise_alert
 from bridge.usecases.buy_seats import confirm_seats, preview_seats
 from bridge.usecases.change_plan import PlanDraft, agree_plan_change
 from bridge.usecases.connect_core import connect_core
 from bridge.usecases.core_events import apply_event
 from bridge.usecases.mirror_core import core_invoice_id, mirror_invoice
+from bridge.usecases.overview import read_overview
 from bridge.usecases.reconcile_core import reconcile_books
 from tests.conftest import OPERATOR
 from tests.cores import SECRET, TOKEN, ExampleCore, example_core, remote_customer, with_local_cores
@@ -480,15 +483,111 @@ def test_ids_count_within_a_core_and_a_core_is_known_by_its_invoices(customer: C
     assert numbers(customer) == known
 
 
-def test_what_a_core_said_just_before_it_was_replaced_is_not_taken_for_the_other_ones(
-    customer: Customer, core: ExampleCore, monkeypatch: pytest.MonkeyPatch
+def connect_knowing(customer: Customer, core: ExampleCore, *invoices: CoreInvoice) -> None:
+    """Connect the core as one that has these invoices."""
+    service = core.service("nordlys")
+    url = core.subscription_url("nordlys")
+    address = customer.runtime.sealed_address(customer.org_id, url, token=TOKEN, webhook_secret=SECRET)
+    with customer.unit(OPERATOR) as unit:
+        connect_core(unit, address, service.subscription(), invoices)
+
+
+def later(invoice: CoreInvoice, core_id: str, days: int, total: int, number: str = "") -> CoreInvoice:
+    """Return another invoice of a core."""
+    bill, at = replace(invoice.bill, total=total, amount_due=total), invoice.at + timedelta(days=days)
+    return replace(invoice, id=core_id, number=number or f"N-{core_id}", at=at, bill=bill)
+
+
+def test_x10_a_restored_core_that_gives_ids_again_loses_no_invoice_and_no_event(
+    customer: Customer, core: ExampleCore
+) -> None:
+    issued = core.service("nordlys").invoices()[0]
+    one, two = later(issued, "1", 0, 100), later(issued, "2", 1, 200)
+    told = CoreEvent("7", EventKind.PRICE_CHANGED, issued.at)
+    with customer.unit() as unit:
+        for invoice in (one, two):
+            mirror_invoice(unit, invoice, reason="event")
+        apply_event(unit, told)
+
+    # The back-up knows the first invoice; the next one of another day is its second.
+    connect_knowing(customer, core, one)
+    anew = later(issued, "2", 9, 99_900)
+    with customer.unit() as unit:
+        written, repeated = (mirror_invoice(unit, anew, reason="event") for _ in range(2))
+        known = mirror_invoice(unit, one, reason="event")
+        events = [apply_event(unit, each) for each in (told, replace(told, at=anew.at))]
+    with customer.unit() as unit:
+        own_id = core_invoice_id(unit, find_by_number(unit, "N-2/2"))
+        with pytest.raises(NotFoundError):
+            core_invoice_id(unit, find_by_number(unit, "N-2"))
+        compared = reconcile_books(unit, core.service("nordlys").subscription(), [one, anew])
+
+    assert written is not None
+    assert known is not None
+    assert repeated == written
+    assert (written.number, written.total, known.total, own_id) == ("N-2/2", 99_900, 100, "2")
+    assert numbers(customer) == ["N-1", "N-2", "N-2/2"]
+    assert events == [False, True]
+    assert [one.code for one in compared] == ["invoice_unknown"]
+
+
+def test_x10_one_equal_invoice_makes_no_two_cores_one(customer: Customer, core: ExampleCore) -> None:
+    issued = core.service("nordlys").invoices()[0]
+    one = later(issued, "1", 0, 42_500)
+    with customer.unit() as unit:
+        for invoice in (one, later(issued, "2", 1, 15_000)):
+            mirror_invoice(unit, invoice, reason="event")
+    other = later(issued, "2", 3, 99_900, "B-2")
+
+    connect_knowing(customer, core, replace(one, number="N-1"), other)
+    with customer.unit() as unit:
+        written = [mirror_invoice(unit, invoice, reason="event") for invoice in (one, other)]
+
+    assert [invoice.number for invoice in written if invoice is not None] == ["N-1/2", "B-2"]
+    assert numbers(customer) == ["B-2", "N-1", "N-1/2", "N-2"]
+
+
+def test_x10_another_sum_of_the_same_invoice_is_told_and_changes_nothing(customer: Customer, core: ExampleCore) -> None:
+    invoice = later(core.service("nordlys").invoices()[0], "1", 0, 42_500)
+    with customer.unit() as unit:
+        mirror_invoice(unit, invoice, reason="event")
+
+    with customer.unit() as unit:
+        again = mirror_invoice(unit, later(invoice, "1", 0, 1), reason="event")
+        alert = unit.session.scalars(select(Alert)).one()
+
+    assert again is not None
+    assert again.total == 42_500
+    assert alert.code == "core_invoice_changed"
+    assert alert.detail == "Invoice N-1 is another sum at the billing core than here: ask who keeps its books"
+
+
+def test_z1_administrators_read_of_alerts_about_money_no_sum_and_no_invoice(customer: Customer) -> None:
+    detail = "The payment of invoice N-5 was declined: it is still to be paid"
+    with customer.unit() as unit:
+        raise_alert(unit, "renewal_payment_declined", detail=detail, told_apart=True)
+
+    told = {}
+    for role in (Role.OWNER, Role.ADMIN):
+        with customer.unit(Actor(ActorKind.MEMBER, customer.owner.id, role)) as unit:
+            told[role] = [alert.detail for alert in read_overview(unit).alerts]
+
+    assert told == {
+        Role.OWNER: [detail],
+        Role.ADMIN: ["The payment of a renewal was declined: its invoice is still to be paid"],
+    }
+
+
+@pytest.mark.parametrize("name", ["second", "nordlys"])
+def test_what_a_core_said_just_before_it_was_replaced_or_connected_anew_is_not_taken(
+    customer: Customer, core: ExampleCore, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     core.open("second", premium=5, standard=9)
     ask = HttpBillingService.events
 
     def and_then_replaced(service: HttpBillingService, after: str | None) -> tuple[Sequence[CoreEvent], str | None]:
         told = ask(service, after)
-        connect(customer, core, "second")
+        connect(customer, core, name)
         return told
 
     monkeypatch.setattr(HttpBillingService, "events", and_then_replaced)
@@ -497,7 +596,7 @@ def test_what_a_core_said_just_before_it_was_replaced_is_not_taken_for_the_other
         catch_up(customer.runtime, customer.org_id)
 
     assert count(customer, CoreEventApplied) == 0
-    assert pools(customer)["premium"][0] == 5
+    assert pools(customer)["premium"][0] == {"second": 5, "nordlys": 2}[name]
 
 
 def test_numbers_of_a_core_are_found_in_any_case_and_told_apart(customer: Customer, core: ExampleCore) -> None:

@@ -520,7 +520,7 @@ def test_q2_another_total_than_was_confirmed_is_told_and_named(
 
     assert (newest(customer).state, told) == ("placed", ["order_charged_otherwise"])
     [named] = [one.sentence for one in found.differences if one.code == "order_charged_otherwise"]
-    assert f"was confirmed for {ordered.body['total']} EUR, and the billing core charged 99999 EUR" in named
+    assert f"was confirmed for {ordered.body['total'] / 100:.2f} EUR, and the billing core charged 999.99 EUR" in named
     assert alerts(customer) == []
     assert "order_charged_otherwise" not in [one.code for one in accepted.differences]
 

@@ -282,6 +282,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "find_app_grant",
         "find_domain",
         "find_organization",
+        "find_scim_client",
         "find_sign_in_link",
         "list_organizations",
         "remotely_billed",

@@ -23,7 +23,6 @@ from bridge.store.journal import verify
 from bridge.store.models import AuditEntry, Group, Member, WebSession
 from bridge.usecases.brake import find_open_hold
 from bridge.usecases.change_role import change_role
-from bridge.usecases.connections import create_sign_in_link
 from bridge.usecases.decide_holds import release_hold
 from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.import_people import import_people
@@ -31,6 +30,7 @@ from bridge.usecases.people_by_hand import turn_off_member
 from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provisional import set_confirmation
 from bridge.usecases.sessions import end_session, end_sessions_of, list_sessions
+from bridge.usecases.sign_in_links import create_sign_in_link
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.conftest import KEY, SettableClock

@@ -1,6 +1,7 @@
 """The frame every page hangs in: headers, probes, errors, and sign-in by company."""
 
 import inspect
+import re
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from bridge.config import Settings
 from bridge.runtime import Runtime, build_runtime
 from bridge.store.directory import get_connection
 from bridge.store.models import Domain
+from bridge.usecases.connections import create_connection
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from bridge.web.console.entry import safe_path
@@ -162,12 +164,40 @@ def test_the_company_is_found_by_the_domain_alone(app: Flask, customer: Customer
     assert "No company signs in here with this kind of address" in unknown.text
 
 
-def test_a_company_without_a_sign_in_yet_is_told_so(app: Flask, customer: Customer) -> None:
-    verify_domain(customer, "nordlys.example", protocol=None)
+@pytest.mark.parametrize("state", ["no provider yet", "disabled"])
+def test_a_company_without_a_sign_in_reads_as_one_that_is_not_here(app: Flask, customer: Customer, state: str) -> None:
+    verify_domain(customer, "nordlys.example", protocol=None if state == "no provider yet" else "saml")
+    with customer.unit() as unit:
+        get_connection(unit, customer.connection_id).disabled_at = unit.at if state == "disabled" else None
+    browser = Browser(app.test_client())
 
-    page = Browser(app.test_client()).post("/sign-in", {"email": "a@nordlys.example"})
+    known = browser.post("/sign-in", {"email": "a@nordlys.example"})
+    unknown = browser.post("/sign-in", {"email": "a@elsewhere.example"})
 
-    assert "its sign-in is not set up yet" in page.text
+    assert page_of(known.text) == page_of(unknown.text).replace("elsewhere.example", "nordlys.example")
+
+
+def test_a_domain_of_no_connection_in_particular_offers_them_all(app: Flask, customer: Customer) -> None:
+    verify_domain(customer, "nordlys.example")
+    with customer.unit() as unit:
+        entra = create_connection(unit, "Entra ID")
+        entra.protocol = "oidc"
+        create_connection(unit, "Not ready")
+        unit.session.get_one(Domain, (unit.org_id, "nordlys.example")).connection_id = None
+
+    page = Browser(app.test_client()).post("/sign-in", {"email": "ada@nordlys.example", "next": "/me"})
+
+    saml = f"/sso/saml/nordlys/{customer.connection_id}/start?return=%2Fme"
+    oidc = f"/sso/oidc/nordlys/{entra.id}/start?return=%2Fme&amp;login_hint=ada%40nordlys.example"
+    assert "signs in in several ways" in page.text
+    assert f'href="{saml}">Continue with Okta' in page.text
+    assert f'href="{oidc}">Continue with Entra ID' in page.text
+    assert "Not ready" not in page.text
+
+
+def page_of(text: str) -> str:
+    """Leave out what differs from one answer to the next."""
+    return re.sub(r'name="csrf_token"[^>]*value="[^"]*"|nonce-\S+|req_\w+', "", text)
 
 
 def verify_domain(customer: Customer, name: str, protocol: str | None = "saml") -> None:

@@ -14,8 +14,8 @@ from bridge.domain.identifiers import MemberId
 from bridge.runtime import Runtime, build_runtime
 from bridge.store.directory import get_member
 from bridge.store.models import WebSession
-from bridge.usecases.connections import create_sign_in_link
 from bridge.usecases.manage_access import deactivate_member
+from bridge.usecases.sign_in_links import create_sign_in_link
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from tests.conftest import SettableClock

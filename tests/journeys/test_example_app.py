@@ -41,7 +41,7 @@ def example(live: Runtime, tmp_path: Path) -> Iterator[str]:
     """The example application, registered and running."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    draft = AppDraft("Example", (f"{address}/callback",), post_logout_redirect_uris=(f"{address}/",))
+    draft = AppDraft("Example", (f"{address}/callback",), post_logout_redirect_uris=(f"{address}/signed-out",))
     with live.installation(OPERATOR) as installation:
         added = add_app(installation, draft)
         ensure_key(installation, signing_key())
@@ -92,7 +92,7 @@ def sign_in_at_idp(surfer: Surfer, acme: Customer, start: str) -> httpx.Response
     return surfer.post(request.acs_url, {"SAMLResponse": answer, "RelayState": request.relay_state or "x"})
 
 
-def test_a_new_person_signs_in_to_the_application_and_it_knows_the_seat(
+def test_a_new_person_signs_in_to_the_application_which_knows_the_seat_and_signs_them_out(
     example: str, acme: Customer, surfer: Surfer
 ) -> None:
     sign_in = surfer.open(example)
@@ -105,3 +105,5 @@ def test_a_new_person_signs_in_to_the_application_and_it_knows_the_seat(
     person = page.json()
     assert person["org"] == {"id": str(acme.org_id), "slug": "acme"}
     assert (person["name"], person["role"], person["seat_tier"]) == ("Ada Lovelace", "member", "premium")
+    assert "You are signed out" in surfer.open(f"{example}/sign-out").text
+    assert surfer.open(f"{example}/").url.path == "/sign-in"

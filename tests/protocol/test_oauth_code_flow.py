@@ -414,3 +414,18 @@ def test_i10_everything_is_named_by_the_configured_address_whatever_the_host_hea
     assert {value for value in document.values() if isinstance(value, str) and "evil" in value} == set()
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["response_types_supported"] == ["code"]
+
+
+def test_i13_who_tries_secrets_has_to_wait_and_the_application_at_the_same_address_has_not(
+    web: Flask, app: TestApp, customer: Customer, mia: MemberId
+) -> None:
+    browser = sign_in(web, customer, mia)
+    app.tokens(browser)
+    guess = {"grant_type": "refresh_token", "client_id": app.client_id, "client_secret": "guess"}
+
+    guesses = [web.test_client().post("/oauth2/token", data=guess) for _ in range(31)]
+
+    assert [answer.status_code for answer in guesses] == [401] * 30 + [429]
+    assert guesses[-1].get_json()["error"] == "slow_down"
+    assert int(guesses[-1].headers["Retry-After"]) >= 1
+    assert app.redeem(app.code(browser)).status_code == 200

@@ -452,7 +452,7 @@ def test_a_test_sign_in_shows_who_arrived_and_changes_nothing(
     app: Flask, acme: Customer, op: OpenIdProvider, owner_connection: RawConnection
 ) -> None:
     admin = OidcBrowser(app, acme, op)
-    with app.app_context(), acme.unit() as unit:
+    with app.test_request_context(), acme.unit() as unit:
         admin.keep("seatbridge", open_session(unit, get_member(unit, acme.owner_id), "link"))
     started = admin.get(f"{admin.base}/test")
     returned = op.visit(started.location)
@@ -464,6 +464,10 @@ def test_a_test_sign_in_shows_who_arrived_and_changes_nothing(
         assert text in shown.text
     assert members(acme) == []
     assert [(event.outcome, event.reason) for event in events(acme)] == [("rehearsed", "ok")]
+
+    op.lies = Lies(claims={"email_verified": False})
+    unverified = admin.come_back(op.visit(admin.get(f"{admin.base}/test").location))
+    assert "for which the identity provider does not vouch" in unverified.text
 
 
 def test_the_clock_of_the_provider_may_differ_by_the_one_setting(visitor: OidcBrowser, op: OpenIdProvider) -> None:

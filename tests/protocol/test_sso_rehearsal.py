@@ -53,7 +53,7 @@ def admin(app: Flask, acme: Customer) -> Browser:
 
 def signed_in_as(app: Flask, customer: Customer, member_id: MemberId) -> Browser:
     visitor = Browser(app, customer)
-    with app.app_context(), customer.unit() as unit:
+    with app.test_request_context(), customer.unit() as unit:
         token = open_session(unit, get_member(unit, member_id), "link")
     visitor.keep("seatbridge", token)
     return visitor

@@ -122,3 +122,19 @@ def test_a_change_is_in_the_audit_trail_and_the_same_again_is_none(customer: Cus
 def test_z1_a_directory_maps_no_claims(customer: Customer) -> None:
     with pytest.raises(ForbiddenError), customer.unit(customer.directory) as unit:
         map_claims(unit, customer.connection_id, facts={"email": "mail"})
+
+
+def test_groups_that_are_too_many_to_be_sent_take_nothing_away_and_the_log_says_what_to_do(
+    visitor: Browser, customer: Customer
+) -> None:
+    map_groups(customer, {"default": "standard", "rules": [{"group": "staff", "expected": True, "tier": "premium"}]})
+    link = {
+        "http://schemas.microsoft.com/claims/groups.link": "https://graph.windows.net/acme/users/1/getMemberObjects"
+    }
+    sign_in_with(visitor, customer, groups="staff")
+    before = members(customer)[0].tier
+
+    answered = sign_in_with(visitor, customer, **link)
+
+    assert (before, answered, members(customer)[0].tier) == ("premium", 303, "premium")
+    assert any("Let it send the groups of this application only" in event.detail for event in events(customer))

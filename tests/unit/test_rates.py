@@ -6,8 +6,9 @@ import time
 import pytest
 
 from bridge.config.settings import ScimSettings, ServerSettings
+from bridge.domain.buckets import Buckets, network_of
 from bridge.errors import TooManyRequestsError
-from scim.rates import Buckets, Rates, Slots, network_of
+from scim.rates import Rates, Slots
 
 
 class Watch:

@@ -8,6 +8,7 @@ clock is in here.
 from bridge.adapters.oauth.desk import Desk
 from bridge.adapters.oauth.discovery import describe_server
 from bridge.adapters.oauth.keys import Signer, make_key
+from bridge.adapters.oauth.logout import LogoutRequest, logout_token
 from bridge.adapters.oauth.server import AuthorizationRequest, RefusedHereError, Server
 from bridge.adapters.oauth.wire import Answer, HttpRequest
 
@@ -16,9 +17,11 @@ __all__ = [
     "AuthorizationRequest",
     "Desk",
     "HttpRequest",
+    "LogoutRequest",
     "RefusedHereError",
     "Server",
     "Signer",
     "describe_server",
+    "logout_token",
     "make_key",
 ]

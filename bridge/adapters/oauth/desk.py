@@ -8,6 +8,7 @@ from bridge.adapters.oauth.keys import Signer
 from bridge.store.models import AppGrant
 from bridge.usecases.app_grants import AskedGrant
 from bridge.usecases.apps import RegisteredApp
+from bridge.usecases.scim_clients import RegisteredScimClient
 from bridge.usecases.signing_keys import KeyRing
 
 
@@ -30,6 +31,14 @@ class Desk(Protocol):
 
     def find_app(self, client_id: str) -> RegisteredApp | None:
         """Find an application; None for whatever is no client_id of one."""
+        ...
+
+    def find_scim_client(self, client_id: str) -> RegisteredScimClient | None:
+        """Find a provisioning client; None for whatever is no client_id of one that may do anything."""
+        ...
+
+    def issue_scim_token(self, client: RegisteredScimClient, *, can_write: bool) -> str:
+        """Issue a SCIM token for :data:`bridge.usecases.scim_clients.TOKEN_LIFETIME`."""
         ...
 
     def give(self, app: RegisteredApp, asked: AskedGrant, code: str) -> None:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from bridge.adapters.oauth.clients import GRANT_TYPES, SCOPES, SECRET_METHODS
+from bridge.adapters.oauth.clients import CLIENT_CREDENTIALS, GRANT_TYPES, SCIM_SCOPES, SCOPES, SECRET_METHODS
 from bridge.adapters.oauth.grants import CHALLENGE_METHOD
 from bridge.adapters.oauth.keys import ALGORITHM
 
 #: Paths below the issuer.
 AUTHORIZE, TOKEN, JWKS = "/oauth2/authorize", "/oauth2/token", "/oauth2/jwks"
 USERINFO, INTROSPECT, REVOKE = "/oauth2/userinfo", "/oauth2/introspect", "/oauth2/revoke"
+LOGOUT = "/oauth2/logout"
 
 
 def describe_server(issuer: str) -> dict[str, Any]:
@@ -23,10 +24,13 @@ def describe_server(issuer: str) -> dict[str, Any]:
         "introspection_endpoint_auth_methods_supported": list(SECRET_METHODS),
         "revocation_endpoint": f"{issuer}{REVOKE}",
         "revocation_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
-        "scopes_supported": list(SCOPES),
+        "end_session_endpoint": f"{issuer}{LOGOUT}",
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        "scopes_supported": [*SCOPES, *SCIM_SCOPES],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": list(GRANT_TYPES),
+        "grant_types_supported": [*GRANT_TYPES, CLIENT_CREDENTIALS],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],

@@ -14,13 +14,14 @@ from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from authlib.oidc.core import OpenIDCode, OpenIDToken
 from authlib.oidc.core.errors import RequestNotSupportedError, RequestURINotSupportedError
 
-from bridge.adapters.oauth.clients import SECRET_METHODS, AppClient
+from bridge.adapters.oauth.clients import SCIM_WRITE, SECRET_METHODS, AppClient, MachineClient
 from bridge.adapters.oauth.desk import Desk
 from bridge.adapters.oauth.keys import ALGORITHM
 from bridge.adapters.oauth.wire import AuthlibRequest
 from bridge.domain.credentials import REFRESH_TOKEN_PREFIX, new_credential
 from bridge.store.models import AppGrant
 from bridge.usecases.app_grants import AskedGrant
+from bridge.usecases.scim_clients import TOKEN_LIFETIME
 
 CHALLENGE_METHOD = "S256"
 
@@ -125,6 +126,12 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc] # authlib ca
 
     def revoke_old_credential(self, refresh_token: HeldRefreshToken) -> None:
         """Leave it: it was used up when the new one was kept."""
+
+
+class MachineGrant(grants.ClientCredentialsGrant):  # type: ignore[misc] # authlib carries no types
+    """Tokens for SCIM, by a client's secret."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = SECRET_METHODS
 
 
 class Pkce(CodeChallenge):  # type: ignore[misc] # authlib carries no types
@@ -247,6 +254,30 @@ class AccessTokens(JWTBearerTokenGenerator):  # type: ignore[misc] # authlib car
             "grant_id": str(user.grant.id),
             "iat": now,
             "exp": now + self.desk.access_seconds,
+        }
+
+
+class ScimTokens:
+    """Tokens that the SCIM service knows: opaque, kept as hashes, for an hour."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def __call__(self, client: MachineClient, scope: str | None, **_request: object) -> dict[str, Any]:
+        """Issue a token.
+
+        Raises:
+            InvalidScopeError: The client may do nothing of what it asks for.
+        """
+        allowed = client.get_allowed_scope(scope)
+        if allowed is None:
+            raise InvalidScopeError
+        can_write = SCIM_WRITE in allowed.split()
+        return {
+            "token_type": "Bearer",
+            "access_token": self.desk.issue_scim_token(client.client, can_write=can_write),
+            "expires_in": int(TOKEN_LIFETIME.total_seconds()),
+            "scope": allowed,
         }
 
 

@@ -72,7 +72,7 @@ class Signer:
             at: It must not have expired by then; None where that does not matter.
         """
         try:
-            found = jwt.decode(token, self._published(ring), [ALGORITHM])
+            found = jwt.decode(token, self.published_keys(ring), [ALGORITHM])
         except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             return None
         claims = found.claims
@@ -82,7 +82,8 @@ class Signer:
             return None
         return dict(claims)
 
-    def _published(self, ring: KeyRing) -> KeySet:
+    def published_keys(self, ring: KeyRing) -> KeySet:
+        """Return the public parts of the keys that are believed."""
         for key in ring.published:
             if key.id not in self._public:
                 self._public[key.id] = RSAKey.import_key(key.public_key)

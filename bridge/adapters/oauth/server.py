@@ -9,7 +9,7 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidRequestError
 from authlib.oidc.core.errors import LoginRequiredError
 
-from bridge.adapters.oauth.clients import AppClient
+from bridge.adapters.oauth.clients import CLIENT_CREDENTIALS, AppClient, MachineClient
 from bridge.adapters.oauth.desk import Desk
 from bridge.adapters.oauth.endpoints import Introspection, Revocation, Userinfo
 from bridge.adapters.oauth.grants import (
@@ -18,11 +18,15 @@ from bridge.adapters.oauth.grants import (
     CodeIdTokens,
     Demands,
     Holder,
+    MachineGrant,
     Pkce,
     RefreshedIdTokens,
     RefreshGrant,
+    ScimTokens,
     max_age,
 )
+from bridge.adapters.oauth.keys import ID_TOKEN
+from bridge.adapters.oauth.logout import EndSession, LogoutRequest
 from bridge.adapters.oauth.wire import Answer, AuthlibRequest, HttpRequest
 from bridge.usecases.apps import RegisteredApp
 
@@ -56,8 +60,10 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
         self.desk = desk
         self.register_grant(CodeGrant, [Pkce(), Demands(), CodeIdTokens(desk)])
         self.register_grant(RefreshGrant, [RefreshedIdTokens(desk)])
+        self.register_grant(MachineGrant)
         self.register_token_generator("default", AccessTokens(desk))
-        for endpoint in (Userinfo(desk), Introspection(desk), Revocation(desk)):
+        self.register_token_generator(CLIENT_CREDENTIALS, ScimTokens(desk))
+        for endpoint in (Userinfo(desk), Introspection(desk), Revocation(desk), EndSession(desk)):
             self.register_endpoint(endpoint)
 
     def read_authorization(self, asked: HttpRequest, *, is_signed_in: bool) -> AuthorizationRequest | Answer:
@@ -129,15 +135,36 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
         """Give a sign-in up."""
         return self._answer_at("revocation", asked)
 
-    def query_client(self, client_id: str) -> AppClient | None:
-        """Find an application."""
+    def read_logout(self, asked: HttpRequest) -> LogoutRequest:
+        """Check a wish to sign somebody out; an ID token that is none of ours counts as none.
+
+        Raises:
+            RefusedHereError: The request contradicts itself.
+        """
+        try:
+            request = AuthlibRequest(asked)
+            hint = request.payload.data.get("id_token_hint")
+            ring = self.desk.keys()
+            claims = hint and self.desk.signer.read(ring, hint, kind=ID_TOKEN, at=None)
+            if not claims:
+                request.payload.data.pop("id_token_hint", None)
+            found = self.validate_endpoint_request("end_session", request)
+        except OAuth2Error as error:
+            raise RefusedHereError(error.get_error_description() or error.error) from error
+        return LogoutRequest(claims or None, found.redirect_uri)
+
+    def query_client(self, client_id: str) -> AppClient | MachineClient | None:
+        """Find an application or a provisioning client."""
         app = self.desk.find_app(client_id)
-        return None if app is None else AppClient(app)
+        if app is not None:
+            return AppClient(app)
+        machine = self.desk.find_scim_client(client_id)
+        return None if machine is None else MachineClient(machine)
 
     def save_token(self, token: Mapping[str, Any], request: AuthlibRequest) -> None:
-        """Keep the refresh token; access tokens are kept nowhere."""
-        holder: Holder = request.user
-        if "refresh_token" in token:
+        """Keep the refresh token; access tokens of applications are kept nowhere, those for SCIM are kept already."""
+        holder: Holder | None = request.user
+        if holder is not None and "refresh_token" in token:
             self.desk.keep_refresh_token(holder.grant, token["refresh_token"], used=holder.used)
 
     def create_oauth2_request(self, request: AuthlibRequest) -> AuthlibRequest:

@@ -26,10 +26,12 @@ class Wire:
     Args:
         issuer: The provider. Only one that is on this machine itself may name addresses on this machine.
         internal_hosts: Hosts the operator vouches for: they may be private, and speak plain http.
+        seconds: How long one request may take as a whole.
     """
 
     issuer: str
     internal_hosts: tuple[str, ...] = ()
+    seconds: float = SECONDS
 
     def read(self, url: str, *, bearer: str | None = None) -> Mapping[str, Any]:
         """Return the JSON object at an address.
@@ -59,7 +61,7 @@ class Wire:
             return exchange(
                 request,
                 max_bytes=MAX_BYTES,
-                timeout_seconds=SECONDS,
+                timeout_seconds=self.seconds,
                 allow_loopback=is_loopback(self.issuer),
                 internal=urlsplit(request.url).hostname in self.internal_hosts,
             )

@@ -26,7 +26,6 @@ from bridge.store.unit import Unit
 from bridge.usecases.connections import (
     claim_domain,
     create_connection,
-    create_sign_in_link,
     issue_scim_token,
     verify_domain,
 )
@@ -34,6 +33,7 @@ from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.organizations import OrganizationDraft
 from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.saml_trust import trust_saml_provider
+from bridge.usecases.sign_in_links import create_sign_in_link
 
 _TIERS = {"standard": ("Standard", 1), "premium": ("Premium", 2)}
 

@@ -24,6 +24,8 @@ from bridge.store.models.directory import (
     OidcProvider,
     ParkedMember,
     SamlProvider,
+    ScimClient,
+    ScimClientSecret,
     ScimToken,
 )
 from bridge.store.models.extensions import DeclaredSchema
@@ -107,6 +109,8 @@ __all__ = [
     "SamlProvider",
     "SamlReplay",
     "SamlSession",
+    "ScimClient",
+    "ScimClientSecret",
     "ScimToken",
     "SeatBudget",
     "SeatPool",

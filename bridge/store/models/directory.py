@@ -116,7 +116,17 @@ class ScimToken(Base):
             name="fk_scim_token_org_id_member",
             ondelete="CASCADE",
         ),
+        ForeignKeyConstraint(
+            ["org_id", "client_id"], ["scim_client.org_id", "scim_client.id"], name="fk_scim_token_org_id_client"
+        ),
         Index("ix_scim_token_member_id", "org_id", "member_id"),
+        Index(
+            "ix_scim_token_client_id",
+            "org_id",
+            "client_id",
+            "created_at",
+            postgresql_where=text("client_id IS NOT NULL"),
+        ),
     )
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
@@ -127,10 +137,44 @@ class ScimToken(Base):
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     can_write: Mapped[bool] = mapped_column(default=True)
     member_id: Mapped[MemberId | None] = mapped_column(doc="Whose it is, when it opens /Me alone; NULL for a client's.")
+    client_id: Mapped[uuid.UUID | None] = mapped_column(doc="The client that fetched it; NULL if it was handed out.")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None] = mapped_column(doc="Written at most once a minute.")
+
+
+class ScimClient(Base):
+    """A provisioning client that fetches its tokens itself; its id is its client_id."""
+
+    __tablename__ = "scim_client"
+    __table_args__ = (ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),)
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, unique=True)
+    connection_id: Mapped[ConnectionId]
+    label: Mapped[str]
+    can_write: Mapped[bool]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class ScimClientSecret(Base):
+    """A secret of a provisioning client; only its SHA-256 is kept."""
+
+    __tablename__ = "scim_client_secret"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "client_id"], ["scim_client.org_id", "scim_client.id"]),
+        Index(None, "org_id", "client_id"),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    client_id: Mapped[uuid.UUID]
+    prefix: Mapped[str] = mapped_column(doc="The first characters, to recognise it by.")
+    secret_hash: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class Domain(Base):

@@ -141,7 +141,9 @@ class Delivery(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="invoice_mail, alert_mail, approval_mail, hold_reminder or usage_mail.")
+    kind: Mapped[str] = mapped_column(
+        doc="invoice_mail, alert_mail, approval_mail, hold_reminder, usage_mail or app_logout."
+    )
     key: Mapped[str]
     subject_id: Mapped[str] = mapped_column(doc="The invoice, alert, hold or approval it tells of.")
     state: Mapped[str] = mapped_column(doc="pending, done or dead.")

@@ -33,6 +33,9 @@ class BillingConnection(Base):
         JSONB(none_as_null=True),
         doc="Of a subscription at Stripe: the id of each tier's price; None for a core over HTTP.",
     )
+    generation: Mapped[uuid.UUID] = mapped_column(
+        doc="Another one each time it is connected: what a core said before does not count any more."
+    )
     connected_at: Mapped[datetime]
     heard_at: Mapped[datetime | None] = mapped_column(doc="When the core last answered or told something.")
 
@@ -73,7 +76,10 @@ class BillingOrder(Base):
 
 
 class CoreEventApplied(Base):
-    """An event of a billing core that was applied here: each id of each core once; append-only."""
+    """An event of a billing core that was applied here, once; append-only.
+
+    A core that was restored from a back-up may give an id again: another instant is another event.
+    """
 
     __tablename__ = "core_event"
 
@@ -81,5 +87,5 @@ class CoreEventApplied(Base):
     core_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, doc="Of the core that told it.")
     event_id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    at: Mapped[datetime]
+    at: Mapped[datetime] = mapped_column(primary_key=True)
     applied_at: Mapped[datetime]

@@ -53,6 +53,9 @@ class OrganizationState(Base):
     brake_counts: Mapped[dict[str, Any]] = mapped_column(default=dict, doc="Effects by minute since 1970.")
     brake_limit: Mapped[int | None] = mapped_column(doc="How many are allowed; NULL: count the people first.")
     brake_limit_at: Mapped[datetime | None] = mapped_column(doc="When the people were counted for it.")
+    sso_enforced_at: Mapped[datetime | None] = mapped_column(
+        doc="Since when people sign in through an identity provider only; NULL: a sign-in link works too."
+    )
     has_departed: Mapped[bool] = mapped_column(
         default=False, doc="Whether people are here whom a directory deleted and an owner has not let go."
     )

@@ -70,7 +70,7 @@ class WebSession(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     member_id: Mapped[MemberId]
-    method: Mapped[str] = mapped_column(doc="A SignInProtocol, or link.")
+    method: Mapped[str] = mapped_column(doc="A SignInProtocol, link or break_glass.")
     device: Mapped[str] = mapped_column(default="", doc="The browser and its system in words of ours; empty: unknown.")
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime] = mapped_column(doc="Written at most once a minute.")
@@ -94,6 +94,9 @@ class SignInLink(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    break_glass: Mapped[bool] = mapped_column(
+        default=False, doc="Made by the operator to let an owner back in: it works where single sign-on is enforced."
+    )
 
 
 class SignInEvent(Base):

@@ -6,7 +6,8 @@ from bridge.domain.brake import Thresholds
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError
 from bridge.usecases.brake import set_thresholds
-from bridge.usecases.decide_holds import drop_hold, preview_release, release_hold
+from bridge.usecases.decide_holds import drop_hold, release_hold
+from bridge.usecases.preview_holds import preview_drop, preview_release
 from bridge.usecases.read_holds import WOULD, list_holds, open_holds, read_thresholds
 from bridge.usecases.seats import read_ladder
 from bridge.web.console.forms import identifier, whole_number
@@ -87,6 +88,7 @@ def _page(visit: Visit, mistake: InvalidInputError | None = None) -> Response:
         status=200 if mistake is None else answer_for(mistake).status,
         problem="" if mistake is None else sentence_of(mistake),
         preview=preview_release(unit, waiting[0].id) if waiting else None,
+        if_dropped=preview_drop(unit, waiting[0].id) if waiting else None,
         decided=[one for one in list_holds(unit) if one not in waiting],
         thresholds=read_thresholds(unit),
         ladder=read_ladder(unit),

@@ -8,10 +8,11 @@ from flask import Blueprint, Response, flash, request, session, url_for
 from bridge.domain.actors import SYSTEM
 from bridge.domain.credentials import credential_hash
 from bridge.domain.roles import Permission
+from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import NotFoundError, SignInRefusedError
-from bridge.store.directory import get_connection
 from bridge.store.gate import find_domain, find_sign_in_link
-from bridge.store.models import WebSession
+from bridge.store.models import Connection, WebSession
+from bridge.usecases.find_sign_in import sign_ins_of
 from bridge.usecases.me import read_own_page
 from bridge.usecases.sessions import end_session, end_sessions_of, list_sessions
 from bridge.usecases.sign_in_links import use_sign_in_link
@@ -33,12 +34,19 @@ LONGEST_ADDRESS = 254
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """One way to sign in: what people call the provider, and the path that leads there."""
+
+    provider: str
+    start_path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Company:
-    """Where the people of a mail domain sign in; ``start_path`` is None while the company has no sign-in yet."""
+    """Where the people of a mail domain sign in, by at least one way."""
 
     name: str
-    provider: str | None
-    start_path: str | None
+    ways: tuple[Way, ...]
 
 
 @pages.get("/")
@@ -89,8 +97,8 @@ def use_link(token: str) -> Response:
         raise SignInRefusedError("link_unknown", "The sign-in link is unknown, was used before, or has expired")
     org_id, link_id = found
     with runtime.unit(org_id, SYSTEM) as unit:
-        member = use_sign_in_link(unit, link_id)
-        fresh = open_session(unit, member, "link")
+        used = use_sign_in_link(unit, link_id)
+        fresh = open_session(unit, used.member, used.method, lifetime=used.lifetime)
     session.clear()
     response = see_other(url_for("entry.home"))
     set_session_cookie(response, fresh)
@@ -146,6 +154,7 @@ def safe_path(path: str | None) -> str:
 
 
 def _find_company(email: str, next_path: str) -> Company | None:
+    """Find where an address signs in; None for a domain nobody has, and for one that has no sign-in yet, alike."""
     runtime = current_runtime()
     local, at, domain = email.rpartition("@")
     if not (local and at and domain):
@@ -155,9 +164,14 @@ def _find_company(email: str, next_path: str) -> Company | None:
     if owner is None:
         return None
     with runtime.unit(owner.org_id, SYSTEM) as unit:
-        name = unit.organization().name
-        if owner.connection_id is None:
-            return Company(name, None, None)
-        connection = get_connection(unit, owner.connection_id)
-        query = f"?{urlencode({'return': next_path})}" if next_path != "/" else ""
-        return Company(name, connection.name, f"/sso/{connection.protocol}/{owner.slug}/{connection.id}/start{query}")
+        ways = tuple(
+            Way(one.name, _start_path(one, owner.slug, email, next_path)) for one in sign_ins_of(unit, domain.lower())
+        )
+        return Company(unit.organization().name, ways) if ways else None
+
+
+def _start_path(connection: Connection, slug: str, email: str, next_path: str) -> str:
+    query = {"return": next_path} if next_path != "/" else {}
+    if connection.protocol == SignInProtocol.OIDC:
+        query["login_hint"] = email
+    return f"/sso/{connection.protocol}/{slug}/{connection.id}/start{'?' if query else ''}{urlencode(query)}"

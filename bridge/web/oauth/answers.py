@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from bridge.adapters.oauth import Answer, HttpRequest
 from bridge.errors import BridgeError, TooManyRequestsError
-from bridge.web.errors import RETRY_SECONDS
+from bridge.web.errors import RETRY_SECONDS, error_page
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +42,17 @@ def to_response(answer: Answer) -> Response:
         if name not in {"Content-Type", "Cache-Control"}:  # every answer of the service is no-store
             response.headers[name] = value
     return response
+
+
+def request_page(why: str) -> Response:
+    """Tell who reads it that the application's request is wrong: where it came from is not known to be right."""
+    log.info("app.request_refused", why=why)
+    return error_page(
+        HTTPStatus.BAD_REQUEST,
+        "The application's request is not accepted",
+        f"{why}{'' if why.endswith('.') else '.'}",
+        "Go back to the application and start again. If it happens again, tell whoever runs it what stands above.",
+    )
 
 
 def refused(error: BridgeError) -> ResponseReturnValue:

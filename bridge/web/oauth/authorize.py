@@ -14,8 +14,7 @@ from bridge.errors import UnauthenticatedError
 from bridge.runtime import Runtime
 from bridge.store.models import WebSession
 from bridge.web.credentials import app_request
-from bridge.web.errors import error_page
-from bridge.web.oauth.answers import asked_by_query, to_response
+from bridge.web.oauth.answers import asked_by_query, request_page, to_response
 from bridge.web.oauth.desk import AppDesk
 from bridge.web.session import Visit, open_visit
 
@@ -35,7 +34,7 @@ def add_authorize(pages: Blueprint, runtime: Runtime, signer: Signer) -> None:
     def authorize() -> Response:
         """Send somebody who is signed in back to the application with a code, and anybody else to sign in first."""
         if len(request.query_string) > MAX_QUERY:
-            return _page(f"The application asked with more than {MAX_QUERY} characters")
+            return request_page(f"The application asked with more than {MAX_QUERY} characters")
         try:
             with open_visit() as visit:
                 return _answer(runtime, signer, visit)
@@ -58,7 +57,7 @@ def _answer(runtime: Runtime, signer: Signer, visit: Visit | None) -> Response:
     try:
         asked = server.read_authorization(asked_for, is_signed_in=visit is not None)
     except RefusedHereError as refusal:
-        return _page(str(refusal))
+        return request_page(str(refusal))
     if isinstance(asked, Answer):
         return to_response(asked)
     if visit is None:
@@ -92,14 +91,3 @@ def _to_sign_in(asked: AuthorizationRequest, query: Mapping[str, str]) -> Respon
     response = redirect(target, code=HTTPStatus.SEE_OTHER)
     assert isinstance(response, Response)
     return response
-
-
-def _page(why: str) -> Response:
-    """Tell who reads it that the application's request is wrong: where it came from is not known to be right."""
-    log.info("app.request_refused", why=why)
-    return error_page(
-        HTTPStatus.BAD_REQUEST,
-        "The application's request is not accepted",
-        f"{why}{'' if why.endswith('.') else '.'}",
-        "Go back to the application and start again. If it happens again, tell whoever runs it what stands above.",
-    )

@@ -7,17 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 from bridge.adapters.oauth import Signer
-from bridge.domain.actors import Actor, ActorKind
+from bridge.domain.actors import SYSTEM, Actor, ActorKind
 from bridge.domain.credentials import credential_hash
 from bridge.domain.identifiers import OrgId, parse_id
 from bridge.runtime import Runtime
-from bridge.store.gate import find_app_grant
+from bridge.store.gate import find_app_grant, find_scim_client
 from bridge.store.models import AppGrant, Member, WebSession
 from bridge.store.unit import Unit
 from bridge.usecases import app_grants
 from bridge.usecases.app_claims import claims_of
 from bridge.usecases.app_grants import AskedGrant
 from bridge.usecases.apps import RegisteredApp, registered_app
+from bridge.usecases.scim_clients import RegisteredScimClient, issue_client_token, registered_client
 from bridge.usecases.signing_keys import KeyRing, key_ring
 from bridge.web.session import Visit
 
@@ -56,6 +57,21 @@ class AppDesk:
         if self._app is None or self._app.id != app_id:
             self._app = self._runtime.ask_gate(lambda session: registered_app(session, app_id))
         return self._app
+
+    def find_scim_client(self, client_id: str) -> RegisteredScimClient | None:
+        """Find a provisioning client."""
+        machine_id = parse_id(client_id)
+        if machine_id is None:
+            return None
+        org_id = self._runtime.ask_gate(lambda session: find_scim_client(session, machine_id))
+        if org_id is None:
+            return None
+        with self._runtime.unit(org_id, SYSTEM, at=self.now) as unit:
+            return registered_client(unit, machine_id)
+
+    def issue_scim_token(self, client: RegisteredScimClient, *, can_write: bool) -> str:
+        """Issue a SCIM token."""
+        return issue_client_token(self._enter(client.org_id, None), client.id, can_write=can_write).text
 
     def give(self, app: RegisteredApp, asked: AskedGrant, code: str) -> None:
         """Sign the visitor in to an application."""

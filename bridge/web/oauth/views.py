@@ -16,6 +16,8 @@ from bridge.web.credentials import access_token, client_secret, public
 from bridge.web.oauth.answers import asked_by_form, asked_by_header, database_down, http_error, refused, to_response
 from bridge.web.oauth.authorize import add_authorize
 from bridge.web.oauth.desk import open_desk
+from bridge.web.oauth.limits import RefusedClients
+from bridge.web.oauth.logout import add_logout
 
 MAX_FORM_BYTES: Final = 65_536
 
@@ -29,6 +31,7 @@ def oauth_blueprints(runtime: Runtime) -> tuple[Blueprint, Blueprint]:
 def _pages(runtime: Runtime, signer: Signer) -> Blueprint:
     pages = Blueprint("oauth_pages", __name__)
     add_authorize(pages, runtime, signer)
+    add_logout(pages, runtime, signer)
     pages.after_request(_never_framed)
     return pages
 
@@ -40,6 +43,7 @@ def _endpoints(runtime: Runtime, signer: Signer) -> Blueprint:
     endpoints.register_error_handler(DBAPIError, database_down)
     endpoints.register_error_handler(PoolTimeoutError, database_down)
     endpoints.before_request(_limit_form)
+    refused_clients = RefusedClients(runtime.settings.apps.refused_per_minute)
 
     @endpoints.get("/.well-known/openid-configuration")
     @endpoints.get("/.well-known/oauth-authorization-server")
@@ -59,9 +63,10 @@ def _endpoints(runtime: Runtime, signer: Signer) -> Blueprint:
     @client_secret
     def token() -> Response:
         """Give tokens for a code or a refresh token."""
+        refused_clients.check()
         with open_desk(runtime, signer) as desk:
             answer = Server(desk).token(asked_by_form(f"{signer.issuer}{TOKEN}"))
-        return to_response(answer)
+        return to_response(refused_clients.learn(answer))
 
     @endpoints.route(USERINFO, methods=["GET", "POST"])
     @access_token
@@ -75,17 +80,19 @@ def _endpoints(runtime: Runtime, signer: Signer) -> Blueprint:
     @client_secret
     def introspect() -> Response:
         """Say whether a token is good, and what is true of the person now."""
+        refused_clients.check()
         with open_desk(runtime, signer) as desk:
             answer = Server(desk).introspect(asked_by_form(f"{signer.issuer}{INTROSPECT}"))
-        return to_response(answer)
+        return to_response(refused_clients.learn(answer))
 
     @endpoints.post(REVOKE)
     @client_secret
     def revoke() -> Response:
         """Give up a sign-in, by any token of it."""
+        refused_clients.check()
         with open_desk(runtime, signer) as desk:
             answer = Server(desk).revoke(asked_by_form(f"{signer.issuer}{REVOKE}"))
-        return to_response(answer)
+        return to_response(refused_clients.learn(answer))
 
     return endpoints
 

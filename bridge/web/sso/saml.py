@@ -61,8 +61,10 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
         with refusals_noted(runtime, place):
             posted = request.form.get("SAMLResponse", "")
             with runtime.unit(place.org_id, signing_in(place)) as unit:
-                verified = verify_answer(runtime, unit, place, posted)
-                arrived = arrive(unit, place, read_answer(runtime, unit, place, verified), request_cookie_hashes())
+                connection = identity_provider(unit, place)  # held, so that the session reads it once
+                verified = verify_answer(runtime, unit, place, connection, posted)
+                subject = read_answer(runtime, connection, verified)
+                arrived = arrive(unit, place, subject, request_cookie_hashes())
                 if isinstance(arrived, Accepted):
                     keep_provider_session(
                         unit,

@@ -21,7 +21,7 @@ from bridge.usecases.saml_trust import saml_provider
 from bridge.usecases.single_logout import end_at_providers_word, session_at_provider
 from bridge.web.rendering import render
 from bridge.web.sso.flow import to
-from bridge.web.sso.places import Place
+from bridge.web.sso.places import Place, identity_provider
 from bridge.web.sso.saml_messages import service_provider, signing_key, trust_of
 
 
@@ -34,7 +34,7 @@ def log_out_by_provider(runtime: Runtime, unit: Unit, place: Place) -> Response:
         NotFoundError: There is no such connection.
         SignInRefusedError: The message is not the provider's, not meant for us, not of now, or was used before.
     """
-    trust = trust_of(unit, place)
+    trust = trust_of(unit, identity_provider(unit, place))
     message = read_logout(
         _sent(),
         location=place.logout_url,

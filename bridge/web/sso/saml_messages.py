@@ -17,6 +17,7 @@ from bridge.domain.identifiers import ConnectionId
 from bridge.domain.sign_in import KeyStage
 from bridge.errors import SignInRefusedError
 from bridge.runtime import Runtime
+from bridge.store.models import Connection
 from bridge.store.unit import Unit
 from bridge.usecases.saml_trust import certificates_of, saml_provider
 from bridge.usecases.service_keys import ensure_service_key, service_keys
@@ -50,17 +51,16 @@ def our_metadata(runtime: Runtime, unit: Unit, place: Place) -> bytes:
     return sp_metadata(service_provider(place), published, signs_requests=signs)
 
 
-def verify_answer(runtime: Runtime, unit: Unit, place: Place, raw: str) -> VerifiedAssertion:
-    """Verify a response with what the connection trusts now.
+def verify_answer(runtime: Runtime, unit: Unit, place: Place, connection: Connection, raw: str) -> VerifiedAssertion:
+    """Verify a response with what the place's connection trusts now.
 
     Raises:
-        NotFoundError: There is no such connection.
         SignInRefusedError: With the reason.
     """
     return verify_response(
         raw,
         sp=service_provider(place),
-        idp=trust_of(unit, place),
+        idp=trust_of(unit, connection),
         expected_request=None,
         now=unit.at,
         skew_seconds=runtime.settings.sso.clock_skew_seconds,
@@ -68,18 +68,17 @@ def verify_answer(runtime: Runtime, unit: Unit, place: Place, raw: str) -> Verif
     )
 
 
-def read_answer(runtime: Runtime, unit: Unit, place: Place, verified: VerifiedAssertion) -> AssertedSubject:
+def read_answer(runtime: Runtime, connection: Connection, verified: VerifiedAssertion) -> AssertedSubject:
     """Read who a verified assertion is about, by the connection's own names.
 
     Raises:
         SignInRefusedError: With the reason.
     """
-    connection = identity_provider(unit, place)
     skew = runtime.settings.sso.clock_skew_seconds
     person = asserted_person(verified, ClaimMap.read(connection.claims))
     claimed = person.claimed
     return AssertedSubject(
-        connection_id=place.connection_id,
+        connection_id=connection.id,
         issuer=verified.issuer,
         subject=person.subject,
         request_id=verified.in_response_to,
@@ -108,14 +107,12 @@ def signing_key(runtime: Runtime, unit: Unit, connection_id: ConnectionId) -> Sp
     return SpKey(current.certificate, runtime.private_key_of(current))
 
 
-def trust_of(unit: Unit, place: Place) -> IdpTrust:
+def trust_of(unit: Unit, connection: Connection) -> IdpTrust:
     """Return whom a connection believes.
 
     Raises:
-        NotFoundError: There is no such connection.
         SignInRefusedError: It believes nobody yet.
     """
-    connection = identity_provider(unit, place)
     if connection.issuer is None:
         raise SignInRefusedError(SignInRefusal.CONNECTION_DISABLED, "The connection has no SAML metadata yet")
     certificates = certificates_of(unit, connection.id)
