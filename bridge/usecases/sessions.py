@@ -95,7 +95,9 @@ def end_session(unit: Unit, session_id: uuid.UUID, *, reason: str = "by_hand") -
     if stored is None:
         unit.require(Permission.MANAGE_PEOPLE)
         raise NotFoundError("session", str(session_id))
-    _require_to_end(unit, stored.member_id)
+    if unit.actor.id != stored.member_id:
+        unit.require(Permission.MANAGE_PEOPLE)
+        _refuse_for_owners(unit, stored.member_id)
     unit.lock()
     end_those(unit, WebSession.id == session_id, reason=reason)
     return stored.member_id
@@ -108,16 +110,15 @@ def end_sessions_of(unit: Unit, member_id: MemberId) -> int:
         ForbiddenError: It is somebody else, and the actor may not manage people, or not owners.
         NotFoundError: There is no such member here.
     """
-    _require_to_end(unit, member_id)
+    if unit.actor.id != member_id:
+        unit.require(Permission.MANAGE_PEOPLE)
+        _refuse_for_owners(unit, member_id)
     unit.lock()
     return end_sign_ins(unit, [get_member(unit, member_id).id], reason="by_hand")
 
 
-def _require_to_end(unit: Unit, member_id: MemberId) -> None:
-    """Refuse to end what is somebody else's; an owner's is another owner's affair, for their way back in ends too."""
-    if unit.actor.id == member_id:
-        return
-    unit.require(Permission.MANAGE_PEOPLE)
+def _refuse_for_owners(unit: Unit, member_id: MemberId) -> None:
+    """Leave an owner's sessions and links to owners: a link may be the owner's only way back in."""
     if Role(get_member(unit, member_id).role).is_owner:
         unit.require(Permission.END_OWNERS_SESSIONS)
 
