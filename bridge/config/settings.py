@@ -245,6 +245,10 @@ class AppSettings(_Section):
     """Refused secrets that one address may present to the token endpoint each minute, in each worker process; beyond,
     an application that is not known to be good is answered 429 unread."""
 
+    codes_per_minute: Annotated[int, Field(ge=10, le=100_000)] = 300
+    """Sign-ins to one application that one address may begin each minute, in each worker process, and as many at once;
+    beyond, the page says to wait (429). A whole office may share an address."""
+
     key_rotation_days: Annotated[int, Field(ge=0, le=3650)] = 90
     """Days after which another key signs tokens, published a day ahead. 0: only by `seatbridge apps rotate-keys`."""
 

@@ -1,5 +1,6 @@
 """The way in and out: sign-in by company, one-time links, sign-out, and a member's own page."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -33,6 +34,8 @@ from bridge.web.sso import way_out
 pages = Blueprint("entry", __name__)
 
 LONGEST_ADDRESS = 254
+#: What of a hint is shown: an address, never a sentence.
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,9 @@ def provisioning_help() -> Response:
 @public
 def sign_in() -> Response:
     """Ask for the mail address."""
-    return render("sign_in.html", email="", company=None, asked=False, next=safe_path(request.args.get("next")))
+    hint = request.args.get("login_hint", "").strip()
+    email = hint if _ADDRESS.fullmatch(hint) and len(hint) <= LONGEST_ADDRESS else ""
+    return render("sign_in.html", email=email, company=None, asked=False, next=safe_path(request.args.get("next")))
 
 
 @pages.post("/sign-in")
