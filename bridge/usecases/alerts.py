@@ -19,6 +19,7 @@ SENTENCES = {
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
     "provisional_ended": "People signed in whom the directory has not named in time: their access has ended",
+    "directory_stopped": "People who signed in wait for a directory that pushes no more: they stay as they are",
     "webhook_disabled": "The application is told of events no more: its endpoint has not taken them for days",
     "brake_held": "A directory would let go or move many people at once: an owner decides about it",
     "budget_used_up": "The budget for seats is used up: people wait in line",
