@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from bridge.simulator.saml import SigningKey
-from tests.providers import PostedResponse, Provider, sign_in_by_form
+from tests.providers import Provider
 
 PORTAL = Path("/usr/share/lemonldap-ng/portal")
 #: The Debian package, and what it needs without saying so.
@@ -68,14 +68,6 @@ class LemonLdap(Provider):
     def metadata(self) -> bytes:
         """Return the identity provider's metadata, as an administrator would download it."""
         return httpx.get(self.entity_id, trust_env=False, timeout=30).raise_for_status().content
-
-    def sign_in(self, authn_url: str, user: str) -> PostedResponse:
-        """Follow a sign-in without a browser, up to the form that would be posted to the ACS.
-
-        Raises:
-            AssertionError: When a page is not the one expected.
-        """
-        return sign_in_by_form(authn_url, "password", {"user": user, "password": user})
 
     def _settings(self) -> str:
         return (

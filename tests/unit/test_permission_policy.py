@@ -22,7 +22,7 @@ PROVED_OTHERWISE = {
     # Signed events of the organization's own billing core, and what it is asked for again.
     "core_events.apply_event",
     "core_events.apply_events",
-    "mirror_core.refuse_another_core",
+    "mirror_core.refuse_former_connection",
     "reconcile_core.reconcile_books",
     "billing_orders.settle_order",
     # The operator's alone: no page leads there.
