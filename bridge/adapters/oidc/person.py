@@ -52,7 +52,8 @@ def described_person(claims: Mapping[str, Any], mapped: ClaimMap) -> DescribedPe
     except AmbiguousClaimError as error:
         raise refused(OidcRefusal.CLAIM, f"The claim {error}") from error
     # Some providers write the word (AWS Cognito). It is said of the claim email, and of no other.
-    is_verified = claims.get("email_verified") in (True, "true") and mapped.email in (None, "email")
+    vouched = claims.get("email_verified")
+    is_verified = (vouched is True or vouched == "true") and mapped.email in (None, "email")
     subject = claimed.subject or str(claims["sub"])
     known_by = claimed.user_name or (claimed.email if is_verified else None)
     is_name_sure = mapped.user_name is not None or known_by is None
