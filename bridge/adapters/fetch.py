@@ -106,7 +106,7 @@ def fetch_https(
 def exchange(
     request: Request,
     *,
-    max_bytes: int,
+    max_bytes: int | None,
     timeout_seconds: float,
     allow_loopback: bool = False,
     internal: bool = False,
@@ -117,7 +117,7 @@ def exchange(
 
     Args:
         request: What is sent, and where to.
-        max_bytes: As there.
+        max_bytes: As there; None where only the status matters: the body is not read, and a redirect is an answer.
         timeout_seconds: As there.
         allow_loopback: As there.
         internal: The operator vouches for the host: it may lead to a private address or this machine, by http too.
@@ -170,7 +170,7 @@ async def _transfer(
     parts: SplitResult,
     address: IpAddress,
     *,
-    max_bytes: int,
+    max_bytes: int | None,
     seconds: float,
     trust: ssl.SSLContext | None,
 ) -> Answer:
@@ -189,13 +189,14 @@ async def _transfer(
             extensions={"sni_hostname": parts.hostname},
         ) as response,
     ):
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if max_bytes is None:
+            return Answer(response.status_code, headers, b"")
         if response.is_redirect:
             raise RedirectedError(response.headers.get("Location", ""))
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise ExchangeError("the server sends a compressed body, which is not accepted here")
-        body = await _read(response, max_bytes)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, body)
+        return Answer(response.status_code, headers, await _read(response, max_bytes))
 
 
 @cache

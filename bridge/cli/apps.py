@@ -101,6 +101,26 @@ def list_(*, as_json: bool) -> None:
     )
 
 
+@apps.command("set-redirect-uris")
+@app_argument
+@click.option("--add", "added", multiple=True, metavar="URL", help="People may come back to it from now on.")
+@click.option("--remove", "removed", multiple=True, metavar="URL", help="Nobody is sent there any more.")
+@json_option
+def set_redirect_uris(app: str, *, added: tuple[str, ...], removed: tuple[str, ...], as_json: bool) -> None:
+    """Add and remove redirect URIs; client id, secrets and sign-ins stay as they are."""
+    from bridge.cli.opening import open_installation
+    from bridge.usecases.apps import find_app
+    from bridge.usecases.apps import set_redirect_uris as change
+
+    if not (added or removed):
+        raise click.UsageError("name what changes: --add URL or --remove URL")
+    with open_installation() as (_, installation):
+        found = find_app(installation.session, app)
+        left = change(installation, found, add=added, remove=removed)
+        facts = {"application": found.name, "client id": found.id, "redirect uris": left}
+    _show(facts if as_json else {**facts, "redirect uris": ", ".join(left)}, as_json=as_json)
+
+
 @apps.command("rotate-secret")
 @app_argument
 @json_option

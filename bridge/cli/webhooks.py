@@ -155,7 +155,9 @@ def test(context: click.Context, org: str, endpoint: str, *, as_json: bool) -> N
     elif taken:
         click.echo(f"Taken: the endpoint answered {sent.status} to event {sent.id}.")
     else:
-        said = f"it answered {sent.status}" if sent.status else f"no answer came ({sent.last_error})"
+        elsewhere = ", a redirect, which nothing follows: add the address it leads to"
+        answered = f"it answered {sent.status}{elsewhere if sent.last_error == 'redirected' else ''}"
+        said = answered if sent.status else f"no answer came ({sent.last_error})"
         click.echo(f"Not taken: {said}. Event {sent.id} is tried again by the worker.", err=True)
     if not taken:
         context.exit(1)

@@ -1,6 +1,7 @@
 """Telling applications that a session ended: durable like every delivery, once for each application and session."""
 
 import uuid
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
@@ -20,8 +21,6 @@ log = structlog.get_logger()
 #: What the functions of the database call such a delivery (``bridge/store/functions/apps.sql``).
 KIND: Final = "app_logout"
 _SECONDS: Final = 5.0
-_MAX_BYTES: Final = 65_536
-_TAKEN: Final = frozenset({200, 204})
 
 
 def tell_app_of_logout(runtime: Runtime, claim: Claim, silent: set[uuid.UUID]) -> str | None:
@@ -57,7 +56,7 @@ def _post(runtime: Runtime, app: RegisteredApp, address: str, token: str, silent
     try:
         answer = exchange(
             Request(address, "POST", headers, body),
-            max_bytes=_MAX_BYTES,
+            max_bytes=None,
             timeout_seconds=_SECONDS,
             internal=urlsplit(address).hostname in runtime.settings.apps.internal_hosts,
         )
@@ -65,6 +64,6 @@ def _post(runtime: Runtime, app: RegisteredApp, address: str, token: str, silent
         silent.add(app.id)
         log.warning("app_logout.no_answer", app_id=str(app.id), problem=problem.problem)
         raise UnavailableError(app.name) from problem
-    if answer.status not in _TAKEN:
+    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         log.warning("app_logout.refused", app_id=str(app.id), status=answer.status)
         raise UnavailableError(app.name)

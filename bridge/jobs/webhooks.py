@@ -27,8 +27,6 @@ log = structlog.get_logger()
 
 #: How long one endpoint may keep a round busy.
 _ROUND_SECONDS = 5.0
-#: Of an endpoint's answer, which nobody reads.
-_MAX_ANSWER = 64 * 1024
 
 
 def tell_applications(runtime: Runtime, stopping: Stopping = never) -> int:
@@ -100,7 +98,7 @@ def _send(runtime: Runtime, org_id: OrgId, outgoing: Outgoing) -> tuple[int | No
     try:
         answer = exchange(
             Request(outgoing.url, "POST", headers, outgoing.body),
-            max_bytes=_MAX_ANSWER,
+            max_bytes=None,
             timeout_seconds=settings.timeout_seconds,
             internal=settings.is_internal(outgoing.url),
         )
@@ -109,4 +107,6 @@ def _send(runtime: Runtime, org_id: OrgId, outgoing: Outgoing) -> tuple[int | No
     except InvalidInputError:
         return None, "address_not_allowed"
     taken = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
-    return answer.status, None if taken else f"status_{answer.status}"
+    if taken:
+        return answer.status, None
+    return answer.status, "redirected" if "location" in answer.headers else f"status_{answer.status}"

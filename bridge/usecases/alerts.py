@@ -21,6 +21,8 @@ SENTENCES = {
     "provisional_ended": "People signed in whom the directory has not named in time: their access has ended",
     "directory_stopped": "People who signed in wait for a directory that pushes no more: they stay as they are",
     "webhook_disabled": "The application is told of events no more: its endpoint has not taken them for days",
+    "webhook_not_taken": "The application has not taken an event for hours: it may not know who lost access",
+    "app_logout_not_taken": "An application has not taken for hours that a session ended: it is told again by itself",
     "brake_held": "A directory would let go or move many people at once: an owner decides about it",
     "budget_used_up": "The budget for seats is used up: people wait in line",
     "budget_missing": "The rules buy seats when a tier is full, but there is no budget for it: people wait in line",

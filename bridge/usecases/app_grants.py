@@ -38,6 +38,8 @@ def give_grant(
 ) -> AppGrant:
     """Sign the person of a session in to an application, which learns of it by a code.
 
+    It is audited once for each session, application and kind of access, however often the application asks again.
+
     The grant ends with its session, unless the application may have offline access and asked for it.
 
     Args:
@@ -70,8 +72,11 @@ def give_grant(
         ended_at=None,
         ended_by=None,
     )
+    is_known = _was_given(unit, grant)
     unit.session.add(grant)
     unit.session.flush()
+    if is_known:  # an application that asks again every minute would fill the chain with one sign-in
+        return grant
     record(
         unit,
         "app.signed_in",
@@ -82,6 +87,17 @@ def give_grant(
         touches_seats=False,
     )
     return grant
+
+
+def _was_given(unit: Unit, grant: AppGrant) -> bool:
+    """Tell whether the person has signed in to the application by this session before, for as long."""
+    same = select(AppGrant.id).where(
+        AppGrant.org_id == unit.org_id,
+        AppGrant.session_id == grant.session_id,
+        AppGrant.app_id == grant.app_id,
+        AppGrant.is_offline == grant.is_offline,
+    )
+    return unit.session.scalars(same.limit(1)).first() is not None
 
 
 def open_code(unit: Unit, app: RegisteredApp, code: str) -> AppGrant | None:

@@ -152,6 +152,34 @@ def registered_app(session: Session, app_id: uuid.UUID) -> RegisteredApp | None:
     )
 
 
+def set_redirect_uris(
+    installation: Installation, app: App, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+) -> list[str]:
+    """Add and remove addresses that people may come back to; the application stays who it is. Return all of them.
+
+    Raises:
+        InvalidInputError: An address is not possible, one to remove is not there, or none or too many would be left.
+    """
+    installation.lock()
+    gone = list(dict.fromkeys(remove))
+    for address in gone:
+        if address not in app.redirect_uris:
+            raise InvalidInputError("remove", f"{address} is not registered: `seatbridge apps list` shows what is")
+    before = list(app.redirect_uris)
+    left = _checked("redirect_uri", [*(one for one in before if one not in gone), *add], at_least=1)
+    if left != before:
+        app.redirect_uris = left
+        installation.session.flush()
+        installation.note(
+            "app.redirect_uris_changed",
+            subject_kind="app",
+            subject_id=app.id,
+            reason="requested",
+            body={"redirect_uris": left, "before": before},
+        )
+    return left
+
+
 def rotate_secret(installation: Installation, app: App) -> Credential:
     """Give an application its second secret; the first stays good until it is revoked.
 

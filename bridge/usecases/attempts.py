@@ -13,7 +13,7 @@ from bridge.store.unit import Unit
 
 #: How long one attempt may take before another worker may claim the row.
 LEASE = timedelta(minutes=2)
-#: After these many attempts (about a day) a row is dead until somebody retries it.
+#: After these many attempts (about ten hours) a row is dead until somebody retries it.
 MAX_ATTEMPTS = 12
 #: Doubled by every attempt, up to the longest.
 FIRST_PAUSE_SECONDS = 15.0
@@ -39,15 +39,25 @@ def claim(unit: Unit, rows: Attempted, row_id: uuid.UUID) -> int | None:
     ).scalar_one_or_none()
 
 
-def postpone(unit: Unit, rows: Attempted, row_id: uuid.UUID, attempt: int, error_code: str) -> bool:
+def postpone(
+    unit: Unit, rows: Attempted, row_id: uuid.UUID, attempt: int, error_code: str, *, is_last: bool | None = None
+) -> bool:
     """Try again later, with a growing, jittered pause; after the last attempt the row is dead and visible.
 
     Nothing is written when the lease ended meanwhile and another worker has claimed the row.
 
+    Args:
+        unit: The unit.
+        rows: Of which kind the row is.
+        row_id: Which row.
+        attempt: Which attempt failed, as :func:`claim` said.
+        error_code: Why.
+        is_last: Whether the row is given up now; by default after :data:`MAX_ATTEMPTS`.
+
     Returns:
         Whether the row is dead from now on.
     """
-    dead = attempt >= MAX_ATTEMPTS
+    dead = attempt >= MAX_ATTEMPTS if is_last is None else is_last
     pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
     written = unit.session.execute(
         update(rows)

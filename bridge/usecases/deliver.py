@@ -3,13 +3,19 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import select, update
 
 from bridge.store.models import Delivery
 from bridge.store.unit import Unit
-from bridge.usecases.attempts import claim, postpone, revive
+from bridge.usecases.alerts import raise_alert, resolve_alerts
+from bridge.usecases.attempts import MAX_ATTEMPTS, claim, postpone, revive
 from bridge.usecases.manage_access import owners_of
+
+#: How long an application is told that a session ended.
+_TOLD_FOR: Final = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,24 @@ def finish_delivery(unit: Unit, delivery_id: uuid.UUID, *, note: str | None = No
         .values(state="done", done_at=unit.at, last_error=note)
         .execution_options(synchronize_session=False)
     )
+    late = (Delivery.kind == "app_logout", Delivery.state != "done", Delivery.attempts >= MAX_ATTEMPTS)
+    if unit.session.scalars(select(Delivery.id).where(Delivery.org_id == unit.org_id, *late).limit(1)).first() is None:
+        resolve_alerts(unit, "app_logout_not_taken")
 
 
 def postpone_delivery(unit: Unit, claimed: Claim, error_code: str) -> None:
-    """Try again later; after the last attempt the delivery is dead and visible."""
-    postpone(unit, Delivery, claimed.delivery_id, claimed.attempt, error_code)
+    """Try again later; after the last attempt the delivery is dead and visible.
+
+    The end of a session is told for three days: whoever was turned off goes on in an application that does not know.
+    """
+    if claimed.kind != "app_logout":
+        postpone(unit, Delivery, claimed.delivery_id, claimed.attempt, error_code)
+        return
+    written_at = unit.session.get_one(Delivery, (unit.org_id, claimed.delivery_id)).created_at
+    is_last = claimed.attempt >= MAX_ATTEMPTS and unit.at - written_at >= _TOLD_FOR
+    postpone(unit, Delivery, claimed.delivery_id, claimed.attempt, error_code, is_last=is_last)
+    if claimed.attempt >= MAX_ATTEMPTS:
+        raise_alert(unit, "app_logout_not_taken")
 
 
 def list_open_deliveries(unit: Unit) -> Sequence[Delivery]:

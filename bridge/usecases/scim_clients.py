@@ -164,13 +164,21 @@ def registered_client(unit: Unit, client_id: uuid.UUID) -> RegisteredScimClient 
     return RegisteredScimClient(unit.org_id, client.id, client.can_write, hashes)
 
 
-def issue_client_token(unit: Unit, client_id: uuid.UUID, *, can_write: bool) -> Credential:
+def issue_client_token(unit: Unit, checked: RegisteredScimClient, *, can_write: bool) -> Credential | None:
     """Issue a SCIM token for an hour; its text exists only in the answer.
+
+    The client is looked at again under the lock that revoking takes: None when it, its connection, or a secret that it
+    may have been checked by was taken back since, so that no token outlives the client.
 
     Clients come every hour, so it is not written to the audit chain, as the use of a token is not; that the client was
     added stands there.
     """
-    client = unit.session.get_one(ScimClient, (unit.org_id, client_id))
+    unit.lock()
+    unit.session.expire_all()
+    now = registered_client(unit, checked.id)
+    if now is None or not set(checked.secret_hashes) <= set(now.secret_hashes):
+        return None
+    client = unit.session.get_one(ScimClient, (unit.org_id, checked.id))
     credential = new_credential(SCIM_TOKEN_PREFIX)
     unit.session.add(
         ScimToken(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from bridge.domain.identifiers import new_id, parse_id
 from bridge.domain.roles import Permission
@@ -17,6 +17,7 @@ from bridge.store.journal import record
 from bridge.store.models import WebhookEndpoint, WebhookMessage
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert, resolve_alerts
+from bridge.usecases.attempts import LEASE, MAX_ATTEMPTS
 
 MOST_ENDPOINTS: Final = 10
 LONGEST_URL: Final = 1000
@@ -24,6 +25,8 @@ LONGEST_URL: Final = 1000
 OVERLAP: Final = timedelta(hours=24)
 #: An endpoint that has taken nothing for so long is told nothing any more.
 GIVEN_UP_AFTER: Final = timedelta(days=3)
+#: Taking an event after so long without one brings the others forward that wait for their next attempt.
+_OUTAGE: Final = timedelta(minutes=5)
 
 _REASONS: Final = {"gone": "says that it is gone", "failing": "has taken none for 3 days"}
 
@@ -139,9 +142,20 @@ def find_endpoint(unit: Unit, wanted: str) -> WebhookEndpoint:
 
 
 def rotate_secret(unit: Unit, endpoint: WebhookEndpoint, seal: Seal) -> datetime:
-    """Sign with a new secret from now on, and for a day with the one before too; return until when."""
+    """Sign with a new secret from now on, and for a day with the one before too; return until when.
+
+    Raises:
+        InvalidInputError: It was done within a day: the receiver may still have the secret that would be dropped.
+    """
     unit.require(Permission.MANAGE_CONNECTIONS)
     unit.lock()
+    if endpoint.previous_until is not None and unit.at < endpoint.previous_until:
+        raise InvalidInputError(
+            "endpoint",
+            f"has two secrets until {endpoint.previous_until:%Y-%m-%d %H:%M} UTC, and a third would drop the older, "
+            "which the receiver may still have: rotate again after that. If the newest is lost or known to others, "
+            "remove the endpoint and add it again",
+        )
     endpoint.previous_secret, endpoint.previous_until = endpoint.secret, unit.at + OVERLAP
     endpoint.secret = seal(endpoint.id)
     _record(unit, endpoint.id, "webhook.secret_rotated")
@@ -175,13 +189,35 @@ def disable_endpoint(unit: Unit, endpoint: WebhookEndpoint, *, reason: str = "by
         return
     endpoint.disabled_at, endpoint.disabled_by = unit.at, reason
     _record(unit, endpoint.id, "webhook.disabled", reason=reason)
+    resolve_alerts(unit, "webhook_not_taken", details=[_late(endpoint)])
     if reason in _REASONS:
         raise_alert(unit, "webhook_disabled", detail=_told(endpoint, reason), told_apart=True)
 
 
-def note_success(endpoint: WebhookEndpoint) -> None:
-    """Note that an endpoint takes events again."""
-    endpoint.failing_since = None
+def note_success(unit: Unit, endpoint: WebhookEndpoint) -> None:
+    """Note that an endpoint takes events; what waits since it took none is due at once."""
+    since, endpoint.failing_since = endpoint.failing_since, None
+    waiting = (
+        WebhookMessage.org_id == unit.org_id,
+        WebhookMessage.endpoint_id == endpoint.id,
+        WebhookMessage.state == "pending",
+        WebhookMessage.attempts > 0,
+    )
+    if since is not None and unit.at - since >= _OUTAGE:
+        unit.session.execute(
+            update(WebhookMessage)
+            .where(*waiting, WebhookMessage.next_attempt_at > unit.at + LEASE)  # nobody is at it now
+            .values(next_attempt_at=unit.at)
+            .execution_options(synchronize_session=False)
+        )
+    late = select(WebhookMessage.id).where(*waiting, WebhookMessage.attempts >= MAX_ATTEMPTS).limit(1)
+    if unit.session.scalars(late).first() is None:
+        resolve_alerts(unit, "webhook_not_taken", details=[_late(endpoint)])
+
+
+def note_late(unit: Unit, endpoint: WebhookEndpoint) -> None:
+    """Tell the owners that an event could not be brought to an endpoint for hours."""
+    raise_alert(unit, "webhook_not_taken", detail=_late(endpoint), told_apart=True)
 
 
 def note_failure(unit: Unit, endpoint: WebhookEndpoint, *, gone: bool) -> None:
@@ -199,7 +235,13 @@ def _told(endpoint: WebhookEndpoint, reason: str) -> str:
     return f"Events no longer go to {host}, which {_REASONS[reason]}: mend it, then enable webhook {endpoint.id}"
 
 
+def _late(endpoint: WebhookEndpoint) -> str:
+    host = urlsplit(endpoint.url).hostname
+    return f"{host} has not taken an event for hours, see webhook {endpoint.id}: it is tried every three hours"
+
+
 def _settle_alert(unit: Unit, endpoint: WebhookEndpoint) -> None:
+    resolve_alerts(unit, "webhook_not_taken", details=[_late(endpoint)])
     resolve_alerts(unit, "webhook_disabled", details=[_told(endpoint, reason) for reason in _REASONS])
 
 

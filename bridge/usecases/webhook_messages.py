@@ -21,8 +21,8 @@ from bridge.errors import NotFoundError
 from bridge.store.models import AuditEntry, Member, WebhookEndpoint, WebhookMessage
 from bridge.store.queue import wake_workers
 from bridge.store.unit import Unit
-from bridge.usecases.attempts import claim, postpone
-from bridge.usecases.webhook_endpoints import note_failure, note_success
+from bridge.usecases.attempts import MAX_ATTEMPTS, claim, postpone
+from bridge.usecases.webhook_endpoints import GIVEN_UP_AFTER, note_failure, note_late, note_success
 
 #: Entries of the chain that one transaction looks at for one endpoint.
 ENTRIES_AT_ONCE = 2000
@@ -36,6 +36,7 @@ class Outgoing:
     message_id: uuid.UUID
     endpoint_id: uuid.UUID
     attempt: int
+    created_at: datetime
     url: str
     secrets: tuple[bytes, ...]
     body: bytes
@@ -138,6 +139,7 @@ def claim_message(unit: Unit, message_id: uuid.UUID) -> Outgoing | None:
         message_id=message_id,
         endpoint_id=endpoint.id,
         attempt=attempt,
+        created_at=message.created_at,
         url=endpoint.url,
         secrets=tuple(secret for secret in (endpoint.secret, previous) if secret is not None),
         body=json.dumps(_document(unit, message), separators=(",", ":")).encode(),
@@ -177,21 +179,29 @@ def finish_message(unit: Unit, outgoing: Outgoing, status: int) -> None:
     )
     endpoint = unit.session.get(WebhookEndpoint, (unit.org_id, outgoing.endpoint_id))
     if endpoint is not None:
-        note_success(endpoint)
+        note_success(unit, endpoint)
 
 
 def postpone_message(unit: Unit, outgoing: Outgoing, error_code: str, status: int | None) -> None:
-    """Try again later; after the last attempt the event is dead, visible, and can be sent again."""
-    postpone(unit, WebhookMessage, outgoing.message_id, outgoing.attempt, error_code)
+    """Try again later, and tell the owners when hours have passed; what is not taken in three days is dead.
+
+    Nothing dies of an endpoint that takes nothing at all: that is given up itself, and its events wait for it.
+    """
+    endpoint = unit.session.get(WebhookEndpoint, (unit.org_id, outgoing.endpoint_id))
+    if endpoint is None:
+        return
+    note_failure(unit, endpoint, gone=status == 410)  # noqa: PLR2004 (Gone, RFC 9110 §15.5.11)
+    is_late = outgoing.attempt >= MAX_ATTEMPTS
+    is_last = is_late and endpoint.disabled_at is None and unit.at - outgoing.created_at >= GIVEN_UP_AFTER
+    postpone(unit, WebhookMessage, outgoing.message_id, outgoing.attempt, error_code, is_last=is_last)
+    if is_late and endpoint.disabled_at is None:
+        note_late(unit, endpoint)
     unit.session.execute(
         update(WebhookMessage)
         .where(WebhookMessage.org_id == unit.org_id, WebhookMessage.id == outgoing.message_id)
         .values(status=status)
         .execution_options(synchronize_session=False)
     )
-    endpoint = unit.session.get(WebhookEndpoint, (unit.org_id, outgoing.endpoint_id))
-    if endpoint is not None:
-        note_failure(unit, endpoint, gone=status == 410)  # noqa: PLR2004 (Gone, RFC 9110 §15.5.11)
 
 
 def list_messages(

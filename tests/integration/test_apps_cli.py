@@ -63,6 +63,23 @@ def test_an_application_from_its_registration_to_its_end(run: Run, runtime: Runt
     assert "sbapp_" not in json.dumps(history)
 
 
+def test_redirect_uris_change_and_the_application_stays_who_it_is(run: Run, runtime: Runtime) -> None:
+    added = documents(run, "apps", "add", "Planner", "--redirect-uri", CALLBACK)
+    other = "https://planner.example.org/callback"
+
+    moved = documents(run, "apps", "set-redirect-uris", "Planner", "--add", other, "--remove", CALLBACK)
+    refused = [
+        run("apps", "set-redirect-uris", "Planner", *options)
+        for options in ((), ("--remove", CALLBACK), ("--remove", other), ("--add", "http://planner.example.org/"))
+    ]
+
+    assert isinstance(added, dict)
+    assert moved == {"application": "Planner", "client_id": added["client_id"], "redirect_uris": [other]}
+    assert [result.exit_code for result in refused] == [2, 1, 1, 1]
+    assert "is not registered" in refused[1].output
+    assert "app.redirect_uris_changed" in run("apps", "history").output
+
+
 def test_a_secret_is_shown_once(run: Run, customer: Customer) -> None:
     added = documents(run, "apps", "add", "Planner", "--redirect-uri", CALLBACK, "--org", customer.slug)
     table = run("apps", "list")

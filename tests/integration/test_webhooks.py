@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -29,6 +29,7 @@ from bridge.jobs.webhooks import send_message, tell_applications
 from bridge.runtime import Runtime
 from bridge.store.directory import get_member
 from bridge.store.models import Alert, AuditEntry, WebhookEndpoint, WebhookMessage, WebSession
+from bridge.usecases.alerts import open_alerts
 from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.import_people import import_people
 from bridge.usecases.people_by_hand import turn_off_member, turn_on_member
@@ -58,6 +59,8 @@ class Application:
     url: str = ""
     answers: int = 204
     location: str = ""
+    encoding: str = ""
+    body: bytes = b""
     slow_seconds: float = 0.0
     taken: list[tuple[dict[str, str], dict[str, Any], bytes]] = field(default_factory=list)
 
@@ -79,7 +82,11 @@ def application() -> Iterator[Application]:
             self.send_response(app.answers)
             if app.location:
                 self.send_header("Location", app.location)
+            if app.encoding:
+                self.send_header("Content-Encoding", app.encoding)
             self.end_headers()
+            with suppress(ConnectionError):  # nobody reads it
+                self.wfile.write(app.body)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -289,24 +296,67 @@ def test_for_a_day_both_secrets_sign_after_a_rotation(
 def test_what_is_given_up_is_dead_and_can_be_sent_again(
     customer: Customer, app: Application, clock: SettableClock
 ) -> None:
+    """One that is refused for three days by an endpoint that takes others."""
     told = listen(customer, app.url, ("user.created",))
     customer.push("ada@acme.test")
-    app.answers = 500
-    for _ in range(12):
+    for _ in range(14):  # 13 * 6 hours = 78 hours
+        app.answers = 500
         tell(customer)
-        clock.at += timedelta(hours=4)
-    given_up = told.states()
-    app.answers = 204
+        app.answers = 204
+        with customer.unit() as unit:
+            tried = queue_test(unit, find_endpoint(unit, app.url))
+        assert send_message(customer.runtime, customer.org_id, tried) is True
+        clock.at += timedelta(hours=6)
+    (given_up,) = [one for one in told.states() if one[0] == "user.created"]
 
     with customer.unit() as unit:
         again = replay(unit, find_endpoint(unit, app.url))
     tell(customer)
 
-    assert given_up == [("user.created", "dead", 12)]
-    assert len({headers["webhook-id"] for headers, _, _ in app.taken}) == 1
-    assert (len(again), told.states()) == (1, [("user.created", "done", 1)])
+    assert given_up == ("user.created", "dead", 13)
+    assert len({headers["webhook-id"] for headers, event, _ in app.taken if event["type"] == "user.created"}) == 1
+    assert len(again) == 1
+    assert ("user.created", "done", 1) in told.states()
     with pytest.raises(NotFoundError), customer.unit() as unit:
         replay(unit, find_endpoint(unit, app.url), new_id())
+
+
+def test_a_night_without_the_application_loses_no_event_and_the_owners_are_told(
+    customer: Customer, app: Application, clock: SettableClock
+) -> None:
+    told = listen(customer, app.url, ("user.created",))
+    customer.push("ada@acme.test")
+    app.answers = 503
+    for _ in range(13):  # 12 * 4 hours = 2 days
+        tell(customer)
+        clock.at += timedelta(hours=4)
+    with customer.unit() as unit:
+        alerts = [alert.detail for alert in open_alerts(unit)]
+    waiting = told.states()
+    clock.at -= timedelta(hours=3)  # it is not ada's turn yet
+    customer.push("bo@acme.test")
+    app.answers = 204
+
+    taken = tell(customer), tell(customer)
+
+    assert waiting == [("user.created", "pending", 13)]
+    assert (len(alerts), alerts[0].startswith("127.0.0.1 has not taken an event for hours")) == (1, True)
+    assert taken == (1, 1)
+    with customer.unit() as unit:
+        assert open_alerts(unit) == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"), [("gzip", b"\x1f\x8b no gzip"), ("", b"x" * 200_000)], ids=["compressed", "large"]
+)
+def test_what_an_endpoint_answers_beside_its_status_matters_to_nobody(
+    customer: Customer, app: Application, encoding: str, body: bytes
+) -> None:
+    app.answers, app.encoding, app.body = 200, encoding, body
+    listen(customer, app.url, ("user.created",))
+    customer.push("ada@acme.test")
+
+    assert tell(customer) == 1
 
 
 def test_an_endpoint_that_fails_for_days_is_left_and_goes_on_from_there_when_enabled(
@@ -355,7 +405,9 @@ def test_i8_no_redirect_is_followed(customer: Customer, app: Application) -> Non
         assert tell(customer) == 0
 
         assert (len(app.taken), inside.taken) == (1, [])
-    assert told.states() == [("user.created", "pending", 1)]
+    with customer.unit() as unit:
+        (message,) = list_messages(unit, told.endpoint())
+    assert (message.state, message.status, message.last_error) == ("pending", 307, "redirected")
 
 
 def test_i8_an_address_that_leads_inside_is_neither_taken_nor_talked_to(
@@ -552,3 +604,19 @@ def test_the_receiver_of_the_guide_takes_what_is_sent_and_refuses_what_is_forged
         process.kill()
         rest = process.communicate()[0]
     assert rest == ""
+
+
+def test_a_third_secret_within_a_day_is_refused_as_the_receiver_may_have_the_first(
+    customer: Customer, app: Application
+) -> None:
+    listen(customer, app.url, ("user.created",))
+
+    def rotate() -> None:
+        with customer.unit() as unit:
+            found, new = find_endpoint(unit, app.url), new_webhook_secret()
+            rotate_secret(unit, found, lambda row: customer.runtime.sealed_webhook_secret(customer.org_id, row, new))
+
+    rotate()
+
+    with pytest.raises(InvalidInputError, match="has two secrets until"):
+        rotate()

@@ -16,6 +16,7 @@ from bridge.runtime import Runtime
 from bridge.store.directory import get_member
 from bridge.store.models import Alert, AppGrant, AuditEntry
 from bridge.usecases.manage_access import deactivate_member
+from bridge.web.sso.places import safe_return_path
 from tests.apps import CALLBACK, TestApp, answered, next_of, register
 from tests.conftest import SettableClock
 from tests.factories import Customer
@@ -124,9 +125,13 @@ def test_an_address_in_a_domain_that_nobody_proved_is_not_called_verified(
 
 
 def test_the_sign_in_is_in_the_audit_chain(web: Flask, app: TestApp, customer: Customer, mia: MemberId) -> None:
-    app.tokens(sign_in(web, customer, mia))
+    """Once for each session, however often the application asks again."""
+    browser = sign_in(web, customer, mia)
+    for _ in range(3):
+        app.tokens(browser)
+    app.tokens(sign_in(web, customer, mia), prompt="none")
 
-    [entry] = [entry for entry in rows(customer, AuditEntry) if entry.action == "app.signed_in"]
+    [entry, _] = [entry for entry in rows(customer, AuditEntry) if entry.action == "app.signed_in"]
     assert (entry.actor, entry.subject_id, entry.body["app"]) == (f"member:{mia}", str(mia), app.client_id)
 
 
@@ -141,6 +146,7 @@ def test_who_is_not_signed_in_signs_in_first_and_comes_back(
     assert stranger.status_code == 303
     assert stranger.location.startswith("/sign-in?next=/oauth2/authorize")
     assert "login_hint=mia" in stranger.location
+    assert 'value="mia@nordlys.test"' in Browser(web.test_client()).get(stranger.location).text
     assert "code" in answered(back)
 
 
@@ -256,11 +262,59 @@ def test_an_application_of_one_organization_lets_nobody_else_in(
     ours, theirs = make_customer("ours"), make_customer("theirs")
     app = register(web, runtime, only_org_id=ours.org_id)
 
-    refused = app.authorize(sign_in(web, theirs))
+    visitor = sign_in(web, theirs)
 
-    assert answered(refused)["error"] == "access_denied"
+    refused = app.authorize(visitor)
+
+    assert (refused.status_code, "is for people of" in refused.text) == (403, True)
+    assert "Sign in with another account" in refused.text
+    assert answered(app.authorize(visitor, prompt="none"))["error"] == "access_denied"
     assert "code" in answered(app.authorize(sign_in(web, ours)))
     assert rows(theirs, AppGrant) == []
+
+
+def test_nobody_else_s_sentence_stands_on_our_page(web: Flask, app: TestApp, customer: Customer) -> None:
+    """What a request says wrong is named, and never quoted: a link to us must not speak for somebody else."""
+    lie = "x. Your account is locked: call +1 900 555 0100"
+    browser = sign_in(web, customer)
+
+    pages = [app.authorize(browser, **{name: lie}) for name in ("redirect_uri", "client_id")]
+    pages.append(app.authorize(browser, redirect_uri=lie, response_type=lie))
+    answers = [answered(app.authorize(browser, response_type=kind)) for kind in (None, "token")]
+
+    assert [page.status_code for page in pages] == [400, 400, 400]
+    assert not any("locked" in page.text for page in pages)
+    assert "not registered for this application" in pages[0].text
+    assert [answer["error"] for answer in answers] == ["invalid_request", "unsupported_response_type"]
+    assert answers[1]["error_description"] == "The 'response_type' must be code."
+
+
+def test_a_request_of_plain_signs_comes_back_from_a_sign_in_however_long(web: Flask, app: TestApp) -> None:
+    asked = app.query(state=None) + "&state="
+    stranger = Browser(web.test_client())
+
+    kept = stranger.client.get(f"/oauth2/authorize?{asked}{'/:' * ((1900 - len(asked)) // 2)}")
+    lost = stranger.client.get(f"/oauth2/authorize?{asked}{'^' * (1900 - len(asked))}")
+
+    assert safe_return_path(next_of(kept)) == next_of(kept)
+    assert (lost.status_code, "more characters" in lost.text) == (400, True)
+
+
+def test_i13_one_address_asks_an_application_s_codes_so_often_and_looking_at_the_headers_takes_none(
+    runtime: Runtime, customer: Customer, mia: MemberId
+) -> None:
+    apps = runtime.settings.apps.model_copy(update={"codes_per_minute": 10})
+    runtime.settings = runtime.settings.model_copy(update={"apps": apps})
+    web = compose(runtime)
+    app, browser = register(web, runtime), sign_in(web, customer, mia)
+
+    looked_at = browser.client.head(f"/oauth2/authorize?{app.query()}")
+    answers = [app.authorize(browser, prompt="none") for _ in range(11)]
+
+    assert looked_at.status_code == 405
+    assert [answer.status_code for answer in answers] == [302] * 10 + [429]
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert len(rows(customer, AppGrant)) == 10
 
 
 def test_who_was_turned_off_is_asked_to_sign_in(web: Flask, app: TestApp, customer: Customer, mia: MemberId) -> None:

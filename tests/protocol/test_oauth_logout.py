@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,6 +18,7 @@ from bridge.jobs.work import deliver_due
 from bridge.runtime import Runtime
 from bridge.store.directory import get_member
 from bridge.store.models import Delivery
+from bridge.usecases.alerts import open_alerts
 from bridge.usecases.apps import find_app, remove_app
 from bridge.usecases.manage_access import deactivate_member
 from tests.apps import TestApp, register
@@ -141,6 +143,16 @@ def test_without_an_id_token_the_person_is_asked_and_stays_here(app: TestApp, vi
     assert not is_signed_in(visitor)
 
 
+def test_a_form_without_an_id_token_asks_on_a_page_that_has_the_cookie(
+    app: TestApp, web: Flask, visitor: Browser
+) -> None:
+    """Another site's form comes without it: nobody is told that they are signed out who is not."""
+    posted = web.test_client().post("/oauth2/logout", data={"client_id": app.client_id})
+
+    assert (posted.status_code, posted.location) == (303, "/oauth2/logout")
+    assert "Sign out?" in visitor.get(posted.location).text
+
+
 def test_i9_nobody_is_sent_to_an_address_that_was_not_registered_for_it(app: TestApp, visitor: Browser) -> None:
     token = app.tokens(visitor)["id_token"]
 
@@ -236,6 +248,27 @@ def test_an_application_that_does_not_take_it_is_told_again(
 
     assert (first, second, len(ear.heard)) == (0, 1, 2)
     assert (waiting.state, waiting.attempts, waiting.last_error) == ("pending", 1, "unavailable")
+
+
+def test_an_application_that_takes_it_for_hours_from_nobody_is_told_on_and_the_owners_hear_of_it(
+    app: TestApp, customer: Customer, visitor: Browser, ear: Ear, clock: SettableClock
+) -> None:
+    app.tokens(visitor)
+    visitor.post("/sign-out")
+    ear.status = 302
+    for _ in range(12):
+        deliver_due(customer.runtime)
+        clock.at += timedelta(hours=4)
+    with customer.unit() as unit:
+        told = [alert.code for alert in open_alerts(unit)]
+    ear.status = 202
+
+    delivered = deliver_due(customer.runtime)
+
+    assert (told, len(ear.heard)) == (["app_logout_not_taken"], 13)
+    assert delivered >= 1
+    with customer.unit() as unit:
+        assert open_alerts(unit) == []
 
 
 def test_i8_an_application_at_a_private_address_is_told_only_where_the_operator_vouches_for_it(

@@ -17,7 +17,14 @@ from bridge.jobs.work import expire_everywhere
 from bridge.runtime import Runtime
 from bridge.store.models import AuditEntry, Connection, ScimClient, ScimToken
 from bridge.usecases.connections import live_tokens
-from bridge.usecases.scim_clients import LIVE_TOKENS, add_client, revoke_client, revoke_client_secret
+from bridge.usecases.scim_clients import (
+    LIVE_TOKENS,
+    add_client,
+    issue_client_token,
+    registered_client,
+    revoke_client,
+    revoke_client_secret,
+)
 from tests.apps import register
 from tests.conftest import KEY, SettableClock
 from tests.factories import Customer
@@ -105,6 +112,29 @@ def test_a_revoked_secret_brings_no_more_tokens(web: Flask, customer: Customer, 
         revoke_client_secret(unit, unit.session.get_one(ScimClient, (unit.org_id, client[0].id)), client[1].prefix)
 
     assert fetch(web, client).get_json()["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize("what", ["client", "secret", "connection"])
+def test_who_is_revoked_while_it_fetches_gets_no_token(customer: Customer, client: Client, what: str) -> None:
+    with customer.unit() as unit:
+        checked = registered_client(unit, client[0].id)
+    assert checked is not None
+    with customer.unit() as unit:
+        stored = unit.session.get_one(ScimClient, (unit.org_id, client[0].id))
+        if what == "client":
+            revoke_client(unit, stored)
+        elif what == "secret":
+            revoke_client_secret(unit, stored, client[1].prefix)
+        else:
+            unit.session.get_one(Connection, (unit.org_id, customer.connection_id)).disabled_at = unit.at
+
+    with customer.unit() as unit:
+        issued = issue_client_token(unit, checked, can_write=True)
+        tokens = unit.session.scalar(
+            select(func.count()).select_from(ScimToken).where(ScimToken.client_id.is_not(None))
+        )
+
+    assert (issued, tokens) == (None, 0)
 
 
 def test_t2_a_client_s_token_is_worth_nothing_at_another_organization(

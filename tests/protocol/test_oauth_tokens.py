@@ -194,6 +194,8 @@ def test_what_is_no_access_token_opens_nothing(app: TestApp, visitor: Browser) -
 
     assert {answer.status_code for answer in answers} == {401}
     assert all(answer.headers["WWW-Authenticate"].lower().startswith("bearer") for answer in answers)
+    bare = app.flask.test_client().get("/oauth2/userinfo").headers["WWW-Authenticate"]
+    assert "error" not in bare  # RFC 6750 §3.1: nothing was refused yet
 
 
 def test_an_access_token_ends_after_ten_minutes(app: TestApp, visitor: Browser, clock: SettableClock) -> None:

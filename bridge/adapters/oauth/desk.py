@@ -37,8 +37,8 @@ class Desk(Protocol):
         """Find a provisioning client; None for whatever is no client_id of one that may do anything."""
         ...
 
-    def issue_scim_token(self, client: RegisteredScimClient, *, can_write: bool) -> str:
-        """Issue a SCIM token for :data:`bridge.usecases.scim_clients.TOKEN_LIFETIME`."""
+    def issue_scim_token(self, client: RegisteredScimClient, *, can_write: bool) -> str | None:
+        """Issue a SCIM token for :data:`bridge.usecases.scim_clients.TOKEN_LIFETIME`; None to who was revoked."""
         ...
 
     def give(self, app: RegisteredApp, asked: AskedGrant, code: str) -> None:

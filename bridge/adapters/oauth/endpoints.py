@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2.rfc6749 import ResourceProtector
+from authlib.oauth2.rfc6749.errors import MissingAuthorizationError
 from authlib.oauth2.rfc6750 import BearerTokenValidator
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
@@ -115,8 +116,22 @@ class _Bearer(ResourceProtector):  # type: ignore[misc] # authlib carries no typ
 
     def acquire_token(self, scopes: str) -> HeldToken:
         """Return the token, if it was given for this scope."""
-        token: HeldToken = self.validate_request([scopes], self.request)
+        try:
+            token: HeldToken = self.validate_request([scopes], self.request)
+        except MissingAuthorizationError as error:
+            raise _NoTokenError(error.auth_type, error.realm) from error
         return token
+
+
+class _NoTokenError(MissingAuthorizationError):  # type: ignore[misc] # authlib carries no types
+    """A request without a token: the challenge names no error, for nothing was refused yet (RFC 6750 §3.1)."""
+
+    error = "invalid_request"
+
+    def get_headers(self) -> list[tuple[str, str]]:
+        """Write the challenge."""
+        plain = [(name, value) for name, value in super().get_headers() if name != "WWW-Authenticate"]
+        return [*plain, ("WWW-Authenticate", f'{self.auth_type} realm="{self.realm}"')]
 
 
 class _AccessTokens(BearerTokenValidator):  # type: ignore[misc] # authlib carries no types

@@ -5,6 +5,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import (
     AuthorizationCodeMixin,
+    InvalidClientError,
     InvalidRequestError,
     InvalidScopeError,
     grants,
@@ -88,6 +89,20 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc] # authlib 
     """The code flow: a code is bound to the application, its redirect URI, its verifier and the session."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = (*SECRET_METHODS, "none")
+
+    @staticmethod
+    def validate_authorization_redirect_uri(request: AuthlibRequest, client: AppClient) -> str:
+        """Return the redirect URI, which is registered; what is not is never quoted: the page that tells of it is ours.
+
+        Raises:
+            InvalidRequestError: There is none, or another.
+        """
+        asked: str | None = request.payload.redirect_uri
+        if not asked:
+            raise InvalidRequestError("Missing 'redirect_uri' in request.")
+        if not client.check_redirect_uri(asked):
+            raise InvalidRequestError("The 'redirect_uri' in request is not registered for this application.")
+        return asked
 
     def save_authorization_code(self, code: str, request: AuthlibRequest) -> None:
         """Give the grant that the code tells of."""
@@ -268,14 +283,17 @@ class ScimTokens:
 
         Raises:
             InvalidScopeError: The client may do nothing of what it asks for.
+            InvalidClientError: It was revoked while it asked.
         """
         allowed = client.get_allowed_scope(scope)
         if allowed is None:
             raise InvalidScopeError
-        can_write = SCIM_WRITE in allowed.split()
+        token = self.desk.issue_scim_token(client.client, can_write=SCIM_WRITE in allowed.split())
+        if token is None:
+            raise InvalidClientError(status_code=401)
         return {
             "token_type": "Bearer",
-            "access_token": self.desk.issue_scim_token(client.client, can_write=can_write),
+            "access_token": token,
             "expires_in": int(TOKEN_LIFETIME.total_seconds()),
             "scope": allowed,
         }

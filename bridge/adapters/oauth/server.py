@@ -6,7 +6,7 @@ from typing import Any
 
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidRequestError
+from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidRequestError, UnsupportedResponseTypeError
 from authlib.oidc.core.errors import LoginRequiredError
 
 from bridge.adapters.oauth.clients import CLIENT_CREDENTIALS, AppClient, MachineClient
@@ -50,6 +50,16 @@ class AuthorizationRequest:
     max_age: int | None
     login_hint: str | None
     grant: CodeGrant
+
+
+class _OtherResponseTypeError(UnsupportedResponseTypeError):  # type: ignore[misc] # authlib carries no types
+    """Names the response type that there is, and quotes nothing of the request."""
+
+    description = "The 'response_type' must be code."
+
+    def get_error_description(self) -> str:
+        """Say what to ask for."""
+        return self.description
 
 
 class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no types
@@ -152,6 +162,22 @@ class Server(AuthorizationServer):  # type: ignore[misc] # authlib carries no ty
         except OAuth2Error as error:
             raise RefusedHereError(error.get_error_description() or error.error) from error
         return LogoutRequest(claims or None, found.redirect_uri)
+
+    def get_authorization_grant(self, request: AuthlibRequest) -> CodeGrant:
+        """Find the grant of an authorization request.
+
+        Raises:
+            InvalidRequestError: It names no response type (RFC 6749 §4.1.2.1).
+            UnsupportedResponseTypeError: It names another than ``code``.
+        """
+        try:
+            grant: CodeGrant = super().get_authorization_grant(request)
+        except UnsupportedResponseTypeError as error:
+            back = error.redirect_uri
+            if request.payload.response_type is None:
+                raise InvalidRequestError("Missing 'response_type' in request.", redirect_uri=back) from error
+            raise _OtherResponseTypeError("code", redirect_uri=back) from error
+        return grant
 
     def query_client(self, client_id: str) -> AppClient | MachineClient | None:
         """Find an application or a provisioning client."""

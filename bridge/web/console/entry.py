@@ -1,5 +1,6 @@
 """The way in and out: sign-in by company, one-time links, sign-out, and a member's own page."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -23,14 +24,18 @@ from bridge.web.rendering import render, see_other
 from bridge.web.session import (
     Visit,
     current_runtime,
+    end_former_session,
     open_session,
     set_session_cookie,
+    shown_session,
 )
 from bridge.web.sso import way_out
 
 pages = Blueprint("entry", __name__)
 
 LONGEST_ADDRESS = 254
+#: What of a hint is shown: an address, never a sentence.
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,9 @@ def provisioning_help() -> Response:
 @public
 def sign_in() -> Response:
     """Ask for the mail address."""
-    return render("sign_in.html", email="", company=None, asked=False, next=safe_path(request.args.get("next")))
+    hint = request.args.get("login_hint", "").strip()
+    email = hint if _ADDRESS.fullmatch(hint) and len(hint) <= LONGEST_ADDRESS else ""
+    return render("sign_in.html", email=email, company=None, asked=False, next=safe_path(request.args.get("next")))
 
 
 @pages.post("/sign-in")
@@ -100,6 +107,7 @@ def use_link(token: str) -> Response:
         used = use_sign_in_link(unit, link_id)
         fresh = open_session(unit, used.member, used.method, lifetime=used.lifetime)
     session.clear()
+    end_former_session(shown_session())
     response = see_other(url_for("entry.home"))
     set_session_cookie(response, fresh)
     return response

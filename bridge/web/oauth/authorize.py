@@ -6,40 +6,49 @@ from typing import Final
 from urllib.parse import urlencode
 
 import structlog
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, abort, redirect, request, url_for
 
 from bridge.adapters.oauth import Answer, AuthorizationRequest, RefusedHereError, Server, Signer
 from bridge.adapters.oauth.discovery import AUTHORIZE
+from bridge.domain.actors import SYSTEM
 from bridge.errors import UnauthenticatedError
 from bridge.runtime import Runtime
 from bridge.store.models import WebSession
 from bridge.web.credentials import app_request
 from bridge.web.oauth.answers import asked_by_query, request_page, to_response
 from bridge.web.oauth.desk import AppDesk
+from bridge.web.oauth.limits import GivenCodes
+from bridge.web.rendering import render, see_other
 from bridge.web.session import Visit, open_visit
+from bridge.web.sso.places import safe_return_path
 
 log = structlog.get_logger(__name__)
 
 #: What a sign-in can bring a browser back to is no longer (:func:`bridge.web.sso.places.safe_return_path`).
 MAX_QUERY: Final = 1900
+#: Signs that stay as they are in what a sign-in brings back: written as %XX they make it three times as long.
+_PLAIN: Final = "/:@~!$'()*,;?"
 #: Milliseconds since 1970 after which the person must have signed in: how a demand to sign in again is met once.
 _AFTER: Final = "signed_in_after"
 
 
 def add_authorize(pages: Blueprint, runtime: Runtime, signer: Signer) -> None:
     """Add the authorization endpoint to the pages for browsers."""
+    given = GivenCodes(runtime.settings.apps.codes_per_minute)
 
     @pages.get(AUTHORIZE)
     @app_request
     def authorize() -> Response:
         """Send somebody who is signed in back to the application with a code, and anybody else to sign in first."""
+        if request.method == "HEAD":
+            abort(HTTPStatus.METHOD_NOT_ALLOWED)  # it would give a code that nobody sees
         if len(request.query_string) > MAX_QUERY:
             return request_page(f"The application asked with more than {MAX_QUERY} characters")
         try:
             with open_visit() as visit:
-                return _answer(runtime, signer, visit)
+                return _answer(runtime, signer, visit, given)
         except UnauthenticatedError:
-            return _answer(runtime, signer, None)
+            return _answer(runtime, signer, None, given)
 
     @pages.post(AUTHORIZE)
     @app_request
@@ -51,7 +60,7 @@ def add_authorize(pages: Blueprint, runtime: Runtime, signer: Signer) -> None:
         return response
 
 
-def _answer(runtime: Runtime, signer: Signer, visit: Visit | None) -> Response:
+def _answer(runtime: Runtime, signer: Signer, visit: Visit | None, given: GivenCodes) -> Response:
     server = Server(AppDesk(runtime, signer, visit))
     asked_for = asked_by_query(f"{signer.issuer}{AUTHORIZE}")
     try:
@@ -62,13 +71,20 @@ def _answer(runtime: Runtime, signer: Signer, visit: Visit | None) -> Response:
         return to_response(asked)
     if visit is None:
         return _to_sign_in(asked, request.args)
+    return _answer_visitor(runtime, server, asked, visit, given)
+
+
+def _answer_visitor(
+    runtime: Runtime, server: Server, asked: AuthorizationRequest, visit: Visit, given: GivenCodes
+) -> Response:
     if _must_sign_in_again(asked, visit):
         if "none" in asked.prompts:
             return to_response(server.demand_sign_in(asked))
-        after = str(int(visit.unit.at.timestamp() * 1000))
-        kept = {name: value for name, value in request.args.items() if name not in {"prompt", "max_age"}}
-        return _to_sign_in(asked, {**kept, _AFTER: after})
+        return _to_sign_in(asked, _asked_anew(visit))
     may_enter = asked.app.only_org_id in {None, visit.unit.org_id}
+    if not may_enter and "none" not in asked.prompts:
+        return _of_another(runtime, asked, visit)
+    given.take(asked.app.id)
     log.info("app.sign_in", app_id=str(asked.app.id), granted=may_enter)
     return to_response(server.grant_authorization(asked, allowed=may_enter))
 
@@ -85,9 +101,38 @@ def _must_sign_in_again(asked: AuthorizationRequest, visit: Visit) -> bool:
     return after.isdecimal() and len(after) < len(str(2**53)) and signed_in.timestamp() * 1000 < int(after)
 
 
+def _asked_anew(visit: Visit) -> dict[str, str]:
+    """Write the same request for after another sign-in, which this session does not count as."""
+    after = str(int(visit.unit.at.timestamp() * 1000))
+    return {name: value for name, value in request.args.items() if name not in {"prompt", "max_age"}} | {_AFTER: after}
+
+
+def _of_another(runtime: Runtime, asked: AuthorizationRequest, visit: Visit) -> Response:
+    """Say that the application is another organization's, and offer to sign in with another account."""
+    assert asked.app.only_org_id is not None
+    with runtime.unit(asked.app.only_org_id, SYSTEM) as unit:
+        theirs = unit.organization().name
+    log.info("app.sign_in", app_id=str(asked.app.id), granted=False)
+    return render(
+        "other_organization.html",
+        status=HTTPStatus.FORBIDDEN,
+        application=asked.app.name,
+        theirs=theirs,
+        ours=visit.organization.name,
+        name=visit.member.display_name,
+        sign_in_path=_sign_in_path(_asked_anew(visit), hint=None),
+    )
+
+
 def _to_sign_in(asked: AuthorizationRequest, query: Mapping[str, str]) -> Response:
     """Ask the person to sign in, and to come back with the same request."""
-    target = url_for("entry.sign_in", next=f"{AUTHORIZE}?{urlencode(query)}", login_hint=asked.login_hint)
-    response = redirect(target, code=HTTPStatus.SEE_OTHER)
-    assert isinstance(response, Response)
-    return response
+    path = _sign_in_path(query, hint=asked.login_hint)
+    if path is None:
+        return request_page("The application asked with more characters than a sign-in can bring back")
+    return see_other(path)
+
+
+def _sign_in_path(query: Mapping[str, str], *, hint: str | None) -> str | None:
+    """Return the path of a sign-in that comes back with this request; None when it is too long to come back with."""
+    back = f"{AUTHORIZE}?{urlencode(query, safe=_PLAIN)}"
+    return url_for("entry.sign_in", next=back, login_hint=hint) if safe_return_path(back) == back else None

@@ -69,9 +69,10 @@ class AppDesk:
         with self._runtime.unit(org_id, SYSTEM, at=self.now) as unit:
             return registered_client(unit, machine_id)
 
-    def issue_scim_token(self, client: RegisteredScimClient, *, can_write: bool) -> str:
-        """Issue a SCIM token."""
-        return issue_client_token(self._enter(client.org_id, None), client.id, can_write=can_write).text
+    def issue_scim_token(self, client: RegisteredScimClient, *, can_write: bool) -> str | None:
+        """Issue a SCIM token, unless the client was revoked meanwhile."""
+        issued = issue_client_token(self._enter(client.org_id, None), client, can_write=can_write)
+        return None if issued is None else issued.text
 
     def give(self, app: RegisteredApp, asked: AskedGrant, code: str) -> None:
         """Sign the visitor in to an application."""

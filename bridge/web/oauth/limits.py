@@ -1,8 +1,12 @@
-"""How many wrong secrets one address may present: whoever has shown a right one never waits for the others there."""
+"""How many wrong secrets one address may present, and for how many codes it may ask.
+
+Whoever has shown a right secret never waits for the others there.
+"""
 
 import hashlib
 import math
 import threading
+import uuid
 from typing import Final
 
 from flask import request
@@ -48,6 +52,27 @@ class RefusedClients:
                 if len(self._good) > _REMEMBERED:
                     del self._good[next(iter(self._good))]
         return answer
+
+
+class GivenCodes:
+    """Counts the codes that one application is given by the network they are asked from, in one process.
+
+    Args:
+        per_minute: Codes that one address may have for one application.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._given: Buckets[tuple[uuid.UUID, str]] = Buckets(per_minute, per_minute / 60)
+
+    def take(self, app_id: uuid.UUID) -> None:
+        """Let this request in.
+
+        Raises:
+            TooManyRequestsError: Its address has asked for too many codes of this application lately.
+        """
+        seconds = self._given.take((app_id, network_of(request.remote_addr or "")))
+        if seconds:
+            raise TooManyRequestsError(max(1, math.ceil(seconds)))
 
 
 def _shown() -> bytes:

@@ -18,7 +18,7 @@ from bridge.usecases.sessions import end_session
 from bridge.web.credentials import app_request, signed_in
 from bridge.web.oauth.answers import asked_by_form, asked_by_query, request_page
 from bridge.web.oauth.desk import AppDesk
-from bridge.web.rendering import render
+from bridge.web.rendering import render, see_other
 from bridge.web.session import Visit, clear_session_cookie, cookie_name, open_visit
 
 
@@ -34,7 +34,10 @@ def add_logout(pages: Blueprint, runtime: Runtime, signer: Signer) -> None:
     @pages.post(LOGOUT)
     @app_request
     def sign_out_by_form() -> Response:
-        """Take the same as a form; it comes from another site, and may lack the session's cookie."""
+        """Take the same as a form; it comes from another site, and may lack the session's cookie.
+
+        What an ID token says is done. Whoever brings none is asked, on a page that the browser opens with the cookie.
+        """
         return _answer(runtime, signer, asked_by_form(f"{signer.issuer}{LOGOUT}"))
 
     @pages.post(f"{LOGOUT}/confirmed")
@@ -55,6 +58,8 @@ def _answer(runtime: Runtime, signer: Signer, asked: HttpRequest) -> Response:
         return request_page(str(refusal))
     if wish.claims is not None:
         return _sign_out(runtime, wish, wish.claims)
+    if request.method == "POST":
+        return see_other(LOGOUT)
     try:
         with open_visit() as visit:
             return render("sign_out.html", name=visit.member.display_name)

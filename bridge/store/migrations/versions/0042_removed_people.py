@@ -6,8 +6,8 @@ from alembic import op
 from bridge.store.functions import recreate_functions
 from bridge.store.security import secure_table
 
-revision = "0041"
-down_revision = "0040"
+revision = "0042"
+down_revision = "0041"
 branch_labels = None
 depends_on = None
 
