@@ -26,6 +26,15 @@ class InvalidInputError(BridgeError):
         super().__init__(f"{field}: {problem}")
 
 
+class MetadataGivenMeanwhileError(InvalidInputError):
+    """A connection was given other metadata while the former was read again: what was given stays."""
+
+    code = "metadata_given_meanwhile"
+
+    def __init__(self) -> None:
+        super().__init__("metadata", "the connection was given other metadata while this was read: that one stays")
+
+
 class GroupConnectionMissingError(InvalidInputError):
     """Rules expect a group by its name alone, which any connection could bring."""
 

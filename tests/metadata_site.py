@@ -1,7 +1,7 @@
 """An address that gives an identity provider's metadata, on this machine, and whatever else a test wants."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,6 +15,7 @@ class MetadataSite:
         self.document = document
         self.status = 200
         self.location: str | None = None
+        self.while_reading: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -23,6 +24,7 @@ def metadata_site(document: bytes) -> Iterator[MetadataSite]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            site.while_reading()
             self.send_response(site.status)
             if site.location is not None:
                 self.send_header("Location", site.location)

@@ -147,7 +147,7 @@ def events(customer: Customer) -> list[SignInEvent]:
     with customer.unit() as unit:
         return list(
             unit.session.scalars(
-                select(SignInEvent).where(SignInEvent.org_id == unit.org_id).order_by(SignInEvent.at, SignInEvent.id)
+                select(SignInEvent).where(SignInEvent.org_id == unit.org_id).order_by(SignInEvent.at, SignInEvent.seq)
             )
         )
 

@@ -68,17 +68,28 @@ def saml(
         found = find_connection(unit, name)
         provider = parse_idp_metadata(document, now=unit.at, entity_id=entity_id, signed_by=signer)
         trust_saml_provider(unit, found.id, trust_in(provider), source)
-        kept = set_saml_options(unit, found.id, sign_requests=sign_requests, offers_encryption=encryption)
-        if idp_initiated is not None:
-            found.idp_initiated = idp_initiated
-        if jit is not None:
-            found.jit_enabled = jit
+        kept = set_saml_options(
+            unit,
+            found.id,
+            sign_requests=sign_requests,
+            offers_encryption=encryption,
+            idp_initiated=idp_initiated,
+            jit=jit,
+        )
         facts = addresses(runtime.settings.server.public_url, unit, found) | {
             "trusts": provider.entity_id,
             "until": max(one.not_after for one in provider.certificates),
             "signed requests": kept.signs_requests,
         }
     print_named(facts, as_json=as_json)
+
+
+_CHANGED = {
+    "sso_url": "The sign-in address is another one now",
+    "wants_signed_requests": "Whether it wants our requests signed has changed",
+    "logout_url": "The address that sign-outs go to is another one now",
+    "logout_response_url": "The address that its sign-outs are answered at is another one now",
+}
 
 
 @click.command("refresh-metadata")
@@ -110,8 +121,8 @@ def refresh_metadata(org: str, name: str, *, as_json: bool) -> None:
             [*(("new", one) for one in change.added), *(("gone", one) for one in change.removed)],
             empty="Read again: the same certificates",
         )
-        if change.moved:
-            click.echo("The sign-in address is another one now")
+        for fact in change.changed:
+            click.echo(_CHANGED[fact])
 
 
 @click.command("rotate-cert")

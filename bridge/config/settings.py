@@ -219,6 +219,18 @@ class SsoSettings(_Section):
     """Days that a directory has to name a person who signed in before it did; then access ends and the seat is
     free again. 0: no end."""
 
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+    """Sign-ins that one address may start and answer at one connection each minute, counted together, in each worker
+    process, and ten times as many of all addresses; beyond, the answer is 429 with Retry-After. An office behind one
+    address counts as one."""
+
+    refused_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """Refused sign-ins that one address may have at one connection each minute, in each worker process; beyond, it is
+    answered 429 unread there, and nothing is written into the sign-in log."""
+
+    log_days: Annotated[int, Field(ge=1, le=3650)] = 180
+    """Days that entries of the sign-in log are kept; a person's newest sign-in stays for the access review."""
+
 
 class AppSettings(_Section):
     """Applications that people sign in to through this service."""

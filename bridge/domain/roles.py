@@ -35,6 +35,7 @@ class Permission(StrEnum):
     EDIT_MAPPINGS = "editing group mappings"  # Z2
     MANAGE_PEOPLE = "adding and removing people"  # Z3
     CHANGE_ROLES = "changing roles"
+    END_OWNERS_SESSIONS = "ending sessions and sign-in links of owners"  # as changing roles
     ASSIGN_PRODUCT_ROLES = "giving roles in the product"  # as Z2
     DEFINE_PRODUCT_ROLES = "defining roles in the product"  # B5
     MANAGE_CONNECTIONS = "changing connections"
@@ -53,6 +54,7 @@ ALLOWED: Mapping[Permission, tuple[Role, ...]] = MappingProxyType(
         Permission.EDIT_MAPPINGS: ADMINS,
         Permission.MANAGE_PEOPLE: ADMINS,
         Permission.CHANGE_ROLES: OWNERS,
+        Permission.END_OWNERS_SESSIONS: OWNERS,
         Permission.ASSIGN_PRODUCT_ROLES: ADMINS,
         Permission.DEFINE_PRODUCT_ROLES: OWNERS,
         Permission.MANAGE_CONNECTIONS: ADMINS,

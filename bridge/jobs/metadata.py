@@ -9,12 +9,13 @@ from bridge.adapters.saml import fetch_metadata, parse_idp_metadata
 from bridge.adapters.saml.trust import trust_in
 from bridge.domain.actors import SYSTEM, Actor
 from bridge.domain.identifiers import ConnectionId, OrgId
-from bridge.errors import InvalidInputError
+from bridge.errors import InvalidInputError, MetadataGivenMeanwhileError
 from bridge.jobs.containing import Stopping, contained, never
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.store.directory import get_connection
 from bridge.usecases.saml_trust import (
+    MetadataSource,
     TrustChange,
     due_refreshes,
     follow_metadata,
@@ -55,6 +56,8 @@ def refresh(runtime: Runtime, org_id: OrgId, connection_id: ConnectionId, actor:
         InvalidInputError: It has no address, cannot be read, has ended, or is of another provider. What was believed
             before still is, and the reason is kept. The owners are told: of an address that does not answer only when
             it did not the time before either.
+        MetadataGivenMeanwhileError: Somebody has given the connection other metadata while this was read: that stays,
+            and nothing is noted.
         NotFoundError: There is no such connection.
     """
     with runtime.unit(org_id, actor) as unit:
@@ -64,17 +67,18 @@ def refresh(runtime: Runtime, org_id: OrgId, connection_id: ConnectionId, actor:
                 "connection", "has its metadata from a file: give it again by `seatbridge connection saml --metadata`"
             )
         issuer = get_connection(unit, connection_id).issuer
+    source = MetadataSource(provider.metadata_url, provider.metadata_signed_by)
     try:
-        document = fetch_metadata(provider.metadata_url)
+        document = fetch_metadata(source.url)
         with runtime.unit(org_id, actor) as unit:
-            metadata = parse_idp_metadata(
-                document, now=unit.at, entity_id=issuer, signed_by=provider.metadata_signed_by
-            )
-            return follow_metadata(unit, connection_id, trust_in(metadata))
+            metadata = parse_idp_metadata(document, now=unit.at, entity_id=issuer, signed_by=source.signed_by)
+            return follow_metadata(unit, connection_id, trust_in(metadata), given_at=provider.updated_at, source=source)
+    except MetadataGivenMeanwhileError:
+        raise
     except InvalidInputError as problem:
         is_silent = problem.field == "url" and provider.problem is None
         with runtime.unit(org_id, actor) as unit:
-            note_failed_refresh(unit, connection_id, str(problem), alert=not is_silent)
+            note_failed_refresh(unit, connection_id, str(problem), source=source, alert=not is_silent)
         raise
 
 

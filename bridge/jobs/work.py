@@ -24,7 +24,7 @@ from bridge.usecases.buy_for_line import buy_for_line, is_worth_buying
 from bridge.usecases.decide_holds import remind_of_hold
 from bridge.usecases.deliver import Claim, claim_delivery, finish_delivery, postpone_delivery
 from bridge.usecases.end_provisional import connections_with_unconfirmed, end_unconfirmed
-from bridge.usecases.expire import expire_what_ran_out
+from bridge.usecases.expire import expire_what_ran_out, forget_sign_ins
 from bridge.usecases.mirror_core import tell_of_answer
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.remind import queue_evaluation_mail, queue_usage_mail
@@ -185,6 +185,7 @@ def expire_everywhere(runtime: Runtime, stopping: Stopping = never) -> int:
             break
         with contained("expiry.failed", org_id), runtime.unit(org_id, SYSTEM) as unit:
             removed += expire_what_ran_out(unit)
+            removed += forget_sign_ins(unit, unit.at - timedelta(days=runtime.settings.sso.log_days))
     return removed
 
 

@@ -305,7 +305,7 @@ def list_sign_ins(unit: Unit, connection_id: ConnectionId, limit: int = 50) -> S
     return unit.session.scalars(
         select(SignInEvent)
         .where(SignInEvent.org_id == unit.org_id, SignInEvent.connection_id == connection_id)
-        .order_by(SignInEvent.at.desc(), SignInEvent.id)
+        .order_by(SignInEvent.at.desc(), SignInEvent.seq.desc())
         .limit(limit)
     ).all()
 

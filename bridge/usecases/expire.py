@@ -1,14 +1,16 @@
 """Forgetting what has run out: sign-ins under way and to applications, assertions, previews, sessions, events."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import aliased
 
 from bridge.store.models import (
     AppGrant,
     Preview,
     SamlReplay,
     ScimToken,
+    SignInEvent,
     SignInLink,
     SignInRequest,
     WebhookMessage,
@@ -46,6 +48,30 @@ def expire_what_ran_out(unit: Unit) -> int:
     ):
         removed += unit.session.execute(statement).rowcount  # type: ignore[attr-defined] # a DELETE's cursor result
     return removed
+
+
+def forget_sign_ins(unit: Unit, before: datetime) -> int:
+    """Delete what the sign-in log says of the time before an instant; return how many entries.
+
+    The newest of each person that was not refused stays: the access review tells when somebody last signed in.
+    """
+    newer = aliased(SignInEvent)
+    has_newer = (
+        select(newer.seq)
+        .where(
+            newer.org_id == SignInEvent.org_id,
+            newer.member_id == SignInEvent.member_id,
+            newer.outcome != "refused",
+            newer.seq > SignInEvent.seq,
+        )
+        .exists()
+    )
+    statement = delete(SignInEvent).where(
+        SignInEvent.org_id == unit.org_id,
+        SignInEvent.at < before,
+        or_(SignInEvent.member_id.is_(None), SignInEvent.outcome == "refused", has_newer),
+    )
+    return unit.session.execute(statement, execution_options={"synchronize_session": False}).rowcount  # type: ignore[attr-defined,no-any-return] # a DELETE's cursor result
 
 
 def _end_sessions_that_ran_out(unit: Unit) -> None:

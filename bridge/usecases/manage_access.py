@@ -47,7 +47,7 @@ def end_access(unit: Unit, members: Sequence[Member], *, reason: str) -> None:
     ids = [member.id for member in members]
     end_stays(unit, members, reason=reason)
     end_sign_ins(unit, ids, reason=reason)
-    _revoke_tokens(unit, ids)
+    revoke_tokens(unit, ids)
     record_many(unit, [Entry("member.deactivated", "member", member_id, reason) for member_id in ids])
     if not is_braked(unit):
         forget_limit(unit)
@@ -56,7 +56,7 @@ def end_access(unit: Unit, members: Sequence[Member], *, reason: str) -> None:
         let_off(unit, held, Outcome.APPLIED if is_braked(unit) else Outcome.BY_HAND)
 
 
-def _revoke_tokens(unit: Unit, member_ids: Collection[MemberId]) -> None:
+def revoke_tokens(unit: Unit, member_ids: Collection[MemberId]) -> None:
     """Revoke the tokens that belong to people, for good: access that comes back does not bring them back."""
     unit.session.execute(
         update(ScimToken)

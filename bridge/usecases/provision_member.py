@@ -40,7 +40,7 @@ from bridge.usecases.assign_seats import (
     settle_seat,
 )
 from bridge.usecases.brake import forget_limit, held_effect, hold_people, is_braked, let_off, lets_through
-from bridge.usecases.manage_access import deactivate_member, reactivate_member
+from bridge.usecases.manage_access import deactivate_member, reactivate_member, revoke_tokens
 from bridge.usecases.move_line import give_on, offer_free
 from bridge.usecases.provisional import is_unconfirmed, let_off_unconfirmed, provisional_until
 from bridge.usecases.reevaluate import reevaluate
@@ -403,8 +403,8 @@ def write_person(unit: Unit, member: Member, draft: PersonDraft) -> list[str]:
 def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> PersonDraft:
     """Make a person the directory's, if its userName proves who they are; return what it may say of them.
 
-    Where only an address says so, the sign-ins they came by are forgotten (T14). Whom somebody here turned off stays
-    off, and the owners are told; whose access ended because no directory had named them has it again.
+    Where only an address says so, the sign-ins they came by are forgotten, their tokens too (T14). Whom somebody here
+    turned off stays off, and the owners are told; whose access ended because no directory had named them has it again.
 
     Raises:
         AdoptionRefusedError: Nothing proves that it is this person.
@@ -416,6 +416,7 @@ def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: P
         if member.source == Source.JIT:
             forget_links(unit, member)
             end_sign_ins(unit, [member.id], reason="adopted")
+            revoke_tokens(unit, [member.id])
     came_from, provisional, late = member.source, member.provisional_until is not None, is_unconfirmed(member)
     member.connection_id, member.source, member.provisional_until = connection_id, str(Source.SCIM), None
     let_off_unconfirmed(unit, member, Outcome.REVERSED)

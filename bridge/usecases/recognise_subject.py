@@ -1,7 +1,7 @@
 """Who a subject of an identity provider is: known by a link, by its own directory, or by a verified address."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -29,6 +29,7 @@ class SignInRefusal(StrEnum):
     CONNECTION_DISABLED = "connection_disabled"
     OTHER_ISSUER = "other_issuer"
     OVERSIZED = "oversized"
+    UNREADABLE = "unreadable"
     UNKNOWN_REQUEST = "unknown_request"
     FOREIGN_BROWSER = "foreign_browser"
     NOT_REQUESTED = "not_requested"
@@ -74,7 +75,7 @@ class AssertedSubject:
         email: The address.
         is_email_verified: Whether the provider vouches for the address; only then may it tell who somebody is.
         groups: None when the IdP said nothing of groups, which is not "no groups".
-        groups_overage: The IdP said that there are too many groups to name.
+        groups_overage: There are too many groups: the IdP left them out, or named more than :data:`MAX_GROUPS`.
         attributes: Values by attribute of a directory, such as ``department``, that the connection's map asks for.
     """
 
@@ -133,20 +134,29 @@ def refuse_turned_off(member: Member) -> None:
         raise refused(SignInRefusal.DEACTIVATED, "The person's access is turned off")
 
 
-def check_sizes(asserted: AssertedSubject) -> None:
-    """Refuse what could not be stored.
+def within_limits(asserted: AssertedSubject) -> AssertedSubject:
+    """Refuse what could not be stored; more groups than can be followed are as none said: nothing is taken away.
 
     Raises:
-        SignInRefusedError: A text or the list of groups is longer than any real one.
+        SignInRefusedError: A text is longer than any real one, or has a character that no real one has.
     """
     facts = [getattr(asserted, part.name) for part in fields(asserted) if part.name != "issuer"]
-    texts = [*facts, *(asserted.groups or ()), *asserted.attributes.values()]
-    if any(isinstance(text, str) and len(text) > MAX_NAME_CHARACTERS for text in texts):
+    named = [*facts, *(asserted.groups or ()), *asserted.attributes.values()]
+    texts = [text for text in named if isinstance(text, str)]
+    if any(len(text) > MAX_NAME_CHARACTERS for text in texts):
         raise refused(SignInRefusal.OVERSIZED, f"A name, address or group has more than {MAX_NAME_CHARACTERS} letters")
+    if not all(is_storable(text) for text in texts):
+        raise refused(SignInRefusal.UNREADABLE, "A name, address or group has a character in it that is no text")
     if asserted.assertion is not None and len(asserted.assertion.id) > MAX_ASSERTION_ID_CHARACTERS:
         raise refused(SignInRefusal.OVERSIZED, "The assertion's ID is too long")
     if len(asserted.groups or ()) > MAX_GROUPS:
-        raise refused(SignInRefusal.OVERSIZED, f"The assertion names more than {MAX_GROUPS} groups")
+        return replace(asserted, groups=None, groups_overage=True)
+    return asserted
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether the database can keep a text: NUL and halves of a surrogate pair, which JSON can spell, it can't."""
+    return not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:

@@ -1,16 +1,20 @@
 """A sign-in for trying a connection out: it tells what arrived and what would happen, and does none of it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.domain.roles import Role
 from bridge.errors import BridgeError, SignInRefusedError
-from bridge.store.models import Decision
+from bridge.store.models import Decision, Member
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
+from bridge.usecases.buy_for_line import expected_purchases
 from bridge.usecases.explain import explain_decisions
-from bridge.usecases.recognise_subject import AssertedSubject, LinkedBy, Recognised
+from bridge.usecases.recognise_subject import AssertedSubject, LinkedBy, Recognised, within_limits
 from bridge.usecases.sign_in import admit, note_sign_in, use_up
+from mappings.preview import Move
+from mappings.reasons import because
+from mappings.tiers import TierLadder
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ def rehearse_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         SignInRefusedError: The assertion is not an answer to this connection and browser, or was used before: then
             nothing is told either.
     """
+    asserted = within_limits(asserted)
     use_up(unit, asserted, cookie_hashes)
     outcome, refusal = None, None
     step = unit.session.begin_nested()
@@ -60,6 +65,7 @@ def rehearse_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         refusal = str(error)
     finally:
         step.rollback()
+        unit.line_grew = False
     note_sign_in(
         unit,
         connection_id=asserted.connection_id,
@@ -73,12 +79,28 @@ def rehearse_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
 def _outcome(unit: Unit, found: Recognised) -> Outcome:
     member = found.member
     ladder = ladder_of(read_pools(unit))
-    newest = unit.session.get(Decision, (unit.org_id, member.decision_id)) if member.decision_id else None
-    return Outcome(
+    outcome = Outcome(
         user_name=member.user_name,
         linked_by=found.linked_by,
         role=Role(member.role),
         seat=ladder.name_of(member.tier),
         waits=member.waiting_for is not None,
-        because=explain_decisions(unit, [newest], ladder)[0].because if newest is not None else None,
+        because=_because(unit, member, ladder),
     )
+    bought = _bought_for(unit, member) if unit.line_grew else None
+    if bought is None:
+        return outcome
+    wanted = bought.waiting_for or (bought.rule.tier if bought.rule else None)
+    why = because(bought.reason, ladder, tier=bought.to_tier, rule=bought.rule, wanted=wanted, before=bought.from_tier)
+    return replace(outcome, seat=ladder.name_of(bought.to_tier), waits=bought.waiting_for is not None, because=why)
+
+
+def _because(unit: Unit, member: Member, ladder: TierLadder) -> str | None:
+    newest = unit.session.get(Decision, (unit.org_id, member.decision_id)) if member.decision_id else None
+    return explain_decisions(unit, [newest], ladder)[0].because if newest is not None else None
+
+
+def _bought_for(unit: Unit, member: Member) -> Move | None:
+    """Return the seat that budgets would buy the person at the end of the sign-in; nothing is bought or charged."""
+    effect, _ = expected_purchases(unit)
+    return next((move for move in effect.moves if move.member_id == member.id), None)

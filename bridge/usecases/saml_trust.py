@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 from bridge.domain.identifiers import ConnectionId
 from bridge.domain.roles import Permission
 from bridge.domain.sign_in import SignInProtocol
-from bridge.errors import InvalidInputError, NotFoundError
+from bridge.errors import InvalidInputError, MetadataGivenMeanwhileError, NotFoundError
 from bridge.store.directory import get_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, IdpCertificate, SamlProvider
@@ -19,6 +19,8 @@ from bridge.usecases.alerts import raise_alert, resolve_alerts
 
 REFRESH_ALERT: Final = "metadata_not_refreshed"
 _LONGEST_PROBLEM: Final = 1000
+#: What is kept of the metadata beside the certificates, by the same names here and there.
+_FACTS: Final = ("sso_url", "wants_signed_requests", "logout_url", "logout_response_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,15 @@ class MetadataSource:
 
 @dataclass(frozen=True, slots=True)
 class TrustChange:
-    """What other metadata changed: fingerprints of certificates, and whether the sign-in address is another."""
+    """What other metadata changed: fingerprints of certificates, and the names of :class:`SamlTrust`'s other facts."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
-    moved: bool
+    changed: tuple[str, ...]
 
     def __bool__(self) -> bool:
         """Tell whether anything changed."""
-        return bool(self.added or self.removed or self.moved)
+        return bool(self.added or self.removed or self.changed)
 
 
 def trust_saml_provider(
@@ -93,15 +95,28 @@ def trust_saml_provider(
     return connection
 
 
-def follow_metadata(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> TrustChange:
+def follow_metadata(
+    unit: Unit, connection_id: ConnectionId, trust: SamlTrust, *, given_at: datetime, source: MetadataSource
+) -> TrustChange:
     """Take over what the metadata says by now, read again where the connection has it from.
+
+    Args:
+        unit: The unit.
+        connection_id: Which connection.
+        trust: What the metadata says.
+        given_at: When the connection was given what it believed as the reading began.
+        source: Where it was read, and by whose certificate it was verified.
 
     Raises:
         InvalidInputError: It is of another entityID, or carries no certificate that is still valid.
+        MetadataGivenMeanwhileError: Somebody has given the connection other metadata since: that stays.
         NotFoundError: There is no such connection.
     """
     unit.lock()
     connection = get_connection(unit, connection_id)
+    believed = saml_provider(unit, connection_id)
+    if believed is None or (believed.updated_at, _source_of(believed)) != (given_at, source):
+        raise MetadataGivenMeanwhileError
     if trust.entity_id != connection.issuer:
         raise InvalidInputError("metadata", f"is of {trust.entity_id!r}, not of {connection.issuer!r}")
     change = _believe(unit, connection_id, trust)
@@ -111,17 +126,26 @@ def follow_metadata(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -
     return change
 
 
-def note_failed_refresh(unit: Unit, connection_id: ConnectionId, problem: str, *, alert: bool) -> None:
+def _source_of(provider: SamlProvider) -> MetadataSource | None:
+    return None if provider.metadata_url is None else MetadataSource(provider.metadata_url, provider.metadata_signed_by)
+
+
+def note_failed_refresh(
+    unit: Unit, connection_id: ConnectionId, problem: str, *, source: MetadataSource, alert: bool
+) -> None:
     """Keep why metadata was not taken over; what was believed before still is.
 
     Args:
         unit: The unit.
         connection_id: Whose.
         problem: In words.
+        source: Where it was to be read: nothing is noted once the connection has it from elsewhere.
         alert: Tell the owners; one that is open already stays the only one.
     """
     unit.lock()
     provider = unit.session.get_one(SamlProvider, (unit.org_id, connection_id))
+    if _source_of(provider) != source:
+        return
     provider.checked_at, provider.problem = unit.at, problem[:_LONGEST_PROBLEM]
     if alert:
         raise_alert(unit, REFRESH_ALERT, detail=_refresh_sentence(get_connection(unit, connection_id)), told_apart=True)
@@ -132,12 +156,12 @@ def _believe(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> Trust
         raise InvalidInputError("metadata", "every signing certificate in it has expired: fetch it again from the IdP")
     provider = saml_provider(unit, connection_id)
     if provider is None:
-        provider = SamlProvider(org_id=unit.org_id, connection_id=connection_id, sso_url="")
+        provider = SamlProvider(org_id=unit.org_id, connection_id=connection_id, wants_signed_requests=False)
         unit.session.add(provider)
-    moved = provider.sso_url != trust.sso_url
-    provider.sso_url, provider.updated_at = trust.sso_url, unit.at
-    provider.wants_signed_requests = trust.wants_signed_requests
-    provider.logout_url, provider.logout_response_url = trust.logout_url, trust.logout_response_url
+    changed = tuple(fact for fact in _FACTS if getattr(provider, fact) != getattr(trust, fact))
+    for fact in _FACTS:
+        setattr(provider, fact, getattr(trust, fact))
+    provider.updated_at = unit.at
     provider.checked_at, provider.problem = unit.at, None
     before = {kept.fingerprint: kept for kept in certificates_of(unit, connection_id)}
     named = {certificate.fingerprint: certificate for certificate in trust.certificates}
@@ -160,7 +184,7 @@ def _believe(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> Trust
     return TrustChange(
         added=tuple(sorted(named.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - named.keys())),
-        moved=moved,
+        changed=changed,
     )
 
 
@@ -173,10 +197,11 @@ def _record(unit: Unit, connection: Connection, trust: SamlTrust, change: TrustC
         reason=reason,
         body={
             "entity_id": trust.entity_id,
-            "sso_url": trust.sso_url,
+            **{fact: getattr(trust, fact) for fact in _FACTS},
             "certificates": [one.fingerprint for one in trust.certificates],
             "added": list(change.added),
             "removed": list(change.removed),
+            "changed": list(change.changed),
         },
         touches_seats=False,
     )
@@ -199,14 +224,18 @@ def set_saml_options(
     *,
     sign_requests: bool | None = None,
     offers_encryption: bool | None = None,
+    idp_initiated: bool | None = None,
+    jit: bool | None = None,
 ) -> SamlProvider:
-    """Say how we speak to a SAML identity provider; what is None stays as it is.
+    """Say how we speak to a SAML identity provider, and what its assertions may do; what is None stays as it is.
 
     Args:
         unit: The unit.
         connection_id: Whose provider.
         sign_requests: Sign our requests; until it is said, as the provider's metadata wants it.
         offers_encryption: Publish a key in our metadata that assertions can be encrypted to.
+        idp_initiated: Take sign-ins that start at the identity provider.
+        jit: Create who is new.
 
     Raises:
         ForbiddenError: The actor may not change connections.
@@ -217,20 +246,32 @@ def set_saml_options(
     provider = saml_provider(unit, connection_id)
     if provider is None:
         raise NotFoundError("SAML identity provider", str(connection_id))
-    before = (provider.sign_requests, provider.offers_encryption)
-    provider.sign_requests = before[0] if sign_requests is None else sign_requests
-    provider.offers_encryption = before[1] if offers_encryption is None else offers_encryption
-    if (provider.sign_requests, provider.offers_encryption) != before:
+    connection = get_connection(unit, connection_id)
+    before = _options(connection, provider)
+    provider.sign_requests = provider.sign_requests if sign_requests is None else sign_requests
+    provider.offers_encryption = provider.offers_encryption if offers_encryption is None else offers_encryption
+    connection.idp_initiated = connection.idp_initiated if idp_initiated is None else idp_initiated
+    connection.jit_enabled = connection.jit_enabled if jit is None else jit
+    if (after := _options(connection, provider)) != before:
         record(
             unit,
             "connection.saml_options_set",
             subject_kind="connection",
             subject_id=connection_id,
             reason="requested",
-            body={"sign_requests": provider.sign_requests, "offers_encryption": provider.offers_encryption},
+            body=after,
             touches_seats=False,
         )
     return provider
+
+
+def _options(connection: Connection, provider: SamlProvider) -> dict[str, bool | None]:
+    return {
+        "sign_requests": provider.sign_requests,
+        "offers_encryption": provider.offers_encryption,
+        "idp_initiated": connection.idp_initiated,
+        "jit": connection.jit_enabled,
+    }
 
 
 def certificates_of(unit: Unit, connection_id: ConnectionId) -> Sequence[IdpCertificate]:

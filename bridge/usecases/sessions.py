@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Uuid, any_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.identifiers import MemberId
-from bridge.domain.roles import Permission
+from bridge.domain.roles import Permission, Role
 from bridge.errors import NotFoundError
 from bridge.store.directory import get_member
 from bridge.store.journal import Entry, record_many
@@ -88,7 +88,7 @@ def end_session(unit: Unit, session_id: uuid.UUID, *, reason: str = "by_hand") -
         Whose it was.
 
     Raises:
-        ForbiddenError: It is somebody else's, and the actor may not manage people.
+        ForbiddenError: It is somebody else's, and the actor may not manage people, or not owners.
         NotFoundError: There is no such session here.
     """
     stored = unit.session.get(WebSession, (unit.org_id, session_id))
@@ -97,6 +97,7 @@ def end_session(unit: Unit, session_id: uuid.UUID, *, reason: str = "by_hand") -
         raise NotFoundError("session", str(session_id))
     if unit.actor.id != stored.member_id:
         unit.require(Permission.MANAGE_PEOPLE)
+        _refuse_for_owners(unit, stored.member_id)
     unit.lock()
     end_those(unit, WebSession.id == session_id, reason=reason)
     return stored.member_id
@@ -106,13 +107,20 @@ def end_sessions_of(unit: Unit, member_id: MemberId) -> int:
     """End every session, sign-in link and sign-in to an application of a person by hand; return how many sessions.
 
     Raises:
-        ForbiddenError: It is somebody else, and the actor may not manage people.
+        ForbiddenError: It is somebody else, and the actor may not manage people, or not owners.
         NotFoundError: There is no such member here.
     """
     if unit.actor.id != member_id:
         unit.require(Permission.MANAGE_PEOPLE)
+        _refuse_for_owners(unit, member_id)
     unit.lock()
     return end_sign_ins(unit, [get_member(unit, member_id).id], reason="by_hand")
+
+
+def _refuse_for_owners(unit: Unit, member_id: MemberId) -> None:
+    """Leave an owner's sessions and links to owners: a link may be the owner's only way back in."""
+    if Role(get_member(unit, member_id).role).is_owner:
+        unit.require(Permission.END_OWNERS_SESSIONS)
 
 
 def end_sign_ins(unit: Unit, member_ids: Collection[MemberId], *, reason: str) -> int:

@@ -24,10 +24,10 @@ from bridge.usecases.recognise_subject import (
     LinkedBy,
     Recognised,
     SignInRefusal,
-    check_sizes,
     recognise_subject,
     refuse_turned_off,
     refused,
+    within_limits,
 )
 from bridge.usecases.reevaluate import reevaluate
 from bridge.usecases.sync_groups import sync_claimed_groups
@@ -44,11 +44,25 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A person who may have a session now; ``return_path`` is the path that the sign-in was started with."""
+    """A person who may have a session now.
+
+    Attributes:
+        return_path: The path that the sign-in was started with.
+        former_session: Hash of the session that the browser had then, which ends now.
+    """
 
     member: Member
     return_path: str
+    former_session: bytes | None
     provisioned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a request that is answered had been started with."""
+
+    return_path: str
+    former_session: bytes | None
 
 
 def start_sign_in(
@@ -59,6 +73,7 @@ def start_sign_in(
     cookie_hash: bytes,
     return_path: str,
     lifetime_seconds: int,
+    former_session: bytes | None = None,
     nonce: str | None = None,
     code_verifier: str | None = None,
 ) -> Connection:
@@ -71,6 +86,7 @@ def start_sign_in(
         cookie_hash: Of the secret that the browser gets.
         return_path: Where the sign-in is to end.
         lifetime_seconds: How long it may take.
+        former_session: Hash of the session that the browser has now: it is to end when another one begins.
         nonce: What the answer must repeat (OpenID Connect).
         code_verifier: What its code is redeemed with (PKCE).
 
@@ -89,6 +105,7 @@ def start_sign_in(
             return_path=return_path,
             created_at=unit.at,
             expires_at=unit.at + timedelta(seconds=lifetime_seconds),
+            former_session=former_session,
             nonce=nonce,
             code_verifier=code_verifier,
         )
@@ -112,7 +129,8 @@ def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         SignInRefusedError: With a reason of :class:`SignInRefusal`; the unit must roll back, so that nothing is
             created, revived or used up.
     """
-    return_path = use_up(unit, asserted, cookie_hashes)
+    asserted = within_limits(asserted)
+    started = use_up(unit, asserted, cookie_hashes)
     found = admit(unit, asserted)
     get_connection(unit, asserted.connection_id).last_sign_in_at = unit.at
     note_sign_in(
@@ -124,28 +142,28 @@ def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         detail=_summary(asserted, found),
     )
     unit.session.flush()
-    return SignedIn(found.member, return_path, provisioned=found.linked_by is LinkedBy.JIT)
+    is_new = found.linked_by is LinkedBy.JIT
+    return SignedIn(found.member, started.return_path, started.former_session, provisioned=is_new)
 
 
-def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[bytes]) -> str:
-    """Pop the request that is answered and remember an assertion; return where the sign-in wanted to go.
+def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[bytes]) -> Started:
+    """Pop the request that is answered and remember an assertion; return what it was started with.
 
     Raises:
         NotFoundError: There is no such connection.
         SignInRefusedError: It is not an answer to this connection and browser, or was used before.
     """
-    check_sizes(asserted)
     unit.lock()
     connection = get_connection(unit, asserted.connection_id)
     _check_usable(connection)
     if asserted.issuer != connection.issuer:
         raise refused(SignInRefusal.OTHER_ISSUER, "The answer was issued by another identity provider")
-    return_path = _pop_request(unit, connection, asserted, cookie_hashes)
+    started = _pop_request(unit, connection, asserted, cookie_hashes)
     if asserted.assertion is not None:
         remember_once(
             unit, asserted.connection_id, asserted.issuer, asserted.assertion.id, asserted.assertion.expires_at
         )
-    return return_path
+    return started
 
 
 def admit(unit: Unit, asserted: AssertedSubject) -> Recognised:
@@ -227,12 +245,12 @@ def _check_usable(connection: Connection) -> None:
 
 def _pop_request(
     unit: Unit, connection: Connection, asserted: AssertedSubject, cookie_hashes: Collection[bytes]
-) -> str:
+) -> Started:
     """Use the request up that the assertion answers, if this connection and this browser started it."""
     if asserted.request_id is None:
         if not connection.idp_initiated or asserted.assertion is None:
             raise refused(SignInRefusal.NOT_REQUESTED, "The sign-in began at the IdP, which this connection refuses")
-        return "/"
+        return Started("/", None)
     popped = unit.session.execute(
         delete(SignInRequest)
         .where(
@@ -241,12 +259,12 @@ def _pop_request(
             SignInRequest.connection_id == connection.id,
             SignInRequest.expires_at > unit.at,
         )
-        .returning(SignInRequest.cookie_hash, SignInRequest.return_path)
+        .returning(SignInRequest.cookie_hash, SignInRequest.return_path, SignInRequest.former_session)
     ).one_or_none()
     if popped is None:
         raise refused(SignInRefusal.UNKNOWN_REQUEST, _UNKNOWN)
     _refuse_other_browsers(popped.cookie_hash, cookie_hashes)
-    return str(popped.return_path)
+    return Started(popped.return_path, popped.former_session)
 
 
 def _refuse_other_browsers(cookie_hash: bytes, cookie_hashes: Collection[bytes]) -> None:
@@ -394,8 +412,8 @@ def _summary(asserted: AssertedSubject, found: Recognised) -> str:
         )
     if asserted.groups_overage:
         sentence += (
-            " The identity provider left the groups out because there are too many: none was taken away. Let it send "
-            "the groups of this application only, or push them by SCIM."
+            " The person is in too many groups for a sign-in: none was added or taken away. Let the identity provider "
+            "send the groups of this application only, or push them by SCIM."
         )
     return sentence
 

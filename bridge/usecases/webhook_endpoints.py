@@ -142,9 +142,20 @@ def find_endpoint(unit: Unit, wanted: str) -> WebhookEndpoint:
 
 
 def rotate_secret(unit: Unit, endpoint: WebhookEndpoint, seal: Seal) -> datetime:
-    """Sign with a new secret from now on, and for a day with the one before too; return until when."""
+    """Sign with a new secret from now on, and for a day with the one before too; return until when.
+
+    Raises:
+        InvalidInputError: It was done within a day: the receiver may still have the secret that would be dropped.
+    """
     unit.require(Permission.MANAGE_CONNECTIONS)
     unit.lock()
+    if endpoint.previous_until is not None and unit.at < endpoint.previous_until:
+        raise InvalidInputError(
+            "endpoint",
+            f"has two secrets until {endpoint.previous_until:%Y-%m-%d %H:%M} UTC, and a third would drop the older, "
+            "which the receiver may still have: rotate again after that. If the newest is lost or known to others, "
+            "remove the endpoint and add it again",
+        )
     endpoint.previous_secret, endpoint.previous_until = endpoint.secret, unit.at + OVERLAP
     endpoint.secret = seal(endpoint.id)
     _record(unit, endpoint.id, "webhook.secret_rotated")

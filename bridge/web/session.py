@@ -25,6 +25,7 @@ from bridge.store.gate import enter_session
 from bridge.store.journal import record
 from bridge.store.models import Member, Organization, WebSession
 from bridge.store.unit import Unit
+from bridge.usecases.sessions import end_those
 
 EXTENSION = "seatbridge"
 _SEEN_EVERY = timedelta(minutes=1)
@@ -102,8 +103,31 @@ def cookie_name(settings: Settings) -> str:
     return "__Host-seatbridge" if is_secure(settings) else "seatbridge"
 
 
+def shown_session() -> bytes | None:
+    """Return the hash of the session cookie that came with the request, whatever it is worth."""
+    token = request.cookies.get(cookie_name(current_runtime().settings))
+    return credential_hash(token) if token else None
+
+
+def end_former_session(token_hash: bytes | None) -> None:
+    """End the session that a browser had before it signed in again, whosever it was, in whichever organization (I11).
+
+    In a transaction of its own, after the new session's: the two may be of different organizations.
+    """
+    if token_hash is None:
+        return
+    runtime = current_runtime()
+    at = runtime.clock.now()
+    principal = runtime.ask_gate(lambda gate: enter_session(gate, token_hash, at))
+    if principal is None:
+        return
+    with runtime.unit(principal.org_id, SYSTEM) as unit:
+        unit.lock()
+        end_those(unit, WebSession.id == principal.session_id, reason="signed_in_again")
+
+
 def set_session_cookie(response: Response, token: str) -> None:
-    """Hand the token to the browser; a session the browser had before is never continued (I11)."""
+    """Hand the token to the browser; a session the browser had before is never continued."""
     settings = current_runtime().settings
     response.set_cookie(
         cookie_name(settings),

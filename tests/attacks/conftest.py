@@ -39,6 +39,8 @@ def target(embedded_server: EmbeddedPostgres, template: str) -> Iterator[Target]
             {
                 "database": {"url": SecretStr(url.render_as_string(hide_password=False)), "pool_size": 8},
                 "secrets": {"keys": (KEY,)},
+                # Each attack is to be looked at and refused for what it is, not for coming after many others.
+                "sso": {"requests_per_minute": 1_000_000, "refused_per_minute": 100_000},
             }
         )
         clock = SettableClock(saml_forgeries.NOW)

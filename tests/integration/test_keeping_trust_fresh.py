@@ -11,11 +11,17 @@ from sqlalchemy import select
 from bridge.adapters.saml import parse_idp_metadata
 from bridge.adapters.saml.trust import trust_in
 from bridge.domain.actors import OPERATOR
-from bridge.errors import InvalidInputError
+from bridge.errors import InvalidInputError, MetadataGivenMeanwhileError
 from bridge.jobs.metadata import keep_trust_fresh, refresh
 from bridge.simulator.saml import SigningKey, SimulatedIdp, sign_element
 from bridge.store.models import Alert, AuditEntry, Delivery, SamlProvider
-from bridge.usecases.saml_trust import MetadataSource, certificates_of, saml_provider, trust_saml_provider
+from bridge.usecases.saml_trust import (
+    MetadataSource,
+    certificates_of,
+    saml_provider,
+    set_saml_options,
+    trust_saml_provider,
+)
 from bridge.usecases.service_keys import ensure_service_key
 from tests.conftest import SettableClock
 from tests.factories import Customer
@@ -242,3 +248,64 @@ def test_owners_are_warned_before_our_own_key_ends(customer: Customer, clock: Se
     keep_trust_fresh(customer.runtime)
 
     assert alerts(customer) == [("service_key_ends", 14)]
+
+
+def test_what_is_given_while_the_former_metadata_is_read_stays(acme: Customer, site: MetadataSite) -> None:
+    site.document = renewed().metadata()
+
+    def give_a_file() -> None:
+        with acme.unit() as unit:
+            metadata = parse_idp_metadata(idp().metadata(), now=unit.at)
+            trust_saml_provider(unit, acme.connection_id, trust_in(metadata))
+
+    site.while_reading = give_a_file
+
+    with pytest.raises(MetadataGivenMeanwhileError, match="that one stays"):
+        read_again(acme)
+    assert believed(acme) == {idp().key.certificate.decode()}
+    assert (provider(acme).metadata_url, provider(acme).problem, alerts(acme)) == (None, None, [])
+
+
+def test_a_failure_to_read_what_is_not_believed_any_more_is_not_noted(acme: Customer, site: MetadataSite) -> None:
+    site.status = 500
+
+    def give_a_file() -> None:
+        with acme.unit() as unit:
+            metadata = parse_idp_metadata(idp().metadata(), now=unit.at)
+            trust_saml_provider(unit, acme.connection_id, trust_in(metadata))
+
+    site.while_reading = give_a_file
+
+    with pytest.raises(InvalidInputError):
+        read_again(acme)
+    assert provider(acme).problem is None
+
+
+def test_every_fact_that_metadata_changes_is_audited(acme: Customer, site: MetadataSite) -> None:
+    entity = etree.fromstring(idp().metadata())
+    descriptor = entity.find("{urn:oasis:names:tc:SAML:2.0:metadata}IDPSSODescriptor")
+    assert descriptor is not None
+    descriptor.set("WantAuthnRequestsSigned", "true")
+    site.document = etree.tostring(entity)
+
+    changed = refresh(acme.runtime, acme.org_id, acme.connection_id, OPERATOR)
+
+    assert changed.changed == ("wants_signed_requests",)
+    with acme.unit() as unit:
+        newest = unit.session.scalars(
+            select(AuditEntry).where(AuditEntry.action == "connection.saml_trusted").order_by(AuditEntry.seq.desc())
+        ).first()
+    assert newest is not None
+    assert (newest.body["changed"], newest.body["wants_signed_requests"]) == (["wants_signed_requests"], True)
+
+
+def test_switches_of_a_connection_are_audited_once(acme: Customer) -> None:
+    for _ in range(2):
+        with acme.unit() as unit:
+            set_saml_options(unit, acme.connection_id, idp_initiated=True, jit=False)
+
+    with acme.unit() as unit:
+        entries = unit.session.scalars(
+            select(AuditEntry).where(AuditEntry.action == "connection.saml_options_set")
+        ).all()
+    assert [(entry.body["idp_initiated"], entry.body["jit"]) for entry in entries] == [(True, False)]

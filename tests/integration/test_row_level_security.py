@@ -31,7 +31,6 @@ APPEND_ONLY = [
     "licence_holder",
     "mapping_version",
     "payment",
-    "sign_in_event",
 ]
 
 
@@ -186,6 +185,16 @@ def test_writing_into_another_organization_is_refused(
     assert (moved, gone) == (0, 0)
     totals = owner_connection.execute("SELECT sum(total) FROM seat_pool WHERE org_id = %s", [theirs.org_id]).fetchone()
     assert totals == (7,)  # 2 Premium + 5 Standard
+
+
+@pytest.mark.parametrize("verb", ["UPDATE {} SET reason = 'ok'", "TRUNCATE {}"])
+def test_the_sign_in_log_is_forgotten_and_never_changed(
+    service: psycopg.Connection, customer: Customer, verb: str
+) -> None:
+    bind(service, customer)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        service.execute(sql.SQL(verb).format(sql.Identifier("sign_in_event")))
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)

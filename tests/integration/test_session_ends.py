@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import URL, select
 
 from bridge.cli import main
+from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.people_files import read_people
 from bridge.domain.provisioning import Confirmation
@@ -20,7 +21,7 @@ from bridge.jobs.work import end_unconfirmed_everywhere
 from bridge.runtime import Runtime
 from bridge.store.directory import get_member
 from bridge.store.journal import verify
-from bridge.store.models import AuditEntry, Group, Member, WebSession
+from bridge.store.models import AuditEntry, Group, Member, SignInLink, WebSession
 from bridge.usecases.brake import find_open_hold
 from bridge.usecases.change_role import change_role
 from bridge.usecases.decide_holds import release_hold
@@ -337,3 +338,24 @@ def sign_in_with(browser: Browser, customer: Customer) -> int:
         link = f"/sign-in/link/{create_sign_in_link(unit, customer.owner_id).text}"
     browser.get(link)
     return browser.post(link).status
+
+
+def test_an_administrator_ends_neither_sessions_nor_links_of_an_owner(customer: Customer) -> None:
+    admin = customer.push("adm@acme.test")
+    opened = signed_in(customer, customer.owner_id)
+    with customer.unit(customer.owner) as unit:
+        change_role(unit, admin.id, "admin")
+    with customer.unit() as unit:
+        create_sign_in_link(unit, customer.owner_id)
+    by_admin = Actor(ActorKind.MEMBER, admin.id, Role.ADMIN)
+
+    with pytest.raises(ForbiddenError, match="of owners"), customer.unit(by_admin) as unit:
+        end_sessions_of(unit, customer.owner_id)
+    with pytest.raises(ForbiddenError, match="of owners"), customer.unit(by_admin) as unit:
+        end_session(unit, opened.id)
+
+    with customer.unit() as unit:
+        assert unit.session.scalars(select(SignInLink)).one().used_at is None
+    assert not is_over(customer, opened)
+    with customer.unit(customer.owner) as unit:
+        assert end_sessions_of(unit, customer.owner_id) == 1

@@ -11,13 +11,14 @@ from bridge.domain.credentials import new_credential
 from bridge.domain.identifiers import ConnectionId, new_id
 from bridge.domain.roles import Role
 from bridge.errors import AdoptionRefusedError, NotFoundError, SignInRefusedError
+from bridge.jobs.work import expire_everywhere
 from bridge.store.directory import get_connection, get_member, groups_of, manual_connection
 from bridge.store.models import Connection, Decision, Identity, Member, SamlReplay, SignInRequest, WebSession
 from bridge.store.pools import read_pools
 from bridge.usecases.connections import create_connection, link_identity
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.provision_member import PersonDraft, Source, add_member, provision_member, update_member
-from bridge.usecases.sign_in import Assertion, SignInRefusal
+from bridge.usecases.sign_in import Assertion, SignInRefusal, note_sign_in
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.conftest import SettableClock
 from tests.factories import Customer
@@ -577,3 +578,22 @@ def test_a_name_that_came_from_a_claim_needs_a_verified_domain_to_be_adopted(acm
 
     with pytest.raises(AdoptionRefusedError):
         acme.push("ada@acme.test")
+
+
+def test_the_sign_in_log_is_forgotten_but_for_everybodys_newest_sign_in(
+    customer: Customer, clock: SettableClock
+) -> None:
+    trust(customer)
+    sign_in(customer, "ada@acme.test")
+    sign_in(customer, "ada@acme.test")
+    sign_in(customer, "bo@acme.test")
+    with customer.unit() as unit:
+        note_sign_in(unit, connection_id=customer.connection_id, outcome="refused", reason="replayed", detail="")
+    clock.at += timedelta(days=181)
+    sign_in(customer, "bo@acme.test")
+
+    removed = expire_everywhere(customer.runtime)
+
+    left = [(event.outcome, event.at == clock.at) for event in events(customer)]
+    assert left == [("signed_in", False), ("signed_in", True)]
+    assert removed >= 3

@@ -604,3 +604,19 @@ def test_the_receiver_of_the_guide_takes_what_is_sent_and_refuses_what_is_forged
         process.kill()
         rest = process.communicate()[0]
     assert rest == ""
+
+
+def test_a_third_secret_within_a_day_is_refused_as_the_receiver_may_have_the_first(
+    customer: Customer, app: Application
+) -> None:
+    listen(customer, app.url, ("user.created",))
+
+    def rotate() -> None:
+        with customer.unit() as unit:
+            found, new = find_endpoint(unit, app.url), new_webhook_secret()
+            rotate_secret(unit, found, lambda row: customer.runtime.sealed_webhook_secret(customer.org_id, row, new))
+
+    rotate()
+
+    with pytest.raises(InvalidInputError, match="has two secrets until"):
+        rotate()

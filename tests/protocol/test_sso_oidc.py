@@ -1,6 +1,7 @@
 """Sign-in by OpenID Connect: what a browser and a provider send, and what they get."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
@@ -8,6 +9,7 @@ import pytest
 from flask import Blueprint, Flask
 from psycopg import Connection as RawConnection
 from psycopg import sql
+from sqlalchemy import select
 
 from bridge.adapters.oidc import OidcRefusal
 from bridge.runtime import Runtime
@@ -504,3 +506,99 @@ def test_an_address_under_another_name_is_one_that_nobody_vouches_for(
     visitor.enter()
 
     assert [(one.user_name, one.email) for one in members(acme)] == [("ada", None)]
+
+
+@pytest.mark.parametrize("text", ["\0a", "a\ud800"])
+@pytest.mark.parametrize("claim", ["name", "preferred_username", "groups"])
+def test_a_claim_that_is_no_text_is_refused_and_stands_in_the_log(
+    visitor: OidcBrowser, acme: Customer, op: OpenIdProvider, claim: str, text: str
+) -> None:
+    op.person = {**ADA, claim: [text] if claim == "groups" else text}
+
+    answered = visitor.enter()
+
+    assert (answered.status_code, reasons(acme)) == (403, [SignInRefusal.UNREADABLE])
+    assert members(acme) == []
+
+
+def test_the_number_one_is_no_word_of_the_provider_that_an_address_is_verified(
+    visitor: OidcBrowser, acme: Customer, op: OpenIdProvider
+) -> None:
+    op.person = {"sub": "m2", "email": "bo@acme.test", "email_verified": 1}
+
+    visitor.enter()
+
+    assert [(one.user_name, one.email) for one in members(acme)] == [("m2", None)]
+
+
+def test_more_groups_than_can_be_followed_are_as_none_said(
+    visitor: OidcBrowser, acme: Customer, op: OpenIdProvider
+) -> None:
+    op.person = {**ADA, "groups": ["Engineering"]}
+    visitor.enter()
+    op.person = {**ADA, "groups": [f"g{number}" for number in range(501)]}
+
+    answered = visitor.enter()
+
+    (ada,) = members(acme)
+    with acme.unit() as unit:
+        named = [group.display_name for group in groups_of(unit, ada.id)]
+    assert (answered.status_code, named) == (303, ["Engineering"])
+    assert "too many groups" in events(acme)[-1].detail
+
+
+def test_a_list_of_blanks_is_not_no_groups(visitor: OidcBrowser, acme: Customer, op: OpenIdProvider) -> None:
+    op.person = {**ADA, "groups": ["Engineering"]}
+    visitor.enter()
+    op.person = {**ADA, "groups": [" "]}
+
+    visitor.enter()
+
+    (ada,) = members(acme)
+    with acme.unit() as unit:
+        assert [group.display_name for group in groups_of(unit, ada.id)] == ["Engineering"]
+
+
+def test_i11_a_sign_in_ends_the_session_that_the_browser_had(visitor: OidcBrowser, acme: Customer) -> None:
+    visitor.enter()
+    before = visitor.cookie("seatbridge")
+    assert before is not None
+
+    visitor.enter()
+
+    assert visitor.get("/whoami").status_code == 200
+    visitor.keep("seatbridge", before)
+    assert visitor.get("/whoami").status_code != 200
+    with acme.unit() as unit:
+        assert [one.ended_by for one in unit.session.scalars(select(WebSession).order_by(WebSession.ended_at))] == [
+            "signed_in_again",
+            None,
+        ]
+
+
+def test_whoever_is_refused_often_waits_and_fills_no_log(runtime: Runtime, acme: Customer, op: OpenIdProvider) -> None:
+    settings = runtime.settings.model_copy(
+        update={"sso": runtime.settings.sso.model_copy(update={"refused_per_minute": 2})}
+    )
+    strict = replace(runtime, settings=settings)
+    stranger = OidcBrowser(create_web_app(strict, [oidc_blueprint(strict)]), acme, op)
+
+    answers = [stranger.get(f"{stranger.base}/callback?state=x&code=y") for _ in range(4)]
+    elsewhere = stranger.get(f"{stranger.base}/start", environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
+
+    assert [one.status_code for one in answers] == [403, 403, 429, 429]
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+    assert (len(events(acme)), elsewhere.status_code) == (2, 302)
+
+
+def test_an_address_starts_only_so_many_sign_ins_a_minute(runtime: Runtime, acme: Customer, op: OpenIdProvider) -> None:
+    settings = runtime.settings.model_copy(
+        update={"sso": runtime.settings.sso.model_copy(update={"requests_per_minute": 2})}
+    )
+    strict = replace(runtime, settings=settings)
+    visitor = OidcBrowser(create_web_app(strict, [oidc_blueprint(strict)]), acme, op)
+
+    answers = [visitor.get(f"{visitor.base}/start").status_code for _ in range(3)]
+
+    assert answers == [302, 302, 429]
+    assert count(acme, SignInRequest) == 2

@@ -18,7 +18,8 @@ from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from bridge.web.session import open_session
 from bridge.web.sso import saml_blueprint
-from tests.factories import Customer
+from tests.factories import Customer, set_budget
+from tests.integration.test_budgets import buy_when_full
 from tests.sign_ins import ADA, Browser, count, events, idp, map_groups, members, trust
 
 UNTOUCHED = (
@@ -145,3 +146,24 @@ def test_nobody_starts_a_test_sign_in_by_its_path(app: Flask, acme: Customer) ->
     assert [member.user_name for member in members(acme)] == ["ada@acme.test"]
     with acme.unit() as unit:
         assert unit.session.scalars(select(Member.source).where(Member.user_name == "ada@acme.test")).one() == "jit"
+
+
+def test_a_test_sign_in_tells_of_the_seat_that_a_budget_would_buy_and_buys_none(
+    make_customer: Callable[..., Customer], runtime: Runtime, owner_connection: RawConnection
+) -> None:
+    acme = make_customer(premium=1, standard=0)
+    trust(acme)
+    buy_when_full(acme, Engineering="premium")
+    acme.push("first@acme.test")
+    with acme.unit(acme.owner) as unit:
+        set_budget(unit, "premium", seats=3)
+    admin = signed_in_as(create_web_app(runtime, [saml_blueprint(runtime), *console_blueprints()]), acme, acme.owner_id)
+    received = admin.begin_test()
+    before = everything(owner_connection)
+
+    shown = admin.answer(idp().respond(received, ADA, now=acme.runtime.clock.now()))
+
+    assert "Seat: Premium, because" in shown.text
+    assert everything(owner_connection) == before
+    admin.sign_in(ADA)
+    assert members(acme)[-1].tier == "premium"

@@ -137,4 +137,18 @@ def test_groups_that_are_too_many_to_be_sent_take_nothing_away_and_the_log_says_
     answered = sign_in_with(visitor, customer, **link)
 
     assert (before, answered, members(customer)[0].tier) == ("premium", 303, "premium")
-    assert any("Let it send the groups of this application only" in event.detail for event in events(customer))
+    assert any("Let the identity provider send the groups of" in event.detail for event in events(customer))
+
+
+@pytest.mark.parametrize("content", ["<b xmlns=''>staff</b>", "", "  "])
+def test_groups_that_cannot_be_read_take_nothing_away(visitor: Browser, customer: Customer, content: str) -> None:
+    map_groups(customer, {"default": "standard", "rules": [{"group": "staff", "expected": True, "tier": "premium"}]})
+    sign_in_with(visitor, customer, groups="staff")
+    response = idp().draft(visitor.start(), NOBODY, now=customer.runtime.clock.now())
+    (statement,) = response.iter(f"{{{SAML}}}AttributeStatement")
+    attribute = etree.SubElement(statement, f"{{{SAML}}}Attribute", {"Name": "groups"})
+    attribute.append(etree.fromstring(f'<s:AttributeValue xmlns:s="{SAML}">{content}</s:AttributeValue>'))
+
+    answered = visitor.answer(encode(sign(response, idp().key, Signed.ASSERTION)))
+
+    assert (answered.status_code, members(customer)[0].tier) == (303, "premium")

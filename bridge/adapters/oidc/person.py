@@ -50,21 +50,27 @@ def described_person(claims: Mapping[str, Any], mapped: ClaimMap) -> DescribedPe
     except AmbiguousClaimError as error:
         raise refused(OidcRefusal.CLAIM, f"The claim {error}") from error
     # Some providers write the word (AWS Cognito). It is said of the claim email, and of no other.
-    is_verified = claims.get("email_verified") in (True, "true") and mapped.email in (None, "email")
+    is_verified = _is_true(claims.get("email_verified")) and mapped.email in (None, "email")
     subject = claimed.subject or str(claims["sub"])
     known_by = claimed.user_name or (claimed.email if is_verified else None)
     return DescribedPerson(subject, known_by or subject, claimed, is_verified, overage)
 
 
 def _texts(value: object) -> tuple[str, ...] | None:
-    """Return the texts of a claim; None for one that is none, such as an object."""
+    """Return the texts of a claim; None for one that is none, such as an object, or a list of nothing but blanks."""
     if isinstance(value, bool):
         return ("true" if value else "false",)
     if isinstance(value, str | int):
         return (str(value),) if str(value).strip() else None
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return tuple(one for one in value if one.strip())
+        texts = tuple(one for one in value if one.strip())
+        return None if value and not texts else texts
     return None
+
+
+def _is_true(value: object) -> bool:
+    """Tell whether a claim says true: the number 1, which Python takes for the same, does not."""
+    return value is True or value == "true"
 
 
 def _is_overage(claims: Mapping[str, Any], mapped: ClaimMap) -> bool:
@@ -72,5 +78,5 @@ def _is_overage(claims: Mapping[str, Any], mapped: ClaimMap) -> bool:
     elsewhere = claims.get("_claim_names")
     name = mapped.groups or "groups"
     return name not in claims and (
-        claims.get("hasgroups") in (True, "true") or (isinstance(elsewhere, Mapping) and name in elsewhere)
+        _is_true(claims.get("hasgroups")) or (isinstance(elsewhere, Mapping) and name in elsewhere)
     )

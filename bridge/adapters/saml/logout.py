@@ -31,6 +31,8 @@ from bridge.adapters.saml.xml import SAML, SAMLP, parse_instant, text_of
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 """A logout message has 1 to 3 kB; with many session indexes some more."""
+MAX_NAME_CHARACTERS: Final = 256
+"""No id, NameID or session index of an identity provider is longer; what is used once is kept in an index."""
 VALID_FOR: Final = timedelta(minutes=5)
 """How long a request counts that does not say until when (``NotOnOrAfter``)."""
 
@@ -189,11 +191,17 @@ def _request(message: Any, issued: datetime, relay_state: str | None, now: datet
     name_id = text_of(message.find(f"{{{SAML}}}NameID"))
     if not name_id:
         raise refused(SamlRefusal.NAME_ID, "The logout request names nobody, or in a form that is not understood")
+    indexes = tuple(text_of(index) for index in message.findall(f"{{{SAMLP}}}SessionIndex"))
+    if any(len(text) > MAX_NAME_CHARACTERS for text in (message.get("ID"), name_id, *indexes)):
+        raise refused(
+            SamlRefusal.TOO_LARGE,
+            f"The logout request's ID, NameID or a SessionIndex has more than {MAX_NAME_CHARACTERS} characters",
+        )
     fits = relay_state is not None and len(relay_state.encode()) <= MAX_RELAY_STATE_BYTES
     return LogoutRequest(
         id=message.get("ID"),
         name_id=name_id,
-        indexes=tuple(text_of(index) for index in message.findall(f"{{{SAMLP}}}SessionIndex")),
+        indexes=indexes,
         expires_at=ends + skew,
         relay_state=relay_state if fits else None,
     )

@@ -138,10 +138,17 @@ def _name_id(assertion: Any, sp: SpSettings) -> Any:
 
 
 def _attributes(assertion: Any) -> Mapping[str, tuple[str, ...]]:
-    """Collect the attributes by Name: repeated names are joined, values with markup are left out."""
+    """Collect the attributes by Name: repeated names are joined, blank values are left out.
+
+    An attribute that cannot be read, as a value has markup in it or all are blank, is one that was not sent: it says
+    nothing, which is not the same as "none". Only one without any value says that (SAML core §2.7.3.1).
+    """
     attributes: dict[str, tuple[str, ...]] = {}
+    unreadable: set[str] = set()
     for attribute in assertion.iterfind(f"{{{SAML}}}AttributeStatement/{{{SAML}}}Attribute"):
-        texts = tuple(text for value in attribute.findall(f"{{{SAML}}}AttributeValue") if (text := text_of(value)))
-        name = attribute.get("Name")
+        name, values = attribute.get("Name"), attribute.findall(f"{{{SAML}}}AttributeValue")
+        texts = tuple(text for value in values if (text := text_of(value)))
+        if any(len(value) for value in values) or (values and not texts):
+            unreadable.add(name)
         attributes[name] = attributes.get(name, ()) + texts
-    return attributes
+    return {name: texts for name, texts in attributes.items() if name not in unreadable}

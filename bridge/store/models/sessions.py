@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index
+from sqlalchemy import Identity as Numbered
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId
@@ -20,6 +21,9 @@ class SignInRequest(Base):
     id: Mapped[str] = mapped_column(primary_key=True, doc="The AuthnRequest's ID (SAML), the state (OpenID Connect).")
     connection_id: Mapped[ConnectionId]
     cookie_hash: Mapped[bytes] = mapped_column(doc="SHA-256 of the request's own cookie.")
+    former_session: Mapped[bytes | None] = mapped_column(
+        doc="SHA-256 of the session that the browser had: it ends with the sign-in. Answers come from another site."
+    )
     return_path: Mapped[str] = mapped_column(doc="Same-origin path to go to afterwards.")
     nonce: Mapped[str | None] = mapped_column(doc="OpenID Connect: what the ID token must repeat.")
     code_verifier: Mapped[str | None] = mapped_column(doc="OpenID Connect: what the code is redeemed with (PKCE).")
@@ -100,13 +104,14 @@ class SignInLink(Base):
 
 
 class SignInEvent(Base):
-    """A sign-in that came to an end, well or not, in words; append-only."""
+    """A sign-in that came to an end, well or not, in words; never changed, and forgotten after a while."""
 
     __tablename__ = "sign_in_event"
-    __table_args__ = (Index(None, "org_id", "at"),)
+    __table_args__ = (Index(None, "org_id", "at"), Index(None, "org_id", "member_id", "seq"))
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(Numbered(always=True), doc="Tells apart what came at one instant.")
     at: Mapped[datetime]
     connection_id: Mapped[ConnectionId | None]
     member_id: Mapped[MemberId | None]

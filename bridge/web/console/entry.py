@@ -24,8 +24,10 @@ from bridge.web.rendering import render, see_other
 from bridge.web.session import (
     Visit,
     current_runtime,
+    end_former_session,
     open_session,
     set_session_cookie,
+    shown_session,
 )
 from bridge.web.sso import way_out
 
@@ -105,6 +107,7 @@ def use_link(token: str) -> Response:
         used = use_sign_in_link(unit, link_id)
         fresh = open_session(unit, used.member, used.method, lifetime=used.lifetime)
     session.clear()
+    end_former_session(shown_session())
     response = see_other(url_for("entry.home"))
     set_session_cookie(response, fresh)
     return response

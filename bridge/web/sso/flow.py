@@ -12,16 +12,24 @@ from bridge.usecases.rehearse_sign_in import Rehearsal, rehearse_sign_in
 from bridge.usecases.sign_in import AssertedSubject, complete_sign_in, start_sign_in, wanted_path
 from bridge.web.errors import error_page
 from bridge.web.rendering import render
-from bridge.web.session import cookie_name, current_runtime, open_session, set_session_cookie
+from bridge.web.session import (
+    cookie_name,
+    current_runtime,
+    end_former_session,
+    open_session,
+    set_session_cookie,
+    shown_session,
+)
 from bridge.web.sso.cookies import forget_request_cookie, set_request_cookie
 from bridge.web.sso.places import Place, safe_return_path
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A sign-in that worked: the new session's token, where to go, and the request that was answered."""
+    """A sign-in that worked: the new session's token, where to go, the request that was answered, what ends with it."""
 
     token: str
+    former_session: bytes | None
     return_path: str
     request_id: str | None
 
@@ -56,6 +64,7 @@ def depart(
         cookie_hash=secret.hash,
         return_path=return_path,
         lifetime_seconds=current_runtime().settings.sso.request_lifetime_seconds,
+        former_session=shown_session(),
         nonce=nonce,
         code_verifier=code_verifier,
     )
@@ -76,7 +85,7 @@ def arrive(
         return Rehearsed(rehearse_sign_in(unit, subject, cookie_hashes=cookie_hashes), subject.request_id)
     signed_in = complete_sign_in(unit, subject, cookie_hashes=cookie_hashes)
     token = open_session(unit, signed_in.member, place.protocol)
-    return Accepted(token, signed_in.return_path, subject.request_id)
+    return Accepted(token, signed_in.former_session, signed_in.return_path, subject.request_id)
 
 
 def arrival_page(place: Place, arrived: Accepted | Rehearsed) -> Response:
@@ -85,6 +94,7 @@ def arrival_page(place: Place, arrived: Accepted | Rehearsed) -> Response:
         response = render("sso/rehearsal.html", rehearsal=arrived.rehearsal, arrived=arrived.rehearsal.arrived)
     else:
         session.clear()  # nothing is left of whoever was here before
+        end_former_session(arrived.former_session)
         response = to(place.finish_url(arrived.return_path))
         set_session_cookie(response, arrived.token)
     if arrived.request_id is not None:

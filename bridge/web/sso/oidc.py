@@ -33,6 +33,7 @@ from bridge.web.credentials import assertion, public, signed_in
 from bridge.web.session import Visit
 from bridge.web.sso.cookies import request_cookie_hashes
 from bridge.web.sso.flow import arrival_page, arrive, asked_return_path, depart, finish_page, refuse_embedding
+from bridge.web.sso.limits import SignInLimits
 from bridge.web.sso.places import PREFIX, Place, find_place, identity_provider
 from bridge.web.sso.refusals import refusal_page, refusals_noted, signing_in
 
@@ -53,6 +54,7 @@ class Expected:
 def oidc_blueprint(runtime: Runtime) -> Blueprint:
     """Build the sign-in pages over a runtime; the providers' keys are kept as long as they live."""
     cache = KeyCache()
+    limits = SignInLimits(runtime.settings.sso)
     pages = Blueprint("oidc", __name__, url_prefix=f"{PREFIX}/oidc/<org>/<connection_id>", template_folder="templates")
     pages.register_error_handler(SignInRefusedError, refusal_page)
 
@@ -62,7 +64,7 @@ def oidc_blueprint(runtime: Runtime) -> Blueprint:
         """Send the browser to the identity provider, which may ask for it too (OpenID Connect Core §4)."""
         refuse_embedding()
         place = _place(runtime, org, connection_id)
-        with refusals_noted(runtime, place), runtime.unit(place.org_id, signing_in(place)) as unit:
+        with refusals_noted(runtime, place, limits), runtime.unit(place.org_id, signing_in(place)) as unit:
             return _sent_to_provider(runtime, unit, place, asked_return_path())
 
     @pages.get("/test")
@@ -80,7 +82,7 @@ def oidc_blueprint(runtime: Runtime) -> Blueprint:
     def callback(org: str, connection_id: str) -> Response:
         """Take the answer that the browser carries; the provider is asked about it while no transaction is open."""
         place = _place(runtime, org, connection_id)
-        with refusals_noted(runtime, place):
+        with refusals_noted(runtime, place, limits):
             hashes = request_cookie_hashes()
             subject = read_answer(runtime, place, cache, _expected(runtime, place, hashes))
             with runtime.unit(place.org_id, signing_in(place)) as unit:

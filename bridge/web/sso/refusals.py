@@ -14,24 +14,28 @@ from bridge.errors import BridgeError, NotFoundError, SignInRefusedError, Unavai
 from bridge.runtime import Runtime
 from bridge.usecases.sign_in import SignInRefusal, note_sign_in
 from bridge.web.errors import error_page
+from bridge.web.sso.limits import SignInLimits
 from bridge.web.sso.places import Place
 
 log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def refusals_noted(runtime: Runtime, place: Place) -> Iterator[None]:
+def refusals_noted(runtime: Runtime, place: Place, limits: SignInLimits) -> Iterator[None]:
     """Write the reason of a refusal into the sign-in log, in a unit of its own: the sign-in's own was rolled back.
 
     Raises:
         SignInRefusedError: For every refusal inside, whatever its class; what is unknown stays unknown.
+        TooManyRequestsError: Before anything is looked at, and noted nowhere: a flood would hide what is in the log.
     """
+    limits.spend(place.connection_id)
     try:
         yield
     except (NotFoundError, UnavailableError):
         raise
     except (BridgeError, RequestEntityTooLarge) as error:
         refusal = _as_refusal(error)
+        limits.note_refused(place.connection_id)
         _note(runtime, place, refusal)
         raise refusal from (None if refusal is error else error)
 

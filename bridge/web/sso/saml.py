@@ -18,6 +18,7 @@ from bridge.web.credentials import assertion, public, signature, signed_in
 from bridge.web.session import Visit
 from bridge.web.sso.cookies import request_cookie_hashes
 from bridge.web.sso.flow import Accepted, arrival_page, arrive, asked_return_path, depart, finish_page, refuse_embedding
+from bridge.web.sso.limits import SignInLimits
 from bridge.web.sso.places import PREFIX, Place, find_place, identity_provider
 from bridge.web.sso.refusals import refusal_page, refusals_noted, signing_in
 from bridge.web.sso.saml_logout import log_out_by_provider
@@ -30,6 +31,7 @@ MAX_POST_BYTES: Final = 400_000
 def saml_blueprint(runtime: Runtime) -> Blueprint:
     """Build the sign-in pages over a runtime; libxmlsec is prepared for strangers' documents on the way."""
     initialise()
+    limits = SignInLimits(runtime.settings.sso)
     pages = Blueprint("saml", __name__, url_prefix=f"{PREFIX}/saml/<org>/<connection_id>", template_folder="templates")
     pages.register_error_handler(SignInRefusedError, refusal_page)
 
@@ -39,7 +41,7 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
         """Send the browser to the identity provider; a plain link, so that no form's policy is in the way."""
         refuse_embedding()
         place = _place(runtime, org, connection_id)
-        with refusals_noted(runtime, place), runtime.unit(place.org_id, signing_in(place)) as unit:
+        with refusals_noted(runtime, place, limits), runtime.unit(place.org_id, signing_in(place)) as unit:
             return _sent_to_provider(runtime, unit, place, asked_return_path())
 
     @pages.get("/test")
@@ -58,7 +60,7 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
         """Take the answer that the identity provider's page posted; ``RelayState`` is nothing to us."""
         place = _place(runtime, org, connection_id)
         request.max_content_length = MAX_POST_BYTES
-        with refusals_noted(runtime, place):
+        with refusals_noted(runtime, place, limits):
             posted = request.form.get("SAMLResponse", "")
             with runtime.unit(place.org_id, signing_in(place)) as unit:
                 connection = identity_provider(unit, place)  # held, so that the session reads it once
@@ -82,7 +84,7 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
         """Take what the identity provider says about ending sessions: its request, or its answer to ours."""
         place = _place(runtime, org, connection_id)
         request.max_content_length = MAX_POST_BYTES
-        with refusals_noted(runtime, place), runtime.unit(place.org_id, signing_in(place)) as unit:
+        with refusals_noted(runtime, place, limits), runtime.unit(place.org_id, signing_in(place)) as unit:
             return log_out_by_provider(runtime, unit, place)
 
     @pages.get("/finish")
