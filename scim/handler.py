@@ -198,7 +198,7 @@ class BridgeHandler(ScimHandler):
             resource = self.storage.resource(resource_type, stored)
             rest = patch_op.model_copy(update={"operations": operations})
             changed = self.service.apply_patch(resource, rest, Conditions()) is not None
-            if changed or (isinstance(stored, StoredPerson) and not self.storage.manages(stored.member)):
+            if changed or (isinstance(stored, StoredPerson) and self.storage.waits_for_word(stored.member)):
                 if isinstance(stored, StoredGroup):
                     self.storage.write_group(stored.group, resource)
                 else:

@@ -251,6 +251,10 @@ class MemberStorage(ScimStorage):
         """Tell whether a person is this directory's, and not one whom no directory manages."""
         return member.connection_id == self.connection_id
 
+    def waits_for_word(self, member: Member) -> bool:
+        """Tell whether a directory says something of a person by naming them, even if it changes nothing of them."""
+        return not self.manages(member) or member.provisional_until is not None
+
     def write_person(self, member: Member, resource: Resource[Any]) -> None:
         """Write the whole new state of a person; whom no directory manages yet is taken over as by a POST."""
         with as_scim():

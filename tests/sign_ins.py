@@ -15,6 +15,7 @@ from bridge.adapters.saml.trust import trust_in
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.credentials import credential_hash
 from bridge.domain.identifiers import ConnectionId
+from bridge.domain.sign_in import SignInProtocol
 from bridge.simulator.saml import ReceivedRequest, SimulatedIdp, SimulatedUser, read_authn_request
 from bridge.store.models import Domain, MappingVersion, Member, SignInEvent
 from bridge.usecases.saml_trust import trust_saml_provider
@@ -105,11 +106,13 @@ def asserted(customer: Customer, subject: str, request_id: str | None, **facts: 
     """Describe a verified assertion about ``subject``, whose address it is unless ``email`` says otherwise."""
     values: dict[str, Any] = {
         "connection_id": customer.connection_id,
+        "protocol": SignInProtocol.SAML,
         "issuer": idp().entity_id,
         "subject": subject,
         "request_id": request_id,
         "assertion": Assertion(f"_assertion{next(_numbers)}", customer.runtime.clock.now() + timedelta(minutes=6)),
         "directory_name": subject,
+        "is_name_sure": True,
         "email": subject,
         "is_email_verified": True,
     }

@@ -151,6 +151,8 @@ def revoke_secret(app: str, secret: str, *, yes: bool, as_json: bool) -> None:
     from bridge.usecases.apps import find_app
     from bridge.usecases.apps import revoke_secret as revoke
 
+    if as_json and not yes:
+        raise click.UsageError("--json asks nothing: add --yes to revoke the secret")
     with open_installation() as (_, installation):
         found = find_app(installation.session, app)
         if not yes:
@@ -169,6 +171,8 @@ def remove(app: str, *, yes: bool, as_json: bool) -> None:
     from bridge.cli.opening import open_installation
     from bridge.usecases.apps import find_app, remove_app
 
+    if as_json and not yes:
+        raise click.UsageError("--json asks nothing: add --yes to remove the application")
     with open_installation() as (_, installation):
         found = find_app(installation.session, app)
         if not yes:
@@ -205,26 +209,30 @@ def rotate_keys(*, at_once: bool, yes: bool, as_json: bool) -> None:
 def history(*, limit: int, as_json: bool) -> None:
     """List what was last done to applications and signing keys, by whom and why."""
     from bridge.cli.opening import open_installation
-    from bridge.usecases.apps import installation_events
+    from bridge.usecases.apps import installation_events, list_apps
 
     with open_installation() as (_, installation):
+        events = installation_events(installation.session, limit)
+        names = {str(app.id): app.name for app in list_apps(installation.session)}
+        names |= {event.subject_id: event.body["name"] for event in events if "name" in event.body}
         rows = [
             {
                 "at": event.at,
                 "actor": event.actor,
                 "action": event.action,
                 "subject": event.subject_id,
+                "name": names.get(event.subject_id),
                 "reason": event.reason,
                 "facts": event.body,
             }
-            for event in installation_events(installation.session, limit)
+            for event in events
         ]
     if as_json:
         print_json(rows)
     else:
         print_table(
             ("when", "who", "what", "of", "why"),
-            [(row["at"], row["actor"], row["action"], row["subject"], row["reason"]) for row in rows],
+            [(row["at"], row["actor"], row["action"], row["name"] or row["subject"], row["reason"]) for row in rows],
             empty="Nothing yet",
         )
 

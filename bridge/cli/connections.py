@@ -8,6 +8,7 @@ import click
 
 from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
+from bridge.cli.connection_people import disable, enable, link, readmit, unlink
 from bridge.cli.connections_clients import add_client, revoke_client, rotate_client_secret
 from bridge.cli.connections_oidc import oidc
 from bridge.cli.connections_saml import refresh_metadata, rotate_cert, saml
@@ -31,6 +32,11 @@ for _command in (
     refresh_metadata,
     rotate_cert,
     map_claims,
+    link,
+    unlink,
+    readmit,
+    disable,
+    enable,
     add_client,
     rotate_client_secret,
     revoke_client,
@@ -255,40 +261,17 @@ def confirmation(org: str, name: str, when: str, *, as_json: bool) -> None:
     from bridge.cli.opening import open_organization
     from bridge.domain.provisioning import Confirmation
     from bridge.usecases.connections import find_connection
-    from bridge.usecases.provisional import is_confirmed_by_directory, set_confirmation
+    from bridge.usecases.provisional import Directory, directory_of, set_confirmation
 
     with open_organization(org) as (_, unit):
         found = find_connection(unit, name)
         set_confirmation(unit, found.id, Confirmation(when.replace("-", "_")))
-        provisional = is_confirmed_by_directory(unit, found)
+        provisional = directory_of(unit, found) is not Directory.NONE
     if as_json:
         print_json({"connection": found.name, "confirmation": found.confirmation, "provisional_now": provisional})
     else:
         who = "is provisional until the directory names them" if provisional else "stays"
         click.echo(f"{found.name}: {when}. Who signs in for the first time now {who}.")
-
-
-@connection.command()
-@org_argument
-@name_argument
-@click.argument("email")
-@click.option(
-    "--name-id",
-    "--sub",
-    "subject",
-    required=True,
-    help="The subject at the identity provider, byte for byte: the NameID (SAML), the sub (OpenID Connect).",
-)
-def link(org: str, name: str, email: str, *, subject: str) -> None:
-    """Say who a subject of the identity provider is: how an owner comes to sign in by it."""
-    from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
-    from bridge.usecases.connections import find_connection, link_identity
-
-    with open_organization(org) as (_, unit):
-        member = find_person(unit, email)
-        link_identity(unit, find_connection(unit, name).id, member.id, subject=subject)
-    click.echo(f"{member.display_name} signs in as {subject}")
 
 
 @connection.command("sign-ins")

@@ -74,9 +74,12 @@ def get_group(unit: Unit, group_id: GroupId, connection_id: ConnectionId | None 
     return group
 
 
-def get_connection(unit: Unit, connection_id: ConnectionId) -> Connection:
-    """Return a connection; raises NotFoundError when it is not one of this organization."""
-    connection = unit.session.get(Connection, (unit.org_id, connection_id))
+def get_connection(unit: Unit, connection_id: ConnectionId, *, fresh: bool = False) -> Connection:
+    """Return a connection; raises NotFoundError when it is not one of this organization.
+
+    ``fresh`` reads it anew, where this unit has seen it before it took the lock.
+    """
+    connection = unit.session.get(Connection, (unit.org_id, connection_id), populate_existing=fresh)
     if connection is None:
         raise NotFoundError("connection", str(connection_id))
     return connection

@@ -19,6 +19,7 @@ SENTENCES = {
     "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
     "provisional_ended": "People signed in whom the directory has not named in time: their access has ended",
+    "directory_stopped": "People who signed in wait for a directory that pushes no more: they stay as they are",
     "webhook_disabled": "The application is told of events no more: its endpoint has not taken them for days",
     "webhook_not_taken": "The application has not taken an event for hours: it may not know who lost access",
     "app_logout_not_taken": "An application has not taken for hours that a session ended: it is told again by itself",

@@ -166,7 +166,10 @@ def set_redirect_uris(
         if address not in app.redirect_uris:
             raise InvalidInputError("remove", f"{address} is not registered: `seatbridge apps list` shows what is")
     before = list(app.redirect_uris)
-    left = _checked("redirect_uri", [*(one for one in before if one not in gone), *add], at_least=1)
+    wanted = [*(one for one in before if one not in gone), *add]
+    if not wanted:
+        raise InvalidInputError("remove", "leaves no address to come back to: add another one with it (--add URL)")
+    left = _checked("redirect_uri", wanted, at_least=1)
     if left != before:
         app.redirect_uris = left
         installation.session.flush()

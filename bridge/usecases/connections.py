@@ -13,7 +13,7 @@ from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, NotFoundError, TokenLimitError, UniquenessError
 from bridge.store.directory import get_connection, get_member, manual_connection
 from bridge.store.journal import record
-from bridge.store.models import Connection, Domain, Identity, ScimToken, SignInEvent
+from bridge.store.models import Connection, Domain, ScimToken, SignInEvent
 from bridge.store.unit import Unit
 
 #: Of each kind (writing, reading, of one person): the old and the new one while an administrator moves over.
@@ -324,39 +324,3 @@ def normalized_domain(name: str) -> str:
     if not _DOMAIN.fullmatch(ascii_name):
         raise InvalidInputError("domain", f"{name!r} is not a domain such as example.com")
     return ascii_name
-
-
-def link_identity(unit: Unit, connection_id: ConnectionId, member_id: MemberId, *, subject: str) -> Identity:
-    """Say by hand who a subject of a connection's identity provider is: the only way to an owner (T14).
-
-    Raises:
-        InvalidInputError: The connection trusts no identity provider yet.
-        UniquenessError: The subject is somebody else already.
-    """
-    unit.require(Permission.MANAGE_CONNECTIONS)
-    unit.lock()
-    connection = get_connection(unit, connection_id)
-    member = get_member(unit, member_id)
-    if connection.issuer is None:
-        raise InvalidInputError("connection", "trusts no identity provider yet: add its metadata first")
-    key = (unit.org_id, connection.id, connection.issuer, subject)
-    present = unit.session.get(Identity, key)
-    if present is not None:
-        if present.member_id != member.id:
-            raise UniquenessError(attribute="subject", value=subject, taken_by=str(present.member_id))
-        return present
-    identity = Identity(
-        org_id=unit.org_id,
-        connection_id=connection.id,
-        issuer=connection.issuer,
-        subject=subject,
-        member_id=member.id,
-        linked_at=unit.at,
-        linked_by="operator",
-    )
-    unit.session.add(identity)
-    unit.session.flush()
-    record(
-        unit, "identity.linked", subject_kind="member", subject_id=member.id, reason="requested", touches_seats=False
-    )
-    return identity

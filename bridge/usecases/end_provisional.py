@@ -1,6 +1,7 @@
 """The end of a provisional membership: access off, the seat given on, and nothing of it held back or half done."""
 
 from collections.abc import Collection
+from typing import Final
 
 from sqlalchemy import select
 
@@ -11,12 +12,13 @@ from bridge.domain.roles import Role
 from bridge.store.directory import get_connection
 from bridge.store.models import Member
 from bridge.store.unit import Unit
-from bridge.usecases.alerts import raise_alert
+from bridge.usecases.alerts import raise_alert, resolve_alerts
 from bridge.usecases.brake import hold_people, lets_through
 from bridge.usecases.hold_effects import turn_off_people
 from bridge.usecases.move_line import give_on
-from bridge.usecases.provisional import UNCONFIRMED, is_confirmed_by_directory, keep_member
+from bridge.usecases.provisional import UNCONFIRMED, Directory, directory_of, keep_member
 
+STOPPED_ALERT: Final = "directory_stopped"
 _OVER = (Member.active, Member.hold_id.is_(None))
 
 
@@ -36,18 +38,25 @@ def end_unconfirmed(unit: Unit, connection_id: ConnectionId) -> int:
     """Turn access off of everybody whom the directory should have named by now; return how many people's it ended.
 
     It is what the connection's sign-ins have caused, so the brake counts it: too many at once wait for an owner. Who
-    became an owner meanwhile stays, and so does everybody where no directory confirms anybody any more.
+    became an owner meanwhile stays, and so does everybody where no directory is to confirm anybody any more. Where the
+    directory was stopped, everybody waits as they are and the owners are told.
     """
     unit.lock()
     unit.actor = Actor(ActorKind.SIGN_IN, connection_id)
     over = _people_over(unit, connection_id)
-    if not is_confirmed_by_directory(unit, get_connection(unit, connection_id)):
+    connection = get_connection(unit, connection_id)
+    directory = directory_of(unit, connection)
+    if directory is Directory.NONE:
         _keep(unit, over, reason="no_directory")
         return 0
     _keep(unit, [member for member in over if Role(member.role).is_owner], reason="owner")
     leaving = [member.id for member in over if not Role(member.role).is_owner]
     if not leaving:
         return 0
+    if directory is Directory.STOPPED:
+        raise_alert(unit, STOPPED_ALERT, detail=_stopped(connection.name), told_apart=True)
+        return 0
+    resolve_alerts(unit, STOPPED_ALERT, details=[_stopped(connection.name)])
     if not lets_through(unit, len(leaving)):
         hold_people(unit, leaving, HeldEffect.UNCONFIRMED)
         return 0
@@ -77,6 +86,14 @@ def _people_over(unit: Unit, connection_id: ConnectionId) -> list[Member]:
 def _keep(unit: Unit, members: Collection[Member], *, reason: str) -> None:
     for member in members:
         keep_member(unit, member, reason=reason)
+
+
+def _stopped(name: str) -> str:
+    return (
+        f"People who signed in by {name} wait for the directory to name them, and nothing pushes any more: every token "
+        "it pushed by is revoked, or the connection is disabled. Let it push again, or say that it confirms nobody "
+        "(`seatbridge connection confirmation`)"
+    )
 
 
 def _told(unit: Unit, connection_id: ConnectionId, number: int) -> str:

@@ -154,7 +154,17 @@ def _live_by_link(unit: Unit) -> tuple[ColumnElement[bool], ...]:
 def _shut_out(unit: Unit, usable: Collection[Connection]) -> tuple[ShutOutPerson, ...]:
     """Find who is neither linked to a subject of a provider in use nor would be recognised by one."""
     ids = [one.id for one in usable]
-    believed = or_(*(and_(Identity.connection_id == one.id, Identity.issuer == one.issuer) for one in usable), false())
+    believed = or_(
+        *(
+            and_(
+                Identity.connection_id == one.id,
+                Identity.protocol == one.protocol,
+                Identity.issuer == one.issuer,
+            )
+            for one in usable
+        ),
+        false(),
+    )
     is_linked = (
         select(Identity.member_id)
         .where(Identity.org_id == Member.org_id, Identity.member_id == Member.id, believed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from bridge.domain.claims import ClaimMap
 from bridge.domain.identifiers import ConnectionId
@@ -12,6 +12,7 @@ from bridge.store.directory import get_connection
 from bridge.store.journal import record
 from bridge.store.models import Identity
 from bridge.store.unit import Unit
+from bridge.usecases.sessions import end_sign_ins
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -42,7 +43,8 @@ def map_claims(
         facts: Names by fact (:data:`bridge.domain.claims.FACTS`).
         attributes: Names by attribute of a directory.
         reset: Forget everything the map said before.
-        forget_links: Forget who was known by another subject; without it, such a change is refused.
+        forget_links: Forget who was known by another subject, and end their sessions; without it, such a change is
+            refused.
 
     Raises:
         ForbiddenError: The actor may not change connections.
@@ -74,7 +76,8 @@ def map_claims(
 
 def _forget_links(unit: Unit, connection_id: ConnectionId, *, allowed: bool) -> int:
     theirs = (Identity.org_id == unit.org_id, Identity.connection_id == connection_id)
-    known = unit.session.scalar(select(func.count()).select_from(Identity).where(*theirs)) or 0
+    people = unit.session.scalars(select(Identity.member_id).where(*theirs).distinct()).all()
+    known = len(people)
     if known and not allowed:
         raise InvalidInputError(
             "subject",
@@ -83,4 +86,5 @@ def _forget_links(unit: Unit, connection_id: ConnectionId, *, allowed: bool) -> 
             "userName, others are linked again by hand",
         )
     unit.session.execute(delete(Identity).where(*theirs))
+    end_sign_ins(unit, people, reason="links_forgotten")
     return known

@@ -44,6 +44,7 @@ from bridge.usecases.manage_access import deactivate_member, reactivate_member, 
 from bridge.usecases.move_line import give_on, offer_free
 from bridge.usecases.provisional import is_unconfirmed, let_off_unconfirmed, provisional_until
 from bridge.usecases.reevaluate import reevaluate
+from bridge.usecases.removed_people import forget_removed, remember_removed
 from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
 from bridge.usecases.sessions import end_sign_ins
 from bridge.usecases.sync_groups import sync_claimed_groups
@@ -125,6 +126,8 @@ def provision_member(
     if present is not None:
         return _adopt(unit, present, connection_id, draft, source)
     _check_external_id(unit, connection_id, draft.external_id)
+    if source is Source.SCIM:
+        forget_removed(unit, connection_id, draft.user_name, draft.external_id)
     member = build_member(unit, connection_id, draft, source, member_id=member_id)
     if source is Source.JIT:
         member.provisional_until = provisional_until(unit, connection_id)
@@ -478,6 +481,7 @@ def hold_removal(unit: Unit, member: Member) -> None:
 def remove_people(unit: Unit, members: Sequence[Member], *, reason: str) -> None:
     """Remove people whose seats are free already: teams, memberships, identities and sessions go."""
     ids = [member.id for member in members]
+    remember_removed(unit, members)
     end_stays(unit, members, reason=reason, removed=True)
     end_sign_ins(unit, ids, reason=reason)
     record_many(unit, [Entry("member.removed", "member", member_id, reason) for member_id in ids])

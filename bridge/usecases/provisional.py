@@ -4,21 +4,35 @@ Where a connection's directory pushes, a first sign-in (JIT) says no more than t
 in: whether they belong here is said by the next push. Until then they have everything that anybody else has.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import Uuid, any_, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
+from bridge.domain.actors import ActorKind
 from bridge.domain.brake import HeldEffect, Outcome
-from bridge.domain.identifiers import ConnectionId
+from bridge.domain.identifiers import ConnectionId, MemberId
 from bridge.domain.provisioning import Confirmation
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError
 from bridge.store.directory import get_connection
 from bridge.store.journal import record
-from bridge.store.models import Connection, Member, ScimToken
+from bridge.store.models import Connection, Member, ScimClient, ScimToken
 from bridge.store.unit import Unit
 from bridge.usecases.brake import held_effect, let_off
 from bridge.usecases.provisioning_mode import mode_of
+from bridge.usecases.same_person import is_addressed_alike, is_named_alike
+
+
+class Directory(StrEnum):
+    """What a connection's directory says of who signs in by it."""
+
+    CONFIRMS = "confirms"
+    STOPPED = "stopped"
+    NONE = "none"
+
 
 #: Why access ended of somebody whom no directory named in time: the reason in the audit.
 UNCONFIRMED = "unconfirmed"
@@ -27,31 +41,47 @@ UNCONFIRMED = "unconfirmed"
 def provisional_until(unit: Unit, connection_id: ConnectionId) -> datetime | None:
     """Return until when a person is provisional whom a sign-in adds now; None for somebody who simply stays."""
     days = unit.provisional_days
-    if not days or not is_confirmed_by_directory(unit, get_connection(unit, connection_id)):
+    if not days or directory_of(unit, get_connection(unit, connection_id)) is Directory.NONE:
         return None
     return unit.at + timedelta(days=days)
 
 
-def is_confirmed_by_directory(unit: Unit, connection: Connection) -> bool:
-    """Tell whether a directory is to confirm who signs in by a connection.
+def directory_of(unit: Unit, connection: Connection) -> Directory:
+    """Return what a connection's directory says of who signs in by it.
 
-    Where the connection does not say, its directory does as soon as it has pushed: by a token that may write and was
-    not revoked. One that has merely run out is a mishap, and nobody is let stay by it.
+    Where the connection does not say, its directory confirms as soon as it has pushed. One that was stopped (every
+    token that it pushed by is revoked, or the connection is disabled) confirms nobody and lets nobody stay either: a
+    leaked token is revoked, too. One whose token has merely run out is a mishap, and confirms as before.
     """
-    if connection.disabled_at is not None or not mode_of(unit).takes_pushes:
-        return False
     wanted = Confirmation(connection.confirmation)
-    if wanted is not Confirmation.WHEN_PUSHING:
-        return wanted is Confirmation.ALWAYS
-    used = select(ScimToken.id).where(
-        ScimToken.org_id == unit.org_id,
-        ScimToken.connection_id == connection.id,
-        ScimToken.member_id.is_(None),
-        ScimToken.can_write,
-        ScimToken.revoked_at.is_(None),
-        ScimToken.last_used_at.is_not(None),
-    )
-    return unit.session.scalars(used.limit(1)).first() is not None
+    if wanted is Confirmation.NEVER or not mode_of(unit).takes_pushes:
+        return Directory.NONE
+    revocations = _revocations(unit, connection)
+    if wanted is Confirmation.WHEN_PUSHING and not revocations:
+        return Directory.NONE
+    is_stopped = connection.disabled_at is not None or (bool(revocations) and None not in revocations)
+    return Directory.STOPPED if is_stopped else Directory.CONFIRMS
+
+
+def has_pushed(unit: Unit, connection: Connection) -> bool:
+    """Tell whether a connection's directory has ever pushed, and pushes are taken."""
+    return mode_of(unit).takes_pushes and bool(_revocations(unit, connection))
+
+
+def _revocations(unit: Unit, connection: Connection) -> Collection[datetime | None]:
+    """Return when the tokens were revoked that the directory has used: None for one that was not."""
+    return unit.session.scalars(
+        select(func.coalesce(ScimToken.revoked_at, ScimClient.revoked_at))
+        .outerjoin(ScimClient, (ScimClient.org_id == ScimToken.org_id) & (ScimClient.id == ScimToken.client_id))
+        .where(
+            ScimToken.org_id == unit.org_id,
+            ScimToken.connection_id == connection.id,
+            ScimToken.member_id.is_(None),
+            ScimToken.can_write,
+            ScimToken.last_used_at.is_not(None),
+        )
+        .distinct()
+    ).all()
 
 
 def is_unconfirmed(member: Member) -> bool:
@@ -82,7 +112,7 @@ def keep_member(unit: Unit, member: Member, *, reason: str) -> bool:
         return False
     unit.lock()
     until, member.provisional_until = member.provisional_until, None
-    let_off_unconfirmed(unit, member, Outcome.BY_HAND)
+    let_off_unconfirmed(unit, member, Outcome.REVERSED if reason == "directory" else Outcome.BY_HAND)
     record(
         unit,
         "member.confirmed",
@@ -93,6 +123,30 @@ def keep_member(unit: Unit, member: Member, *, reason: str) -> bool:
         touches_seats=False,
     )
     return True
+
+
+def confirm_named(unit: Unit, member_ids: Collection[MemberId]) -> None:
+    """Let provisional people stay whom their directory names by their ids: in a group, or by an update.
+
+    It counts where the identity provider itself named them so, or their userName is an address in a verified domain: a
+    directory that looks somebody up by userName may have found a stranger who chose that name (T14).
+    """
+    if unit.actor.kind is not ActorKind.DIRECTORY or not member_ids:
+        return
+    provisional = unit.session.scalars(
+        select(Member)
+        .where(
+            Member.org_id == unit.org_id,
+            Member.id == any_(literal(sorted(member_ids), ARRAY(Uuid))),
+            Member.provisional_until.is_not(None),
+            Member.active,
+        )
+        .order_by(Member.id)
+    ).all()
+    for member in provisional:
+        connection_id, key = ConnectionId(member.connection_id), member.user_name_key
+        if is_named_alike(unit, member, connection_id, key) or is_addressed_alike(unit, member, connection_id, key):
+            keep_member(unit, member, reason="directory")
 
 
 def let_off_unconfirmed(unit: Unit, member: Member, outcome: Outcome) -> None:

@@ -7,15 +7,18 @@ from enum import StrEnum
 
 from sqlalchemy import or_, select
 
+from bridge.domain.claims import ClaimMap
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId
 from bridge.domain.roles import Role
+from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import SignInRefusedError
 from bridge.store.departed import departed_from
 from bridge.store.directory import get_member, manual_connection, owns_domain
 from bridge.store.models import Connection, Identity, Member
 from bridge.store.unit import Unit
 from bridge.usecases.provisional import is_unconfirmed
+from bridge.usecases.removed_people import was_removed
 
 MAX_NAME_CHARACTERS = 400
 """No address, name or group of a real person is longer; a database index takes no text without end."""
@@ -28,6 +31,7 @@ class SignInRefusal(StrEnum):
 
     CONNECTION_DISABLED = "connection_disabled"
     OTHER_ISSUER = "other_issuer"
+    OTHER_CLAIMS = "other_claims"
     OVERSIZED = "oversized"
     UNREADABLE = "unreadable"
     UNKNOWN_REQUEST = "unknown_request"
@@ -35,6 +39,7 @@ class SignInRefusal(StrEnum):
     NOT_REQUESTED = "not_requested"
     REPLAYED = "replayed"
     DEACTIVATED = "deactivated"
+    REMOVED = "removed"
     UNCONFIRMED = "unconfirmed"
     OWNER_NEEDS_LINK = "owner_needs_link"
     OUTSIDE_DOMAINS = "outside_domains"
@@ -66,25 +71,31 @@ class AssertedSubject:
     """What an identity provider's verified answer says about one person, whatever the protocol.
 
     Args:
+        protocol: What the answer was given in: a subject of one says nothing about that of another.
         issuer: The identity provider: its entityID or issuer URL.
         subject: Who it is there for good: the NameID or ``sub``, byte for byte.
         request_id: The request it answers, as the answer's signature or our own state vouches for it; None when the
             sign-in began at the IdP.
         assertion: What is to be remembered, so that it is used once; None where using the request up is enough.
         directory_name: The userName under which this provider's own directory would know the person.
+        is_name_sure: Whether that is the subject itself, or of a claim that the connection's map names for it; any
+            other name is one for a newcomer, and proves nothing.
         email: The address.
         is_email_verified: Whether the provider vouches for the address; only then may it tell who somebody is.
         groups: None when the IdP said nothing of groups, which is not "no groups".
         groups_overage: There are too many groups: the IdP left them out, or named more than :data:`MAX_GROUPS`.
         attributes: Values by attribute of a directory, such as ``department``, that the connection's map asks for.
+        read_by: The connection's map that all of it was read by.
     """
 
     connection_id: ConnectionId
+    protocol: SignInProtocol
     issuer: str
     subject: str
     request_id: str | None
     assertion: Assertion | None
     directory_name: str
+    is_name_sure: bool
     email: str | None
     is_email_verified: bool
     given_name: str | None = None
@@ -93,6 +104,7 @@ class AssertedSubject:
     groups: frozenset[str] | None = None
     groups_overage: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
+    read_by: ClaimMap = field(default_factory=ClaimMap)
 
     @property
     def user_name(self) -> str:
@@ -162,20 +174,25 @@ def is_storable(text: str) -> bool:
 def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
     """Find who the subject is; None for somebody new.
 
-    The name in the directory of the very connection that asserts it is trusted. An address is trusted less, because
-    people can often change it themselves: it finds only people whom no directory manages, inside the verified domains
-    (T12). An owner is found by a link made by hand, never by a name or an address (T14). Nor does a name beside the
-    subject find somebody who has signed in under another subject: people can often change that one, too.
+    The name in the directory of the very connection that asserts it is trusted where it is the subject itself, or a
+    claim that the connection's map names for it, or an address that the provider vouches for inside a verified domain:
+    any other name, as OpenID Connect's ``preferred_username``, people can often choose (T14). An address is trusted
+    less: it finds only people whom no directory manages, inside the verified domains (T12). An owner is found by a link
+    made by hand, never by a name or an address (T14). Nor does a name beside the subject find somebody who has signed
+    in under another subject. Whom a directory has removed is nobody new.
 
     Raises:
         SignInRefusedError: The name or address is somebody's, and nothing says that the subject is that person.
     """
-    identity = unit.session.get(Identity, (unit.org_id, connection.id, asserted.issuer, asserted.subject))
+    identity = unit.session.get(
+        Identity, (unit.org_id, connection.id, asserted.protocol, asserted.issuer, asserted.subject)
+    )
     if identity is not None:
         return Recognised(get_member(unit, identity.member_id), None)
     found = _in_directory(unit, connection, asserted) or _by_verified_address(unit, connection, asserted)
     if found is None:
         _refuse_namesake(unit, asserted)
+        _refuse_removed(unit, connection, asserted)
     elif Role(found.member.role).is_owner:
         raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this subject by hand")
     elif asserted.directory_name != asserted.subject and _has_another_subject(unit, connection, asserted, found):
@@ -192,6 +209,7 @@ def _has_another_subject(unit: Unit, connection: Connection, asserted: AssertedS
     linked = select(Identity.subject).where(
         Identity.org_id == unit.org_id,
         Identity.connection_id == connection.id,
+        Identity.protocol == asserted.protocol,
         Identity.issuer == asserted.issuer,
         Identity.member_id == found.member.id,
     )
@@ -203,6 +221,8 @@ def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject)
 
     Whom the directory names so now comes before somebody whose deletion the brake holds, or an owner has dropped.
     """
+    if not asserted.is_name_sure and not _is_verified_address(unit, connection, asserted.directory_name, asserted):
+        return None
     member = unit.session.scalars(
         select(Member)
         .where(
@@ -219,9 +239,7 @@ def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject)
 
 def _by_verified_address(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
     """Find a person whom no directory manages, by an address that this connection may speak for."""
-    if asserted.email is None or not asserted.is_email_verified:
-        return None
-    if not owns_domain(unit, comparison_key(asserted.email), connection.id):
+    if asserted.email is None or not _is_verified_address(unit, connection, asserted.email, asserted):
         return None
     key = comparison_key(asserted.email)
     member = unit.session.scalars(
@@ -235,6 +253,26 @@ def _by_verified_address(unit: Unit, connection: Connection, asserted: AssertedS
         .limit(1)
     ).one_or_none()
     return None if member is None else Recognised(member, LinkedBy.DOMAIN)
+
+
+def _is_verified_address(unit: Unit, connection: Connection, name: str, asserted: AssertedSubject) -> bool:
+    """Tell whether a name is the subject's address, by the provider's word, in a domain that it may speak for."""
+    if asserted.email is None or not asserted.is_email_verified:
+        return False
+    key = comparison_key(name)
+    return comparison_key(asserted.email) == key and owns_domain(unit, key, connection.id)
+
+
+def _refuse_removed(unit: Unit, connection: Connection, asserted: AssertedSubject) -> None:
+    """Let nobody come back by a mere sign-in whom the connection's directory has removed."""
+    names = {asserted.directory_name} | ({asserted.email} if asserted.email and asserted.is_email_verified else set())
+    subject = (asserted.protocol, asserted.issuer, asserted.subject)
+    if was_removed(unit, connection, subject=subject, names=names):
+        raise refused(
+            SignInRefusal.REMOVED,
+            "The directory has removed the person: assign them to the provisioning application at the identity "
+            "provider again, or let them come back by hand (`seatbridge connection readmit`)",
+        )
 
 
 def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
@@ -259,6 +297,15 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
         raise refused(
             SignInRefusal.OUTSIDE_DOMAINS,
             "The address belongs to somebody here, and is in no verified domain of this connection: verify the domain",
+        )
+    if not asserted.is_name_sure and comparison_key(asserted.directory_name) in {
+        one.user_name_key for one in namesakes
+    }:
+        raise refused(
+            SignInRefusal.SOMEBODY_ELSE,
+            "The name is the userName of somebody here, and people may be able to choose it at the identity provider: "
+            "name the claim that they cannot choose (`seatbridge connection map-claims --user-name`), verify the "
+            "domain of their address, or link the person by hand",
         )
     raise refused(
         SignInRefusal.SOMEBODY_ELSE,

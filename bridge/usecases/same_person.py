@@ -18,8 +18,8 @@ def is_named_alike(unit: Unit, member: Member, connection_id: ConnectionId, user
             Identity.org_id == unit.org_id, Identity.connection_id == connection_id, Identity.member_id == member.id
         )
     ).all()
-    # Without any link nobody has signed in as this person yet, so nobody could have chosen the name.
-    return not subjects or any(comparison_key(subject) == member.user_name_key for subject in subjects)
+    # Without any link nothing tells who chose the name: the links may have been forgotten.
+    return any(comparison_key(subject) == member.user_name_key for subject in subjects)
 
 
 def is_addressed_alike(unit: Unit, member: Member, connection_id: ConnectionId, user_name_key: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
+from bridge.domain.claims import ClaimMap
 from bridge.domain.documents import ENTERPRISE, MAPPABLE_ATTRIBUTES, comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.errors import InvalidInputError, NoSeatAvailableError, UniquenessError
@@ -154,10 +155,16 @@ def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[byte
         SignInRefusedError: It is not an answer to this connection and browser, or was used before.
     """
     unit.lock()
-    connection = get_connection(unit, asserted.connection_id)
+    # It may have been read before the lock was waited for, and the answer before that.
+    connection = get_connection(unit, asserted.connection_id, fresh=True)
     _check_usable(connection)
-    if asserted.issuer != connection.issuer:
+    if (asserted.protocol, asserted.issuer) != (connection.protocol, connection.issuer):
         raise refused(SignInRefusal.OTHER_ISSUER, "The answer was issued by another identity provider")
+    if asserted.read_by != ClaimMap.read(connection.claims):
+        raise refused(
+            SignInRefusal.OTHER_CLAIMS,
+            "Which claims say who somebody is was changed during the sign-in: let the person sign in again",
+        )
     started = _pop_request(unit, connection, asserted, cookie_hashes)
     if asserted.assertion is not None:
         remember_once(
@@ -349,6 +356,7 @@ def _link(unit: Unit, asserted: AssertedSubject, found: Recognised) -> None:
         Identity(
             org_id=unit.org_id,
             connection_id=asserted.connection_id,
+            protocol=asserted.protocol,
             issuer=asserted.issuer,
             subject=asserted.subject,
             member_id=found.member.id,

@@ -20,6 +20,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.mapping_versions import bind_group, release_group
 from bridge.usecases.nest_groups import adopt_parked_group, nest_groups, remove_with_edges, unnest_groups
+from bridge.usecases.provisional import confirm_named
 from bridge.usecases.reevaluate import reevaluate, speaks_of
 
 
@@ -202,6 +203,7 @@ def change_members(
         body=change.body,
     )
     unit.session.flush()
+    confirm_named(unit, change.added)
     if speaks_of(unit, groups_upwards(unit, group.id)):
         reevaluate(unit, {*added, *removed, *people_below(unit, [*groups_added, *groups_removed])})
     return change

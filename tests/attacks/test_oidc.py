@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from bridge.adapters.oidc import OidcRefusal
 from bridge.simulator.saml import encode
+from bridge.usecases.link_people import link_identity
 from bridge.usecases.sign_in import SignInRefusal
 from tests.attacks.target import REQUEST_ID, Target, member_by_hand
 from tests.factories import Customer
@@ -207,16 +208,21 @@ def test_t14_no_claim_makes_anybody_an_owner(door: OidcDoor, target: Target, pro
         door.refuses(door.provider.visit(door.asked), SignInRefusal.OWNER_NEEDS_LINK)
 
 
-def test_t14_a_name_that_people_can_change_takes_nobody_over_who_has_signed_in(
+def test_t14_a_name_that_people_can_change_takes_nobody_over_whether_they_have_signed_in_or_not(
     door: OidcDoor, target: Target, providers: Providers
 ) -> None:
     """T14: a provider knows its people by ``sub``; what it calls them beside is no proof against one of its own."""
-    target.acme.push("pat@acme.test")
+    pat = target.acme.push("pat@acme.test")
+    providers.honest.person = {"sub": "00u1eve", "preferred_username": "pat@acme.test"}
+    door.refuses(door.provider.visit(door.asked), SignInRefusal.SOMEBODY_ELSE)
+    with target.acme.unit() as unit:
+        link_identity(unit, target.acme.connection_id, pat.id, subject="00u1pat")
     providers.honest.person = {"sub": "00u1pat", "preferred_username": "pat@acme.test"}
     OidcDoor(target, target.acme, providers.honest).lets_in()
 
     providers.honest.person = {"sub": "00u1eve", "preferred_username": "pat@acme.test"}
-    door.refuses(door.provider.visit(door.asked), SignInRefusal.SOMEBODY_ELSE)
+    again = OidcDoor(target, target.acme, providers.honest)
+    again.refuses(again.provider.visit(again.asked), SignInRefusal.SOMEBODY_ELSE)
 
 
 def test_t12_an_address_that_the_provider_does_not_vouch_for_finds_nobody(

@@ -41,6 +41,7 @@ def test_an_application_from_its_registration_to_its_end(run: Run, runtime: Runt
     old = listed[0]["secrets"][0]["prefix"]
     third = run("apps", "rotate-secret", "Planner")
     revoked = run("apps", "revoke-secret", "Planner", old, typed="y\n")
+    unasked = run("apps", "remove", "Planner", "--json")
     removed = run("apps", "remove", listed[0]["client_id"], "--yes")
     history = documents(run, "apps", "history")
 
@@ -49,6 +50,7 @@ def test_an_application_from_its_registration_to_its_end(run: Run, runtime: Runt
     assert f'revoke the old one: seatbridge apps revoke-secret "Planner" {old}' in rotated.output
     assert (third.exit_code, "2 secrets of Planner are live" in third.output) == (1, True)
     assert f"revoked      {old}…" in revoked.output
+    assert (unasked.exit_code, "add --yes" in unasked.output) == (2, True)
     assert "removed    Planner" in removed.output
     assert isinstance(history, list)
     assert [event["action"] for event in history] == [
@@ -60,6 +62,7 @@ def test_an_application_from_its_registration_to_its_end(run: Run, runtime: Runt
         "app.added",
     ]
     assert {event["actor"] for event in history} == {"operator"}
+    assert {event["name"] for event in history if event["action"].startswith("app.")} == {"Planner"}
     assert "sbapp_" not in json.dumps(history)
 
 
@@ -77,6 +80,7 @@ def test_redirect_uris_change_and_the_application_stays_who_it_is(run: Run, runt
     assert moved == {"application": "Planner", "client_id": added["client_id"], "redirect_uris": [other]}
     assert [result.exit_code for result in refused] == [2, 1, 1, 1]
     assert "is not registered" in refused[1].output
+    assert "add another one with it" in refused[2].output
     assert "app.redirect_uris_changed" in run("apps", "history").output
 
 

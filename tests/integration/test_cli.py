@@ -480,12 +480,24 @@ class TestConnections:
         link = ("connection", "link", "nordlys", "Okta", "owner@nordlys.test", "--name-id", "00u1")
         too_early = run(*link)
         with nordlys.unit() as unit:
-            unit.session.get_one(Connection, (unit.org_id, nordlys.connection_id)).issuer = "https://idp.test"
+            connection = unit.session.get_one(Connection, (unit.org_id, nordlys.connection_id))
+            connection.protocol, connection.issuer = "saml", "https://idp.test"
 
         done = run(*link)
 
         assert (too_early.exit_code, done.exit_code) == (1, 0), done.output
         assert done.stdout == "Olga Owner signs in as 00u1\n"
+        unlink = run("connection", "unlink", "nordlys", "Okta", "owner@nordlys.test")
+        assert unlink.stdout == "Olga Owner signs in no more as 00u1\n"
+
+    def test_a_connection_is_disabled_and_enabled_again(self, run: Run, nordlys: Customer) -> None:
+        off = run("connection", "disable", "nordlys", "Okta", "--yes")
+        on = run("connection", "enable", "nordlys", "Okta", "--json")
+        nobody = run("connection", "readmit", "nordlys", "Okta", "ada@acme.test")
+
+        assert off.stdout == "Okta is disabled. Sessions ended: 0. People and seats stay as they are.\n"
+        assert json.loads(on.stdout) == {"connection": "Okta", "disabled": False}
+        assert (nobody.exit_code, "ada@acme.test" in nobody.stderr) == (1, True)
 
     def test_a_refused_sign_in_is_listed_with_its_reason(self, run: Run, nordlys: Customer) -> None:
         with nordlys.unit() as unit:

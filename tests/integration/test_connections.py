@@ -17,13 +17,13 @@ from bridge.usecases.connections import (
     create_connection,
     find_connection,
     issue_scim_token,
-    link_identity,
     list_connections,
     list_domains,
     live_tokens,
     revoke_scim_token,
     verify_domain,
 )
+from bridge.usecases.link_people import link_identity
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.saml_trust import SamlTrust, TrustedCertificate, certificates_of, trust_saml_provider
 from bridge.usecases.sign_in_links import create_sign_in_link, use_sign_in_link

@@ -17,8 +17,8 @@ from bridge.runtime import Runtime
 from bridge.store.directory import get_connection, manual_connection
 from bridge.store.models import Alert, AuditEntry, Delivery, WebSession
 from bridge.usecases.change_role import change_role
-from bridge.usecases.connections import link_identity
 from bridge.usecases.enforce_sso import ShutOut, enforce_sso, preview_enforcement, relax_sso
+from bridge.usecases.link_people import link_identity
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member
 from bridge.usecases.sign_in_links import create_break_glass_link, create_sign_in_link
 from bridge.web.app import create_web_app

@@ -21,7 +21,7 @@ from bridge.usecases.decide_holds import drop_hold, release_hold
 from bridge.usecases.explain import explain_member
 from bridge.usecases.import_people import import_people
 from bridge.usecases.people_by_hand import turn_off_member, turn_on_member
-from bridge.usecases.provisional import confirm_member, is_confirmed_by_directory, set_confirmation
+from bridge.usecases.provisional import Directory, confirm_member, directory_of, set_confirmation
 from bridge.usecases.read_holds import held_people
 from tests.conftest import SettableClock
 from tests.factories import Customer, set_brake, switch_mode_to
@@ -84,10 +84,10 @@ def test_a_token_that_has_run_out_still_speaks_of_a_directory_and_a_revoked_one_
         unit.session.execute(update(ScimToken).values(last_used_at=unit.at, expires_at=unit.at))
         connection = unit.session.get_one(Connection, (unit.org_id, customer.connection_id))
 
-        expired = is_confirmed_by_directory(unit, connection)
+        expired = directory_of(unit, connection)
         unit.session.execute(update(ScimToken).values(revoked_at=unit.at))
 
-        assert (expired, is_confirmed_by_directory(unit, connection)) == (True, False)
+        assert (expired, directory_of(unit, connection)) == (Directory.CONFIRMS, Directory.STOPPED)
 
 
 def test_a9_in_a_mode_that_takes_no_pushes_nobody_is_provisional(acme: Customer) -> None:

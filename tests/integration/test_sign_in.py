@@ -15,7 +15,8 @@ from bridge.jobs.work import expire_everywhere
 from bridge.store.directory import get_connection, get_member, groups_of, manual_connection
 from bridge.store.models import Connection, Decision, Identity, Member, SamlReplay, SignInRequest, WebSession
 from bridge.store.pools import read_pools
-from bridge.usecases.connections import create_connection, link_identity
+from bridge.usecases.connections import create_connection
+from bridge.usecases.link_people import link_identity
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.provision_member import PersonDraft, Source, add_member, provision_member, update_member
 from bridge.usecases.sign_in import Assertion, SignInRefusal, note_sign_in

@@ -15,7 +15,7 @@ from bridge.adapters.oidc import OidcRefusal
 from bridge.runtime import Runtime
 from bridge.store.directory import get_connection, get_member, groups_of
 from bridge.store.models import Identity, SignInRequest, WebSession
-from bridge.usecases.connections import link_identity
+from bridge.usecases.link_people import link_identity
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.map_claims import map_claims
 from bridge.usecases.sign_in import SignInRefusal

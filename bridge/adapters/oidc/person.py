@@ -13,7 +13,7 @@ USUAL_NAMES: Final = UsualNames(
     family_name=("family_name",),
     display_name=("name",),
     groups=("groups",),
-    user_name=("preferred_username",),
+    user_name=("preferred_username",),  # Neither unique nor stable (§5.7): a newcomer's name, and nobody's proof.
 )
 """The standard claims (OpenID Connect Core §5.1), and the one for groups that every provider offers."""
 
@@ -25,12 +25,14 @@ class DescribedPerson:
     Attributes:
         subject: Who it is for good.
         directory_name: What the provider's own directory most likely calls them.
+        is_name_sure: Whether the connection's map names the claim that says so, or it is the subject.
         is_email_verified: Whether the provider vouches for the address.
         groups_overage: The provider left the groups out because there are too many (Entra ID, above 200).
     """
 
     subject: str
     directory_name: str
+    is_name_sure: bool
     claimed: ClaimedPerson
     is_email_verified: bool
     groups_overage: bool
@@ -53,7 +55,8 @@ def described_person(claims: Mapping[str, Any], mapped: ClaimMap) -> DescribedPe
     is_verified = _is_true(claims.get("email_verified")) and mapped.email in (None, "email")
     subject = claimed.subject or str(claims["sub"])
     known_by = claimed.user_name or (claimed.email if is_verified else None)
-    return DescribedPerson(subject, known_by or subject, claimed, is_verified, overage)
+    is_name_sure = mapped.user_name is not None or known_by is None
+    return DescribedPerson(subject, known_by or subject, is_name_sure, claimed, is_verified, overage)
 
 
 def _texts(value: object) -> tuple[str, ...] | None:

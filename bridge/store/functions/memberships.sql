@@ -255,6 +255,7 @@ BEGIN
         OR cardinality(added) <> (
             SELECT count(*) FROM member m
             WHERE m.org_id = wanted_org AND m.connection_id = wanted_connection AND m.id = ANY (added)
+                AND m.provisional_until IS NULL
         )
         OR EXISTS (
             SELECT 1 FROM group_member w

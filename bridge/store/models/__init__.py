@@ -47,6 +47,7 @@ from bridge.store.models.requests import DialectSign, LoggedRequest
 from bridge.store.models.service_keys import SamlSession, ServiceKey
 from bridge.store.models.sessions import (
     Identity,
+    RemovedPerson,
     SamlReplay,
     SignInEvent,
     SignInLink,
@@ -106,6 +107,7 @@ __all__ = [
     "Preview",
     "ProductRole",
     "ProductRoleHolder",
+    "RemovedPerson",
     "SamlProvider",
     "SamlReplay",
     "SamlSession",

@@ -44,7 +44,7 @@ class SamlReplay(Base):
 
 
 class Identity(Base):
-    """Who a subject of an identity provider is: (connection, issuer, subject) → member."""
+    """Who a subject of an identity provider is: (connection, protocol, issuer, subject) → member."""
 
     __tablename__ = "identity"
     __table_args__ = (
@@ -54,11 +54,28 @@ class Identity(Base):
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
     connection_id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    protocol: Mapped[str] = mapped_column(primary_key=True, doc="A SignInProtocol: what asserted the subject.")
     issuer: Mapped[str] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True, doc="NameID or sub, byte for byte.")
     member_id: Mapped[MemberId]
     linked_at: Mapped[datetime]
     linked_by: Mapped[str] = mapped_column(doc="How: jit, directory, domain or operator.")
+
+
+class RemovedPerson(Base):
+    """A name, or a subject, of somebody whom a connection's directory has removed: it can be recognised, not read."""
+
+    __tablename__ = "removed_person"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "connection_id"], ["connection.org_id", "connection.id"]),
+        Index("ix_removed_person_org_id_connection_id", "org_id", "connection_id", "member_id"),
+    )
+
+    org_id: Mapped[OrgId] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True, doc="HMAC-SHA-256 under a key of the service.")
+    member_id: Mapped[MemberId] = mapped_column(doc="Whose it was: all of somebody's names are forgotten together.")
+    removed_at: Mapped[datetime]
 
 
 class WebSession(Base):

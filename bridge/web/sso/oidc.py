@@ -127,11 +127,13 @@ def read_answer(runtime: Runtime, place: Place, cache: KeyCache, expected: Expec
     claimed = person.claimed
     return AssertedSubject(
         connection_id=place.connection_id,
+        protocol=SignInProtocol.OIDC,
         issuer=client.issuer,
         subject=person.subject,
         request_id=_parameter("state"),
         assertion=None,
         directory_name=person.directory_name,
+        is_name_sure=person.is_name_sure,
         email=claimed.email,
         is_email_verified=person.is_email_verified,
         given_name=claimed.given_name,
@@ -140,6 +142,7 @@ def read_answer(runtime: Runtime, place: Place, cache: KeyCache, expected: Expec
         groups=claimed.groups,
         groups_overage=person.groups_overage,
         attributes=claimed.attributes,
+        read_by=expected.claims,
     )
 
 

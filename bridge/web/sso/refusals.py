@@ -50,7 +50,7 @@ def _as_refusal(error: BridgeError | RequestEntityTooLarge) -> SignInRefusedErro
 
 def refusal_page(refusal: SignInRefusedError) -> Response:
     """Say that the sign-in was refused; the reason is for the log, except to people whose access is off."""
-    if refusal.reason == SignInRefusal.DEACTIVATED:
+    if refusal.reason in {SignInRefusal.DEACTIVATED, SignInRefusal.REMOVED}:
         return error_page(
             HTTPStatus.FORBIDDEN,
             "Your access is turned off",

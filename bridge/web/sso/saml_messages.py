@@ -14,7 +14,7 @@ from bridge.adapters.saml import (
 )
 from bridge.domain.claims import ClaimMap
 from bridge.domain.identifiers import ConnectionId
-from bridge.domain.sign_in import KeyStage
+from bridge.domain.sign_in import KeyStage, SignInProtocol
 from bridge.errors import SignInRefusedError
 from bridge.runtime import Runtime
 from bridge.store.models import Connection
@@ -75,15 +75,18 @@ def read_answer(runtime: Runtime, connection: Connection, verified: VerifiedAsse
         SignInRefusedError: With the reason.
     """
     skew = runtime.settings.sso.clock_skew_seconds
-    person = asserted_person(verified, ClaimMap.read(connection.claims))
+    mapped = ClaimMap.read(connection.claims)
+    person = asserted_person(verified, mapped)
     claimed = person.claimed
     return AssertedSubject(
         connection_id=connection.id,
+        protocol=SignInProtocol.SAML,
         issuer=verified.issuer,
         subject=person.subject,
         request_id=verified.in_response_to,
         assertion=Assertion(verified.assertion_id, verified.not_on_or_after + timedelta(seconds=skew)),
         directory_name=person.directory_name,
+        is_name_sure=True,
         email=claimed.email,
         is_email_verified=True,
         given_name=claimed.given_name,
@@ -92,6 +95,7 @@ def read_answer(runtime: Runtime, connection: Connection, verified: VerifiedAsse
         groups=claimed.groups,
         groups_overage=person.groups_overage,
         attributes=claimed.attributes,
+        read_by=mapped,
     )
 
 

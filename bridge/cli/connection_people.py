@@ -1,0 +1,117 @@
+"""``seatbridge connection link``, ``unlink``, ``readmit``, ``disable`` and ``enable``: whom a connection lets in."""
+
+import click
+
+from bridge.cli.showing import json_option, name_argument, org_argument, print_json
+
+_SUBJECT = "The subject at the identity provider, byte for byte: the NameID (SAML), the sub (OpenID Connect)."
+
+
+@click.command()
+@org_argument
+@name_argument
+@click.argument("email")
+@click.option("--name-id", "--sub", "subject", required=True, help=_SUBJECT)
+@json_option
+def link(org: str, name: str, email: str, *, subject: str, as_json: bool) -> None:
+    """Say who a subject of the identity provider is: how an owner comes to sign in by it."""
+    from bridge.cli.opening import open_organization
+    from bridge.cli.people import find_person
+    from bridge.usecases.connections import find_connection
+    from bridge.usecases.link_people import link_identity
+
+    with open_organization(org) as (_, unit):
+        member = find_person(unit, email)
+        link_identity(unit, find_connection(unit, name).id, member.id, subject=subject)
+    if as_json:
+        print_json({"person": member.user_name, "subject": subject})
+    else:
+        click.echo(f"{member.display_name} signs in as {subject}")
+
+
+@click.command()
+@org_argument
+@name_argument
+@click.argument("email")
+@click.option("--name-id", "--sub", "subject", help=f"Only this one. {_SUBJECT}")
+@json_option
+def unlink(org: str, name: str, email: str, *, subject: str | None, as_json: bool) -> None:
+    """Take back who a subject is: it signs in as the person no more, and the person's sessions end.
+
+    Without --name-id or --sub, everything that the connection knows the person by. A person whom the directory pushes
+    is recognised again at the next sign-in.
+    """
+    from bridge.cli.opening import open_organization
+    from bridge.cli.people import find_person
+    from bridge.usecases.connections import find_connection
+    from bridge.usecases.link_people import unlink_identity
+
+    with open_organization(org) as (_, unit):
+        member = find_person(unit, email)
+        subjects = unlink_identity(unit, find_connection(unit, name).id, member.id, subject=subject)
+    if as_json:
+        print_json({"person": member.user_name, "subjects": subjects})
+    else:
+        click.echo(f"{member.display_name} signs in no more as {', '.join(subjects)}")
+
+
+@click.command()
+@org_argument
+@name_argument
+@click.argument("person", metavar="USERNAME")
+@json_option
+def readmit(org: str, name: str, person: str, *, as_json: bool) -> None:
+    """Let somebody come back by a sign-in whom the directory has removed.
+
+    Named by the userName, externalId or subject they had: nothing else is kept of them, and that only as a hash.
+    """
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import find_connection
+    from bridge.usecases.removed_people import readmit as allow
+
+    with open_organization(org) as (_, unit):
+        number = allow(unit, find_connection(unit, name).id, person)
+    if as_json:
+        print_json({"person": person, "readmitted": number})
+    else:
+        click.echo(f"{person} may come back by a sign-in")
+
+
+@click.command()
+@org_argument
+@name_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def disable(org: str, name: str, *, yes: bool, as_json: bool) -> None:
+    """Turn a connection off: nobody signs in by it, its tokens push nothing, and the sessions it opened end."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import find_connection
+    from bridge.usecases.disable_connection import disable_connection
+
+    with open_organization(org) as (_, unit):
+        found = find_connection(unit, name)
+        if not yes:
+            click.confirm(f"Disable {found.name}? Nobody signs in by it then, and nothing can be pushed", abort=True)
+        ended = disable_connection(unit, found.id)
+    if as_json:
+        print_json({"connection": found.name, "disabled": True, "sessions_ended": ended})
+    else:
+        click.echo(f"{found.name} is disabled. Sessions ended: {ended}. People and seats stay as they are.")
+
+
+@click.command()
+@org_argument
+@name_argument
+@json_option
+def enable(org: str, name: str, *, as_json: bool) -> None:
+    """Turn a connection on again: its people sign in anew, and its tokens push again."""
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.connections import find_connection
+    from bridge.usecases.disable_connection import enable_connection
+
+    with open_organization(org) as (_, unit):
+        found = enable_connection(unit, find_connection(unit, name).id)
+    if as_json:
+        print_json({"connection": found.name, "disabled": False})
+    else:
+        click.echo(f"{found.name} is enabled")
