@@ -19,6 +19,7 @@ PROVED_OTHERWISE = {
     "app_grants.open_refresh_token",
     "app_grants.keep_refresh_token",
     "app_grants.end_grant",
+    "scim_clients.issue_client_token",
     # Signed events of the organization's own billing core, and what it is asked for again.
     "core_events.apply_event",
     "core_events.apply_events",
