@@ -35,6 +35,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.GroupCycleError: (400, "invalidValue"),
         bridge.NestingTooDeepError: (400, "invalidValue"),
         bridge.AssertionFailedError: (409, None),
+        bridge.MetadataGivenMeanwhileError: (409, None),
         bridge.GroupConnectionMissingError: (400, "invalidValue"),
         bridge.ApprovalDecidedError: (409, None),
         bridge.VersionMismatchError: (412, None),

@@ -17,11 +17,12 @@ from bridge.cli.scenario import Event, Scenario, read_money
 from bridge.domain.actors import OPERATOR, SYSTEM, Actor, ActorKind
 from bridge.domain.identifiers import ConnectionId, MemberId, OrgId, new_id
 from bridge.domain.roles import Permission
+from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import BridgeError, InvalidInputError, NotFoundError, SignInRefusedError
 from bridge.ports import BillLine, PaymentOutcome
 from bridge.runtime import Runtime
 from bridge.store.directory import get_member, mapping_set_in_force
-from bridge.store.models import Alert, Connection, Contract, Domain, Invoice, InvoiceLine, Member
+from bridge.store.models import Alert, Connection, Contract, Domain, Identity, Invoice, InvoiceLine, Member
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit, bind_organization
 from bridge.usecases.assign_seats import assign_tier, promote_waiting, settle_seat
@@ -40,6 +41,7 @@ from bridge.usecases.provision_member import (
     remove_member,
     update_member,
 )
+from bridge.usecases.recognise_subject import LinkedBy
 from bridge.usecases.renew_contract import grant_credit, renew_contract, set_auto_renew, set_price
 from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
@@ -274,6 +276,8 @@ class Rehearsal:
                 claimed_groups=groups or (),
                 member_id=self.ids[user],
             )
+            if source is Source.JIT:
+                self._link(unit, member)
             sync_claimed_groups(unit, self.connection_id, member, groups or ())
             return
         if source is Source.JIT and not present.active:
@@ -288,6 +292,22 @@ class Rehearsal:
             update_member(unit, present, self._draft(user))
         if groups is not None and present.active:
             promote_waiting(unit, [settle_seat(unit, present, Occasion.REGROUPED)])
+
+    def _link(self, unit: Unit, member: Member) -> None:
+        """Remember, as a sign-in does, that the identity provider itself named the person so."""
+        unit.session.add(
+            Identity(
+                org_id=self.org_id,
+                connection_id=self.connection_id,
+                protocol=SignInProtocol.SAML,
+                issuer="rehearsal",
+                subject=member.user_name,
+                member_id=member.id,
+                linked_at=unit.at,
+                linked_by=LinkedBy.JIT,
+            )
+        )
+        unit.session.flush()
 
     def _member(self, unit: Unit, event: Event) -> Member:
         return get_member(unit, self.ids[event.text("user")])

@@ -55,6 +55,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         errors.AssertionFailedError: Answer(
             HTTPStatus.CONFLICT, "The document asserts something else", "Change the rules, or what they assert."
         ),
+        errors.MetadataGivenMeanwhileError: Answer(
+            HTTPStatus.CONFLICT, "Other metadata was given meanwhile", "Look at what the connection trusts now."
+        ),
         errors.GroupConnectionMissingError: Answer(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "Say which connection the group comes from",

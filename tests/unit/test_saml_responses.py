@@ -348,16 +348,26 @@ def test_reads_every_way_to_write_an_instant(written: str) -> None:
 # Attributes
 
 
-def test_joins_attributes_of_the_same_name_and_leaves_markup_out() -> None:
+def test_joins_attributes_of_the_same_name_and_leaves_blanks_out() -> None:
     more = (
         '<saml:Attribute Name="groups"><saml:AttributeValue>Sales</saml:AttributeValue>'
-        "<saml:AttributeValue> </saml:AttributeValue>"
-        "<saml:AttributeValue><saml:NameID>x</saml:NameID></saml:AttributeValue></saml:Attribute>"
+        "<saml:AttributeValue> </saml:AttributeValue></saml:Attribute>"
     )
 
     assertion = verify(signed(add("saml:Assertion/saml:AttributeStatement", more)))
 
     assert assertion.attributes["groups"] == ("Engineering", "Sales")
+
+
+def test_an_attribute_with_markup_in_it_counts_as_not_sent() -> None:
+    more = (
+        '<saml:Attribute Name="groups">'
+        "<saml:AttributeValue><saml:NameID>x</saml:NameID></saml:AttributeValue></saml:Attribute>"
+    )
+
+    assertion = verify(signed(add("saml:Assertion/saml:AttributeStatement", more)))
+
+    assert "groups" not in assertion.attributes
 
 
 def test_accepts_an_assertion_without_attributes() -> None:
