@@ -1,7 +1,6 @@
 """Telling applications that a session ended: durable like every delivery, once for each application and session."""
 
 import uuid
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
@@ -64,6 +63,6 @@ def _post(runtime: Runtime, app: RegisteredApp, address: str, token: str, silent
         silent.add(app.id)
         log.warning("app_logout.no_answer", app_id=str(app.id), problem=problem.problem)
         raise UnavailableError(app.name) from problem
-    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+    if not answer.is_success:
         log.warning("app_logout.refused", app_id=str(app.id), status=answer.status)
         raise UnavailableError(app.name)

@@ -2,7 +2,6 @@
 
 import uuid
 from collections import defaultdict
-from http import HTTPStatus
 from time import monotonic
 
 import structlog
@@ -106,7 +105,6 @@ def _send(runtime: Runtime, org_id: OrgId, outgoing: Outgoing) -> tuple[int | No
         return None, "timeout" if problem.timed_out else "connection"
     except InvalidInputError:
         return None, "address_not_allowed"
-    taken = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
-    if taken:
+    if answer.is_success:
         return answer.status, None
     return answer.status, "redirected" if "location" in answer.headers else f"status_{answer.status}"

@@ -4,6 +4,7 @@ import hmac
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -92,12 +93,11 @@ def add_app(installation: Installation, draft: AppDraft) -> AddedApp:
     )
     installation.session.add(app)
     installation.session.flush()
-    installation.note(
+    _note(
+        installation,
+        app,
         "app.added",
-        subject_kind="app",
-        subject_id=app.id,
-        reason="requested",
-        body={
+        {
             "name": app.name,
             "redirect_uris": app.redirect_uris,
             "only_org_id": None if app.only_org_id is None else str(app.only_org_id),
@@ -173,12 +173,11 @@ def set_redirect_uris(
     if left != before:
         app.redirect_uris = left
         installation.session.flush()
-        installation.note(
+        _note(
+            installation,
+            app,
             "app.redirect_uris_changed",
-            subject_kind="app",
-            subject_id=app.id,
-            reason="requested",
-            body={"redirect_uris": left, "before": before},
+            {"redirect_uris": left, "before": before},
         )
     return left
 
@@ -211,12 +210,11 @@ def revoke_secret(installation: Installation, app: App, prefix_or_id: str) -> Ap
     for secret in live_secrets(installation.session, app.id):
         if prefix_or_id.rstrip("…") in (secret.prefix, str(secret.id)):
             secret.revoked_at = installation.at
-            installation.note(
+            _note(
+                installation,
+                app,
                 "app.secret_revoked",
-                subject_kind="app",
-                subject_id=app.id,
-                reason="requested",
-                body={"secret": str(secret.id)},
+                {"secret": str(secret.id)},
             )
             return secret
     raise NotFoundError("live secret", prefix_or_id)
@@ -226,12 +224,17 @@ def remove_app(installation: Installation, app: App) -> None:
     """Remove an application: nobody signs in to it any more, and every token it holds is dead at once."""
     installation.lock()
     installation.session.execute(delete(App).where(App.id == app.id))
-    installation.note("app.removed", subject_kind="app", subject_id=app.id, reason="requested", body={"name": app.name})
+    _note(installation, app, "app.removed", {"name": app.name})
 
 
 def installation_events(session: Session, limit: int = 50) -> Sequence[InstallationEvent]:
     """Return what was last done to applications and signing keys, newest first."""
     return session.scalars(select(InstallationEvent).order_by(InstallationEvent.seq.desc()).limit(limit)).all()
+
+
+def _note(installation: Installation, app: App, action: str, body: dict[str, Any]) -> None:
+    """Write down what was done to an application."""
+    installation.note(action, subject_kind="app", subject_id=app.id, reason="requested", body=body)
 
 
 def _add_secret(installation: Installation, app: App) -> Credential:
@@ -246,12 +249,11 @@ def _add_secret(installation: Installation, app: App) -> Credential:
     )
     installation.session.add(secret)
     installation.session.flush()
-    installation.note(
+    _note(
+        installation,
+        app,
         "app.secret_issued",
-        subject_kind="app",
-        subject_id=app.id,
-        reason="requested",
-        body={"secret": str(secret.id)},
+        {"secret": str(secret.id)},
     )
     return credential
 

@@ -50,7 +50,7 @@ def list_connections(unit: Unit) -> Sequence[Connection]:
     return unit.session.scalars(
         select(Connection)
         .where(Connection.org_id == unit.org_id, Connection.kind == "idp")
-        .order_by(Connection.created_at, Connection.id)
+        .order_by(Connection.created_at, Connection.name)
     ).all()
 
 

@@ -30,5 +30,5 @@ def usable_connections(unit: Unit) -> Sequence[Connection]:
             Connection.disabled_at.is_(None),
             Connection.protocol.is_not(None),
         )
-        .order_by(Connection.created_at, Connection.id)
+        .order_by(Connection.created_at, Connection.name)
     ).all()

@@ -155,7 +155,7 @@ def read_directory(unit: Unit) -> Directory:
     connections = unit.session.execute(
         select(Connection.id, Connection.name, Connection.kind)
         .where(Connection.org_id == unit.org_id)
-        .order_by(Connection.created_at)
+        .order_by(Connection.created_at, Connection.name)
     ).all()
     groups = unit.session.execute(
         select(Group.id, Group.display_name, Group.connection_id)

@@ -156,7 +156,7 @@ def _connections(unit: Unit) -> tuple[ConnectionView, ...]:
         select(Connection, latest.c.not_after)
         .outerjoin(latest, latest.c.connection_id == Connection.id)
         .where(Connection.org_id == unit.org_id, Connection.kind == "idp")
-        .order_by(Connection.created_at, Connection.id)
+        .order_by(Connection.created_at, Connection.name)
     )
     return tuple(
         ConnectionView(connection, None if not_after is None else (not_after - unit.at).days)

@@ -275,6 +275,6 @@ def _connections(unit: Unit) -> tuple[ModeConnection, ...]:
     rows = unit.session.execute(
         select(Connection.name, or_(writing, fetching), Connection.jit_enabled)
         .where(Connection.org_id == unit.org_id, Connection.kind == "idp", Connection.disabled_at.is_(None))
-        .order_by(Connection.created_at, Connection.id)
+        .order_by(Connection.created_at, Connection.name)
     )
     return tuple(ModeConnection(*row) for row in rows)

@@ -147,7 +147,7 @@ def test_case_t10_a_rule_that_gives_a_role_names_the_connection_of_a_group_to_co
         preview_mappings(unit, {"schema": 2, "rules": [board]})
     apply(customer, {**board, "connection": "Okta"})
 
-    ways = "connection: Okta or connection: Entra" if connected else "connection: Okta"
+    ways = "connection: Entra or connection: Okta" if connected else "connection: Okta"
     assert refusal.value.code == "group_connection_missing"
     assert f'rules.0: expects a group "Board" that any connection could bring; say which with {ways}' in str(
         refusal.value

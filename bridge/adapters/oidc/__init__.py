@@ -7,7 +7,7 @@ No database and no clock: everything is passed in. What goes over the line takes
 from bridge.adapters.oidc.discovery import ALGORITHMS, ProviderFacts, choose_auth_method, discover, read_description
 from bridge.adapters.oidc.keys import KeyCache, read_keys
 from bridge.adapters.oidc.person import DescribedPerson, described_person
-from bridge.adapters.oidc.refusals import OidcRefusal, refused, shown
+from bridge.adapters.oidc.refusals import OidcRefusal
 from bridge.adapters.oidc.tokens import (
     Client,
     Proof,
@@ -36,7 +36,5 @@ __all__ = [
     "read_keys",
     "read_userinfo",
     "redeem_code",
-    "refused",
-    "shown",
     "verify_id_token",
 ]

@@ -10,8 +10,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
-from bridge.adapters.oidc.refusals import OidcRefusal, refused
+from bridge.adapters.oidc.refusals import OidcRefusal
 from bridge.adapters.oidc.wire import Wire, WireError
+from bridge.adapters.refusals import refused
 
 LIFETIME: Final = timedelta(hours=1)
 SOONEST_AGAIN: Final = timedelta(minutes=1)

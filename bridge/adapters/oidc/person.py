@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.adapters.oidc.refusals import OidcRefusal, refused
+from bridge.adapters.oidc.refusals import OidcRefusal
+from bridge.adapters.refusals import refused
 from bridge.domain.claims import AmbiguousClaimError, ClaimedPerson, ClaimMap, UsualNames, read_person
 
 USUAL_NAMES: Final = UsualNames(

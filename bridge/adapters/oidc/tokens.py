@@ -24,8 +24,9 @@ from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
 
 from bridge.adapters.oidc.keys import KeyCache
-from bridge.adapters.oidc.refusals import OidcRefusal, refused, shown
+from bridge.adapters.oidc.refusals import OidcRefusal
 from bridge.adapters.oidc.wire import FormSession, Wire, WireError
+from bridge.adapters.refusals import refused, shown
 from bridge.errors import SignInRefusedError
 
 #: The longest subject (OpenID Connect Core §2), and what a code and a token may come to.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bridge.adapters.saml.refusals import SamlRefusal, refused, shown
+from bridge.adapters.refusals import refused, shown
+from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.xml import SAML, parse_instant, text_of
 from bridge.errors import SignInRefusedError
 

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lxml import etree
 
-from bridge.adapters.saml.refusals import SamlRefusal, refused, shown
+from bridge.adapters.refusals import refused, shown
+from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.requests import SpKey, load_private_key
 from bridge.adapters.saml.xml import DS, SAML, XENC, UnsafeXmlError, read_xml, text_of
 

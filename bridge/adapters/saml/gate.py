@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from lxml import etree
 
+from bridge.adapters.refusals import refused, shown
 from bridge.adapters.saml.encryption import XENC11, check_encrypted
-from bridge.adapters.saml.refusals import SamlRefusal, refused, shown
+from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.xml import DS, SAML, SAMLP, XENC, XSI, UnsafeXml, UnsafeXmlError, read_xml
 
 MAX_RESPONSE_BYTES: Final = 256 * 1024

@@ -23,9 +23,10 @@ from lxml import etree
 from onelogin.saml2.errors import OneLogin_Saml2_ValidationError
 from onelogin.saml2.utils import OneLogin_Saml2_Utils
 
+from bridge.adapters.refusals import refused
 from bridge.adapters.saml.encryption import open_assertion
 from bridge.adapters.saml.gate import MAX_RESPONSE_BYTES, check_signature, check_structure, check_unique_ids
-from bridge.adapters.saml.refusals import SamlRefusal, refused
+from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.requests import SpKey
 from bridge.adapters.saml.xml import DS, SAML, SAMLP, text_of
 from bridge.errors import BridgeError

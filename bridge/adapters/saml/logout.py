@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from lxml import etree
 
+from bridge.adapters.refusals import refused, shown
 from bridge.adapters.saml.gate import SIGNATURE_METHODS, check_message
 from bridge.adapters.saml.library import verify_message
-from bridge.adapters.saml.refusals import SamlRefusal, refused, shown
+from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.requests import MAX_RELAY_STATE_BYTES, SpKey, redirect_url
 from bridge.adapters.saml.responses import IdpTrust
 from bridge.adapters.saml.xml import SAML, SAMLP, parse_instant, text_of

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.adapters.saml.refusals import SamlRefusal, refused
+from bridge.adapters.refusals import refused
+from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.responses import VerifiedAssertion
 from bridge.domain.claims import AmbiguousClaimError, ClaimedPerson, ClaimMap, UsualNames, read_person
 

@@ -2,10 +2,6 @@
 
 from enum import StrEnum
 
-from bridge.errors import SignInRefusedError
-
-_SHOWN_CHARACTERS = 120
-
 
 class SamlRefusal(StrEnum):
     """The ``reason`` of every :class:`~bridge.errors.SignInRefusedError` this package raises."""
@@ -45,14 +41,3 @@ class SamlRefusal(StrEnum):
     NAME_ID = "saml_name_id"
     AUTHN_STATEMENT = "saml_authn_statement"
     ATTRIBUTE = "saml_attribute"
-
-
-def refused(reason: SamlRefusal, detail: str) -> SignInRefusedError:
-    """Return the refusal to raise; ``detail`` is a sentence for whoever reads the sign-in log."""
-    return SignInRefusedError(reason.value, detail)
-
-
-def shown(value: object) -> str:
-    """Return a stranger's value fit for one line of a log: quoted, escaped and cut to 120 characters."""
-    text = str(value)
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from bridge.adapters.refusals import refused, shown
 from bridge.adapters.saml.conditions import Expectation, authn_statement, check_conditions
 from bridge.adapters.saml.gate import MAX_RESPONSE_BYTES, check_structure
 from bridge.adapters.saml.library import SignedPart, verify_signatures
-from bridge.adapters.saml.refusals import SamlRefusal, refused, shown
+from bridge.adapters.saml.refusals import SamlRefusal
 from bridge.adapters.saml.requests import SpKey, SpSettings
 from bridge.adapters.saml.xml import SAML, text_of
 

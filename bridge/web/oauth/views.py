@@ -1,5 +1,6 @@
 """The authorization server's routes: pages for browsers, endpoints for applications."""
 
+from collections.abc import Callable
 from typing import Final
 
 from flask import Blueprint, Response, request
@@ -7,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
-from bridge.adapters.oauth import Answer, Server, Signer, describe_server
+from bridge.adapters.oauth import Answer, HttpRequest, Server, Signer, describe_server
 from bridge.adapters.oauth.discovery import INTROSPECT, JWKS, REVOKE, TOKEN, USERINFO
 from bridge.errors import BridgeError
 from bridge.runtime import Runtime
@@ -45,6 +46,13 @@ def _endpoints(runtime: Runtime, signer: Signer) -> Blueprint:
     endpoints.before_request(_limit_form)
     refused_clients = RefusedClients(runtime.settings.apps.refused_per_minute)
 
+    def for_client(path: str, answered: Callable[[Server, HttpRequest], Answer]) -> Response:
+        """Answer a form of an application or provisioning client, unless too many of its address were refused."""
+        refused_clients.check()
+        with open_desk(runtime, signer) as desk:
+            answer = answered(Server(desk), asked_by_form(f"{signer.issuer}{path}"))
+        return to_response(refused_clients.learn(answer))
+
     @endpoints.get("/.well-known/openid-configuration")
     @endpoints.get("/.well-known/oauth-authorization-server")
     @public
@@ -63,10 +71,7 @@ def _endpoints(runtime: Runtime, signer: Signer) -> Blueprint:
     @client_secret
     def token() -> Response:
         """Give tokens for a code or a refresh token."""
-        refused_clients.check()
-        with open_desk(runtime, signer) as desk:
-            answer = Server(desk).token(asked_by_form(f"{signer.issuer}{TOKEN}"))
-        return to_response(refused_clients.learn(answer))
+        return for_client(TOKEN, Server.token)
 
     @endpoints.route(USERINFO, methods=["GET", "POST"])
     @access_token
@@ -80,19 +85,13 @@ def _endpoints(runtime: Runtime, signer: Signer) -> Blueprint:
     @client_secret
     def introspect() -> Response:
         """Say whether a token is good, and what is true of the person now."""
-        refused_clients.check()
-        with open_desk(runtime, signer) as desk:
-            answer = Server(desk).introspect(asked_by_form(f"{signer.issuer}{INTROSPECT}"))
-        return to_response(refused_clients.learn(answer))
+        return for_client(INTROSPECT, Server.introspect)
 
     @endpoints.post(REVOKE)
     @client_secret
     def revoke() -> Response:
         """Give up a sign-in, by any token of it."""
-        refused_clients.check()
-        with open_desk(runtime, signer) as desk:
-            answer = Server(desk).revoke(asked_by_form(f"{signer.issuer}{REVOKE}"))
-        return to_response(refused_clients.learn(answer))
+        return for_client(REVOKE, Server.revoke)
 
     return endpoints
 

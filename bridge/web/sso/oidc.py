@@ -15,27 +15,25 @@ from bridge.adapters.oidc import (
     described_person,
     read_userinfo,
     redeem_code,
-    refused,
-    shown,
     verify_id_token,
 )
+from bridge.adapters.refusals import refused, shown
 from bridge.domain.claims import ClaimMap
 from bridge.domain.credentials import new_credential
-from bridge.domain.roles import Permission
 from bridge.domain.sign_in import SignInProtocol
-from bridge.errors import NotFoundError, SignInRefusedError
+from bridge.errors import SignInRefusedError
 from bridge.runtime import Runtime
 from bridge.store.unit import Unit
 from bridge.usecases.map_claims import claims_of
 from bridge.usecases.oidc_trust import oidc_provider, secret_place
 from bridge.usecases.sign_in import AssertedSubject, SignInRefusal, pending_request
-from bridge.web.credentials import assertion, public, signed_in
-from bridge.web.session import Visit
+from bridge.web.credentials import assertion
 from bridge.web.sso.cookies import request_cookie_hashes
-from bridge.web.sso.flow import arrival_page, arrive, asked_return_path, depart, finish_page, refuse_embedding
+from bridge.web.sso.flow import arrival_page, arrive, depart
 from bridge.web.sso.limits import SignInLimits
-from bridge.web.sso.places import PREFIX, Place, find_place, identity_provider
-from bridge.web.sso.refusals import refusal_page, refusals_noted, signing_in
+from bridge.web.sso.pages import sign_in_pages
+from bridge.web.sso.places import Place, find_place, identity_provider
+from bridge.web.sso.refusals import refusals_noted, signing_in
 
 _LONGEST_HINT: Final = 254
 _LONGEST_STATE: Final = 100
@@ -55,27 +53,7 @@ def oidc_blueprint(runtime: Runtime) -> Blueprint:
     """Build the sign-in pages over a runtime; the providers' keys are kept as long as they live."""
     cache = KeyCache()
     limits = SignInLimits(runtime.settings.sso)
-    pages = Blueprint("oidc", __name__, url_prefix=f"{PREFIX}/oidc/<org>/<connection_id>", template_folder="templates")
-    pages.register_error_handler(SignInRefusedError, refusal_page)
-
-    @pages.get("/start")
-    @public
-    def start(org: str, connection_id: str) -> Response:
-        """Send the browser to the identity provider, which may ask for it too (OpenID Connect Core §4)."""
-        refuse_embedding()
-        place = _place(runtime, org, connection_id)
-        with refusals_noted(runtime, place, limits), runtime.unit(place.org_id, signing_in(place)) as unit:
-            return _sent_to_provider(runtime, unit, place, asked_return_path())
-
-    @pages.get("/test")
-    @signed_in(Permission.MANAGE_CONNECTIONS)
-    def rehearse(visit: Visit, org: str, connection_id: str) -> Response:
-        """Start a sign-in that shows what arrives and what would happen, and provisions nothing."""
-        refuse_embedding()
-        place = _place(runtime, org, connection_id)
-        if place.org_id != visit.unit.org_id:
-            raise NotFoundError("connection", connection_id)
-        return _sent_to_provider(runtime, visit.unit, place, place.test_path)
+    pages = sign_in_pages(runtime, SignInProtocol.OIDC, limits, _sent_to_provider)
 
     @pages.get("/callback")
     @assertion
@@ -88,12 +66,6 @@ def oidc_blueprint(runtime: Runtime) -> Blueprint:
             with runtime.unit(place.org_id, signing_in(place)) as unit:
                 arrived = arrive(unit, place, subject, hashes)
         return arrival_page(place, arrived)
-
-    @pages.get("/finish")
-    @public
-    def finish(org: str, connection_id: str) -> Response:
-        """Go on to where the sign-in was to end."""
-        return finish_page(_place(runtime, org, connection_id))
 
     return pages
 

@@ -6,21 +6,20 @@ from flask import Blueprint, Response, request
 
 from bridge.adapters.saml import build_authn_request, initialise, new_request_id
 from bridge.domain.credentials import credential_hash
-from bridge.domain.roles import Permission
 from bridge.domain.sign_in import SignInProtocol
-from bridge.errors import NotFoundError, SignInRefusedError
+from bridge.errors import SignInRefusedError
 from bridge.runtime import Runtime
 from bridge.store.unit import Unit
 from bridge.usecases.saml_trust import saml_provider
 from bridge.usecases.sign_in import SignInRefusal
 from bridge.usecases.single_logout import keep_provider_session
-from bridge.web.credentials import assertion, public, signature, signed_in
-from bridge.web.session import Visit
+from bridge.web.credentials import assertion, public, signature
 from bridge.web.sso.cookies import request_cookie_hashes
-from bridge.web.sso.flow import Accepted, arrival_page, arrive, asked_return_path, depart, finish_page, refuse_embedding
+from bridge.web.sso.flow import Accepted, arrival_page, arrive, depart
 from bridge.web.sso.limits import SignInLimits
-from bridge.web.sso.places import PREFIX, Place, find_place, identity_provider
-from bridge.web.sso.refusals import refusal_page, refusals_noted, signing_in
+from bridge.web.sso.pages import sign_in_pages
+from bridge.web.sso.places import Place, find_place, identity_provider
+from bridge.web.sso.refusals import refusals_noted, signing_in
 from bridge.web.sso.saml_logout import log_out_by_provider
 from bridge.web.sso.saml_messages import our_metadata, read_answer, service_provider, signing_key, verify_answer
 
@@ -32,27 +31,7 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
     """Build the sign-in pages over a runtime; libxmlsec is prepared for strangers' documents on the way."""
     initialise()
     limits = SignInLimits(runtime.settings.sso)
-    pages = Blueprint("saml", __name__, url_prefix=f"{PREFIX}/saml/<org>/<connection_id>", template_folder="templates")
-    pages.register_error_handler(SignInRefusedError, refusal_page)
-
-    @pages.get("/start")
-    @public
-    def start(org: str, connection_id: str) -> Response:
-        """Send the browser to the identity provider; a plain link, so that no form's policy is in the way."""
-        refuse_embedding()
-        place = _place(runtime, org, connection_id)
-        with refusals_noted(runtime, place, limits), runtime.unit(place.org_id, signing_in(place)) as unit:
-            return _sent_to_provider(runtime, unit, place, asked_return_path())
-
-    @pages.get("/test")
-    @signed_in(Permission.MANAGE_CONNECTIONS)
-    def rehearse(visit: Visit, org: str, connection_id: str) -> Response:
-        """Start a sign-in that shows what arrives and what would happen, and provisions nothing."""
-        refuse_embedding()
-        place = _place(runtime, org, connection_id)
-        if place.org_id != visit.unit.org_id:
-            raise NotFoundError("connection", connection_id)
-        return _sent_to_provider(runtime, visit.unit, place, place.test_path)
+    pages = sign_in_pages(runtime, SignInProtocol.SAML, limits, _sent_to_provider)
 
     @pages.post("/acs")
     @assertion
@@ -86,12 +65,6 @@ def saml_blueprint(runtime: Runtime) -> Blueprint:
         request.max_content_length = MAX_POST_BYTES
         with refusals_noted(runtime, place, limits), runtime.unit(place.org_id, signing_in(place)) as unit:
             return log_out_by_provider(runtime, unit, place)
-
-    @pages.get("/finish")
-    @public
-    def finish(org: str, connection_id: str) -> Response:
-        """Go on to where the sign-in was to end."""
-        return finish_page(_place(runtime, org, connection_id))
 
     @pages.get("/metadata")
     @public
