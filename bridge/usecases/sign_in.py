@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from bridge.domain.claims import ClaimMap
 from bridge.domain.documents import ENTERPRISE, MAPPABLE_ATTRIBUTES, comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.errors import InvalidInputError, NoSeatAvailableError, UniquenessError
-from bridge.store.directory import get_connection
+from bridge.store.directory import get_connection, is_known_as
 from bridge.store.journal import record
 from bridge.store.models import Connection, Identity, Member, SamlReplay, SignInEvent, SignInRequest
 from bridge.store.unit import Unit
@@ -189,7 +189,8 @@ def admit(unit: Unit, asserted: AssertedSubject) -> Recognised:
         found = Recognised(_provision(unit, connection, asserted), LinkedBy.JIT)
     refuse_turned_off(found.member)
     _link(unit, asserted, found)
-    _follow_claims(unit, found.member, asserted, provisioned=found.linked_by is LinkedBy.JIT)
+    if found.linked_by is not LinkedBy.JIT:
+        _follow_claims(unit, found.member, asserted)
     return found
 
 
@@ -367,7 +368,7 @@ def _link(unit: Unit, asserted: AssertedSubject, found: Recognised) -> None:
     )
 
 
-def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, provisioned: bool) -> None:
+def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject) -> None:
     """Follow what the sign-in says of a person whom only sign-ins describe: names, and groups if it speaks of them.
 
     What it leaves out stays as it was: a claim that is missing is not an empty one. In a mode that does not follow
@@ -380,8 +381,6 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
     is_regrouped = asserted.groups is not None and sync_claimed_groups(
         unit, asserted.connection_id, member, asserted.groups
     )
-    if provisioned:
-        return
     claimed = _claimed_attributes(asserted)
     is_same_address = claimed.get("emails") == member.document.get("emails")
     if asserted.email is not None and not is_same_address and _belongs_to_another(unit, member, asserted.email):
@@ -396,12 +395,7 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
 
 def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:
     """Tell whether an address is somebody else's here: people can often change what is asserted of them."""
-    key = comparison_key(email)
-    other = select(Member.id).where(
-        Member.org_id == unit.org_id,
-        Member.id != member.id,
-        or_(Member.email_key == key, Member.user_name_key == key),
-    )
+    other = select(Member.id).where(Member.id != member.id, is_known_as(unit, {comparison_key(email)}))
     return unit.session.scalars(other.limit(1)).first() is not None
 
 
