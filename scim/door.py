@@ -16,7 +16,7 @@ from scim.errors import UnknownShapeException
 from scim.lanes.call import Call
 from scim.log_entries import Heard
 from scim.rates import Rates
-from scim.recent import Recent
+from bridge.domain.recent import Recent
 from scim.request_log import RequestLog
 
 log = structlog.get_logger()

@@ -5,7 +5,7 @@ from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from bridge.usecases.provisioning_mode import mode_of
 from bridge.usecases.quick_writes import Rules, read_rules
-from scim.recent import Recent
+from bridge.domain.recent import Recent
 
 #: Credentials that are remembered.
 MAX_REMEMBERED = 1000
