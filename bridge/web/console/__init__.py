@@ -18,6 +18,7 @@ from bridge.web.console import (
     people,
     plan,
     provisioning,
+    request_log,
     seats,
 )
 
@@ -41,4 +42,5 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         connections.pages,
         connection_trust.pages,
         domains.pages,
+        request_log.pages,
     )
