@@ -13,6 +13,7 @@ from bridge.web.console import (
     domains,
     drafts,
     entry,
+    guides,
     mappings,
     overview,
     people,
@@ -20,6 +21,7 @@ from bridge.web.console import (
     provisioning,
     request_log,
     seats,
+    setup,
 )
 
 
@@ -43,4 +45,6 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         connection_trust.pages,
         domains.pages,
         request_log.pages,
+        guides.pages,
+        setup.pages,
     )
