@@ -148,7 +148,7 @@ def list_people(unit: Unit, wanted: PeopleFilter) -> PeopleList:
         rows=tuple(
             PersonRow(
                 member=member,
-                because=stored_because(decision, ladder) if decision is not None else "",
+                because="" if member.decision_id is None else stored_because(decision, ladder),
                 place=places.get(member.id),
                 last_seen_at=seen.get(member.id),
                 roles=roles.get(member.id, ()),

@@ -27,7 +27,7 @@ _BUSY = 0.3
 #: The client may need so much of a processor before it could be what holds a service up.
 _CLIENT_SHARE = 0.5
 _LEAST_PEOPLE = 100
-_LIST = """./dev bench scim       the SCIM service on PostgreSQL, beside the ceiling; some 13 minutes, --quick 90 seconds
+_LIST = """./dev bench scim       the SCIM service on PostgreSQL, beside the ceiling; 13 minutes, --quick 90 seconds
 ./dev bench console    what the server needs for each page of the console, with 100,000 people; 2 minutes
 
 What `scim` measures, by the names that --only takes:
