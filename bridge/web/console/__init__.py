@@ -6,8 +6,11 @@ from bridge.web.console import (
     approvals,
     billing_details,
     brake,
+    connection_trust,
+    connections,
     contract,
     documents,
+    domains,
     drafts,
     entry,
     line,
@@ -16,6 +19,7 @@ from bridge.web.console import (
     people,
     plan,
     provisioning,
+    request_log,
     seats,
 )
 
@@ -37,4 +41,8 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         drafts.pages,
         billing_details.pages,
         provisioning.pages,
+        connections.pages,
+        connection_trust.pages,
+        domains.pages,
+        request_log.pages,
     )
