@@ -18,7 +18,11 @@ class Decision(Base):
     """Why a member has the seat, or none: one row for every decision; append-only."""
 
     __tablename__ = "decision"
-    __table_args__ = (Index(None, "org_id", "member_id", "seq"), Index(None, "org_id", "request_id"))
+    __table_args__ = (
+        Index(None, "org_id", "member_id", "seq"),
+        Index(None, "org_id", "request_id"),
+        Index(None, "org_id", "at", "seq"),
+    )
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True, doc=_OWN)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -146,6 +150,9 @@ class Delivery(Base):
     )
     key: Mapped[str]
     subject_id: Mapped[str] = mapped_column(doc="The invoice, alert, hold or approval it tells of.")
+    request_id: Mapped[str | None] = mapped_column(
+        doc="The request that caused it; NULL where a function of the database wrote it: the audit chain knows it then."
+    )
     state: Mapped[str] = mapped_column(doc="pending, done or dead.")
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]

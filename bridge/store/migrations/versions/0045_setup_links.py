@@ -5,8 +5,8 @@ from alembic import op
 
 from bridge.store.security import create_gate_function, secure_table
 
-revision = "0043"
-down_revision = "0042"
+revision = "0045"
+down_revision = "0044"
 branch_labels = None
 depends_on = None
 
