@@ -96,6 +96,8 @@ ADMINS = (
     ("GET", "/console/connections"),
     ("POST", "/console/connections"),
     ("GET", f"/console/connections/{ID}/guide"),
+    ("GET", f"/console/connections/{ID}/matches"),
+    ("POST", f"/console/connections/{ID}/matches"),
     ("GET", f"/console/connections/{ID}/links"),
     ("POST", f"/console/connections/{ID}/links"),
     ("POST", f"/console/connections/{ID}/links/{ID}/revoke"),

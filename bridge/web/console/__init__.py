@@ -16,6 +16,7 @@ from bridge.web.console import (
     guides,
     line,
     mappings,
+    matches,
     overview,
     people,
     plan,
@@ -48,5 +49,6 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         domains.pages,
         request_log.pages,
         guides.pages,
+        matches.pages,
         setup.pages,
     )
