@@ -109,7 +109,7 @@ def test_an_identity_provider_is_connected_with_the_guide_until_everything_is_gr
         employee.goto(sign_in_address(world))
         employee.get_by_role("button", name=ada.display_name).click()
         employee.wait_for_url(f"{world.site.url}/**")
-        expect(employee.get_by_text("Ada Berg").first).to_be_visible()
+        expect(employee.get_by_role("heading", name="You're in, Ada.")).to_be_visible()
     until(page, "Everything works.")
 
     assert page.locator("#checks[data-refresh]").count() == 0

@@ -42,7 +42,7 @@ def app(runtime: Runtime) -> Flask:
 def by_hand(customer: Customer, name: str) -> MemberId:
     """Add somebody whom no directory manages, with this address."""
     with customer.unit(customer.owner) as unit:
-        return MemberId(add_member(unit, PersonDraft(name, document={"emails": [{"value": name}]})).id)
+        return MemberId(add_member(unit, PersonDraft(name, document={"emails": [{"value": name}]}), tier=None).id)
 
 
 def signed_in(customer: Customer, name: str, subject: str) -> MemberId:
