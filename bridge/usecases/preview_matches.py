@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -46,6 +46,7 @@ class MatchReason(StrEnum):
     SIGNED_IN_BEFORE = "signed_in_before"
     VERIFIED_ADDRESS = "verified_address"
     NEW = "new"
+    NEW_BESIDE = "new_beside"
     UNPROVED = "unproved"
     EXTERNAL_ID_TAKEN = "external_id_taken"
     LISTED_TWICE = "listed_twice"
@@ -66,7 +67,7 @@ class Match:
     """One person of the directory, and who that would be here.
 
     Attributes:
-        member: Who is linked, or in the way; None where nobody is.
+        member: Who is linked, in the way, or has the same name under another connection; None where nobody is.
         stays_off: The access of who is linked is off here, and stays so.
     """
 
@@ -162,6 +163,7 @@ class _Known:
     departed: dict[str, Member]
     by_external_id: dict[str, Member]
     unmanaged: dict[str, list[Member]]
+    elsewhere: dict[str, Member]
     subjects: dict[MemberId, list[str]]
     domains: frozenset[str]
     reachable: frozenset[MemberId]
@@ -195,6 +197,7 @@ class _Known:
                 one.external_id: one for one in members if one.connection_id == connection_id and one.external_id
             },
             unmanaged=unmanaged,
+            elsewhere=_elsewhere(unit, {connection_id, manual, aside}, keys),
             subjects=_subjects(unit, connection_id, [one.id for one in free]),
             domains=_domains(unit, connection_id),
             reachable=_reachable(unit, connection_id, manual),
@@ -216,7 +219,9 @@ class _Known:
         namesake = own or self._namesake(key, person.email)
         if namesake is not None:
             return self._taken_over(person, namesake, key)
-        return self._taken(person, None) or Match(person, Verdict.CREATED, MatchReason.NEW)
+        beside = self.elsewhere.get(key)
+        reason = MatchReason.NEW if beside is None else MatchReason.NEW_BESIDE
+        return self._taken(person, None) or Match(person, Verdict.CREATED, reason, beside)
 
     def _namesake(self, key: str, email: str | None) -> Member | None:
         keys = {key} | ({comparison_key(email)} if email else set())
@@ -248,6 +253,16 @@ def _any(values: Iterable[str]) -> Any:
 
 def _signed_in_by(member: Member, connection_id: ConnectionId) -> bool:
     return member.connection_id == connection_id and member.source == Source.JIT
+
+
+def _elsewhere(unit: Unit, but: Collection[ConnectionId], keys: Iterable[str]) -> dict[str, Member]:
+    """Return who has one of these userNames under another connection: a push makes a second person of them."""
+    members = unit.session.scalars(
+        select(Member)
+        .where(Member.org_id == unit.org_id, Member.user_name_key == _any(keys), Member.connection_id.not_in(but))
+        .order_by(Member.position.desc())
+    )
+    return {one.user_name_key: one for one in members}
 
 
 def _subjects(unit: Unit, connection_id: ConnectionId, ids: Sequence[MemberId]) -> dict[MemberId, list[str]]:

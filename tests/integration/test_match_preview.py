@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, InvalidInputError
 from bridge.runtime import Runtime
 from bridge.store.directory import get_connection
 from bridge.store.models import Identity, Member
-from bridge.usecases.connections import claim_domain, verify_domain
+from bridge.usecases.connections import claim_domain, create_connection, verify_domain
 from bridge.usecases.manage_access import deactivate_member
 from bridge.usecases.preview_matches import (
     ListedPerson,
@@ -138,21 +138,24 @@ def pushed(customer: Customer, match: Match) -> MemberId | str:
     """Push somebody as an identity provider does, who links whom a look-up finds; tell who it was."""
     if match.reason is MatchReason.PUSHED_BEFORE and match.member is not None:
         return MemberId(match.member.id)
+    with customer.unit() as unit:
+        were_here = set(unit.session.scalars(select(Member.id)))
     try:
         with customer.unit(customer.directory) as unit:
             draft = PersonDraft(match.person.user_name, external_id=match.person.external_id)
             member = provision_member(unit, customer.connection_id, draft, Source.SCIM)
-            was_here = unit.session.scalars(select(Member.id).where(Member.created_at < unit.at)).all()
-            return MemberId(member.id) if match.member is not None or member.id in was_here else "new"
     except BridgeError:
         return "refused"
+    return MemberId(member.id) if member.id in were_here else "new"
 
 
 def told(match: Match) -> MemberId | str:
     """Who the preview said it would be."""
     if match.verdict is Verdict.CONFLICT:
         return "refused"
-    return "new" if match.member is None else MemberId(match.member.id)
+    if match.verdict is Verdict.CREATED or match.member is None:
+        return "new"
+    return MemberId(match.member.id)
 
 
 def test_what_cannot_be_a_list_is_refused_and_a_name_twice_is_a_conflict(customer: Customer) -> None:
@@ -177,6 +180,17 @@ def test_whom_the_client_has_looked_for_is_known_from_the_log(app: Flask, custom
         found = {one.user_name.lower() for one in looked_up(unit, customer.connection_id)}
 
     assert found == {"ada@nordlys.test", "bob@nordlys.test"}
+
+
+def test_who_has_the_name_under_another_connection_would_be_there_twice(customer: Customer) -> None:
+    ada = customer.push("ada@nordlys.test")
+    with customer.unit() as unit:
+        other = create_connection(unit, "Entra ID")
+        (match,) = preview_matches(unit, other.id, [ListedPerson("ada@nordlys.test")]).matches
+
+    assert (match.verdict, match.reason) == (Verdict.CREATED, MatchReason.NEW_BESIDE)
+    assert match.member is not None
+    assert match.member.id == ada.id
 
 
 def test_the_page_takes_a_file_a_list_and_look_ups(app: Flask, customer: Customer, world: dict[str, MemberId]) -> None:
