@@ -44,13 +44,11 @@ def example(visit: Visit) -> Response:  # noqa: ARG001 (who may not manage peopl
 @signed_in(Permission.MANAGE_PEOPLE)
 def preview(visit: Visit) -> Response:
     """Show what the file would do to everybody and every seat; nothing of it stays."""
-    sent, wanted = request.files.get("file"), request.form.get("connection")
+    wanted = request.form.get("connection")
     try:
-        content = sent.read() if sent is not None else b""
-        if not content:
-            raise InvalidInputError("file", "is missing or empty: choose one")
+        content, name = _uploaded()
         connection = ConnectionId(identifier("connection", wanted)) if wanted else None
-        made = preview_upload(visit.unit, content, (sent.filename if sent else "") or "the file", connection)
+        made = preview_upload(visit.unit, content, name, connection)
     except InvalidInputError as mistake:
         return _form(visit, mistake)
     return render("import_preview.html", preview=made, report=made.report, ladder=read_ladder(visit.unit), shown=SHOWN)
@@ -72,6 +70,15 @@ def apply(visit: Visit, preview_id: str) -> Response:
             "ok",
         )
     return see_other(url_for("people.index"))
+
+
+def _uploaded() -> tuple[bytes, str]:
+    """Return the file and what it is called."""
+    sent = request.files.get("file")
+    content = b"" if sent is None else sent.read()
+    if sent is None or not content:
+        raise InvalidInputError("file", "is missing or empty: choose one")
+    return content, sent.filename or "The file"
 
 
 def _form(visit: Visit, mistake: InvalidInputError | None = None) -> Response:
