@@ -207,7 +207,7 @@ def test_the_console_makes_lists_and_revokes_links(app: Flask, customer: Custome
 def test_t1_a_link_is_about_its_own_connection_only(
     make_customer: Callable[..., Customer], app: Flask, guest: Browser
 ) -> None:
-    """T1."""
+    """T1 and T8."""
     ours, theirs = make_customer("nordlys"), make_customer("sudlys")
     with theirs.unit() as unit:
         link, _ = create_setup_link(unit, theirs.connection_id)

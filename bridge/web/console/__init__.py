@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from bridge.web.console import (
     approvals,
+    audit,
     billing_details,
     brake,
     connection_trust,
@@ -14,6 +15,7 @@ from bridge.web.console import (
     drafts,
     entry,
     guides,
+    imports,
     line,
     mappings,
     matches,
@@ -24,6 +26,7 @@ from bridge.web.console import (
     request_log,
     seats,
     setup,
+    settings,
 )
 
 
@@ -32,10 +35,13 @@ def console_blueprints() -> tuple[Blueprint, ...]:
     return (
         entry.pages,
         overview.pages,
+        imports.pages,
         people.pages,
         mappings.pages,
         seats.pages,
         line.pages,
+        audit.pages,
+        settings.pages,
         documents.pages,
         brake.pages,
         approvals.pages,
