@@ -25,8 +25,8 @@ from bridge.web.console import (
     provisioning,
     request_log,
     seats,
-    setup,
     settings,
+    setup,
 )
 
 
