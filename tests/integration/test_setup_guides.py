@@ -134,7 +134,7 @@ def test_a_guest_issues_a_token_which_is_shown_once_and_written_down_as_the_link
     assert by_link == ["setup_link.opened", "token.issued", "token.issued"]
 
 
-def test_a_guest_says_whom_to_believe_once_and_changes_it_never(
+def test_t8_a_guest_says_whom_to_believe_once_and_changes_it_never(
     guest: Browser, customer: Customer, link: str, clock: SettableClock
 ) -> None:
     first = SimulatedIdp.create("https://idp.test/one", "https://idp.test/sso", now=clock.now())
@@ -174,7 +174,7 @@ def test_a_hash_that_is_not_the_links_own_opens_it_not(customer: Customer) -> No
 
 
 @pytest.mark.parametrize("permission", set(Permission) - {Permission.MANAGE_CONNECTIONS})
-def test_who_holds_a_link_may_change_connections_and_nothing_else(permission: Permission) -> None:
+def test_t8_who_holds_a_link_may_change_connections_and_nothing_else(permission: Permission) -> None:
     from bridge.store.unit import Unit  # noqa: PLC0415 - only its question is asked
 
     actor = Actor(ActorKind.SETUP_LINK, role=Role.ADMIN)
@@ -207,7 +207,7 @@ def test_the_console_makes_lists_and_revokes_links(app: Flask, customer: Custome
 def test_t1_a_link_is_about_its_own_connection_only(
     make_customer: Callable[..., Customer], app: Flask, guest: Browser
 ) -> None:
-    """T1 and T8."""
+    """T1."""
     ours, theirs = make_customer("nordlys"), make_customer("sudlys")
     with theirs.unit() as unit:
         link, _ = create_setup_link(unit, theirs.connection_id)
