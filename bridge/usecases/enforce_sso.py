@@ -15,11 +15,9 @@ from bridge.store.directory import manual_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, Domain, Identity, Member, WebSession
 from bridge.store.unit import Unit
+from bridge.usecases.app_grants import end_grants_of_sessions
 from bridge.usecases.find_sign_in import usable_connections
-from bridge.usecases.sessions import end_those
-
-LINK = "link"
-"""The ``method`` of a session that a sign-in link opened."""
+from bridge.usecases.sessions import LINK, end_those
 
 
 class ShutOut(StrEnum):
@@ -87,7 +85,9 @@ def preview_enforcement(unit: Unit) -> EnforcementEffect:
 
 
 def enforce_sso(unit: Unit, *, shown: Collection[MemberId] | None = None) -> EnforcementEffect:
-    """Let people sign in through their identity providers only, from now on; sessions that links opened end.
+    """Let people sign in through their identity providers only, from now on.
+
+    Sessions that links opened end, with what people were signed in to by them, also where that outlasts sessions.
 
     Args:
         unit: The unit.
@@ -108,6 +108,7 @@ def enforce_sso(unit: Unit, *, shown: Collection[MemberId] | None = None) -> Enf
     if state.sso_enforced_at is None:
         state.sso_enforced_at = unit.at
         end_those(unit, WebSession.method == LINK, reason="sso_enforced")
+        end_grants_of_sessions(unit, WebSession.method == LINK, reason="sso_enforced")
         record(
             unit,
             "sso.enforced",
