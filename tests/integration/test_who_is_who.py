@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select, update
 
+from bridge.adapters import saml
+from bridge.adapters.saml.trust import trust_in
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.provisioning import Confirmation
 from bridge.domain.sign_in import SignInProtocol
@@ -17,17 +19,31 @@ from bridge.usecases.brake import find_open_hold
 from bridge.usecases.connections import issue_scim_token, live_tokens, revoke_scim_token
 from bridge.usecases.decide_holds import release_hold
 from bridge.usecases.disable_connection import disable_connection, enable_connection
+from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.link_people import link_identity, unlink_identity
 from bridge.usecases.map_claims import map_claims
 from bridge.usecases.provision_member import PersonDraft, remove_member, update_member
-from bridge.usecases.provisional import set_confirmation
+from bridge.usecases.provisional import Directory, directory_of, set_confirmation
 from bridge.usecases.recognise_subject import SignInRefusal
 from bridge.usecases.removed_people import readmit
+from bridge.usecases.saml_trust import trust_saml_provider
+from bridge.usecases.scim_clients import add_client, find_client, revoke_client
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.conftest import SettableClock
 from tests.factories import Customer, set_brake
 from tests.integration.test_sign_in import add_connection
-from tests.sign_ins import asserted, complete, count, members, pushed_by_token, sign_in, start, trust, verified_domain
+from tests.sign_ins import (
+    asserted,
+    complete,
+    count,
+    idp,
+    members,
+    pushed_by_token,
+    sign_in,
+    start,
+    trust,
+    verified_domain,
+)
 
 ADA = "ada@acme.test"
 
@@ -170,6 +186,22 @@ def test_t16_a_disabled_connection_signs_nobody_in_and_its_sessions_end_until_it
     assert sign_in(acme, ADA).member.user_name == ADA
 
 
+def test_t14_another_provider_ends_what_people_signed_in_to_by_the_former_one(acme: Customer) -> None:
+    sign_in(acme, ADA)
+    open_session(acme)
+    under_way = asserted(acme, ADA, start(acme))
+
+    trust(acme)
+    same = ended_by(acme)
+    with acme.unit() as unit:
+        believed = trust_in(saml.parse_idp_metadata(idp().metadata(), now=unit.at))
+        trust_saml_provider(unit, acme.connection_id, replace(believed, entity_id="https://other.example/idp"))
+
+    assert (same, ended_by(acme)) == ([None], ["provider_changed"])
+    with pytest.raises(SignInRefusedError):
+        complete(acme, under_way)
+
+
 class TestRemovedPeople:
     """Whom the directory has removed."""
 
@@ -262,6 +294,23 @@ class TestRemovedPeople:
             # userName, externalId and one subject
             assert len(kept) == 3
             assert all(len(one.digest) == 32 for one in kept)
+
+
+def test_a_client_that_pushes_nothing_for_a_month_is_a_directory_still_and_a_revoked_one_has_stopped(
+    acme: Customer, clock: SettableClock
+) -> None:
+    with acme.unit() as unit:
+        client, _ = add_client(unit, acme.connection_id, label="Okta")
+    pushed_by_token(acme, client_id=client.id, expires_at=clock.at + timedelta(hours=1))
+    clock.at += timedelta(days=32)
+    with acme.unit() as unit:
+        expire_what_ran_out(unit)
+        connection = get_connection(unit, acme.connection_id)
+
+        idle = directory_of(unit, connection)
+        revoke_client(unit, find_client(unit, "Okta"))
+
+        assert (idle, directory_of(unit, connection)) == (Directory.CONFIRMS, Directory.STOPPED)
 
 
 class TestDirectoryThatStopped:
