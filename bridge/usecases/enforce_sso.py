@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, true
 
-from bridge.domain.identifiers import MemberId
+from bridge.domain.identifiers import ConnectionId, MemberId
+from bridge.domain.mail_domains import spellings
 from bridge.domain.roles import OWNERS, Permission, Role
 from bridge.errors import InvalidChangeError, PreviewStaleError
 from bridge.store.departed import departed_from
@@ -121,6 +122,21 @@ def enforce_sso(unit: Unit, *, shown: Collection[MemberId] | None = None) -> Enf
     return effect
 
 
+def shut_out_without(unit: Unit, connection_id: ConnectionId) -> tuple[ShutOutPerson, ...]:
+    """Return who could not sign in any more if a connection were turned off; nobody unless single sign-on is enforced.
+
+    Raises:
+        ForbiddenError: The actor may not change connections.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    if unit.state().sso_enforced_at is None:
+        return ()
+    usable = usable_connections(unit)
+    already = {one.member_id for one in _shut_out(unit, usable)}
+    rest = _shut_out(unit, [one for one in usable if one.id != connection_id])
+    return tuple(one for one in rest if one.member_id not in already)
+
+
 def relax_sso(unit: Unit) -> bool:
     """Let sign-in links work again; return whether they did not.
 
@@ -172,16 +188,14 @@ def _shut_out(unit: Unit, usable: Collection[Connection]) -> tuple[ShutOutPerson
         .exists()
     )
     key = func.coalesce(Member.email_key, Member.user_name_key)
-    in_domain = (
-        select(Domain.name)
-        .where(
-            Domain.org_id == Member.org_id,
-            Domain.name == func.split_part(key, "@", 2),
+    domains = unit.session.scalars(
+        select(Domain.name).where(
+            Domain.org_id == unit.org_id,
             Domain.verified_at.is_not(None),
             or_(Domain.connection_id.in_(ids), and_(Domain.connection_id.is_(None), true() if ids else false())),
         )
-        .exists()
     )
+    in_domain = func.split_part(key, "@", 2).in_([each for name in domains for each in spellings(name)])
     is_owner = Member.role.in_(OWNERS)
     by_hand = Member.connection_id == manual_connection(unit).id
     # Whom a directory deleted while the brake held it is recognised by it still.

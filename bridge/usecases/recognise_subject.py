@@ -320,6 +320,12 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
             "name the claim that they cannot choose (`seatbridge connection map-claims --user-name`), verify the "
             "domain of their address, or link the person by hand",
         )
+    if any(member.source == "jit" and member.user_name_key in keys for member in namesakes):
+        raise refused(
+            SignInRefusal.SOMEBODY_ELSE,
+            "The name is that of somebody who came in by another subject, or whose link was taken back: link them "
+            "to this subject by hand (`seatbridge connection link`)",
+        )
     raise refused(
         SignInRefusal.SOMEBODY_ELSE,
         "The name or address belongs to somebody here who is known under another name: make the name that is asserted "

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from bridge.domain.actors import OPERATOR
 from bridge.domain.identifiers import MemberId
@@ -314,6 +314,28 @@ def test_signing_out_everywhere_ends_what_may_outlive_a_session_too(app: TestApp
     visitor.post("/me/sessions/end")
 
     assert is_dead(app, offline)
+
+
+def test_a_request_of_an_application_holds_one_connection_of_the_database(
+    app: TestApp, web: Flask, runtime: Runtime, visitor: Browser, make_customer: Callable[..., Customer]
+) -> None:
+    elsewhere = register(web, runtime, "Elsewhere", only_org_id=make_customer("fjord").org_id)
+    held, most = 0, 0
+
+    def count(change: int) -> None:
+        nonlocal held, most
+        held += change
+        most = max(most, held)
+
+    event.listen(runtime.engine, "checkout", lambda *_: count(1))
+    event.listen(runtime.engine, "checkin", lambda *_: count(-1))
+    tokens = app.tokens(visitor)
+    app.refresh(tokens["refresh_token"])
+    userinfo(app, tokens["access_token"])
+    introspect(app, tokens["access_token"])
+    assert elsewhere.authorize(visitor).status_code == 403
+
+    assert (held, most) == (0, 1)
 
 
 def test_enforcing_single_sign_on_ends_what_a_link_began_and_may_outlive_its_session(
