@@ -60,7 +60,10 @@ def _is_stale(principal: ScimPrincipal, at: datetime) -> bool:
 
 
 def _note_use(session: Session, principal: ScimPrincipal, at: datetime) -> None:
-    """Write that the token was used, at most once a minute however many requests arrive at once."""
+    """Write that the token was used, at most once a minute however many requests arrive at once.
+
+    That a directory may push by it is written of its connection too, which outlives every token.
+    """
     noted = session.execute(
         update(ScimToken)
         .where(
@@ -71,7 +74,7 @@ def _note_use(session: Session, principal: ScimPrincipal, at: datetime) -> None:
         .values(last_used_at=at)
         .returning(ScimToken.id)
     ).first()
-    if noted is not None and principal.subject_id is None:
+    if noted is not None and principal.can_write and principal.subject_id is None:
         session.execute(
             update(Connection)
             .where(Connection.org_id == principal.org_id, Connection.id == principal.connection_id)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from bridge.adapters import saml
@@ -17,7 +17,9 @@ from bridge.domain.credentials import credential_hash
 from bridge.domain.identifiers import ConnectionId
 from bridge.domain.sign_in import SignInProtocol
 from bridge.simulator.saml import ReceivedRequest, SimulatedIdp, SimulatedUser, read_authn_request
-from bridge.store.models import Domain, MappingVersion, Member, SignInEvent
+from bridge.store.directory import get_connection
+from bridge.store.models import Domain, MappingVersion, Member, ScimToken, SignInEvent
+from bridge.usecases.connections import issue_scim_token
 from bridge.usecases.saml_trust import trust_saml_provider
 from bridge.usecases.sign_in import AssertedSubject, Assertion, SignedIn, complete_sign_in, start_sign_in, use_up
 from tests.factories import Customer
@@ -80,6 +82,14 @@ def verified_domain(customer: Customer, name: str, connection_id: ConnectionId |
                 verified_by="operator",
             )
         )
+
+
+def pushed_by_token(customer: Customer, **token: Any) -> None:
+    """Let the connection's directory have pushed by a token, of which something may be other than usual."""
+    with customer.unit() as unit:
+        issue_scim_token(unit, customer.connection_id)
+        unit.session.execute(update(ScimToken).values(last_used_at=unit.at, **token))
+        get_connection(unit, customer.connection_id).scim_last_used_at = unit.at
 
 
 def actor(customer: Customer) -> Actor:

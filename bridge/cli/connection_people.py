@@ -2,7 +2,7 @@
 
 import click
 
-from bridge.cli.showing import json_option, name_argument, org_argument, print_json
+from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table
 
 _SUBJECT = "The subject at the identity provider, byte for byte: the NameID (SAML), the sub (OpenID Connect)."
 
@@ -80,21 +80,42 @@ def readmit(org: str, name: str, person: str, *, as_json: bool) -> None:
 @click.command()
 @org_argument
 @name_argument
+@click.option("--preview", "only_preview", is_flag=True, help="Show who could not sign in any more and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def disable(org: str, name: str, *, yes: bool, as_json: bool) -> None:
-    """Turn a connection off: nobody signs in by it, its tokens push nothing, and the sessions it opened end."""
+def disable(org: str, name: str, *, only_preview: bool, yes: bool, as_json: bool) -> None:
+    """Turn a connection off: nobody signs in by it, its tokens push nothing, and the sessions it opened end.
+
+    Where single sign-on is enforced, it first says who could not sign in any more.
+    """
     from bridge.cli.opening import open_organization
     from bridge.usecases.connections import find_connection
     from bridge.usecases.disable_connection import disable_connection
+    from bridge.usecases.enforce_sso import shut_out_without
 
+    if as_json and not (yes or only_preview):
+        raise click.UsageError("--json asks nothing: add --yes to turn it off, or --preview to see whom it shuts out")
     with open_organization(org) as (_, unit):
         found = find_connection(unit, name)
+        shut_out = shut_out_without(unit, found.id)
+        if shut_out and not as_json:
+            print_table(
+                ("cannot sign in", "userName", "role", "because"),
+                [(one.display_name, one.user_name, one.role, one.reason.sentence) for one in shut_out],
+                empty="Nobody is shut out.",
+            )
+            click.echo("Single sign-on is enforced: `seatbridge sso relax` lets sign-in links work again.")
+        if only_preview:
+            if as_json:
+                print_json({"connection": found.name, "shut_out": shut_out})
+            elif not shut_out:
+                click.echo("Nobody is shut out for good: single sign-on is not enforced, or others sign them in.")
+            return
         if not yes:
             click.confirm(f"Disable {found.name}? Nobody signs in by it then, and nothing can be pushed", abort=True)
         ended = disable_connection(unit, found.id)
     if as_json:
-        print_json({"connection": found.name, "disabled": True, "sessions_ended": ended})
+        print_json({"connection": found.name, "disabled": True, "sessions_ended": ended, "shut_out": shut_out})
     else:
         click.echo(f"{found.name} is disabled. Sessions ended: {ended}. People and seats stay as they are.")
 

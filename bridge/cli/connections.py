@@ -126,10 +126,11 @@ def list_(org: str, *, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("name", "behaves like", "identity provider", "certificate until", "our key until"),
+        ("name", "last push", "behaves like", "identity provider", "certificate until", "our key until"),
         [
             (
                 row["name"],
+                row["scim_last_used_at"],
                 row["behaves_like"],
                 row["issuer"],
                 row["certificate_until"],

@@ -183,8 +183,8 @@ def provisional(org: str, *, as_json: bool) -> None:
 def confirm(org: str, person: str, *, as_json: bool) -> None:
     """Let PERSON (userName, mail address or id) stay, whom the directory has not named yet."""
     from bridge.cli.opening import open_organization
+    from bridge.usecases.confirm_people import confirm_member
     from bridge.usecases.people import find_person
-    from bridge.usecases.provisional import confirm_member
 
     with open_organization(org) as (_, unit):
         member = confirm_member(unit, find_person(unit, person))

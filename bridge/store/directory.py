@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, and_, any_, func, or_, select
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
+from bridge.domain.mail_domains import normal_form
 from bridge.errors import NotFoundError
 from bridge.store.models import (
     Connection,
@@ -136,7 +137,8 @@ def owns_domain(unit: Unit, email_key: str | None, connection_id: ConnectionId) 
 
     Source: T12.
     """
-    if email_key is None or "@" not in email_key:
+    name = normal_form(email_key.rpartition("@")[2]) if email_key is not None and "@" in email_key else None
+    if name is None:
         return False
     return (
         unit.session.scalar(
@@ -144,7 +146,7 @@ def owns_domain(unit: Unit, email_key: str | None, connection_id: ConnectionId) 
             .select_from(Domain)
             .where(
                 Domain.org_id == unit.org_id,
-                Domain.name == email_key.rpartition("@")[2],
+                Domain.name == name,
                 Domain.verified_at.is_not(None),
                 or_(Domain.connection_id.is_(None), Domain.connection_id == connection_id),
             )

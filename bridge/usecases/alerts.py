@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import ColumnElement, Uuid, any_, exists, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.store.models import Alert, Delivery, Member
@@ -16,7 +17,10 @@ SENTENCES = {
     "break_glass_used": "An owner came in by an emergency sign-in link",
     "unreadable_push": "A directory sent members or active in an unknown shape: the request was refused",
     "members_unknown": "A directory replaced a group's members by people nobody here knows: the group is empty",
-    "adoption_refused": "A directory pushed a person who is already here by hand, outside the verified domains",
+    "adoption_refused": "A directory pushed somebody who is here already, and nothing proves that they are the same: "
+    "verify the domain of their address, or confirm them if you know them (`seatbridge people confirm`)",
+    "unproven_named": "A directory put somebody into a group whom only a sign-in made, and nothing proves their name: "
+    "it gave them nothing. Confirm them if you know them (`seatbridge people confirm`), or turn them off",
     "adopted_turned_off": "A directory pushed a person whom somebody here turned off: they stay turned off",
     "provisional_ended": "People signed in whom the directory has not named in time: their access has ended",
     "directory_stopped": "People who signed in wait for a directory that pushes no more: they stay as they are",
@@ -172,11 +176,18 @@ def resolve_seat_alerts(unit: Unit, member_id: MemberId | None = None) -> None:
 
 
 def resolve_alerts(
-    unit: Unit, code: str, *, but_for: Collection[str] = (), details: Collection[str] | None = None
+    unit: Unit,
+    code: str,
+    *,
+    but_for: Collection[str] = (),
+    details: Collection[str] | None = None,
+    member_ids: Collection[MemberId] | None = None,
 ) -> None:
-    """Settle every open alert of a code: except of these tiers, and only with these sentences where any is named."""
+    """Settle every open alert of a code: except of these tiers, and only with these sentences, about these people."""
     unit.session.flush()
-    kept = [Alert.tier.not_in(but_for)] if but_for else []
+    kept: list[ColumnElement[bool]] = [Alert.tier.not_in(but_for)] if but_for else []
+    if member_ids is not None:
+        kept.append(Alert.member_id == any_(literal(list(member_ids), ARRAY(Uuid))))
     if details is not None:
         kept.append(Alert.detail.in_(details))
     unit.session.execute(

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, update
 
 from bridge.domain.credentials import credential_hash
 from bridge.domain.identifiers import MemberId, new_id
-from bridge.store.journal import record
+from bridge.store.journal import Entry, record, record_many
 from bridge.store.models import AppGrant, AppRefreshToken, Member, WebSession
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
 from bridge.usecases.apps import RegisteredApp
+from bridge.usecases.sessions import BREAK_GLASS
 
 CODE_LIFETIME: Final = timedelta(seconds=60)
 OFFLINE_ACCESS: Final = "offline_access"
@@ -40,7 +41,8 @@ def give_grant(
 
     It is audited once for each session, application and kind of access, however often the application asks again.
 
-    The grant ends with its session, unless the application may have offline access and asked for it.
+    The grant ends with its session, unless the application may have offline access and asked for it. An emergency
+    session gives none: it is to be over within the hour.
 
     Args:
         unit: The unit of the person's visit.
@@ -51,14 +53,15 @@ def give_grant(
         offline_lifetime: How long a grant lives that outlives its session.
     """
     unit.lock()
-    is_offline = OFFLINE_ACCESS in asked.scope.split()
+    scope = [one for one in asked.scope.split() if one != OFFLINE_ACCESS or session.method != BREAK_GLASS]
+    is_offline = OFFLINE_ACCESS in scope
     grant = AppGrant(
         org_id=unit.org_id,
         id=new_id(),
         app_id=app.id,
         member_id=session.member_id,
         session_id=session.id,
-        scope=asked.scope,
+        scope=" ".join(scope),
         redirect_uri=asked.redirect_uri,
         nonce=asked.nonce,
         code_hash=credential_hash(code),
@@ -196,6 +199,34 @@ def end_grant(unit: Unit, grant: AppGrant, *, by: str) -> None:
         body={"app": str(grant.app_id), "grant": str(grant.id)},
         touches_seats=False,
     )
+
+
+def end_grants_of_sessions(unit: Unit, which: ColumnElement[bool], *, reason: str) -> int:
+    """End what people have at applications by certain sessions, whether these are over or not; return how many.
+
+    Nobody is asked for a permission: the caller says who may.
+    """
+    unit.lock()
+    unit.session.flush()
+    sessions = select(WebSession.id).where(WebSession.org_id == unit.org_id, which)
+    ended = unit.session.execute(
+        update(AppGrant)
+        .where(
+            AppGrant.org_id == unit.org_id,
+            AppGrant.session_id.in_(sessions),
+            AppGrant.ended_at.is_(None),
+            AppGrant.expires_at > unit.at,
+        )
+        .values(ended_at=unit.at, ended_by=reason)
+        .returning(AppGrant.id, AppGrant.app_id, AppGrant.member_id)
+        .execution_options(synchronize_session="fetch")
+    ).all()
+    entries = [
+        Entry("app.signed_out", "member", member_id, reason, {"app": str(app_id), "grant": str(grant_id)})
+        for grant_id, app_id, member_id in sorted(ended)
+    ]
+    record_many(unit, entries, touches_seats=False)
+    return len(ended)
 
 
 def is_alive(unit: Unit, grant: AppGrant) -> bool:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -123,20 +123,26 @@ def settle_seat(unit: Unit, member: Member, occasion: Occasion, placement: Place
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What somebody may do: the role, whether the mappings gave it, and the teams they give."""
+    """What somebody may do: the role, whether the mappings gave it, and the teams they give.
+
+    Attributes:
+        is_provisional: No directory has named them yet: until then no mapping gives them a role (T14).
+    """
 
     role: str
     role_from_mapping: bool
     teams: list[str]
+    is_provisional: bool = False
 
     def under(self, entitlement: Entitlement) -> "Access":
         """Follow the mappings' role and teams; they can neither make nor unmake an owner (T10, T11)."""
         teams = list(entitlement.teams)
         if Role(self.role).is_owner:
-            return Access(self.role, self.role_from_mapping, teams)
-        role = entitlement.role or (Role.MEMBER if self.role_from_mapping else self.role)
-        by_rule = entitlement.role is not None and (self.role_from_mapping or entitlement.role != self.role)
-        return Access(str(role), by_rule, teams)
+            return replace(self, teams=teams)
+        mapped = None if self.is_provisional else entitlement.role
+        role = mapped or (Role.MEMBER if self.role_from_mapping else self.role)
+        by_rule = mapped is not None and (self.role_from_mapping or mapped != self.role)
+        return replace(self, role=str(role), role_from_mapping=by_rule, teams=teams)
 
     def is_less_than(self, before: "Access") -> bool:
         """Tell whether the role of an admin or a team is lost by it."""
@@ -159,7 +165,7 @@ class Access:
 
 def apply_access(unit: Unit, member: Member, entitlement: Entitlement) -> None:
     """Write the role and teams that the mappings give a member."""
-    before = Access(member.role, member.role_from_mapping, member.teams)
+    before = Access(member.role, member.role_from_mapping, member.teams, member.provisional_until is not None)
     after = before.under(entitlement)
     if after == before:
         return

@@ -1,14 +1,15 @@
 """Connections to identity providers: their SCIM tokens, and the domains whose people they sign in."""
 
-import re
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.exc import IntegrityError
 
 from bridge.domain.credentials import SCIM_TOKEN_PREFIX, Credential, new_credential
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
+from bridge.domain.mail_domains import normal_form
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, NotFoundError, TokenLimitError, UniquenessError
 from bridge.store.directory import get_connection, get_member, manual_connection
@@ -19,7 +20,6 @@ from bridge.store.unit import Unit
 #: Of each kind (writing, reading, of one person): the old and the new one while an administrator moves over.
 LIVE_TOKENS = 2
 TOKEN_LIFETIME = timedelta(days=365)
-_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 
 
 def create_connection(unit: Unit, name: str) -> Connection:
@@ -243,6 +243,7 @@ def claim_domain(unit: Unit, name: str, connection_id: ConnectionId | None = Non
     if connection_id is not None:
         get_connection(unit, connection_id)
     domain = unit.session.get(Domain, (unit.org_id, name))
+    before = None if domain is None else domain.connection_id
     if domain is None:
         domain = Domain(
             org_id=unit.org_id,
@@ -257,7 +258,16 @@ def claim_domain(unit: Unit, name: str, connection_id: ConnectionId | None = Non
     elif connection_id is not None:
         domain.connection_id = connection_id
     unit.session.flush()
-    record(unit, "domain.claimed", subject_kind="domain", subject_id=name, reason="requested", touches_seats=False)
+    spoken_for = [None if one is None else str(one) for one in (before, domain.connection_id)]
+    record(
+        unit,
+        "domain.claimed",
+        subject_kind="domain",
+        subject_id=name,
+        reason="requested",
+        body={"connection": spoken_for},
+        touches_seats=False,
+    )
     return domain
 
 
@@ -293,7 +303,10 @@ def verify_domain(unit: Unit, name: str, *, proof: Sequence[str] | None = None) 
     if taken:
         raise UniquenessError(attribute="domain", value=name, taken_by="another organization")
     domain.verified_at, domain.verified_by = unit.at, verified_by
-    unit.session.flush()
+    try:
+        unit.session.flush()
+    except IntegrityError as lost:  # another organization was quicker by a moment: the constraint is the judge
+        raise UniquenessError(attribute="domain", value=name, taken_by="another organization") from lost
     record(unit, "domain.verified", subject_kind="domain", subject_id=name, reason=verified_by, touches_seats=False)
     return domain
 
@@ -341,11 +354,12 @@ def list_domains(unit: Unit) -> Sequence[Domain]:
 
 
 def normalized_domain(name: str) -> str:
-    """Return a domain in its one form: lower case, IDNA, without the trailing dot."""
-    try:
-        ascii_name = name.strip().rstrip(".").encode("idna").decode().lower()
-    except UnicodeError:
-        ascii_name = ""
-    if not _DOMAIN.fullmatch(ascii_name):
+    """Return a domain in its one form: lower case, IDNA, without the trailing dot.
+
+    Raises:
+        InvalidInputError: It is no domain.
+    """
+    normal = normal_form(name)
+    if normal is None:
         raise InvalidInputError("domain", f"{name!r} is not a domain such as example.com")
-    return ascii_name
+    return normal

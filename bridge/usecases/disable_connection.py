@@ -1,17 +1,12 @@
 """Turning a connection off and on again: while it is off nobody signs in by it, and nothing is pushed (rule T16)."""
 
-from collections.abc import Sequence
-
-from sqlalchemy import Uuid, any_, delete, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
-
-from bridge.domain.identifiers import ConnectionId, MemberId
+from bridge.domain.identifiers import ConnectionId
 from bridge.domain.roles import Permission
 from bridge.store.directory import get_connection
 from bridge.store.journal import record
-from bridge.store.models import Connection, Identity, SignInRequest, WebSession
+from bridge.store.models import Connection
 from bridge.store.unit import Unit
-from bridge.usecases.sessions import end_those
+from bridge.usecases.end_connection import end_sign_ins_by
 
 _REASON = "connection_disabled"
 
@@ -35,11 +30,7 @@ def disable_connection(unit: Unit, connection_id: ConnectionId) -> int:
     if connection.disabled_at is not None:
         return 0
     connection.disabled_at = unit.at
-    unit.session.execute(
-        delete(SignInRequest).where(SignInRequest.org_id == unit.org_id, SignInRequest.connection_id == connection.id)
-    )
-    unit.session.flush()
-    ended = _end_sessions(unit, connection)
+    ended = end_sign_ins_by(unit, connection, reason=_REASON)
     _record(unit, connection, "connection.disabled", {"sessions_ended": ended})
     return ended
 
@@ -59,20 +50,6 @@ def enable_connection(unit: Unit, connection_id: ConnectionId) -> Connection:
         unit.session.flush()
         _record(unit, connection, "connection.enabled", {})
     return connection
-
-
-def _end_sessions(unit: Unit, connection: Connection) -> int:
-    linked: Sequence[MemberId] = unit.session.scalars(
-        select(Identity.member_id)
-        .where(Identity.org_id == unit.org_id, Identity.connection_id == connection.id)
-        .distinct()
-    ).all()
-    if not linked or connection.protocol is None:
-        return 0
-    these = literal(list(linked), ARRAY(Uuid))
-    unit.session.execute(select(func.end_app_grants(unit.org_id, these, unit.at, _REASON)))
-    mine = (WebSession.member_id == any_(these)) & (WebSession.method == connection.protocol)
-    return len(end_those(unit, mine, reason=_REASON))
 
 
 def _record(unit: Unit, connection: Connection, action: str, body: dict[str, int]) -> None:

@@ -17,6 +17,7 @@ from bridge.usecases.brake import hold_people, lets_through
 from bridge.usecases.hold_effects import turn_off_people
 from bridge.usecases.move_line import give_on
 from bridge.usecases.provisional import UNCONFIRMED, Directory, directory_of, keep_member
+from bridge.usecases.reevaluate import reevaluate
 
 STOPPED_ALERT: Final = "directory_stopped"
 _OVER = (Member.active, Member.hold_id.is_(None))
@@ -84,8 +85,7 @@ def _people_over(unit: Unit, connection_id: ConnectionId) -> list[Member]:
 
 
 def _keep(unit: Unit, members: Collection[Member], *, reason: str) -> None:
-    for member in members:
-        keep_member(unit, member, reason=reason)
+    reevaluate(unit, [member.id for member in members if keep_member(unit, member, reason=reason)])
 
 
 def _stopped(name: str) -> str:

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, true
 
-from bridge.domain.identifiers import MemberId
+from bridge.domain.identifiers import ConnectionId, MemberId
+from bridge.domain.mail_domains import spellings
 from bridge.domain.roles import OWNERS, Permission, Role
 from bridge.errors import InvalidChangeError, PreviewStaleError
 from bridge.store.departed import departed_from
@@ -15,11 +16,9 @@ from bridge.store.directory import manual_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, Domain, Identity, Member, WebSession
 from bridge.store.unit import Unit
+from bridge.usecases.app_grants import end_grants_of_sessions
 from bridge.usecases.find_sign_in import usable_connections
-from bridge.usecases.sessions import end_those
-
-LINK = "link"
-"""The ``method`` of a session that a sign-in link opened."""
+from bridge.usecases.sessions import LINK, end_those
 
 
 class ShutOut(StrEnum):
@@ -87,7 +86,9 @@ def preview_enforcement(unit: Unit) -> EnforcementEffect:
 
 
 def enforce_sso(unit: Unit, *, shown: Collection[MemberId] | None = None) -> EnforcementEffect:
-    """Let people sign in through their identity providers only, from now on; sessions that links opened end.
+    """Let people sign in through their identity providers only, from now on.
+
+    Sessions that links opened end, with what people were signed in to by them, also where that outlasts sessions.
 
     Args:
         unit: The unit.
@@ -108,6 +109,7 @@ def enforce_sso(unit: Unit, *, shown: Collection[MemberId] | None = None) -> Enf
     if state.sso_enforced_at is None:
         state.sso_enforced_at = unit.at
         end_those(unit, WebSession.method == LINK, reason="sso_enforced")
+        end_grants_of_sessions(unit, WebSession.method == LINK, reason="sso_enforced")
         record(
             unit,
             "sso.enforced",
@@ -118,6 +120,21 @@ def enforce_sso(unit: Unit, *, shown: Collection[MemberId] | None = None) -> Enf
             touches_seats=False,
         )
     return effect
+
+
+def shut_out_without(unit: Unit, connection_id: ConnectionId) -> tuple[ShutOutPerson, ...]:
+    """Return who could not sign in any more if a connection were turned off; nobody unless single sign-on is enforced.
+
+    Raises:
+        ForbiddenError: The actor may not change connections.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    if unit.state().sso_enforced_at is None:
+        return ()
+    usable = usable_connections(unit)
+    already = {one.member_id for one in _shut_out(unit, usable)}
+    rest = _shut_out(unit, [one for one in usable if one.id != connection_id])
+    return tuple(one for one in rest if one.member_id not in already)
 
 
 def relax_sso(unit: Unit) -> bool:
@@ -171,16 +188,14 @@ def _shut_out(unit: Unit, usable: Collection[Connection]) -> tuple[ShutOutPerson
         .exists()
     )
     key = func.coalesce(Member.email_key, Member.user_name_key)
-    in_domain = (
-        select(Domain.name)
-        .where(
-            Domain.org_id == Member.org_id,
-            Domain.name == func.split_part(key, "@", 2),
+    domains = unit.session.scalars(
+        select(Domain.name).where(
+            Domain.org_id == unit.org_id,
             Domain.verified_at.is_not(None),
             or_(Domain.connection_id.in_(ids), and_(Domain.connection_id.is_(None), true() if ids else false())),
         )
-        .exists()
     )
+    in_domain = func.split_part(key, "@", 2).in_([each for name in domains for each in spellings(name)])
     is_owner = Member.role.in_(OWNERS)
     by_hand = Member.connection_id == manual_connection(unit).id
     # Whom a directory deleted while the brake held it is recognised by it still.

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 from sqlalchemy.orm import aliased
 
 from bridge.store.models import (
@@ -40,7 +40,10 @@ def expire_what_ran_out(unit: Unit) -> int:
         delete(Preview).where(Preview.org_id == unit.org_id, Preview.expires_at <= long_ago),
         delete(WebSession).where(WebSession.org_id == unit.org_id, WebSession.expires_at <= long_ago),
         delete(ScimToken).where(
-            ScimToken.org_id == unit.org_id, ScimToken.client_id.is_not(None), ScimToken.expires_at <= long_ago
+            ScimToken.org_id == unit.org_id,
+            ScimToken.client_id.is_not(None),
+            ScimToken.expires_at <= long_ago,
+            or_(ScimToken.last_used_at.is_(None), _has_newer_use()),
         ),
         delete(WebhookMessage).where(
             WebhookMessage.org_id == unit.org_id,
@@ -62,6 +65,17 @@ def _forget_uploads(unit: Unit) -> None:
         .where(Preview.org_id == unit.org_id, Preview.kind == IMPORT, Preview.expires_at <= unit.at)
         .values(request=Preview.request.op("-")(FILE))
         .execution_options(synchronize_session=False)
+    )
+
+
+def _has_newer_use() -> ColumnElement[bool]:
+    """Tell whether a newer token of the same client says as well that the client has pushed: one of them stays."""
+    newer = aliased(ScimToken)
+    return exists().where(
+        newer.org_id == ScimToken.org_id,
+        newer.client_id == ScimToken.client_id,
+        newer.can_write >= ScimToken.can_write,
+        newer.last_used_at > ScimToken.last_used_at,
     )
 
 

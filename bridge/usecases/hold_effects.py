@@ -79,6 +79,8 @@ def keep_people(unit: Unit, hold: Hold) -> None:
         for member in _members(unit, unconfirmed):
             keep_member(unit, member, reason="brake_dropped")
         placement = read_placement(unit)
+        if unconfirmed:
+            settle_together(unit, unconfirmed, placement)
         if behind:
             settle_together(unit, behind, placement, occasion=Occasion.REMAPPED)
         if effects != last:

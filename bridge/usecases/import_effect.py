@@ -281,7 +281,7 @@ class Importer:
         if person.active is False and Role(member.role).is_owner:
             raise OwnerProtectedError(member.user_name)
         by_hand, tier = self._tier(person)
-        keep_member(self.unit, member, reason="import")
+        is_kept = keep_member(self.unit, member, reason="import")
         before = member.document
         facts_before = mappable_attributes(before)
         turned = person.active not in {None, member.active}
@@ -293,11 +293,11 @@ class Importer:
             document=laid_over(person, before),
         )
         self._check(draft, but=member)
-        touched = _Touched(person, member.id, member.display_name, member.tier)
+        touched = _Touched(person, member.id, member.display_name, member.tier, asks=is_kept)
         if draft.full_document() != before or turned:
             self._write(member, draft, turned=turned)
             touched.attributes = changed_attributes(before, member.document)
-            touched.asks = asks_for_change(self.unit, facts_before, member)
+            touched.asks = is_kept or asks_for_change(self.unit, facts_before, member)
             touched.name = member.display_name
         if by_hand and not member.active:
             raise InvalidInputError("tier", "is given to somebody who is deactivated")

@@ -12,6 +12,7 @@ from bridge.store.journal import record
 from bridge.store.models import Identity
 from bridge.store.unit import Unit
 from bridge.usecases.recognise_subject import MAX_NAME_CHARACTERS
+from bridge.usecases.same_person import BY_HAND
 from bridge.usecases.sessions import end_sign_ins
 
 
@@ -45,7 +46,7 @@ def link_identity(unit: Unit, connection_id: ConnectionId, member_id: MemberId, 
         subject=subject,
         member_id=member.id,
         linked_at=unit.at,
-        linked_by="operator",
+        linked_by=BY_HAND,
     )
     unit.session.add(identity)
     unit.session.flush()

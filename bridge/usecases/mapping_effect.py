@@ -288,7 +288,7 @@ def _role_changes(unit: Unit, changes: Iterable[AccessChange]) -> tuple[RoleChan
     """Compare the role people have with the one they get, as :func:`apply_access` gives it."""
     given = {MemberId(uuid.UUID(str(change.member_id))): change.role_after for change in changes}
     rows = unit.session.execute(
-        select(Member.id, Member.role, Member.role_from_mapping)
+        select(Member.id, Member.role, Member.role_from_mapping, Member.provisional_until.is_not(None))
         .where(
             Member.org_id == unit.org_id,
             Member.id == any_(literal(list(given), ARRAY(Uuid))),
@@ -297,8 +297,9 @@ def _role_changes(unit: Unit, changes: Iterable[AccessChange]) -> tuple[RoleChan
         .order_by(Member.id)
     )
     found: list[RoleChange] = []
-    for member_id, role, from_mapping in rows:
-        after = given[member_id] or (str(Role.MEMBER) if from_mapping else role)
+    for member_id, role, from_mapping, is_provisional in rows:
+        mapped = None if is_provisional else given[member_id]
+        after = mapped or (str(Role.MEMBER) if from_mapping else role)
         if after != role:
             found.append(RoleChange(member_id, role, after))
     return tuple(found)

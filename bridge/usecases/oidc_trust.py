@@ -10,6 +10,7 @@ from bridge.store.directory import get_connection
 from bridge.store.journal import record
 from bridge.store.models import Connection, OidcProvider
 from bridge.store.unit import Unit
+from bridge.usecases.end_connection import believe
 
 _LONGEST_CLIENT_ID = 255
 
@@ -47,6 +48,8 @@ def trust_oidc_provider(
 ) -> Connection:
     """Set whose ID tokens a connection believes, and whether a sign-in creates who is new (None: as it is).
 
+    Of another provider than before, nobody stays signed in by the former one.
+
     Raises:
         InvalidInputError: The client id is none, or openid is not in scope, or userinfo is to be asked and there is
             none.
@@ -61,7 +64,7 @@ def trust_oidc_provider(
         raise InvalidInputError("scope", "must contain openid: without it the provider sends no ID token")
     if trust.asks_userinfo and trust.userinfo_endpoint is None:
         raise InvalidInputError("userinfo", "the provider has no userinfo endpoint")
-    connection.protocol, connection.issuer = SignInProtocol.OIDC, trust.issuer
+    sessions_ended = believe(unit, connection, SignInProtocol.OIDC, trust.issuer)
     connection.jit_enabled = connection.jit_enabled if jit is None else jit
     unit.session.merge(
         OidcProvider(
@@ -95,6 +98,7 @@ def trust_oidc_provider(
             "scopes": list(trust.scopes),
             "jwks_uri": trust.jwks_uri,
             "jit": connection.jit_enabled,
+            "sessions_ended": sessions_ended,
         },
         touches_seats=False,
     )

@@ -116,7 +116,7 @@ def touched_people(unit: Unit, member_ids: Collection[MemberId], mapping_set: Ma
     holdings: dict[tuple[Any, ...], Holding] = {}
     people: list[TouchedPerson] = []
     for row in unit.session.execute(_touched(unit, relevant, member_ids)):
-        member_id, since, role, role_from_mapping, teams, groups, hold_id, *rest = row
+        member_id, since, role, role_from_mapping, teams, until, groups, hold_id, *rest = row
         seen = (tuple(groups or ()), *rest[4:])
         if seen not in facts:
             facts[seen] = relevant.facts(groups or (), rest[4:])
@@ -124,7 +124,7 @@ def touched_people(unit: Unit, member_ids: Collection[MemberId], mapping_set: Ma
         if held not in holdings:
             holdings[held] = _holding(*held)
         person = Person(member_id, facts[seen], holdings[held], since)
-        access = Access(role, role_from_mapping, teams)
+        access = Access(role, role_from_mapping, teams, until is not None)
         people.append(TouchedPerson(member_id, person, access, is_held=hold_id is not None))
     return people
 
@@ -186,6 +186,7 @@ def _touched(unit: Unit, relevant: _Relevant, member_ids: Collection[MemberId]) 
         Member.role,
         Member.role_from_mapping,
         Member.teams,
+        Member.provisional_until,
         groups.label("groups"),
         Member.hold_id,
         Member.tier,

@@ -13,16 +13,17 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId
+from bridge.domain.mail_domains import normal_form
 from bridge.domain.people_files import Column, PersonRow
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError
 from bridge.store.departed import departed_from
 from bridge.store.directory import manual_connection
-from bridge.store.models import Domain, Identity, LoggedRequest, Member
+from bridge.store.models import Domain, LoggedRequest, Member
 from bridge.store.unit import Unit
 from bridge.usecases.provision_member import Source, checked_user_name
 from bridge.usecases.read_connections import identity_connection
-from bridge.usecases.same_person import addresses_prove, names_prove
+from bridge.usecases.same_person import addresses_prove, proven_among
 
 MAX_PEOPLE: Final = 20_000
 #: Requests that are looked through for look-ups.
@@ -164,7 +165,7 @@ class _Known:
     by_external_id: dict[str, Member]
     unmanaged: dict[str, list[Member]]
     elsewhere: dict[str, Member]
-    subjects: dict[MemberId, list[str]]
+    proven: frozenset[MemberId]
     domains: frozenset[str]
     reachable: frozenset[MemberId]
 
@@ -198,7 +199,7 @@ class _Known:
             },
             unmanaged=unmanaged,
             elsewhere=_elsewhere(unit, {connection_id, manual, aside}, keys),
-            subjects=_subjects(unit, connection_id, [one.id for one in free]),
+            proven=_proven(unit, connection_id, free, people),
             domains=_domains(unit, connection_id),
             reachable=_reachable(unit, connection_id, manual),
         )
@@ -229,9 +230,10 @@ class _Known:
         return min(found, key=lambda one: one.position, default=None)
 
     def _taken_over(self, person: ListedPerson, member: Member, key: str) -> Match:
-        if names_prove(member, self.connection_id, key, self.subjects.get(member.id, ())):
+        if member.id in self.proven and member.user_name_key == key:
             return self._linked(person, member, MatchReason.SIGNED_IN_BEFORE)
-        if addresses_prove(member, key, owns_domain=key.rpartition("@")[2] in self.domains and "@" in key):
+        domain = normal_form(key.rpartition("@")[2]) if "@" in key else None
+        if addresses_prove(member, key, owns_domain=domain in self.domains):
             return self._linked(person, member, MatchReason.VERIFIED_ADDRESS)
         return Match(person, Verdict.CONFLICT, MatchReason.UNPROVED, member)
 
@@ -265,16 +267,14 @@ def _elsewhere(unit: Unit, but: Collection[ConnectionId], keys: Iterable[str]) -
     return {one.user_name_key: one for one in members}
 
 
-def _subjects(unit: Unit, connection_id: ConnectionId, ids: Sequence[MemberId]) -> dict[MemberId, list[str]]:
-    found: dict[MemberId, list[str]] = {}
-    rows = unit.session.execute(
-        select(Identity.member_id, Identity.subject).where(
-            Identity.org_id == unit.org_id, Identity.connection_id == connection_id, Identity.member_id.in_(ids)
-        )
-    )
-    for member_id, subject in rows:
-        found.setdefault(member_id, []).append(subject)
-    return found
+def _proven(
+    unit: Unit, connection_id: ConnectionId, free: Iterable[Member], people: Iterable[ListedPerson]
+) -> frozenset[MemberId]:
+    """Return who signed in by this connection and is, by proof, whom the directory means by their userName."""
+    ids = {comparison_key(one.user_name): one.external_id for one in people}
+    signed_in = [one for one in free if _signed_in_by(one, connection_id)]
+    named = {one.id: external_id for one in signed_in if (external_id := ids.get(one.user_name_key))}
+    return frozenset(proven_among(unit, signed_in, external_ids=named))
 
 
 def _domains(unit: Unit, connection_id: ConnectionId) -> frozenset[str]:

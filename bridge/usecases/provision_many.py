@@ -15,8 +15,9 @@ from bridge.store.rows import insert_rows
 from bridge.store.unit import Unit
 from bridge.usecases.arrivals import Arrivals
 from bridge.usecases.assign_seats import read_placement
+from bridge.usecases.parked_people import adopt_parked
 from bridge.usecases.person_classes import touched_people
-from bridge.usecases.provision_member import PersonDraft, Source, adopt_parked, build_member
+from bridge.usecases.provision_member import PersonDraft, Source, build_member
 from bridge.usecases.settle_many import settle_many
 from mappings.allocation import NOTHING, Occasion, SeatDecision, place_by_hand
 from mappings.rules import MappingRule, PersonFacts

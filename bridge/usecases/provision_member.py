@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Uuid, any_, delete, literal, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import Uuid, any_, delete, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.actors import ActorKind
 from bridge.domain.brake import HeldEffect, Outcome
@@ -28,7 +28,7 @@ from bridge.store.directory import (
     manual_connection,
 )
 from bridge.store.journal import Entry, record, record_many
-from bridge.store.models import Group, GroupMember, Member, ParkedMember
+from bridge.store.models import GroupMember, Member
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.teams import end_stays
 from bridge.store.unit import Unit
@@ -42,10 +42,11 @@ from bridge.usecases.assign_seats import (
 from bridge.usecases.brake import forget_limit, held_effect, hold_people, is_braked, let_off, lets_through
 from bridge.usecases.manage_access import deactivate_member, reactivate_member, revoke_tokens
 from bridge.usecases.move_line import give_on, offer_free
-from bridge.usecases.provisional import is_unconfirmed, let_off_unconfirmed, provisional_until
+from bridge.usecases.parked_people import adopt_parked
+from bridge.usecases.provisional import is_unconfirmed, let_off_unconfirmed, provisional_until, resolve_unproven
 from bridge.usecases.reevaluate import reevaluate
-from bridge.usecases.removed_people import forget_removed, remember_removed
-from bridge.usecases.same_person import forget_links, is_addressed_alike, is_named_alike
+from bridge.usecases.removed_people import forget_removed, remember_former_name, remember_removed
+from bridge.usecases.same_person import forget_links, is_addressed_alike, is_proven_alike
 from bridge.usecases.sessions import end_sign_ins
 from bridge.usecases.sync_groups import sync_claimed_groups
 from mappings.allocation import Occasion
@@ -309,6 +310,8 @@ def update_member(
     document = draft.full_document()
     was_on = member.is_on if is_braked(unit) else member.active
     if document == member.document and draft.external_id == member.external_id and draft.active == was_on:
+        if settle and member.active and was_from != member.source:
+            reevaluate(unit, [member.id])
         return False
     user_name_key = checked_user_name(draft.user_name)
     _check_user_name(unit, member, draft.user_name, user_name_key)
@@ -316,6 +319,7 @@ def update_member(
     if user_name_key != member.user_name_key:
         # The name was somebody's NameID: under a new name that sign-in is not this person any more (T14).
         forget_links(unit, member, named=member.user_name_key)
+        remember_former_name(unit, member)
         _take_name(unit, member, user_name_key)
         member.user_name_key = user_name_key
     is_renamed = draft.external_id not in {None, member.external_id}
@@ -404,14 +408,14 @@ def write_person(unit: Unit, member: Member, draft: PersonDraft) -> list[str]:
 def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: PersonDraft) -> PersonDraft:
     """Make a person the directory's, if its userName proves who they are; return what it may say of them.
 
-    Where only an address says so, the sign-ins they came by are forgotten, their tokens too (T14). Whom somebody here
+    Where nothing proves who signed in as them, these sign-ins are forgotten, their tokens too (T14). Whom somebody here
     turned off stays off, and the owners are told; whose access ended because no directory had named them has it again.
 
     Raises:
         AdoptionRefusedError: Nothing proves that it is this person.
     """
     key = checked_user_name(draft.user_name)
-    if not is_named_alike(unit, member, connection_id, key):
+    if not is_proven_alike(unit, member, connection_id, key, draft.external_id):
         if not is_addressed_alike(unit, member, connection_id, key):
             raise AdoptionRefusedError(value=draft.user_name, taken_by=str(member.id), member_id=member.id)
         if member.source == Source.JIT:
@@ -421,6 +425,7 @@ def _take_over(unit: Unit, member: Member, connection_id: ConnectionId, draft: P
     came_from, provisional, late = member.source, member.provisional_until is not None, is_unconfirmed(member)
     member.connection_id, member.source, member.provisional_until = connection_id, str(Source.SCIM), None
     let_off_unconfirmed(unit, member, Outcome.REVERSED)
+    resolve_unproven(unit, [member.id])
     confirms = {"confirms": "too_late" if late else "in_time"} if provisional else {}
     record(unit, "member.adopted", subject_kind="member", subject_id=member.id, reason=came_from, body=confirms)
     if draft.active and not member.active and not late:
@@ -480,6 +485,7 @@ def remove_people(unit: Unit, members: Sequence[Member], *, reason: str) -> None
     """Remove people whose seats are free already: teams, memberships, identities and sessions go."""
     ids = [member.id for member in members]
     remember_removed(unit, members)
+    resolve_unproven(unit, ids)
     end_stays(unit, members, reason=reason, removed=True)
     end_sign_ins(unit, ids, reason=reason)
     record_many(unit, [Entry("member.removed", "member", member_id, reason) for member_id in ids])
@@ -585,41 +591,3 @@ def _check_external_id(
     other = find_member_by_external_id(unit, connection_id, external_id)
     if other is not None and other.id != but:
         raise UniquenessError(attribute="externalId", value=external_id, taken_by=str(other.id))
-
-
-def adopt_parked(unit: Unit, member: Member) -> None:
-    """Put a person into the groups of their own directory that named them before they arrived, or had that name.
-
-    The directory's own name for the person (externalId) counts in that directory's groups only: it is nobody's key
-    anywhere else (T5).
-    """
-    values = [str(member.id)] + ([member.external_id] if member.external_id else [])
-    own = select(Group.id).where(Group.org_id == unit.org_id, Group.connection_id == member.connection_id)
-    groups = set(
-        unit.session.scalars(
-            delete(ParkedMember)
-            .where(ParkedMember.org_id == unit.org_id, ParkedMember.value.in_(values), ParkedMember.group_id.in_(own))
-            .returning(ParkedMember.group_id)
-        )
-    )
-    for group_id in sorted(groups):
-        unit.session.execute(
-            insert(GroupMember)
-            .values(org_id=unit.org_id, group_id=group_id, member_id=member.id, added_at=unit.at)
-            .on_conflict_do_nothing()
-        )
-        record(
-            unit,
-            "group.members_changed",
-            subject_kind="group",
-            subject_id=group_id,
-            reason="arrived",
-            body={"added": [str(member.id)], "removed": []},
-        )
-    if groups:
-        unit.session.execute(
-            update(Group)
-            .where(Group.org_id == unit.org_id, Group.id.in_(groups))
-            .values(version=Group.version + 1, modified_at=unit.at)
-        )
-        unit.session.flush()

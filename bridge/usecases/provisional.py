@@ -4,11 +4,14 @@ Where a connection's directory pushes, a first sign-in (JIT) says no more than t
 in: whether they belong here is said by the next push. Until then they have everything that anybody else has.
 """
 
+import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
-from sqlalchemy import Uuid, any_, func, literal, select
+from sqlalchemy import Uuid, any_, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.actors import ActorKind
@@ -16,14 +19,14 @@ from bridge.domain.brake import HeldEffect, Outcome
 from bridge.domain.identifiers import ConnectionId, MemberId
 from bridge.domain.provisioning import Confirmation
 from bridge.domain.roles import Permission
-from bridge.errors import InvalidInputError
 from bridge.store.directory import get_connection
 from bridge.store.journal import record
-from bridge.store.models import Connection, Member, ScimClient, ScimToken
+from bridge.store.models import Connection, Group, GroupMember, Member, ScimClient, ScimToken
 from bridge.store.unit import Unit
+from bridge.usecases.alerts import raise_alert, resolve_alerts
 from bridge.usecases.brake import held_effect, let_off
 from bridge.usecases.provisioning_mode import mode_of
-from bridge.usecases.same_person import is_addressed_alike, is_named_alike
+from bridge.usecases.same_person import proven_among
 
 
 class Directory(StrEnum):
@@ -36,6 +39,7 @@ class Directory(StrEnum):
 
 #: Why access ended of somebody whom no directory named in time: the reason in the audit.
 UNCONFIRMED = "unconfirmed"
+UNPROVEN_ALERT: Final = "unproven_named"
 
 
 def provisional_until(unit: Unit, connection_id: ConnectionId) -> datetime | None:
@@ -51,21 +55,21 @@ def directory_of(unit: Unit, connection: Connection) -> Directory:
 
     Where the connection does not say, its directory confirms as soon as it has pushed. One that was stopped (every
     token that it pushed by is revoked, or the connection is disabled) confirms nobody and lets nobody stay either: a
-    leaked token is revoked, too. One whose token has merely run out is a mishap, and confirms as before.
+    leaked token is revoked, too. One whose token has merely run out, or that has nothing to push, confirms as before.
     """
     wanted = Confirmation(connection.confirmation)
     if wanted is Confirmation.NEVER or not mode_of(unit).takes_pushes:
         return Directory.NONE
-    revocations = _revocations(unit, connection)
-    if wanted is Confirmation.WHEN_PUSHING and not revocations:
+    if wanted is Confirmation.WHEN_PUSHING and connection.scim_last_used_at is None:
         return Directory.NONE
+    revocations = _revocations(unit, connection)
     is_stopped = connection.disabled_at is not None or (bool(revocations) and None not in revocations)
     return Directory.STOPPED if is_stopped else Directory.CONFIRMS
 
 
 def has_pushed(unit: Unit, connection: Connection) -> bool:
     """Tell whether a connection's directory has ever pushed, and pushes are taken."""
-    return mode_of(unit).takes_pushes and bool(_revocations(unit, connection))
+    return mode_of(unit).takes_pushes and connection.scim_last_used_at is not None
 
 
 def _revocations(unit: Unit, connection: Connection) -> Collection[datetime | None]:
@@ -98,7 +102,7 @@ def provisional_sentence(member: Member, directory: str) -> str | None:
     if member.active:
         return (
             f"Provisional until {day}: {member.display_name} signed in before the directory of {directory} named them. "
-            "Access ends then unless it does."
+            "Access ends then unless it does; until it does, no rule gives them a role."
         )
     return (
         f"Access ended because the directory of {directory} did not confirm {member.display_name} by {day}. It comes "
@@ -125,50 +129,63 @@ def keep_member(unit: Unit, member: Member, *, reason: str) -> bool:
     return True
 
 
-def confirm_named(unit: Unit, member_ids: Collection[MemberId]) -> None:
-    """Let provisional people stay whom their directory names by their ids: in a group, or by an update.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What became of people whom only sign-ins made and whom their directory named by their ids.
 
-    It counts where the identity provider itself named them so, or their userName is an address in a verified domain: a
-    directory that looks somebody up by userName may have found a stranger who chose that name (T14).
+    Attributes:
+        kept: Whose provisional time is over by it.
+        unproven: Whom the directory cannot mean, for all that is known: it gives them nothing.
     """
-    if unit.actor.kind is not ActorKind.DIRECTORY or not member_ids:
-        return
-    provisional = unit.session.scalars(
+
+    kept: frozenset[MemberId]
+    unproven: frozenset[MemberId]
+
+
+def confirm_named(unit: Unit, group: Group, ids: Collection[uuid.UUID]) -> Named:
+    """Let provisional people stay whom their directory puts into a group, where it is proven who they are.
+
+    A directory that looks somebody up by userName may have found a stranger who chose that name (T14): of whom nothing
+    proves it, owners are told, once a person.
+
+    Args:
+        unit: The unit.
+        group: The group; who is in it already was named before.
+        ids: Whom the directory names.
+    """
+    if unit.actor.kind is not ActorKind.DIRECTORY or not ids:
+        return Named(frozenset(), frozenset())
+    is_in = exists().where(
+        GroupMember.org_id == unit.org_id, GroupMember.group_id == group.id, GroupMember.member_id == Member.id
+    )
+    people = unit.session.scalars(
         select(Member)
         .where(
             Member.org_id == unit.org_id,
-            Member.id == any_(literal(sorted(member_ids), ARRAY(Uuid))),
-            Member.provisional_until.is_not(None),
-            Member.active,
+            Member.id == any_(literal(sorted(ids), ARRAY(Uuid))),
+            Member.connection_id == group.connection_id,
+            Member.source == "jit",
+            ~is_in,
         )
         .order_by(Member.id)
     ).all()
-    for member in provisional:
-        connection_id, key = ConnectionId(member.connection_id), member.user_name_key
-        if is_named_alike(unit, member, connection_id, key) or is_addressed_alike(unit, member, connection_id, key):
-            keep_member(unit, member, reason="directory")
+    proven = proven_among(unit, people)
+    for member in people:
+        if member.id not in proven:
+            raise_alert(unit, UNPROVEN_ALERT, member_id=member.id)
+    kept = [one.id for one in people if one.id in proven and keep_member(unit, one, reason="directory")]
+    return Named(frozenset(kept), frozenset(one.id for one in people) - proven)
+
+
+def resolve_unproven(unit: Unit, member_ids: Collection[MemberId]) -> None:
+    """Settle the alerts that a directory named these people without proof: they are proven now, or gone."""
+    resolve_alerts(unit, UNPROVEN_ALERT, member_ids=member_ids)
 
 
 def let_off_unconfirmed(unit: Unit, member: Member, outcome: Outcome) -> None:
     """Take somebody out of the hold of those whom no directory has named."""
     if held_effect(unit, member) is HeldEffect.UNCONFIRMED:
         let_off(unit, [member.id], outcome)
-
-
-def confirm_member(unit: Unit, member: Member) -> Member:
-    """Let a provisional person stay, by the word of somebody here; a later push takes them over all the same.
-
-    Raises:
-        ForbiddenError: The actor may not manage people.
-        InvalidInputError: The person is not provisional, or their time is over.
-    """
-    unit.require(Permission.MANAGE_PEOPLE)
-    unit.lock()
-    if is_unconfirmed(member):
-        raise InvalidInputError("person", "access has ended, because no directory confirmed them: turn it on again")
-    if not keep_member(unit, member, reason="by_hand"):
-        raise InvalidInputError("person", "is not provisional: nothing ends by itself")
-    return member
 
 
 def list_provisional(unit: Unit) -> list[tuple[Member, str]]:

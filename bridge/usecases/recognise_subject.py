@@ -18,7 +18,7 @@ from bridge.store.directory import get_member, is_known_as, manual_connection, o
 from bridge.store.models import Connection, Identity, Member
 from bridge.store.unit import Unit
 from bridge.usecases.provisional import is_unconfirmed
-from bridge.usecases.removed_people import was_removed
+from bridge.usecases.removed_people import who_removed
 
 MAX_NAME_CHARACTERS = 400
 """No address, name or group of a real person is longer; a database index takes no text without end."""
@@ -116,6 +116,11 @@ class AssertedSubject:
             return self.directory_name
         return self.email
 
+    @property
+    def is_nameless(self) -> bool:
+        """Whether the provider calls the person by nothing but a subject that is no name: a persistent NameID."""
+        return self.directory_name == self.subject and "@" not in self.subject
+
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
@@ -177,7 +182,8 @@ def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubj
     The name in the directory of the very connection that asserts it is trusted where it is the subject itself, or a
     claim that the connection's map names for it, or an address that the provider vouches for inside a verified domain:
     any other name, as OpenID Connect's ``preferred_username``, people can often choose (T14). An address is trusted
-    less: it finds only people whom no directory manages, inside the verified domains (T12). An owner is found by a link
+    less: it finds people whom no directory manages, inside the verified domains (T12), and whom the directory pushed
+    under it where the subject is no name. An owner is found by a link
     made by hand, never by a name or an address (T14). Nor does a name beside the subject find somebody who has signed
     in under another subject. Whom a directory has removed is nobody new.
 
@@ -192,10 +198,10 @@ def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubj
     found = _in_directory(unit, connection, asserted) or _by_verified_address(unit, connection, asserted)
     if found is None:
         _refuse_namesake(unit, asserted)
-        _refuse_removed(unit, connection, asserted)
+        _refuse_removed(unit, asserted)
     elif Role(found.member.role).is_owner:
         raise refused(SignInRefusal.OWNER_NEEDS_LINK, "The name is an owner's: link the owner to this subject by hand")
-    elif asserted.directory_name != asserted.subject and _has_another_subject(unit, connection, asserted, found):
+    elif _has_another_subject(unit, connection, asserted, found):
         raise refused(
             SignInRefusal.SOMEBODY_ELSE,
             "The person of this name has signed in as another subject of this identity provider: if it is the same "
@@ -205,7 +211,9 @@ def recognise_subject(unit: Unit, connection: Connection, asserted: AssertedSubj
 
 
 def _has_another_subject(unit: Unit, connection: Connection, asserted: AssertedSubject, found: Recognised) -> bool:
-    """Tell whether the directory's person is linked to a subject of this provider already."""
+    """Tell whether the directory's person, found by a name beside the subject, has another subject there already."""
+    if found.linked_by is not LinkedBy.DIRECTORY or comparison_key(asserted.subject) == found.member.user_name_key:
+        return False
     linked = select(Identity.subject).where(
         Identity.org_id == unit.org_id,
         Identity.connection_id == connection.id,
@@ -213,25 +221,33 @@ def _has_another_subject(unit: Unit, connection: Connection, asserted: AssertedS
         Identity.issuer == asserted.issuer,
         Identity.member_id == found.member.id,
     )
-    return found.linked_by is LinkedBy.DIRECTORY and unit.session.scalars(linked.limit(1)).first() is not None
+    return unit.session.scalars(linked.limit(1)).first() is not None
 
 
 def _in_directory(unit: Unit, connection: Connection, asserted: AssertedSubject) -> Recognised | None:
     """Find the person whom the connection's own directory pushed under this userName.
 
-    Whom the directory names so now comes before somebody whose deletion the brake holds, or an owner has dropped.
+    Where the subject names nobody, the userName is the address that the provider vouches for. Whom the directory names
+    so now comes before somebody whose deletion the brake holds, or an owner has dropped.
     """
-    if not asserted.is_name_sure and not _is_verified_address(unit, connection, asserted.directory_name, asserted):
+    names = [asserted.directory_name] if asserted.is_name_sure else []
+    names += [
+        name
+        for name in dict.fromkeys((asserted.directory_name, asserted.user_name if asserted.is_nameless else None))
+        if name is not None and name not in names and _is_verified_address(unit, connection, name, asserted)
+    ]
+    if not names:
         return None
+    keys = [comparison_key(name) for name in names]
     member = unit.session.scalars(
         select(Member)
         .where(
             Member.org_id == unit.org_id,
             Member.connection_id.in_((connection.id, departed_from(connection.id))),
             Member.source == "scim",
-            Member.user_name_key == comparison_key(asserted.directory_name),
+            Member.user_name_key.in_(keys),
         )
-        .order_by((Member.connection_id == connection.id).desc())
+        .order_by((Member.user_name_key == keys[0]).desc(), (Member.connection_id == connection.id).desc())
         .limit(1)
     ).one_or_none()
     return None if member is None else Recognised(member, LinkedBy.DIRECTORY)
@@ -263,15 +279,16 @@ def _is_verified_address(unit: Unit, connection: Connection, name: str, asserted
     return comparison_key(asserted.email) == key and owns_domain(unit, key, connection.id)
 
 
-def _refuse_removed(unit: Unit, connection: Connection, asserted: AssertedSubject) -> None:
-    """Let nobody come back by a mere sign-in whom the connection's directory has removed."""
+def _refuse_removed(unit: Unit, asserted: AssertedSubject) -> None:
+    """Let nobody come back by a mere sign-in whom a directory has removed."""
     names = {asserted.directory_name} | ({asserted.email} if asserted.email and asserted.is_email_verified else set())
     subject = (asserted.protocol, asserted.issuer, asserted.subject)
-    if was_removed(unit, connection, subject=subject, names=names):
+    removed_by = who_removed(unit, subject=subject, names=names)
+    if removed_by is not None:
         raise refused(
             SignInRefusal.REMOVED,
-            "The directory has removed the person: assign them to the provisioning application at the identity "
-            "provider again, or let them come back by hand (`seatbridge connection readmit`)",
+            f"The directory of {removed_by.name} has removed the person: assign them to the provisioning application "
+            "at the identity provider again, or let them come back by hand (`seatbridge connection readmit`)",
         )
 
 
@@ -302,6 +319,12 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
             "The name is the userName of somebody here, and people may be able to choose it at the identity provider: "
             "name the claim that they cannot choose (`seatbridge connection map-claims --user-name`), verify the "
             "domain of their address, or link the person by hand",
+        )
+    if any(member.source == "jit" and member.user_name_key in keys for member in namesakes):
+        raise refused(
+            SignInRefusal.SOMEBODY_ELSE,
+            "The name is that of somebody who came in by another subject, or whose link was taken back: link them "
+            "to this subject by hand (`seatbridge connection link`)",
         )
     raise refused(
         SignInRefusal.SOMEBODY_ELSE,

@@ -5,10 +5,11 @@ it is asserted again, and never read.
 """
 
 import hmac
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Uuid, any_, delete, literal, select
+from sqlalchemy import ColumnElement, Uuid, any_, delete, exists, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bridge.domain.actors import ActorKind
@@ -31,52 +32,80 @@ Subject = tuple[str, str, str]
 def remember_removed(unit: Unit, members: Sequence[Member]) -> None:
     """Keep under which names the directories of people knew them, who are about to be removed; call before they are.
 
-    Only of whom a directory pushed or removes: whom somebody here removes by hand may come back by a sign-in.
+    Only of whom a directory pushed or removes, also where the brake held it for an owner: whom somebody here removes by
+    hand may come back by a sign-in.
     """
-    theirs = [one for one in members if one.source == "scim" or unit.actor.kind is ActorKind.DIRECTORY]
+    by_directory = unit.actor.kind is ActorKind.DIRECTORY
+    directories = _directories(unit)
+    theirs = [
+        one
+        for one in members
+        if one.source == "scim" or by_directory or one.connection_id in directories.keys() - set(directories.values())
+    ]
     if not theirs:
         return
-    directories = _directories(unit)
     subjects: dict[MemberId, list[Subject]] = {}
     gone = any_(literal([one.id for one in theirs], ARRAY(Uuid)))
     for link in unit.session.scalars(
         select(Identity).where(Identity.org_id == unit.org_id, Identity.member_id == gone)
     ):
         subjects.setdefault(link.member_id, []).append((link.protocol, link.issuer, link.subject))
-    rows = [
-        {
-            "org_id": unit.org_id,
-            "connection_id": directories[one.connection_id],
-            "digest": digest,
-            "member_id": one.id,
-            "removed_at": unit.at,
-        }
-        for one in theirs
-        if one.connection_id in directories
-        for digest in _digests(
-            unit.audit_keys[0],
-            directories[one.connection_id],
-            subjects.get(one.id, ()),
-            {one.user_name, *([one.external_id] if one.external_id else [])},
-        )
-    ]
-    if rows:
-        statement = insert(RemovedPerson).values(rows)
-        newest = {"member_id": statement.excluded.member_id, "removed_at": statement.excluded.removed_at}
-        unit.session.execute(
-            statement.on_conflict_do_update(index_elements=["org_id", "connection_id", "digest"], set_=newest)
-        )
+    for one in theirs:
+        if one.connection_id in directories:
+            names = {one.user_name, *([one.email] if one.email else [])}
+            known = _Known(names, subjects.get(one.id, ()), one.external_id)
+            _remember(unit, directories[one.connection_id], one.id, known)
 
 
-def was_removed(unit: Unit, connection: Connection, *, subject: Subject, names: Collection[str]) -> bool:
-    """Tell whether the connection's directory, which pushes still, has removed somebody known by one of these."""
-    digests = _any_digests(unit, connection.id, [subject], {*names, subject[-1]})
-    found = select(RemovedPerson.member_id).where(
-        RemovedPerson.org_id == unit.org_id,
-        RemovedPerson.connection_id == connection.id,
-        RemovedPerson.digest.in_(digests),
+def remember_former_name(unit: Unit, member: Member) -> None:
+    """Keep the userName that a person had until now: it counts once they are removed."""
+    directory = _directories(unit).get(ConnectionId(member.connection_id))
+    if directory is not None:
+        _remember(unit, directory, member.id, _Known({member.user_name}))
+
+
+def _remember(unit: Unit, connection_id: ConnectionId, member_id: MemberId, known: "_Known") -> None:
+    statement = insert(RemovedPerson).values(
+        [
+            {
+                "org_id": unit.org_id,
+                "connection_id": connection_id,
+                "digest": digest,
+                "member_id": member_id,
+                "removed_at": unit.at,
+            }
+            for digest in known.digests(unit.audit_keys[0], connection_id)
+        ]
     )
-    return unit.session.scalars(found.limit(1)).first() is not None and has_pushed(unit, connection)
+    newest = {"member_id": statement.excluded.member_id, "removed_at": statement.excluded.removed_at}
+    unit.session.execute(
+        statement.on_conflict_do_update(index_elements=["org_id", "connection_id", "digest"], set_=newest)
+    )
+
+
+def who_removed(unit: Unit, *, subject: Subject, names: Collection[str]) -> Connection | None:
+    """Return a connection whose directory, which is not turned off, has removed somebody known by one of these.
+
+    The externalId is not among them: what one directory numbers its people by is nobody's subject (T5).
+    """
+    known = _Known({*names, subject[-1]}, [subject])
+    for connection in unit.session.scalars(
+        select(Connection)
+        .where(Connection.org_id == unit.org_id, Connection.kind == "idp", Connection.disabled_at.is_(None))
+        .order_by(Connection.created_at, Connection.id)
+    ):
+        found = select(RemovedPerson.member_id).where(
+            *_gone_from(unit, connection.id), RemovedPerson.digest.in_(known.any_digests(unit, connection.id))
+        )
+        if has_pushed(unit, connection) and unit.session.scalars(found.limit(1)).first() is not None:
+            return connection
+    return None
+
+
+def _gone_from(unit: Unit, connection_id: ConnectionId) -> tuple[ColumnElement[bool], ...]:
+    """Return what holds of the rows of whom a directory removed, and not of former names of who is here."""
+    is_here = exists().where(Member.org_id == RemovedPerson.org_id, Member.id == RemovedPerson.member_id)
+    return RemovedPerson.org_id == unit.org_id, RemovedPerson.connection_id == connection_id, ~is_here
 
 
 def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:
@@ -95,10 +124,11 @@ def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:
     unit.lock()
     connection = get_connection(unit, connection_id)
     subjects = [(connection.protocol, connection.issuer, name)] if connection.protocol and connection.issuer else []
-    mine = (RemovedPerson.org_id == unit.org_id, RemovedPerson.connection_id == connection_id)
+    mine = _gone_from(unit, connection_id)
+    known = _Known({name}, subjects, name)
     people = unit.session.scalars(
         select(RemovedPerson.member_id)
-        .where(*mine, RemovedPerson.digest.in_(_any_digests(unit, connection_id, subjects, {name})))
+        .where(*mine, RemovedPerson.digest.in_(known.any_digests(unit, connection_id)))
         .distinct()
     ).all()
     if not people:
@@ -119,10 +149,10 @@ def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:
 
 def forget_removed(unit: Unit, connection_id: ConnectionId, user_name: str, external_id: str | None) -> None:
     """Forget that somebody was removed: their directory names them again."""
-    names = {user_name, *([external_id] if external_id else [])}
+    known = _Known({user_name}, external_id=external_id)
     mine = (RemovedPerson.org_id == unit.org_id, RemovedPerson.connection_id == connection_id)
     named = select(RemovedPerson.member_id).where(
-        *mine, RemovedPerson.digest.in_(_any_digests(unit, connection_id, (), names))
+        *mine, RemovedPerson.digest.in_(known.any_digests(unit, connection_id))
     )
     unit.session.execute(delete(RemovedPerson).where(*mine, RemovedPerson.member_id.in_(named)))
 
@@ -135,18 +165,25 @@ def _directories(unit: Unit) -> Mapping[ConnectionId, ConnectionId]:
     return {each: one for one in ids for each in (one, departed_from(one))}
 
 
-def _any_digests(
-    unit: Unit, connection_id: ConnectionId, subjects: Iterable[Subject], names: Iterable[str]
-) -> set[bytes]:
-    """Return the digests under every key that may have been the first when they were made."""
-    subjects, names = list(subjects), list(names)
-    return {digest for key in unit.audit_keys for digest in _digests(key, connection_id, subjects, names)}
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """By what somebody is known: userNames and addresses, subjects, and what their directory numbers them by."""
 
+    names: Collection[str]
+    subjects: Collection[Subject] = ()
+    external_id: str | None = None
 
-def _digests(key: bytes, connection_id: ConnectionId, subjects: Iterable[Subject], names: Iterable[str]) -> set[bytes]:
-    own_key = hmac.digest(key, _PURPOSE, "sha256")
-    texts = [
-        *("\0".join(("name", str(connection_id), comparison_key(name))) for name in names),
-        *("\0".join(("subject", str(connection_id), *subject)) for subject in subjects),
-    ]
-    return {hmac.digest(own_key, text.encode("utf-8", "surrogatepass"), "sha256") for text in texts}
+    def digests(self, key: bytes, connection_id: ConnectionId) -> set[bytes]:
+        """Return the digests under a key, each for this connection alone."""
+        own_key = hmac.digest(key, _PURPOSE, "sha256")
+        numbers = () if self.external_id is None else (self.external_id,)
+        texts = [
+            *("\0".join(("name", str(connection_id), comparison_key(name))) for name in self.names),
+            *("\0".join(("number", str(connection_id), number)) for number in numbers),
+            *("\0".join(("subject", str(connection_id), *subject)) for subject in self.subjects),
+        ]
+        return {hmac.digest(own_key, text.encode("utf-8", "surrogatepass"), "sha256") for text in texts}
+
+    def any_digests(self, unit: Unit, connection_id: ConnectionId) -> set[bytes]:
+        """Return the digests under every key that may have been the first when they were made."""
+        return {digest for key in unit.audit_keys for digest in self.digests(key, connection_id)}

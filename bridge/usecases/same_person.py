@@ -1,24 +1,88 @@
-"""Whether a person whom a directory pushes is one who is here already: what counts as proof, and what does not."""
+"""Whether a person whom a directory names is one who is here already: what counts as proof, and what does not."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Uuid, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import comparison_key
-from bridge.domain.identifiers import ConnectionId
+from bridge.domain.identifiers import ConnectionId, MemberId
 from bridge.store.directory import owns_domain
-from bridge.store.models import Identity, Member
+from bridge.store.models import Connection, Identity, Member
 from bridge.store.unit import Unit
 
+BY_HAND: Final = "operator"
+"""How a subject came to be a member where somebody here said so."""
 
-def is_named_alike(unit: Unit, member: Member, connection_id: ConnectionId, user_name_key: str) -> bool:
-    """Tell whether the identity provider itself named the person so: by the NameID that signed them in here."""
-    subjects = unit.session.scalars(
-        select(Identity.subject).where(
-            Identity.org_id == unit.org_id, Identity.connection_id == connection_id, Identity.member_id == member.id
+
+def proven_among(
+    unit: Unit, members: Collection[Member], *, external_ids: Mapping[MemberId, str] | None = None
+) -> set[MemberId]:
+    """Return who, of people that sign-ins made, is the one whom their own directory means by their userName.
+
+    A link proves it that is of the identity provider which the connection believes now, and
+
+    - whose subject is the userName: the provider itself named the person so, or
+    - whose subject is the externalId that the directory gives the person, or
+    - that somebody here made or confirmed, or
+    - where the provider vouches that the userName is the person's address, in a verified domain that it may speak for.
+
+    Any other name may be one that the person chose (T14). Without a link nothing tells who chose it.
+
+    Args:
+        unit: The unit.
+        members: People of a directory's connection, or of any other: these prove nothing.
+        external_ids: What the directory calls those whom it pushes, where it says so.
+    """
+    if not members:
+        return set()
+    named = external_ids or {}
+    links: dict[MemberId, list[tuple[str, str]]] = {}
+    for member_id, subject, linked_by in unit.session.execute(
+        select(Identity.member_id, Identity.subject, Identity.linked_by)
+        .join(Connection, (Connection.org_id == Identity.org_id) & (Connection.id == Identity.connection_id))
+        .join(Member, (Member.org_id == Identity.org_id) & (Member.id == Identity.member_id))
+        .where(
+            Identity.org_id == unit.org_id,
+            Identity.member_id == any_(literal([one.id for one in members], ARRAY(Uuid))),
+            Identity.connection_id == Member.connection_id,
+            Identity.protocol == Connection.protocol,
+            Identity.issuer == Connection.issuer,
         )
-    ).all()
-    return names_prove(member, connection_id, user_name_key, subjects)
+    ):
+        links.setdefault(member_id, []).append((subject, linked_by))
+    return {
+        one.id
+        for one in members
+        if one.id in links
+        and (
+            any(
+                linked_by == BY_HAND or subject == named.get(one.id) or comparison_key(subject) == one.user_name_key
+                for subject, linked_by in links[one.id]
+            )
+            or (one.email_key == one.user_name_key and is_in_domain(unit, one))
+        )
+    }
+
+
+def is_in_domain(unit: Unit, member: Member) -> bool:
+    """Tell whether the userName is an address in a verified domain that the person's connection speaks for."""
+    return owns_domain(unit, member.user_name_key, ConnectionId(member.connection_id))
+
+
+def is_proven_alike(
+    unit: Unit, member: Member, connection_id: ConnectionId, user_name_key: str, external_id: str | None
+) -> bool:
+    """Tell whether a pushed person is one whom a sign-in by the same connection made, by proof (:func:`proven_among`).
+
+    Their sign-ins then stay theirs.
+    """
+    return (
+        member.connection_id == connection_id
+        and member.user_name_key == user_name_key
+        and bool(proven_among(unit, [member], external_ids={member.id: external_id} if external_id else None))
+    )
 
 
 def is_addressed_alike(unit: Unit, member: Member, connection_id: ConnectionId, user_name_key: str) -> bool:
@@ -26,16 +90,9 @@ def is_addressed_alike(unit: Unit, member: Member, connection_id: ConnectionId, 
 
     Only the userName counts, which the directory keeps unique, and never the mail attribute: people can often change
     that themselves (T12, T14). Of who signed in, only the name they were given here counts, not an address they claim.
+    It says whose the record is, not who signed in as them.
     """
     return addresses_prove(member, user_name_key, owns_domain=owns_domain(unit, user_name_key, connection_id))
-
-
-def names_prove(member: Member, connection_id: ConnectionId, user_name_key: str, subjects: Collection[str]) -> bool:
-    """Decide :func:`is_named_alike` by the subjects of the connection that the person is linked to."""
-    if member.connection_id != connection_id or member.user_name_key != user_name_key:
-        return False
-    # Without any link nothing tells who chose the name: the links may have been forgotten.
-    return any(comparison_key(subject) == member.user_name_key for subject in subjects)
 
 
 def addresses_prove(member: Member, user_name_key: str, *, owns_domain: bool) -> bool:

@@ -16,6 +16,7 @@ from bridge.store.journal import record
 from bridge.store.models import Connection, IdpCertificate, SamlProvider
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert, resolve_alerts
+from bridge.usecases.end_connection import believe
 
 REFRESH_ALERT: Final = "metadata_not_refreshed"
 _LONGEST_PROBLEM: Final = 1000
@@ -71,6 +72,8 @@ def trust_saml_provider(
 ) -> Connection:
     """Set whose assertions a connection believes; certificates that the metadata no longer names are forgotten.
 
+    Of another identity provider than before, nobody stays signed in by the former one.
+
     Args:
         unit: The unit.
         connection_id: Which connection.
@@ -85,12 +88,12 @@ def trust_saml_provider(
     unit.require(Permission.MANAGE_CONNECTIONS)
     unit.lock()
     connection = get_connection(unit, connection_id)
-    connection.protocol, connection.issuer = SignInProtocol.SAML, trust.entity_id
+    sessions_ended = believe(unit, connection, SignInProtocol.SAML, trust.entity_id)
     change = _believe(unit, connection_id, trust)
     provider = unit.session.get_one(SamlProvider, (unit.org_id, connection_id))
     provider.metadata_url = None if source is None else source.url
     provider.metadata_signed_by = None if source is None else source.signed_by
-    _record(unit, connection, trust, change, reason="requested")
+    _record(unit, connection, trust, change, reason="requested", sessions_ended=sessions_ended)
     _settle(unit, connection)
     return connection
 
@@ -188,7 +191,15 @@ def _believe(unit: Unit, connection_id: ConnectionId, trust: SamlTrust) -> Trust
     )
 
 
-def _record(unit: Unit, connection: Connection, trust: SamlTrust, change: TrustChange, *, reason: str) -> None:
+def _record(
+    unit: Unit,
+    connection: Connection,
+    trust: SamlTrust,
+    change: TrustChange,
+    *,
+    reason: str,
+    sessions_ended: int = 0,
+) -> None:
     record(
         unit,
         "connection.saml_trusted",
@@ -202,6 +213,7 @@ def _record(unit: Unit, connection: Connection, trust: SamlTrust, change: TrustC
             "added": list(change.added),
             "removed": list(change.removed),
             "changed": list(change.changed),
+            "sessions_ended": sessions_ended,
         },
         touches_seats=False,
     )

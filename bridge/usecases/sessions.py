@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import ColumnElement, Uuid, any_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -16,6 +17,10 @@ from bridge.store.journal import Entry, record_many
 from bridge.store.models import Member, SignInLink, WebSession
 from bridge.store.unit import Unit
 
+LINK: Final = "link"
+"""The ``method`` of a session that a sign-in link opened."""
+BREAK_GLASS: Final = "break_glass"
+"""The ``method`` of a session that an owner's emergency link opened."""
 #: Why sessions end with a role: the reason in the audit.
 ROLE_LOST = "role_lost"
 

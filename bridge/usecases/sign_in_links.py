@@ -15,11 +15,9 @@ from bridge.store.journal import record
 from bridge.store.models import Member, SignInLink
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert
-from bridge.usecases.enforce_sso import LINK
+from bridge.usecases.sessions import BREAK_GLASS, LINK
 
 LINK_LIFETIME = timedelta(hours=24)
-BREAK_GLASS = "break_glass"
-"""The ``method`` of a session that such a link opened."""
 BREAK_GLASS_LIFETIME = timedelta(hours=1)
 """How long the link is good, and how long the session then lasts."""
 

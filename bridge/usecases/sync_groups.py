@@ -165,8 +165,9 @@ def change_members(
     """Change who is in a group, by rows: the cost does not grow with the group.
 
     A value that names a group of the directory nests it. A value that names nobody of the directory is parked until
-    that person or group arrives; the others count. What is already so changes nothing: no version, no audit, no seat.
-    Owners are told of a group that lost its members to a replacement in which nobody is known.
+    that person or group arrives; the others count. So is one that names somebody whom only a sign-in made, while
+    nothing proves that the directory means them (T14). What is already so changes nothing: no version, no audit, no
+    seat. Owners are told of a group that lost its members to a replacement in which nobody is known.
 
     Args:
         unit: The unit.
@@ -182,15 +183,18 @@ def change_members(
     """
     unit.lock()
     unit.session.flush()
-    added, groups_added, unknown = _add(unit, group, add if replace is None else replace)
+    wanted = add if replace is None else replace
+    named = confirm_named(unit, group, _split(wanted)[0])
+    added, groups_added, unknown = _add(unit, group, wanted, waiting=named.unproven)
     if replace is None:
         removed, groups_removed = _remove(unit, group, remove)
     else:
         removed, groups_removed = _remove_others(unit, group, replace, parked=unknown)
     change = MembershipChange(added, removed, unknown, groups_added, groups_removed)
     if not change:
+        reevaluate(unit, named.kept)
         return change
-    if replace and len(unknown) == len(set(replace)):
+    if replace and not named.unproven and len(unknown) == len(set(replace)):
         raise_alert(unit, "members_unknown")
     if touch:
         _touch(unit, group)
@@ -203,21 +207,23 @@ def change_members(
         body=change.body,
     )
     unit.session.flush()
-    confirm_named(unit, change.added)
+    touched = set(named.kept)
     if speaks_of(unit, groups_upwards(unit, group.id)):
-        reevaluate(unit, {*added, *removed, *people_below(unit, [*groups_added, *groups_removed])})
+        touched.update(added, removed, people_below(unit, [*groups_added, *groups_removed]))
+    reevaluate(unit, touched)
     return change
 
 
 def _add(
-    unit: Unit, group: Group, values: Collection[str]
+    unit: Unit, group: Group, values: Collection[str], *, waiting: Collection[MemberId]
 ) -> tuple[tuple[MemberId, ...], tuple[GroupId, ...], tuple[str, ...]]:
+    """Let in whom the values name; who waits for proof is parked as who is not here yet."""
     if not values:
         return (), (), ()
     ids, strange = _split(values)
-    added, others = let_in(unit, group, ids)
+    added, others = let_in(unit, group, ids.difference(waiting))
     groups = known_groups(unit, group.connection_id, others)
-    unknown = sorted({*strange, *(str(identifier) for identifier in others - groups)})
+    unknown = sorted({*strange, *(str(identifier) for identifier in (others - groups).union(waiting))})
     nested = nest_groups(unit, group, groups)
     if unknown:
         parked = func.unnest(literal(unknown, ARRAY(Text))).column_valued("value")

@@ -21,7 +21,7 @@ from tests.conftest import SettableClock
 from tests.factories import Customer, loosen_brake, set_brake
 from tests.integration.test_brake import delete, drop, empty, hold_of, say_active, texts, the_hold
 from tests.integration.test_memberships import put_in_force
-from tests.sign_ins import asserted
+from tests.sign_ins import asserted, trust
 
 RULES: dict[str, Any] = {
     "schema": 1,
@@ -155,6 +155,7 @@ def test_a_mass_of_people_whom_a_directory_takes_over_is_counted(
     loosen_brake(customer)
     with customer.unit() as unit:
         get_connection(unit, customer.connection_id).jit_enabled = True
+    trust(customer)
     people = [sign_in(customer, f"p{index}", clock) for index in range(3)]
     set_brake(customer, minimum=1, share=1)
 

@@ -168,6 +168,21 @@ class TestEnforcing:
             assert preview_enforcement(unit).enforced_at is None
 
 
+def test_whom_turning_the_only_connection_off_shuts_out_is_said_before(run: Run, nordlys: Customer) -> None:
+    trust(nordlys)
+    nordlys.push("ada@acme.test")
+    sign_in_by_provider(nordlys, "ada@acme.test")
+    before = run("connection", "disable", "nordlys", "Okta", "--preview")
+    enforce(nordlys)
+
+    after = run("connection", "disable", "nordlys", "Okta", "--preview", "--json")
+
+    assert before.stdout.startswith("Nobody is shut out")
+    assert [one["user_name"] for one in json.loads(after.stdout)["shut_out"]] == ["ada@acme.test"]
+    with nordlys.unit() as unit:
+        assert get_connection(unit, nordlys.connection_id).disabled_at is None
+
+
 class TestBreakGlass:
     def test_an_owner_comes_in_for_an_hour_and_every_owner_is_told_twice(
         self, app: Flask, acme: Customer, clock: SettableClock

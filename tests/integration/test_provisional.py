@@ -16,17 +16,17 @@ from bridge.store.directory import get_member
 from bridge.store.models import Alert, AuditEntry, Connection, Member, ScimToken
 from bridge.store.pools import read_pools
 from bridge.usecases.brake import find_open_hold
-from bridge.usecases.connections import issue_scim_token
+from bridge.usecases.confirm_people import confirm_member
 from bridge.usecases.decide_holds import drop_hold, release_hold
 from bridge.usecases.explain import explain_member
 from bridge.usecases.import_people import import_people
 from bridge.usecases.people_by_hand import turn_off_member, turn_on_member
-from bridge.usecases.provisional import Directory, confirm_member, directory_of, set_confirmation
+from bridge.usecases.provisional import Directory, directory_of, set_confirmation
 from bridge.usecases.read_holds import held_people
 from tests.conftest import SettableClock
 from tests.factories import Customer, set_brake, switch_mode_to
 from tests.integration.test_sign_in_races import at_once
-from tests.sign_ins import member, members, sign_in, trust
+from tests.sign_ins import member, members, pushed_by_token, sign_in, trust
 
 DAYS = timedelta(days=14)
 
@@ -67,9 +67,7 @@ def explained(customer: Customer, who: Member) -> str | None:
 def test_a_first_sign_in_is_provisional_where_the_directory_pushes(customer: Customer) -> None:
     trust(customer)
     before = sign_in(customer, "early@acme.test")
-    with customer.unit() as unit:
-        issue_scim_token(unit, customer.connection_id)
-        unit.session.execute(update(ScimToken).values(last_used_at=unit.at))
+    pushed_by_token(customer)
 
     after = sign_in(customer, "ada@acme.test")
 
@@ -79,9 +77,8 @@ def test_a_first_sign_in_is_provisional_where_the_directory_pushes(customer: Cus
 
 
 def test_a_token_that_has_run_out_still_speaks_of_a_directory_and_a_revoked_one_does_not(customer: Customer) -> None:
+    pushed_by_token(customer, expires_at=customer.runtime.clock.now())
     with customer.unit() as unit:
-        issue_scim_token(unit, customer.connection_id)
-        unit.session.execute(update(ScimToken).values(last_used_at=unit.at, expires_at=unit.at))
         connection = unit.session.get_one(Connection, (unit.org_id, customer.connection_id))
 
         expired = directory_of(unit, connection)

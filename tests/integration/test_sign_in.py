@@ -460,7 +460,7 @@ def test_who_signed_in_before_the_push_keeps_id_and_seat_when_it_comes(acme: Cus
 
 
 def test_who_signed_in_before_the_push_is_adopted_by_address_inside_a_verified_domain(acme: Customer) -> None:
-    """The address was only claimed, so that sign-in is forgotten: the person comes back by the pushed name."""
+    """The provider vouched for the address, and the directory's name is that address: the sign-in stays theirs."""
     signed_in = sign_in(acme, "00u1", email="ada@acme.test")
     address = [{"value": "Ada@acme.test", "primary": True}]
 
@@ -471,9 +471,41 @@ def test_who_signed_in_before_the_push_is_adopted_by_address_inside_a_verified_d
 
     assert (pushed.id, pushed.user_name, pushed.source) == (signed_in.member.id, "ada@acme.test", "scim")
     assert len(members(acme)) == 1
-    assert sign_in(acme, "ada@acme.test").member.id == pushed.id
-    with pytest.raises(SignInRefusedError):
-        sign_in(acme, "00u1", email="ada@acme.test")
+    assert sign_in(acme, "00u1", email="ada@acme.test").member.id == pushed.id
+    assert refusal_of(lambda: sign_in(acme, "00u2", email="ada@acme.test")) == SignInRefusal.SOMEBODY_ELSE
+
+
+def test_t14_a_name_that_nobody_vouched_for_is_the_pushed_persons_and_its_sign_in_is_forgotten(acme: Customer) -> None:
+    chosen = {"directory_name": "ceo@acme.test", "is_name_sure": False, "email": None, "is_email_verified": False}
+    mallory = sign_in(acme, "mallory", **chosen)
+    verified_domain(acme, "acme.test")
+
+    pushed = acme.push("ceo@acme.test", external_id="c1")
+
+    assert (pushed.id, count(acme, Identity)) == (mallory.member.id, 0)
+    assert refusal_of(lambda: sign_in(acme, "mallory", **chosen)) == SignInRefusal.SOMEBODY_ELSE
+
+
+def test_who_was_pushed_first_signs_in_by_a_persistent_name_id_and_a_verified_address(acme: Customer) -> None:
+    pushed = acme.push("ada@acme.test")
+
+    before = refusal_of(lambda: sign_in(acme, "00u1", email="ada@acme.test"))
+    verified_domain(acme, "acme.test")
+    signed_in = sign_in(acme, "00u1", email="Ada@acme.test")
+
+    assert before == SignInRefusal.SOMEBODY_ELSE
+    assert (signed_in.member.id, signed_in.provisioned) == (pushed.id, False)
+
+
+def test_who_is_pushed_under_the_subject_they_signed_in_by_is_adopted_with_their_sign_in(acme: Customer) -> None:
+    chosen = {"directory_name": "ada@acme.test", "is_name_sure": False, "email": None, "is_email_verified": False}
+    ada = sign_in(acme, "oid-1", **chosen)
+    with pytest.raises(AdoptionRefusedError):
+        acme.push("ada@acme.test", external_id="oid-2")
+
+    pushed = acme.push("ada@acme.test", external_id="oid-1")
+
+    assert pushed.id == ada.member.id == sign_in(acme, "oid-1", **chosen).member.id
 
 
 def test_t14_a_pushed_mail_attribute_is_no_proof_of_who_somebody_is(acme: Customer) -> None:

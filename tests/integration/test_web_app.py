@@ -12,10 +12,12 @@ from sqlalchemy.exc import OperationalError
 from bridge import errors
 from bridge.billing import BuiltinPayments
 from bridge.config import Settings
+from bridge.domain.documents import comparison_key
 from bridge.runtime import Runtime, build_runtime
-from bridge.store.directory import get_connection
+from bridge.store.directory import get_connection, owns_domain
 from bridge.store.models import Domain
 from bridge.usecases.connections import create_connection
+from bridge.usecases.sign_in_links import create_sign_in_link
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
 from bridge.web.console.entry import safe_path
@@ -162,6 +164,35 @@ def test_the_company_is_found_by_the_domain_alone(app: Flask, customer: Customer
     assert "Continue with Okta" in known.text
     assert f"/sso/saml/nordlys/{customer.connection_id}/start" in known.text
     assert "No company signs in here with this kind of address" in unknown.text
+
+
+@pytest.mark.parametrize("email", ["x@müller.example", "x@xn--mller-kva.example", "x@müller.example."])
+def test_the_company_is_found_by_any_spelling_of_its_domain(app: Flask, customer: Customer, email: str) -> None:
+    verify_domain(customer, "xn--mller-kva.example")
+
+    assert "Continue with Okta" in Browser(app.test_client()).post("/sign-in", {"email": email}).text
+    with customer.unit() as unit:
+        assert owns_domain(unit, comparison_key(email), customer.connection_id)
+
+
+@pytest.mark.parametrize(
+    "email", ["x@acme.test\0", "x\0@acme.test", "x@acme.test\x1b[2J", "x@" + "a" * 300, "x@a..b", "@", "x@"]
+)
+def test_an_address_that_nobody_has_finds_no_company(app: Flask, email: str) -> None:
+    page = Browser(app.test_client()).post("/sign-in", {"email": email})
+
+    assert page.status == 200
+    assert "\0" not in page.text
+
+
+def test_a_one_time_link_leads_where_the_person_was_asked_to_sign_in(app: Flask, customer: Customer) -> None:
+    with customer.unit() as unit:
+        link = create_sign_in_link(unit, customer.owner_id)
+    browser = Browser(app.test_client())
+    browser.get("/sign-in?next=/console/people")
+    browser.get(f"/sign-in/link/{link.text}")
+
+    assert browser.post(f"/sign-in/link/{link.text}").location == "/console/people"
 
 
 @pytest.mark.parametrize("state", ["no provider yet", "disabled"])

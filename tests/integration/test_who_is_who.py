@@ -1,10 +1,13 @@
 """Who a sign-in may be: nobody by a name that people choose, and nobody whom the directory has removed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
+from bridge.adapters import saml
+from bridge.adapters.saml.trust import trust_in
 from bridge.domain.actors import Actor, ActorKind
 from bridge.domain.provisioning import Confirmation
 from bridge.domain.sign_in import SignInProtocol
@@ -12,18 +15,35 @@ from bridge.errors import AdoptionRefusedError, InvalidInputError, NotFoundError
 from bridge.jobs.work import end_unconfirmed_everywhere
 from bridge.store.directory import get_connection, get_member
 from bridge.store.models import Alert, Identity, RemovedPerson, ScimToken, WebSession
+from bridge.usecases.brake import find_open_hold
 from bridge.usecases.connections import issue_scim_token, live_tokens, revoke_scim_token
+from bridge.usecases.decide_holds import release_hold
 from bridge.usecases.disable_connection import disable_connection, enable_connection
+from bridge.usecases.expire import expire_what_ran_out
 from bridge.usecases.link_people import link_identity, unlink_identity
 from bridge.usecases.map_claims import map_claims
-from bridge.usecases.provision_member import remove_member
-from bridge.usecases.provisional import set_confirmation
+from bridge.usecases.provision_member import PersonDraft, remove_member, update_member
+from bridge.usecases.provisional import Directory, directory_of, set_confirmation
 from bridge.usecases.recognise_subject import SignInRefusal
 from bridge.usecases.removed_people import readmit
+from bridge.usecases.saml_trust import trust_saml_provider
+from bridge.usecases.scim_clients import add_client, find_client, revoke_client
 from bridge.usecases.sync_groups import GroupDraft, create_group
 from tests.conftest import SettableClock
-from tests.factories import Customer
-from tests.sign_ins import asserted, complete, count, members, sign_in, start, trust, verified_domain
+from tests.factories import Customer, set_brake
+from tests.integration.test_sign_in import add_connection
+from tests.sign_ins import (
+    asserted,
+    complete,
+    count,
+    idp,
+    members,
+    pushed_by_token,
+    sign_in,
+    start,
+    trust,
+    verified_domain,
+)
 
 ADA = "ada@acme.test"
 
@@ -32,13 +52,6 @@ ADA = "ada@acme.test"
 def acme(customer: Customer) -> Customer:
     trust(customer)
     return customer
-
-
-def push_by_token(acme: Customer) -> None:
-    """Let the connection's directory have pushed by a token."""
-    with acme.unit() as unit:
-        issue_scim_token(unit, acme.connection_id)
-        unit.session.execute(update(ScimToken).values(last_used_at=unit.at))
 
 
 def remove(acme: Customer, user_name: str) -> None:
@@ -173,18 +186,34 @@ def test_t16_a_disabled_connection_signs_nobody_in_and_its_sessions_end_until_it
     assert sign_in(acme, ADA).member.user_name == ADA
 
 
+def test_t14_another_provider_ends_what_people_signed_in_to_by_the_former_one(acme: Customer) -> None:
+    sign_in(acme, ADA)
+    open_session(acme)
+    under_way = asserted(acme, ADA, start(acme))
+
+    trust(acme)
+    same = ended_by(acme)
+    with acme.unit() as unit:
+        believed = trust_in(saml.parse_idp_metadata(idp().metadata(), now=unit.at))
+        trust_saml_provider(unit, acme.connection_id, replace(believed, entity_id="https://other.example/idp"))
+
+    assert (same, ended_by(acme)) == ([None], ["provider_changed"])
+    with pytest.raises(SignInRefusedError):
+        complete(acme, under_way)
+
+
 class TestRemovedPeople:
     """Whom the directory has removed."""
 
     @pytest.fixture
     def gone(self, acme: Customer) -> Customer:
-        push_by_token(acme)
+        pushed_by_token(acme)
         acme.push(ADA, external_id="e-1")
         sign_in(acme, "00u1", directory_name=ADA)
         remove(acme, ADA)
         return acme
 
-    @pytest.mark.parametrize(("subject", "name"), [("00u1", "new@acme.test"), ("00u2", ADA), ("e-1", "x@acme.test")])
+    @pytest.mark.parametrize(("subject", "name"), [("00u1", "new@acme.test"), ("00u2", ADA), (ADA, "x@acme.test")])
     def test_t18_do_not_come_back_by_a_mere_sign_in(self, gone: Customer, subject: str, name: str) -> None:
         assert reason_of(gone, subject, directory_name=name, email=name) == SignInRefusal.REMOVED
         assert members(gone) == []
@@ -201,6 +230,64 @@ class TestRemovedPeople:
 
         assert sign_in(gone, "00u1", directory_name=ADA).member.user_name == ADA
 
+    def test_t5_are_not_whose_subject_is_what_their_directory_numbered_them_by(self, gone: Customer) -> None:
+        zoe = sign_in(gone, "e-1", directory_name="zoe@acme.test", email="zoe@acme.test")
+
+        assert zoe.member.user_name == "zoe@acme.test"
+
+    def test_do_not_come_back_by_the_address_that_the_directory_gave_them(self, acme: Customer) -> None:
+        pushed_by_token(acme)
+        acme.push("mia.m", emails=[{"value": "mia@acme.test", "primary": True}])
+        remove(acme, "mia.m")
+
+        assert reason_of(acme, "mia@acme.test") == SignInRefusal.REMOVED
+
+    def test_do_not_come_back_by_a_former_name_which_is_free_while_they_are_here(self, acme: Customer) -> None:
+        pushed_by_token(acme)
+        mia = acme.push("mia@acme.test")
+        with acme.unit(acme.directory) as unit:
+            update_member(unit, get_member(unit, mia.id), PersonDraft("mia.l@acme.test"))
+        while_here = sign_in(acme, "mia@acme.test").member
+        with acme.unit() as unit:
+            remove_member(unit, get_member(unit, while_here.id), reason="by_hand")
+        remove(acme, "mia.l@acme.test")
+
+        assert reason_of(acme, "mia@acme.test") == SignInRefusal.REMOVED
+
+    def test_do_not_come_back_through_another_connection_that_is_not_turned_off(self, gone: Customer) -> None:
+        entra = replace(gone, connection_id=add_connection(gone, "Entra"))
+        trust(entra)
+
+        assert reason_of(entra, "other", directory_name=ADA, email=ADA) == SignInRefusal.REMOVED
+        with gone.unit() as unit:
+            disable_connection(unit, gone.connection_id)
+        assert sign_in(entra, "other", directory_name=ADA, email=ADA).member.user_name == ADA
+
+    def test_do_not_come_back_when_an_owner_releases_their_removal(self, acme: Customer) -> None:
+        pushed_by_token(acme)
+        set_brake(acme, minimum=1, share=1)
+        for name in ("ada", "bo"):
+            sign_in(acme, f"{name}@acme.test")
+        for name in ("ada", "bo"):
+            remove(acme, f"{name}@acme.test")
+        with acme.unit(acme.owner) as unit:
+            hold = find_open_hold(unit)
+            assert hold is not None
+            release_hold(unit, hold.id, revision=hold.revision, reason="They have left")
+
+        assert [reason_of(acme, f"{name}@acme.test") for name in ("ada", "bo")] == [SignInRefusal.REMOVED] * 2
+
+    def test_stay_away_when_the_client_that_removed_them_has_nothing_to_push_or_is_revoked(
+        self, gone: Customer, clock: SettableClock
+    ) -> None:
+        clock.at += timedelta(days=40)
+        with gone.unit() as unit:
+            for token in live_tokens(unit, gone.connection_id):
+                revoke_scim_token(unit, token.id)
+            unit.session.execute(delete(ScimToken))
+
+        assert reason_of(gone, "00u1", directory_name=ADA, email=ADA) == SignInRefusal.REMOVED
+
     def test_are_kept_without_a_name(self, gone: Customer) -> None:
         with gone.unit() as unit:
             kept = unit.session.scalars(select(RemovedPerson)).all()
@@ -209,11 +296,28 @@ class TestRemovedPeople:
             assert all(len(one.digest) == 32 for one in kept)
 
 
+def test_a_client_that_pushes_nothing_for_a_month_is_a_directory_still_and_a_revoked_one_has_stopped(
+    acme: Customer, clock: SettableClock
+) -> None:
+    with acme.unit() as unit:
+        client, _ = add_client(unit, acme.connection_id, label="Okta")
+    pushed_by_token(acme, client_id=client.id, expires_at=clock.at + timedelta(hours=1))
+    clock.at += timedelta(days=32)
+    with acme.unit() as unit:
+        expire_what_ran_out(unit)
+        connection = get_connection(unit, acme.connection_id)
+
+        idle = directory_of(unit, connection)
+        revoke_client(unit, find_client(unit, "Okta"))
+
+        assert (idle, directory_of(unit, connection)) == (Directory.CONFIRMS, Directory.STOPPED)
+
+
 class TestDirectoryThatStopped:
     """A provisional person and the directory that was to name them."""
 
     def test_lets_nobody_stay_and_ends_nobody_until_it_pushes_again(self, acme: Customer, clock: SettableClock) -> None:
-        push_by_token(acme)
+        pushed_by_token(acme)
         sign_in(acme, ADA)
         clock.at += timedelta(days=14, minutes=1)
         with acme.unit() as unit:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from bridge.domain.actors import OPERATOR
 from bridge.domain.identifiers import MemberId
@@ -17,13 +17,16 @@ from bridge.store.directory import get_member
 from bridge.store.models import AppGrant, SigningKey, WebSession
 from bridge.usecases.apps import find_app, remove_app
 from bridge.usecases.change_role import change_role
+from bridge.usecases.enforce_sso import enforce_sso
 from bridge.usecases.manage_access import deactivate_member, reactivate_member
 from bridge.usecases.provision_member import remove_member
+from bridge.usecases.sign_in_links import create_break_glass_link
 from bridge.usecases.signing_keys import rotate_keys
 from tests.apps import TestApp, register
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.protocol.scim_client import make_token
+from tests.sign_ins import trust
 from tests.web import Browser, sign_in
 from wsgi import compose
 
@@ -311,6 +314,59 @@ def test_signing_out_everywhere_ends_what_may_outlive_a_session_too(app: TestApp
     visitor.post("/me/sessions/end")
 
     assert is_dead(app, offline)
+
+
+def test_a_request_of_an_application_holds_one_connection_of_the_database(
+    app: TestApp, web: Flask, runtime: Runtime, visitor: Browser, make_customer: Callable[..., Customer]
+) -> None:
+    elsewhere = register(web, runtime, "Elsewhere", only_org_id=make_customer("fjord").org_id)
+    held, most = 0, 0
+
+    def count(change: int) -> None:
+        nonlocal held, most
+        held += change
+        most = max(most, held)
+
+    event.listen(runtime.engine, "checkout", lambda *_: count(1))
+    event.listen(runtime.engine, "checkin", lambda *_: count(-1))
+    tokens = app.tokens(visitor)
+    app.refresh(tokens["refresh_token"])
+    userinfo(app, tokens["access_token"])
+    introspect(app, tokens["access_token"])
+    assert elsewhere.authorize(visitor).status_code == 403
+
+    assert (held, most) == (0, 1)
+
+
+def test_enforcing_single_sign_on_ends_what_a_link_began_and_may_outlive_its_session(
+    app: TestApp, customer: Customer, visitor: Browser
+) -> None:
+    trust(customer)
+    offline = app.tokens(visitor, scope=OFFLINE)
+    visitor.post("/sign-out")
+
+    with customer.unit(customer.owner) as unit:
+        enforce_sso(unit)
+
+    assert is_dead(app, offline)
+    assert ended_by(customer) == ["sso_enforced"]
+
+
+def test_an_emergency_session_gives_nothing_that_outlives_it(
+    app: TestApp, web: Flask, customer: Customer, clock: SettableClock
+) -> None:
+    with customer.unit() as unit:
+        link = create_break_glass_link(unit, customer.owner_id)
+    owner = Browser(web.test_client())
+    owner.get(f"/sign-in/link/{link.text}")
+    assert owner.post(f"/sign-in/link/{link.text}").status == 303
+    tokens = app.tokens(owner, scope=OFFLINE)
+    clock.at += timedelta(hours=1)
+
+    late = app.refresh(tokens["refresh_token"])
+
+    assert tokens["scope"] == "openid"
+    assert late.get_json()["error"] == "invalid_grant"
 
 
 def test_nobody_gets_offline_access_who_was_not_registered_for_it(

@@ -114,7 +114,7 @@ BEGIN
     END IF;
     SELECT o.* INTO m FROM member o
     WHERE o.org_id = wanted_org AND o.id = person AND o.connection_id = wanted_connection AND o.hold_id IS NULL
-        AND (o.provisional_until IS NULL OR NOT comes_in)
+        AND o.source <> 'jit'
         AND comes_in <> EXISTS (
             SELECT 1 FROM group_member w
             WHERE w.org_id = wanted_org AND w.group_id = wanted_id AND w.member_id = person

@@ -176,7 +176,7 @@ BEGIN
     IF NOT FOUND OR NOT m.active OR m.version <> (person ->> 'version')::bigint OR m.role <> person ->> 'role'
         OR m.teams <> person -> 'teams' OR m.role_from_mapping <> (person ->> 'role_from_mapping')::boolean
         OR m.decision_id IS DISTINCT FROM (person ->> 'decision_id')::uuid OR m.hold_id IS NOT NULL
-        OR lane_groups_of(org, member_id) <> person -> 'groups'
+        OR m.provisional_until IS NOT NULL OR lane_groups_of(org, member_id) <> person -> 'groups'
         OR m.role = 'admin' AND access ->> 'role' <> 'admin' AND lane_is_signed_in(org, member_id, instant)
     THEN
         RAISE SQLSTATE 'SB001';
@@ -255,7 +255,7 @@ BEGIN
         OR cardinality(added) <> (
             SELECT count(*) FROM member m
             WHERE m.org_id = wanted_org AND m.connection_id = wanted_connection AND m.id = ANY (added)
-                AND m.provisional_until IS NULL
+                AND m.source <> 'jit'
         )
         OR EXISTS (
             SELECT 1 FROM group_member w

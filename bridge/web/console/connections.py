@@ -20,6 +20,7 @@ from bridge.usecases.connections import (
     set_jit,
 )
 from bridge.usecases.disable_connection import disable_connection, enable_connection
+from bridge.usecases.enforce_sso import shut_out_without
 from bridge.usecases.people import name_people
 from bridge.usecases.provisional import set_confirmation
 from bridge.usecases.read_connections import COUNTED, ConnectionHealth, read_connection, read_connections
@@ -196,6 +197,7 @@ def overview_page(visit: Visit, health: ConnectionHealth, mistake: InvalidInputE
         provider=saml_provider(unit, connection.id),
         domains=[one for one in list_domains(unit) if one.connection_id in {None, connection.id}],
         rehearsed=next((event for event in events if event.outcome == "rehearsed"), None),
+        shut_out=() if connection.disabled_at else shut_out_without(unit, connection.id),
         now=unit.at,
     )
 

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, flash, request, session, url_for
 
 from bridge.domain.actors import SYSTEM
 from bridge.domain.credentials import credential_hash
+from bridge.domain.mail_domains import normal_form
 from bridge.domain.roles import Permission
 from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import NotFoundError, SignInRefusedError
@@ -34,6 +35,8 @@ from bridge.web.sso import way_out
 pages = Blueprint("entry", __name__)
 
 LONGEST_ADDRESS = 254
+#: Where somebody was going who was asked to sign in: kept in the browser until a link has signed them in.
+_NEXT = "next"
 #: What of a hint is shown: an address, never a sentence.
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 
@@ -75,14 +78,18 @@ def sign_in() -> Response:
     """Ask for the mail address."""
     hint = request.args.get("login_hint", "").strip()
     email = hint if _ADDRESS.fullmatch(hint) and len(hint) <= LONGEST_ADDRESS else ""
-    return render("sign_in.html", email=email, company=None, asked=False, next=safe_path(request.args.get("next")))
+    next_path = safe_path(request.args.get("next"))
+    # Whoever then comes in by a one-time link gets there, too.
+    session[_NEXT] = next_path
+    return render("sign_in.html", email=email, company=None, asked=False, next=next_path)
 
 
 @pages.post("/sign-in")
 @public
 def find_sign_in() -> Response:
     """Say where the company of an address signs in; the domain alone decides, never the person."""
-    email = request.form.get("email", "").strip()[:LONGEST_ADDRESS]
+    given = request.form.get("email", "").strip()[:LONGEST_ADDRESS]
+    email = given if given.isprintable() else ""
     next_path = safe_path(request.form.get("next"))
     return render("sign_in.html", email=email, company=_find_company(email, next_path), asked=True, next=next_path)
 
@@ -106,9 +113,10 @@ def use_link(token: str) -> Response:
     with runtime.unit(org_id, SYSTEM) as unit:
         used = use_sign_in_link(unit, link_id)
         fresh = open_session(unit, used.member, used.method, lifetime=used.lifetime)
+    next_path = safe_path(session.get(_NEXT))
     session.clear()
     end_former_session(shown_session())
-    response = see_other(url_for("entry.home"))
+    response = see_other(next_path)
     set_session_cookie(response, fresh)
     return response
 
@@ -165,16 +173,15 @@ def _find_company(email: str, next_path: str) -> Company | None:
     """Find where an address signs in; None for a domain nobody has, and for one that has no sign-in yet, alike."""
     runtime = current_runtime()
     local, at, domain = email.rpartition("@")
-    if not (local and at and domain):
+    name = normal_form(domain) if local and at else None
+    if name is None:
         return None
 
-    owner = runtime.ask_gate(lambda gate: find_domain(gate, domain.lower()))
+    owner = runtime.ask_gate(lambda gate: find_domain(gate, name))
     if owner is None:
         return None
     with runtime.unit(owner.org_id, SYSTEM) as unit:
-        ways = tuple(
-            Way(one.name, _start_path(one, owner.slug, email, next_path)) for one in sign_ins_of(unit, domain.lower())
-        )
+        ways = tuple(Way(one.name, _start_path(one, owner.slug, email, next_path)) for one in sign_ins_of(unit, name))
         return Company(unit.organization().name, ways) if ways else None
 
 

@@ -11,6 +11,7 @@ from bridge.store.directory import get_member
 from bridge.usecases import sessions
 from bridge.usecases.billing_orders import ordered_for
 from bridge.usecases.change_role import change_role
+from bridge.usecases.confirm_people import confirm_member
 from bridge.usecases.held_roles import roles_of
 from bridge.usecases.list_people import PeopleFilter, PersonState, list_people
 from bridge.usecases.people_by_hand import (
@@ -21,7 +22,6 @@ from bridge.usecases.people_by_hand import (
 )
 from bridge.usecases.product_roles import add_user, change_roles, list_roles
 from bridge.usecases.provision_member import PersonDraft, add_member, check_user_name_is_new
-from bridge.usecases.provisional import confirm_member
 from bridge.usecases.seats import read_contract, read_ladder, read_seats
 from bridge.web.console.forms import identifier, mail_address
 from bridge.web.console.signing_out import signed_out

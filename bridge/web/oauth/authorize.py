@@ -1,6 +1,7 @@
 """Where applications send people to sign in, and where people come back from with a code."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
@@ -11,6 +12,7 @@ from flask import Blueprint, Response, abort, redirect, request, url_for
 from bridge.adapters.oauth import Answer, AuthorizationRequest, RefusedHereError, Server, Signer
 from bridge.adapters.oauth.discovery import AUTHORIZE
 from bridge.domain.actors import SYSTEM
+from bridge.domain.identifiers import OrgId
 from bridge.errors import UnauthenticatedError
 from bridge.runtime import Runtime
 from bridge.store.models import WebSession
@@ -46,9 +48,10 @@ def add_authorize(pages: Blueprint, runtime: Runtime, signer: Signer) -> None:
             return request_page(f"The application asked with more than {MAX_QUERY} characters")
         try:
             with open_visit() as visit:
-                return _answer(runtime, signer, visit, given)
+                answer = _answer(runtime, signer, visit, given)
         except UnauthenticatedError:
-            return _answer(runtime, signer, None, given)
+            answer = _answer(runtime, signer, None, given)
+        return answer if isinstance(answer, Response) else _of_another(runtime, answer)
 
     @pages.post(AUTHORIZE)
     @app_request
@@ -60,7 +63,18 @@ def add_authorize(pages: Blueprint, runtime: Runtime, signer: Signer) -> None:
         return response
 
 
-def _answer(runtime: Runtime, signer: Signer, visit: Visit | None, given: GivenCodes) -> Response:
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """A visitor of one organization at an application of another."""
+
+    application: str
+    org_id: OrgId
+    ours: str
+    name: str
+    sign_in_path: str | None
+
+
+def _answer(runtime: Runtime, signer: Signer, visit: Visit | None, given: GivenCodes) -> Response | _Elsewhere:
     server = Server(AppDesk(runtime, signer, visit))
     asked_for = asked_by_query(f"{signer.issuer}{AUTHORIZE}")
     try:
@@ -71,19 +85,22 @@ def _answer(runtime: Runtime, signer: Signer, visit: Visit | None, given: GivenC
         return to_response(asked)
     if visit is None:
         return _to_sign_in(asked, request.args)
-    return _answer_visitor(runtime, server, asked, visit, given)
+    return _answer_visitor(server, asked, visit, given)
 
 
 def _answer_visitor(
-    runtime: Runtime, server: Server, asked: AuthorizationRequest, visit: Visit, given: GivenCodes
-) -> Response:
+    server: Server, asked: AuthorizationRequest, visit: Visit, given: GivenCodes
+) -> Response | _Elsewhere:
     if _must_sign_in_again(asked, visit):
         if "none" in asked.prompts:
             return to_response(server.demand_sign_in(asked))
         return _to_sign_in(asked, _asked_anew(visit))
-    may_enter = asked.app.only_org_id in {None, visit.unit.org_id}
-    if not may_enter and "none" not in asked.prompts:
-        return _of_another(runtime, asked, visit)
+    only = asked.app.only_org_id
+    may_enter = only is None or only == visit.unit.org_id
+    if only is not None and not may_enter and "none" not in asked.prompts:
+        log.info("app.sign_in", app_id=str(asked.app.id), granted=False)
+        path = _sign_in_path(_asked_anew(visit), hint=None)
+        return _Elsewhere(asked.app.name, only, visit.organization.name, visit.member.display_name, path)
     given.take(asked.app.id)
     log.info("app.sign_in", app_id=str(asked.app.id), granted=may_enter)
     return to_response(server.grant_authorization(asked, allowed=may_enter))
@@ -107,20 +124,21 @@ def _asked_anew(visit: Visit) -> dict[str, str]:
     return {name: value for name, value in request.args.items() if name not in {"prompt", "max_age"}} | {_AFTER: after}
 
 
-def _of_another(runtime: Runtime, asked: AuthorizationRequest, visit: Visit) -> Response:
-    """Say that the application is another organization's, and offer to sign in with another account."""
-    assert asked.app.only_org_id is not None
-    with runtime.unit(asked.app.only_org_id, SYSTEM) as unit:
+def _of_another(runtime: Runtime, found: _Elsewhere) -> Response:
+    """Say that the application is another organization's, and offer to sign in with another account.
+
+    The visit is over by now: its connection to the database is free for the other organization.
+    """
+    with runtime.unit(found.org_id, SYSTEM) as unit:
         theirs = unit.organization().name
-    log.info("app.sign_in", app_id=str(asked.app.id), granted=False)
     return render(
         "other_organization.html",
         status=HTTPStatus.FORBIDDEN,
-        application=asked.app.name,
+        application=found.application,
         theirs=theirs,
-        ours=visit.organization.name,
-        name=visit.member.display_name,
-        sign_in_path=_sign_in_path(_asked_anew(visit), hint=None),
+        ours=found.ours,
+        name=found.name,
+        sign_in_path=found.sign_in_path,
     )
 
 

@@ -1,10 +1,12 @@
 """The product's side of the authorization server: one desk for a request, one transaction for what it does."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
 
 from bridge.adapters.oauth import Signer
 from bridge.domain.actors import SYSTEM, Actor, ActorKind
@@ -21,6 +23,8 @@ from bridge.usecases.apps import RegisteredApp, registered_app
 from bridge.usecases.scim_clients import RegisteredScimClient, issue_client_token, registered_client
 from bridge.usecases.signing_keys import KeyRing, key_ring
 from bridge.web.session import Visit
+
+ResultT = TypeVar("ResultT")
 
 
 class AppDesk:
@@ -46,7 +50,7 @@ class AppDesk:
     def keys(self) -> KeyRing:
         """Return the keys as they are now."""
         if self._keys is None:
-            self._keys = self._runtime.ask_gate(lambda session: key_ring(session, self.now))
+            self._keys = self._ask(lambda session: key_ring(session, self.now))
         return self._keys
 
     def find_app(self, client_id: str) -> RegisteredApp | None:
@@ -55,7 +59,7 @@ class AppDesk:
         if app_id is None:
             return None
         if self._app is None or self._app.id != app_id:
-            self._app = self._runtime.ask_gate(lambda session: registered_app(session, app_id))
+            self._app = self._ask(lambda session: registered_app(session, app_id))
         return self._app
 
     def find_scim_client(self, client_id: str) -> RegisteredScimClient | None:
@@ -129,6 +133,13 @@ class AppDesk:
         """Open the organization of a code or refresh token; None for one that nobody gave."""
         org_id = self._runtime.ask_gate(lambda session: find_app_grant(session, credential_hash(token)))
         return None if org_id is None else self._enter(org_id, app)
+
+    def _ask(self, question: Callable[[Session], ResultT]) -> ResultT:
+        """Look up what belongs to the installation, by the connection that is held already if one is.
+
+        Who holds one and waits for another stops everybody as soon as as many do so as there are connections.
+        """
+        return self._runtime.ask_gate(question) if self._unit is None else question(self._unit.session)
 
     def _enter(self, org_id: OrgId, app: RegisteredApp | None) -> Unit:
         if self._unit is None:
