@@ -60,8 +60,9 @@ def prepare_templates(app: Flask) -> None:
         Permission=Permission,
         fresh_key=lambda: str(new_id()),
     )
-    style = Path(app.static_folder or "") / "seatbridge.css"
-    environment.globals["asset_version"] = hashlib.sha256(style.read_bytes()).hexdigest()[:12]
+    folder = Path(app.static_folder or "")
+    assets = b"".join((folder / name).read_bytes() for name in ("seatbridge.css", "seatbridge.js"))
+    environment.globals["asset_version"] = hashlib.sha256(assets).hexdigest()[:12]
     app.context_processor(_context)
 
 
