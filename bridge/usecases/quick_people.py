@@ -39,6 +39,7 @@ from bridge.usecases.quick_writes import (
     known_state,
     sealed,
 )
+from bridge.usecases.sync_groups import claimed_entry
 from mappings.allocation import Grant, Holding, Occasion, SeatDecision, SeatReason, deactivate, decide, wish
 from mappings.resolution import Entitlement
 from mappings.rules import comparison_key as rule_key
@@ -118,9 +119,15 @@ class Arrival:
 
 
 def arrival(
-    author: Author, rules: Rules, draft: PersonDraft, source: Source, body: Mapping[str, Any] = MappingProxyType({})
+    author: Author,
+    rules: Rules,
+    draft: PersonDraft,
+    source: Source,
+    *,
+    body: Mapping[str, Any] = MappingProxyType({}),
+    groups: Mapping[GroupId, str] = MappingProxyType({}),
 ) -> Arrival:
-    """Decide about a new person in no group (rules A1 to A3).
+    """Decide about a new person (rules A1 to A3).
 
     Args:
         author: Who brings them.
@@ -128,13 +135,15 @@ def arrival(
         draft: Who they are.
         source: How they come.
         body: What the audit says of the arrival besides.
+        groups: The groups that they are in from the beginning, with their names.
     """
     document, member_id = draft.full_document(), MemberId(new_id())
-    entitlement = entitlement_of(rules, document, ())
+    entitlement = entitlement_of(rules, document, groups)
     newcomer = Access(str(Role.MEMBER), role_from_mapping=False, teams=[])
     access = newcomer.under(entitlement) if draft.active else newcomer
     arrived = [
         Entry("member.created", "member", member_id, str(source), body),
+        *([claimed_entry(member_id, added=groups)] if groups else []),
         *newcomer.entries_until(access, member_id),
     ]
     person = PersonRow(
@@ -163,7 +172,7 @@ def arrival(
         person=person,
         entries=[sealed(author, rules, each) for each in arrived],
         decision_id=new_id(),
-        record=decision_record(rules, entitlement, Occasion.ARRIVED, groups=()),
+        record=decision_record(rules, entitlement, Occasion.ARRIVED, groups=sorted(set(groups.values()))),
         outcomes=arrivals(rules, entitlement) if draft.active else [],
     )
 

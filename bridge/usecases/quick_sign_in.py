@@ -1,10 +1,11 @@
 """Sign-ins in one statement: who returns unchanged, and who is new.
 
 This is the short way of :mod:`bridge.usecases.sign_in`, after the answer was verified. Whatever is not plain (a person
-who is off, provisional or described otherwise, groups of a newcomer, a test sign-in, anything to refuse) is left to the
+who is off or described otherwise, a group that is not there yet, a test sign-in, anything to refuse) is left to the
 general way, which writes the very same for the rest.
 """
 
+import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from sqlalchemy import func, select
 
 from bridge.domain.claims import ClaimMap
 from bridge.domain.documents import comparison_document, comparison_key, display_name, primary_email
-from bridge.domain.identifiers import ConnectionId, MemberId, new_id
+from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, new_id
 from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import SignInRefusedError
 from bridge.store.directory import get_connection
@@ -31,11 +32,12 @@ from bridge.usecases.recognise_subject import AssertedSubject, LinkedBy, within_
 from bridge.usecases.removed_people import digests_of
 from bridge.usecases.saml_trust import certificates_of
 from bridge.usecases.sessions import NewSession
-from bridge.usecases.sign_in import claimed_attributes, summary
+from bridge.usecases.sign_in import claimed_attributes, provisional_words, summary
 from bridge.usecases.single_logout import NamedSession
 
 _RETURN: Final = "lane_sign_in"
 _ARRIVE: Final = "lane_sign_in_newcomer"
+_DAY: Final = "YYYY-MM-DD"
 
 
 class _Verdict(StrEnum):
@@ -131,7 +133,7 @@ def read_known(unit: Unit, connection_id: ConnectionId) -> KnownConnection | Non
 def sign_in_quickly(
     lane: Lane, author: Author, known: KnownConnection, attempt: Attempt, *, audit_keys: tuple[bytes, ...], days: int
 ) -> QuickSignIn | Stale | None:
-    """Sign in who returns and of whom nothing new is said, or who is new and in no group.
+    """Sign in who returns and of whom nothing new is said, or who is new.
 
     Args:
         lane: Connections.
@@ -154,11 +156,11 @@ def sign_in_quickly(
         return None
     row = lane.write(_RETURN, _returning(author, known, attempt))
     if row is not None and row[0] == _Verdict.UNKNOWN:
-        arriving = _arriving(author, known, attempt, audit_keys, days)
+        arriving = _arriving(author, known, attempt, row[-1], audit_keys=audit_keys, days=days)
         row = None if arriving is None else lane.write(_ARRIVE, arriving)
     if row is None:
         return None
-    verdict, return_path, former_session = row
+    verdict, return_path, former_session, *_ = row
     return QuickSignIn(return_path, former_session) if verdict == _Verdict.SIGNED_IN else Stale()
 
 
@@ -193,6 +195,8 @@ def _opened(attempt: Attempt, outcome: str, detail: str) -> tuple[Any, ...]:
     """Return the session that is opened, with its line in the sign-in log."""
     session, named = attempt.session, attempt.named
     facts = {
+        # Until when, the database puts where that stands.
+        "if_provisional": provisional_words(_DAY),
         "id": str(session.id),
         "method": session.method,
         "device": session.device,
@@ -213,9 +217,6 @@ def _opened(attempt: Attempt, outcome: str, detail: str) -> tuple[Any, ...]:
 
 def _returning(author: Author, known: KnownConnection, attempt: Attempt) -> tuple[Any, ...]:
     asserted = attempt.asserted
-    groups = None
-    if asserted.groups is not None:
-        groups = sorted({comparison_key(name) for name in asserted.groups if name.strip()})
     # Nobody knows yet who it is: the database puts the person where this stands.
     stands_for = str(new_id())
     return (
@@ -223,7 +224,7 @@ def _returning(author: Author, known: KnownConnection, attempt: Attempt) -> tupl
         known.follows,
         *_answer(attempt),
         as_json(claimed_attributes(asserted)),
-        groups,
+        None if asserted.groups is None else _keys_of(asserted.groups),
         *_opened(attempt, "signed_in", summary(None, None)),
         author.actor,
         author.request_id,
@@ -234,18 +235,25 @@ def _returning(author: Author, known: KnownConnection, attempt: Attempt) -> tupl
 
 
 def _arriving(
-    author: Author, known: KnownConnection, attempt: Attempt, audit_keys: tuple[bytes, ...], days: int
+    author: Author,
+    known: KnownConnection,
+    attempt: Attempt,
+    groups: list[tuple[str, str]] | None,
+    *,
+    audit_keys: tuple[bytes, ...],
+    days: int,
 ) -> tuple[Any, ...] | None:
-    """Decide about somebody new; None where that is no case for a lane."""
+    """Decide about somebody new, in these groups; None where that is no case for a lane."""
     asserted, rules = attempt.asserted, known.rules
-    if not known.adds or asserted.groups:
+    if not known.adds or groups is None:
         return None
     if not asserted.user_name.strip() or len(asserted.user_name) > MAX_USER_NAME:
         return None
     until = author.at + timedelta(days=days) if known.is_provisional else None
     draft = PersonDraft(user_name=asserted.user_name, document=claimed_attributes(asserted))
     body = {} if until is None else {"provisional_until": until.isoformat()}
-    arrived = arrival(author, rules, draft, Source.JIT, body)
+    joined = {GroupId(uuid.UUID(group_id)): name for group_id, name in groups}
+    arrived = arrival(author, rules, draft, Source.JIT, body=body, groups=joined)
     removed = digests_of(audit_keys, rules.connection_id, subject=asserted.full_subject, names=asserted.sure_names)
     return (
         *_begin(author, known),
@@ -253,7 +261,9 @@ def _arriving(
         sorted(asserted.keys),
         sorted(removed),
         as_json(_row_of(arrived, until)),
-        *_opened(attempt, "provisioned", summary(LinkedBy.JIT, until)),
+        _keys_of(asserted.groups or ()),
+        as_json(groups),
+        *_opened(attempt, "provisioned", summary(LinkedBy.JIT, None)),
         author.actor,
         author.request_id,
         *author.pads,
@@ -267,6 +277,11 @@ def _arriving(
             ]
         ),
     )
+
+
+def _keys_of(names: Collection[str]) -> list[str]:
+    """Return the keys of groups that an answer names; a blank name is none."""
+    return sorted({comparison_key(name) for name in names if name.strip()})
 
 
 def _linked(member_id: MemberId) -> Entry:

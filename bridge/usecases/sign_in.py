@@ -399,11 +399,16 @@ def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:
     return unit.session.scalars(other.limit(1)).first() is not None
 
 
+def provisional_words(day: str) -> str:
+    """Say of whom no directory has named yet until when that may be so."""
+    return f" Provisional until {day}: the directory has not named them yet."
+
+
 def summary(linked_by: LinkedBy | None, provisional_until: datetime | None, *, groups_overage: bool = False) -> str:
     """Say how a person was signed in, for the sign-in log."""
     sentence = _SENTENCES[linked_by]
     if provisional_until is not None:
-        sentence += f" Provisional until {provisional_until:%Y-%m-%d}: the directory has not named them yet."
+        sentence += provisional_words(f"{provisional_until:%Y-%m-%d}")
     if groups_overage:
         sentence += (
             " The person is in too many groups for a sign-in: none was added or taken away. Let the identity provider "
@@ -423,6 +428,7 @@ __all__ = [
     "complete_sign_in",
     "note_sign_in",
     "pending_request",
+    "provisional_words",
     "remember_once",
     "start_sign_in",
     "summary",

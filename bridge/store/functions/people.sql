@@ -278,22 +278,21 @@ DECLARE
     recorded uuid;
 BEGIN
     state.member_position := state.member_position + 1;
-    fresh.org_id := state.org_id;
-    fresh.position := state.member_position;
-    fresh.version := 1;
-    fresh.created_at := instant;
-    fresh.modified_at := instant;
-    fresh.pinned := false;
-    fresh.said_off := false;
     IF taken IS NOT NULL THEN
-        fresh.tier := taken ->> 'tier';
-        fresh.granted_by := taken ->> 'granted_by';
-        fresh.waiting_for := taken ->> 'waiting_for';
-        fresh.waiting_since := CASE WHEN fresh.waiting_for IS NOT NULL THEN instant END;
-        fresh.decision_id := (decision ->> 'id')::uuid;
         entries := entries || jsonb_build_array(taken -> 'entry');
     END IF;
-    INSERT INTO member SELECT fresh.*;
+    INSERT INTO member (
+        org_id, id, connection_id, source, position, user_name, user_name_key, external_id, display_name, email,
+        email_key, active, role, role_from_mapping, teams, document, comparison, version, created_at, modified_at,
+        tier, granted_by, pinned, waiting_for, waiting_since, decision_id, provisional_until
+    ) VALUES (
+        state.org_id, fresh.id, fresh.connection_id, fresh.source, state.member_position, fresh.user_name,
+        fresh.user_name_key, fresh.external_id, fresh.display_name, fresh.email, fresh.email_key, fresh.active,
+        fresh.role, fresh.role_from_mapping, fresh.teams, fresh.document, fresh.comparison, 1, instant, instant,
+        taken ->> 'tier', taken ->> 'granted_by', false, taken ->> 'waiting_for',
+        CASE WHEN taken ->> 'waiting_for' IS NOT NULL THEN instant END,
+        CASE WHEN taken IS NOT NULL THEN (decision ->> 'id')::uuid END, fresh.provisional_until
+    );
     chain := append_audit(
         state.org_id, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
     );

@@ -75,6 +75,23 @@ BEGIN
 END
 $$
 -- ;
+-- Finds the groups that a newcomer's answer names, by their keys: NULL where one is not there, or where there are groups
+-- inside groups, which is more than one of them to look at.
+CREATE FUNCTION lane_claimed_groups(org uuid, wanted_connection uuid, keys text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF cardinality(keys) = 0 THEN
+        RETURN '[]'::jsonb;
+    END IF;
+    RETURN (
+        SELECT jsonb_agg(jsonb_build_array(o.id, o.display_name) ORDER BY o.id) FROM "group" o
+        WHERE o.org_id = org AND o.connection_id = wanted_connection AND o.display_name_key = ANY (keys)
+            AND NOT EXISTS (SELECT 1 FROM group_ancestor a WHERE a.org_id = org)
+        HAVING count(*) = cardinality(keys)
+    );
+END
+$$
+-- ;
 -- Uses up the request that an answer is to, and the answer itself where it can come twice: both, or neither of them.
 -- A request that is not to end at `test_path` only. An answer to no request is taken where the connection takes such.
 CREATE FUNCTION lane_use_up(
@@ -113,9 +130,10 @@ END
 $$
 -- ;
 -- Opens a session for somebody, notes how the identity provider knows it (`at_provider`, NULL: it does not), and writes
--- the log of sign-ins, the connection's last one, and the state with the chain's end.
+-- the log of sign-ins, the connection's last one, and the state with the chain's end. `until` is the end of the time
+-- in which their directory has to name the person; the log's words have the day where its form stands.
 CREATE FUNCTION lane_open_session(
-    state organization_state, wanted_connection uuid, person uuid, instant timestamptz, request text,
+    state organization_state, wanted_connection uuid, person uuid, until timestamptz, instant timestamptz, request text,
     opened jsonb, token_hash bytea, at_provider jsonb
 ) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
@@ -137,7 +155,13 @@ BEGIN
     INSERT INTO sign_in_event (org_id, id, at, connection_id, member_id, outcome, reason, detail, request_id)
     VALUES (
         state.org_id, (opened ->> 'event')::uuid, instant, wanted_connection, person, opened ->> 'outcome', 'ok',
-        opened ->> 'detail', request
+        concat(
+            opened ->> 'detail',
+            CASE WHEN until IS NOT NULL THEN
+                replace(opened ->> 'if_provisional', 'YYYY-MM-DD', to_char(until AT TIME ZONE 'UTC', 'YYYY-MM-DD'))
+            END
+        ),
+        request
     );
     UPDATE connection c SET last_sign_in_at = instant WHERE c.org_id = state.org_id AND c.id = wanted_connection;
     UPDATE organization_state s
@@ -151,7 +175,7 @@ $$
 -- Signs somebody in who has signed in before, is active, and of whom the answer says nothing new. `follows` tells
 -- whether claims describe people in the organization's mode; `entry` has `stands_for` where the person's id belongs.
 -- The verdicts: `stale`, what was known of the connection does not hold; `unknown`, nobody has signed in under that
--- subject; `signed_in`.
+-- subject, and `found_groups` has the groups that were spoken of; `signed_in`.
 CREATE FUNCTION lane_sign_in(
     wanted_slug text, wanted_org uuid, wanted_connection uuid, instant timestamptz,
     known_mapping bigint, known_schemas bigint, known_tiers text[], trust jsonb, follows boolean,
@@ -159,7 +183,7 @@ CREATE FUNCTION lane_sign_in(
     wanted_subject text, claimed jsonb, claimed_groups text[],
     opened jsonb, token_hash bytea, at_provider jsonb,
     actor text, request text, inner_pad bytea, outer_pad bytea, entry text, stands_for text, early boolean
-) RETURNS TABLE (verdict text, return_path text, former_session bytea) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (verdict text, return_path text, former_session bytea, found_groups jsonb) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     state organization_state;
@@ -180,6 +204,7 @@ BEGIN
             AND i.issuer = trust ->> 1 AND i.subject = wanted_subject
     ) THEN
         verdict := 'unknown';
+        found_groups := lane_claimed_groups(wanted_org, wanted_connection, coalesce(claimed_groups, '{}'));
         RETURN NEXT;
         RETURN;
     END IF;
@@ -193,7 +218,7 @@ BEGIN
     JOIN member o ON o.org_id = i.org_id AND o.id = i.member_id
     WHERE i.org_id = wanted_org AND i.connection_id = wanted_connection AND i.protocol = trust ->> 0
         AND i.issuer = trust ->> 1 AND i.subject = wanted_subject;
-    IF NOT FOUND OR NOT m.active OR m.provisional_until IS NOT NULL OR m.hold_id IS NOT NULL OR m.said_off THEN
+    IF NOT FOUND OR NOT m.active OR m.hold_id IS NOT NULL OR m.said_off THEN
         RETURN;
     END IF;
     IF follows AND m.source = 'jit' AND m.connection_id = wanted_connection THEN
@@ -214,7 +239,7 @@ BEGIN
     state.audit_seq := chain.seq;
     state.audit_head := chain.head;
     session := lane_open_session(
-        state, wanted_connection, m.id, instant, request, opened, token_hash, at_provider
+        state, wanted_connection, m.id, m.provisional_until, instant, request, opened, token_hash, at_provider
     );
     verdict := 'signed_in';
     return_path := used.return_path;
@@ -235,13 +260,14 @@ END
 $$
 -- ;
 -- Signs somebody in who is new: `person` with the seat that the rules say, whom nobody here is named like (`keys`), and
--- whom the directory has not removed (`removed`). `entries` are those of the arrival, `last_entries` those behind it.
+-- whom the directory has not removed (`removed`); into the groups that the answer names, which are `known_groups` still.
+-- `entries` are those of the arrival, `last_entries` those behind it.
 -- The verdicts are those of lane_sign_in, but for `unknown`.
 CREATE FUNCTION lane_sign_in_newcomer(
     wanted_slug text, wanted_org uuid, wanted_connection uuid, instant timestamptz,
     known_mapping bigint, known_schemas bigint, known_tiers text[], trust jsonb,
     answers text, cookies bytea[], test_path text, assertion text, assertion_until timestamptz,
-    wanted_subject text, keys text[], removed bytea[], person jsonb,
+    wanted_subject text, keys text[], removed bytea[], person jsonb, claimed_groups text[], known_groups jsonb,
     opened jsonb, token_hash bytea, at_provider jsonb,
     actor text, request text, inner_pad bytea, outer_pad bytea,
     entries jsonb, decision jsonb, outcomes jsonb, last_entries jsonb, early boolean
@@ -282,6 +308,9 @@ BEGIN
     ) THEN
         RETURN;
     END IF;
+    IF known_groups IS DISTINCT FROM lane_claimed_groups(wanted_org, wanted_connection, claimed_groups) THEN
+        RETURN;
+    END IF;
     taken := lane_take_seat(wanted_org, outcomes);
     IF taken IS NULL THEN
         RETURN;
@@ -302,6 +331,13 @@ BEGIN
     state := lane_insert_person(
         state, fresh, instant, actor, request, inner_pad, outer_pad, entries, decision, outcomes -> taken
     );
+    IF cardinality(claimed_groups) > 0 THEN
+        INSERT INTO group_member (org_id, group_id, member_id, added_at)
+        SELECT wanted_org, (g.known ->> 0)::uuid, fresh.id, instant FROM jsonb_array_elements(known_groups) g (known);
+        UPDATE "group" o SET version = o.version + 1, modified_at = instant
+        FROM jsonb_array_elements(known_groups) g (known)
+        WHERE o.org_id = wanted_org AND o.id = (g.known ->> 0)::uuid;
+    END IF;
     INSERT INTO identity (org_id, connection_id, protocol, issuer, subject, member_id, linked_at, linked_by)
     VALUES (wanted_org, wanted_connection, trust ->> 0, trust ->> 1, wanted_subject, fresh.id, instant, 'jit');
     chain := append_audit(
@@ -310,7 +346,7 @@ BEGIN
     state.audit_seq := chain.seq;
     state.audit_head := chain.head;
     session := lane_open_session(
-        state, wanted_connection, fresh.id, instant, request, opened, token_hash, at_provider
+        state, wanted_connection, fresh.id, fresh.provisional_until, instant, request, opened, token_hash, at_provider
     );
     verdict := 'signed_in';
     return_path := used.return_path;
