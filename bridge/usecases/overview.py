@@ -86,7 +86,10 @@ def read_overview(unit: Unit) -> Overview:
     contract = read_contract(unit)
     alerts = open_alerts(unit)
     decisions = unit.session.scalars(
-        select(Decision).where(Decision.org_id == unit.org_id).order_by(Decision.seq.desc()).limit(LATEST)
+        select(Decision)
+        .where(Decision.org_id == unit.org_id)
+        .order_by(Decision.at.desc(), Decision.seq.desc())
+        .limit(LATEST)
     ).all()
     concerned = {alert.member_id for alert in alerts if alert.member_id is not None}
     names = name_people(unit, concerned | {one.member_id for one in decisions})

@@ -44,6 +44,7 @@ def prepare_templates(app: Flask) -> None:
         last_day=last_day,
         moment=moment,
         ago=ago,
+        clock=clock,
         ordinal=ordinal,
         initials=initials,
         hue=hue,
@@ -125,6 +126,11 @@ def ago(instant: datetime | None) -> str:
     if days == 1:
         return "Yesterday"
     return f"{local.day} {local:%b}" if local.year == now.year else f"{local.day} {local:%b %Y}"
+
+
+def clock(instant: datetime) -> str:
+    """Write the time of day to the second in the organization's zone: "10:42:07"."""
+    return f"{_local(instant):%H:%M:%S}"
 
 
 def ordinal(number: int) -> str:

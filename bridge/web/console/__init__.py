@@ -13,11 +13,13 @@ from bridge.web.console import (
     domains,
     drafts,
     entry,
+    line,
     mappings,
     overview,
     people,
     plan,
     provisioning,
+    request_log,
     seats,
 )
 
@@ -30,6 +32,7 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         people.pages,
         mappings.pages,
         seats.pages,
+        line.pages,
         documents.pages,
         brake.pages,
         approvals.pages,
@@ -41,4 +44,5 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         connections.pages,
         connection_trust.pages,
         domains.pages,
+        request_log.pages,
     )
