@@ -21,7 +21,7 @@ from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import SignInRefusedError
 from bridge.store.directory import get_connection
 from bridge.store.journal import Entry
-from bridge.store.lane import Lane
+from bridge.store.lane import Lane, Row
 from bridge.store.unit import Unit
 from bridge.usecases.provision_member import MAX_USER_NAME, PersonDraft, Source
 from bridge.usecases.provisional import provisional_until
@@ -146,29 +146,27 @@ def sign_in_quickly(
     Returns:
         None when nothing was done and the general way has to answer.
     """
+    asserted = attempt.asserted
     try:
-        attempt = _limited(attempt)
+        is_plain = within_limits(asserted) is asserted and not asserted.groups_overage
     except SignInRefusedError:
         return None
-    asserted = attempt.asserted
-    is_meant = (asserted.protocol, asserted.issuer, asserted.read_by) == (known.protocol, known.issuer, known.claims)
-    if not is_meant or asserted.groups_overage:
+    if not is_plain or (asserted.protocol, asserted.issuer) != (known.protocol, known.issuer):
         return None
-    row = lane.write(_RETURN, _returning(author, known, attempt))
+    if asserted.read_by != known.claims:
+        return None
+    row = lane.write(_RETURN, _returning(author, known, attempt), wrote=_is_signed_in)
     if row is not None and row[0] == _Verdict.UNKNOWN:
         arriving = _arriving(author, known, attempt, row[-1], audit_keys=audit_keys, days=days)
-        row = None if arriving is None else lane.write(_ARRIVE, arriving)
+        row = None if arriving is None else lane.write(_ARRIVE, arriving, wrote=_is_signed_in)
     if row is None:
         return None
-    verdict, return_path, former_session, *_ = row
-    return QuickSignIn(return_path, former_session) if verdict == _Verdict.SIGNED_IN else Stale()
+    _, return_path, former_session, *_ = row
+    return QuickSignIn(return_path, former_session) if _is_signed_in(row) else Stale()
 
 
-def _limited(attempt: Attempt) -> Attempt:
-    limited = within_limits(attempt.asserted)
-    if limited is attempt.asserted:
-        return attempt
-    return Attempt(limited, attempt.cookie_hashes, attempt.test_path, attempt.session, attempt.named)
+def _is_signed_in(row: Row) -> bool:
+    return bool(row[0] == _Verdict.SIGNED_IN)
 
 
 def _begin(author: Author, known: KnownConnection) -> tuple[Any, ...]:

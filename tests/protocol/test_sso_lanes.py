@@ -24,10 +24,12 @@ from bridge.usecases.map_claims import map_claims
 from bridge.usecases.provision_member import remove_member
 from bridge.web.app import create_web_app
 from bridge.web.console import console_blueprints
-from bridge.web.sso import saml_blueprint
+from bridge.web.sso import oidc_blueprint, saml_blueprint
 from bridge.web.sso.lane import SignInLane
 from tests.conftest import SettableClock
 from tests.factories import Customer, switch_mode_to
+from tests.op import ADA as OP_ADA
+from tests.op import OidcBrowser, open_id_provider, trust_op
 from tests.protocol.scim_client import make_token
 from tests.sign_ins import Browser, idp, map_groups, trust
 
@@ -47,8 +49,8 @@ class Side:
 
     def __init__(self, customer: Customer, *, with_lanes: bool) -> None:
         runtime = customer.runtime
-        pages = [saml_blueprint(runtime, with_lanes=with_lanes), *console_blueprints()]
-        self.app, self.customer = create_web_app(runtime, pages), customer
+        protocols = [blueprint(runtime, with_lanes=with_lanes) for blueprint in (saml_blueprint, oidc_blueprint)]
+        self.app, self.customer = create_web_app(runtime, [*protocols, *console_blueprints()]), customer
         self.browsers: dict[str, Browser] = {}
         self.posted: list[tuple[str, str]] = []
 
@@ -106,20 +108,21 @@ class Worlds:
         self.clock.at += timedelta(milliseconds=1)
         self.taken.clear()
         answers = [_sign_in(side, user, self.clock.at, browser or user.name_id, **facts) for side in self.sides]
-        self._compare(answers, status, lane=lane)
+        self.compare(answers, status, lane=lane)
 
     def play_back(self, *, status: int = 403) -> None:
         """Post the newest answer once more."""
         self.taken.clear()
         answers = [side.browser(side.posted[-1][0]).answer(side.posted[-1][1]) for side in self.sides]
-        self._compare(answers, status, lane=False)
+        self.compare(answers, status, lane=False)
 
     def each(self, change: Callable[[Customer], object]) -> None:
         """Change something in both worlds."""
         for side in self.sides:
             change(side.customer)
 
-    def _compare(self, answers: list[Any], status: int, *, lane: bool) -> None:
+    def compare(self, answers: list[Any], status: int, *, lane: bool) -> None:
+        """Check that both worlds answered the same, and that a lane was taken if one was to be."""
         shapes = [side.shape(answer) for side, answer in zip(self.sides, answers, strict=True)]
         assert answers[0].status_code == status, answers[0].text
         assert shapes[0] == shapes[1]
@@ -301,6 +304,21 @@ def test_provisional_people_and_removed_ones_are_the_same_with_lanes_and_without
     worlds.sign_in(person("dave"), lane=False)  # that the directory pushes is new
     worlds.sign_in(person("carol"), lane=False, status=403)
     worlds.sign_in(person("erin"), lane=True)
+
+
+def test_sign_ins_by_openid_connect_leave_the_same_with_lanes_and_without(
+    worlds: Worlds, clock: SettableClock, taken: list[bool]
+) -> None:
+    with open_id_provider() as op:
+        op.now = clock.now
+        worlds.each(lambda customer: trust_op(customer, op))
+        for name, lane in (("ada", False), ("ada", True), ("bob", True), ("bob", True)):
+            op.person = {**OP_ADA, "sub": name, "email": f"{name}@acme.test", "preferred_username": name}
+            taken.clear()
+
+            answers = [OidcBrowser(side.app, side.customer, op).enter() for side in worlds.sides]
+
+            worlds.compare(answers, 303, lane=lane)
 
 
 def _change(customer: Customer, user_name: str, change: Callable[..., object]) -> None:
