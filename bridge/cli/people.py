@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from bridge.billing.why_person import PersonCharge, Step, WhyPerson
     from bridge.store.models import Member
     from bridge.store.unit import Unit
-    from bridge.usecases.provision_member import PersonDraft
 
 
 @click.command()
@@ -125,10 +124,11 @@ def add(org: str, user_name: str, *, name: str | None, tier: str | None, as_json
     person later instead of making another.
     """
     from bridge.cli.opening import open_organization
+    from bridge.usecases.people_by_hand import draft_by_hand
     from bridge.usecases.provision_member import add_member
 
     with open_organization(org) as (_, unit):
-        member = add_member(unit, draft_of(user_name, name), tier=tier)
+        member = add_member(unit, draft_by_hand(user_name, name), tier=tier)
         facts = {"member_id": member.id, "user_name": member.user_name, "tier": member.tier}
     if as_json:
         print_json(facts)
@@ -297,13 +297,3 @@ def find_person(unit: "Unit", wanted: str) -> "Member":
         ids = ", ".join(str(member.id) for member in found)
         raise InvalidInputError("person", f"{len(found)} people are called {wanted!r}: name one by id ({ids})")
     return found[0]
-
-
-def draft_of(user_name: str, name: str | None) -> "PersonDraft":
-    """Return what is known of somebody whom a command names; a userName that is a mail address is theirs."""
-    from bridge.usecases.provision_member import PersonDraft
-
-    document: dict[str, object] = {"displayName": name or user_name}
-    if "@" in user_name:
-        document["emails"] = [{"value": user_name, "primary": True}]
-    return PersonDraft(user_name, document=document)

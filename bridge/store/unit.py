@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from bridge.domain.actors import Actor
 from bridge.domain.billing_parties import Seller
 from bridge.domain.identifiers import OrgId
-from bridge.domain.roles import Permission, require
+from bridge.domain.roles import Permission
 from bridge.ports import BillingCore
 from bridge.store.models import Organization, OrganizationState
 
@@ -106,12 +106,13 @@ class Unit:
         ).one()
 
     def require(self, permission: Permission) -> None:
-        """Refuse what the actor's role may not do (rules Z1 to Z4).
+        """Refuse what the actor may not do (rules Z1 to Z4).
 
         Raises:
             ForbiddenError: When the role lacks the permission.
+            InsufficientScopeError: When the scopes of the key do.
         """
-        require(self.actor.role, permission)
+        self.actor.require(permission)
 
     def finish(self) -> None:
         """Do what is done once for everything the unit did, just before it is committed.

@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -25,6 +26,7 @@ from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId
 from bridge.domain.product_roles import ProductRole
 from bridge.domain.roles import Permission
+from bridge.store.directory import get_member
 from bridge.store.models import Decision, Group, Member, WebSession, effective_membership
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
@@ -45,6 +47,7 @@ class PersonState(StrEnum):
     PINNED = "pinned"
     PROVISIONAL = "provisional"
     DEACTIVATED = "deactivated"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,26 +136,58 @@ def list_people(unit: Unit, wanted: PeopleFilter) -> PeopleList:
     ladder = ladder_of(read_pools(unit))
     condition = _condition(unit, wanted)
     total = unit.session.scalar(select(func.count()).select_from(Member).where(condition)) or 0
-    rows = unit.session.execute(_page(condition, wanted)).all()
+    return PeopleList(
+        ladder=ladder,
+        counts=count_people(unit),
+        rows=_read_rows(unit, _page(condition, wanted), ladder),
+        filter=wanted,
+        total=total,
+    )
+
+
+def browse_people(
+    unit: Unit, wanted: PeopleFilter, *, after: MemberId | None = None, limit: int = PAGE_LENGTH
+) -> tuple[PersonRow, ...]:
+    """Return the next people behind one, in the order of their ids: for programs, which read a list to its end.
+
+    Raises:
+        ForbiddenError: The actor may not open the console.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    condition = _condition(unit, wanted)
+    if after is not None:
+        condition = and_(condition, Member.id > after)
+    return _read_rows(unit, _with_decision(condition).order_by(Member.id).limit(limit), ladder_of(read_pools(unit)))
+
+
+def read_person(unit: Unit, member_id: MemberId) -> PersonRow:
+    """Return one person as lists show them.
+
+    Raises:
+        ForbiddenError: The actor may not open the console.
+        NotFoundError: There is no such member here.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    member = get_member(unit, member_id)
+    condition = and_(Member.org_id == unit.org_id, Member.id == member.id)
+    return _read_rows(unit, _with_decision(condition), ladder_of(read_pools(unit)))[0]
+
+
+def _read_rows(unit: Unit, statement: Select[Member, Decision | None], ladder: TierLadder) -> tuple[PersonRow, ...]:
+    rows = unit.session.execute(statement).all()
     ids = [member.id for member, _ in rows]
     places = places_in_line(unit, ids)
     seen = _last_seen(unit, ids)
     roles = {} if ladder.keys else roles_of_people(unit, ids)
-    return PeopleList(
-        ladder=ladder,
-        counts=count_people(unit),
-        rows=tuple(
-            PersonRow(
-                member=member,
-                because=stored_because(decision, ladder) if decision is not None else "",
-                place=places.get(member.id),
-                last_seen_at=seen.get(member.id),
-                roles=roles.get(member.id, ()),
-            )
-            for member, decision in rows
-        ),
-        filter=wanted,
-        total=total,
+    return tuple(
+        PersonRow(
+            member=member,
+            because=stored_because(decision, ladder) if decision is not None else "",
+            place=places.get(member.id),
+            last_seen_at=seen.get(member.id),
+            roles=roles.get(member.id, ()),
+        )
+        for member, decision in rows
     )
 
 
@@ -182,11 +217,8 @@ def count_people(unit: Unit) -> HeadCounts:
 
 
 def _page(condition: ColumnElement[bool], wanted: PeopleFilter) -> Select[Member, Decision | None]:
-    newest = and_(Decision.org_id == Member.org_id, Decision.id == Member.decision_id)
     return (
-        select(Member, Decision)
-        .outerjoin(Decision, newest)
-        .where(condition)
+        _with_decision(condition)
         .order_by(
             case((Member.waiting_for.is_not(None), 0), (Member.tier.is_(None), 1), else_=2),
             Member.waiting_since,
@@ -199,6 +231,11 @@ def _page(condition: ColumnElement[bool], wanted: PeopleFilter) -> Select[Member
     )
 
 
+def _with_decision(condition: ColumnElement[bool]) -> Select[Member, Decision | None]:
+    newest = and_(Decision.org_id == Member.org_id, Decision.id == Member.decision_id)
+    return select(Member, Decision).outerjoin(Decision, newest).where(condition)
+
+
 def _condition(unit: Unit, wanted: PeopleFilter) -> ColumnElement[bool]:
     states = {
         PersonState.ACTIVE: Member.active,
@@ -206,6 +243,7 @@ def _condition(unit: Unit, wanted: PeopleFilter) -> ColumnElement[bool]:
         PersonState.PINNED: and_(Member.active, Member.pinned),
         PersonState.PROVISIONAL: and_(Member.active, Member.provisional_until.is_not(None)),
         PersonState.DEACTIVATED: Member.active.is_(False),
+        PersonState.ALL: true(),
     }
     conditions: list[SQLColumnExpression[bool]] = [Member.org_id == unit.org_id, states[wanted.state]]
     if wanted.tier == UNASSIGNED:

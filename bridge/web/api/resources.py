@@ -1,0 +1,31 @@
+"""Everything the programming interface speaks of, in the order of its reference."""
+
+from typing import Final
+
+from bridge.web.api.approvals import approvals
+from bridge.web.api.events import audit, events
+from bridge.web.api.mappings import groups, mappings
+from bridge.web.api.operations import Operation, Resource
+from bridge.web.api.organization import key, organization
+from bridge.web.api.people import people, session_list
+from bridge.web.api.seats import seats
+from bridge.web.api.webhooks import webhooks
+
+RESOURCES: Final[tuple[Resource, ...]] = (
+    organization,
+    key,
+    people,
+    session_list,
+    groups,
+    seats,
+    mappings,
+    approvals,
+    events,
+    webhooks,
+    audit,
+)
+
+
+def all_operations() -> list[Operation]:
+    """Return every operation."""
+    return [operation for resource in RESOURCES for operation in resource.operations]
