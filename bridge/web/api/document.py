@@ -15,7 +15,7 @@ from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.models.server import Server
 from flask_openapi.models.tag import Tag
 from flask_openapi.openapi import OpenAPI
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from bridge.domain.scopes import Scope
 from bridge.web.api.operations import CONVERTERS, Operation
@@ -35,8 +35,6 @@ _CHANGED: Final = {"description": "What the answer is now, for `If-Match`.", "sc
 
 class Problem(BaseModel):
     """A refusal (RFC 9457). `code` stays the same from version to version; `type` explains it."""
-
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     type: str
     title: str

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, render_template, send_from_directory
+from flask import Blueprint, Response, render_template
 
 from bridge import errors
 from bridge.errors import BridgeError, NotFoundError
@@ -15,8 +15,8 @@ from bridge.web.credentials import public
 from bridge.web.errors import answer_for_kind
 
 _ASSETS: Final = {
-    "swagger-ui.css": "css/swagger-ui.css",
-    "swagger-ui-bundle.js": "js/swagger-ui-bundle.js",
+    "swagger-ui.css": ("css/swagger-ui.css", "text/css; charset=utf-8"),
+    "swagger-ui-bundle.js": ("js/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
 }
 
 
@@ -53,7 +53,8 @@ def _docs_asset(name: str) -> Response:
     if name not in _ASSETS or spec is None or not spec.submodule_search_locations:
         raise NotFoundError("page", name)
     folder = Path(spec.submodule_search_locations[0]) / "templates" / "swagger"
-    return send_from_directory(folder, _ASSETS[name], max_age=86400)
+    path, media = _ASSETS[name]
+    return Response((folder / path).read_bytes(), content_type=media)
 
 
 def _error_code(code: str) -> Response:
