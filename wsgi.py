@@ -18,6 +18,7 @@ from bridge.web.console import console_blueprints
 from bridge.web.oauth.views import oauth_blueprints
 from bridge.web.sso import oidc_blueprint, saml_blueprint
 from scim.edge import scim_blueprint
+from scim.replay_page import replay_blueprint
 
 #: New objects until the youngest are searched, and how often that happens until the older ones are.
 _GC_THRESHOLDS = (20_000, 20, 20)
@@ -57,6 +58,7 @@ def compose(runtime: Runtime) -> Flask:
         billing_events,
         api_blueprint(runtime),
         scim_blueprint(runtime),
+        replay_blueprint(runtime),
     )
     return create_web_app(runtime, edges)
 

@@ -39,8 +39,8 @@ def create(
     needs an owner's key.
     """
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
     from bridge.usecases.api_keys import ApiKeyDraft, create_api_key
+    from bridge.usecases.people import find_person
 
     with open_organization(org) as (runtime, unit):
         member_id = None if person is None else find_person(unit, person).id

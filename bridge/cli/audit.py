@@ -49,8 +49,8 @@ def person(org: str, person: str, *, as_json: bool) -> None:
     Of somebody who was removed it takes the id.
     """
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
     from bridge.domain.identifiers import MemberId, parse_id
+    from bridge.usecases.people import find_person
     from bridge.usecases.person_history import read_person_history
 
     with open_organization(org) as (_, unit):

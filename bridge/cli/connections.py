@@ -190,8 +190,8 @@ def add_token(
 ) -> None:
     """Issue a token, shown once: of a provisioning client that writes or reads, or of one person."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
     from bridge.usecases.connections import find_connection, issue_personal_token, issue_scim_token
+    from bridge.usecases.people import find_person
 
     if person is not None and scope is not None:
         raise click.UsageError("A person's token only reads /Me: leave --scope out")

@@ -76,6 +76,12 @@ ADMINS = (
     ("POST", f"/console/mappings/drafts/{ID}/submit"),
     ("POST", f"/console/mappings/drafts/{ID}/discard"),
     ("GET", "/console/seats"),
+    ("GET", "/console/seats/line"),
+    ("POST", f"/console/seats/line/{ID}/front"),
+    ("POST", f"/console/seats/line/{ID}/leave"),
+    ("GET", "/console/seats/swap"),
+    ("POST", "/console/seats/swap/preview"),
+    ("POST", f"/console/seats/swap/{ID}"),
     ("GET", "/console/brake"),
     ("GET", "/console/provisioning"),
     ("POST", "/console/provisioning/preview"),
@@ -85,6 +91,26 @@ ADMINS = (
     ("POST", "/console/approvals/contract"),
     ("POST", f"/console/approvals/mappings/{ID}"),
     ("POST", f"/console/approvals/{ID}/withdraw"),
+    ("GET", "/console/provisioning-log"),
+    ("GET", f"/console/provisioning-log/{ID}"),
+    ("GET", "/console/connections"),
+    ("POST", "/console/connections"),
+    ("GET", f"/console/connections/{ID}"),
+    ("GET", f"/console/connections/{ID}/sign-ins"),
+    ("GET", f"/console/connections/{ID}/sign-in"),
+    ("GET", f"/console/connections/{ID}/attributes"),
+    ("POST", f"/console/connections/{ID}/tokens"),
+    ("POST", f"/console/connections/{ID}/tokens/{ID}/revoke"),
+    ("POST", f"/console/connections/{ID}/switches"),
+    ("POST", f"/console/connections/{ID}/disable"),
+    ("POST", f"/console/connections/{ID}/enable"),
+    ("POST", f"/console/connections/{ID}/saml"),
+    ("POST", f"/console/connections/{ID}/saml-options"),
+    ("POST", f"/console/connections/{ID}/oidc"),
+    ("POST", f"/console/connections/{ID}/attributes"),
+    ("POST", f"/console/connections/{ID}/domains"),
+    ("POST", f"/console/connections/{ID}/domains/verify"),
+    ("POST", f"/console/connections/{ID}/domains/remove"),
 )
 
 
@@ -113,7 +139,7 @@ def test_a_route_that_declares_nothing_is_never_served(runtime: Runtime) -> None
 
 def test_the_lists_of_this_test_name_every_console_route(app: Flask) -> None:
     routes = {
-        (method, re.sub("<[a-z]+_id>", ID, rule.rule).replace("<any(csv, xlsx):form>", "csv"))
+        (method, re.sub("<(name|[a-z]+_id)>", ID, rule.rule).replace("<any(csv, xlsx):form>", "csv"))
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) & {"GET", "POST"}
         if rule.rule.startswith("/console")

@@ -18,7 +18,11 @@ class Decision(Base):
     """Why a member has the seat, or none: one row for every decision; append-only."""
 
     __tablename__ = "decision"
-    __table_args__ = (Index(None, "org_id", "member_id", "seq"), Index(None, "org_id", "request_id"))
+    __table_args__ = (
+        Index(None, "org_id", "member_id", "seq"),
+        Index(None, "org_id", "request_id"),
+        Index(None, "org_id", "at", "seq"),
+    )
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True, doc=_OWN)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

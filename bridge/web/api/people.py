@@ -7,14 +7,15 @@ from typing import Annotated, Literal
 from pydantic import AliasPath, Field
 
 from bridge.billing.why_person import why_person
-from bridge.domain.identifiers import MemberId
+from bridge.domain.identifiers import GroupId, MemberId
 from bridge.domain.roles import Role
 from bridge.domain.scopes import Scope
 from bridge.store.directory import get_member
 from bridge.usecases import sessions
 from bridge.usecases.billing_orders import ordered_for
 from bridge.usecases.change_role import change_role
-from bridge.usecases.people import PeopleFilter, PersonState, browse_people, count_people, read_person
+from bridge.usecases.list_people import PeopleFilter, PersonState, browse_people, read_person
+from bridge.usecases.people import count_people
 from bridge.usecases.people_by_hand import (
     confirm_seat,
     draft_by_hand,
@@ -80,7 +81,8 @@ class PeopleQuery(Paged):
     search: Annotated[str, Field(description="Part of a name, address or group, or a whole externalId.")] = ""
     tier: Annotated[str | None, Field(description="A tier, or `unassigned`.")] = None
     source: Literal["scim", "jit", "manual"] | None = None
-    state: PersonState = PersonState.ACTIVE
+    group: Annotated[uuid.UUID | None, Field(description="Members of this group, through groups inside it too.")] = None
+    state: PersonState | Literal["all"] = PersonState.ACTIVE
 
 
 class HeadCountsShape(Answer):
@@ -251,9 +253,15 @@ def list_people(call: Call, query: PeopleQuery) -> object:
     Read to the end, it names everybody once who is here all the while.
     """
     place = place_of(call, query)
-    after = None if place is None else MemberId(uuid.UUID(place[0]))
-    wanted = PeopleFilter(query.search, query.tier, query.source, query.state)
-    rows = browse_people(call.unit, wanted, after=after, limit=query.limit + 1)
+    wanted = PeopleFilter(
+        search=query.search,
+        tier=query.tier,
+        source=query.source,
+        group=None if query.group is None else GroupId(query.group),
+        state=PersonState.ACTIVE if query.state == "all" else PersonState(query.state),
+        after=None if place is None else MemberId(uuid.UUID(place[0])),
+    )
+    rows = browse_people(call.unit, wanted, in_any_state=query.state == "all", limit=query.limit + 1)
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     return {"items": rows, "next_cursor": cursor_at(call, query, [rows[-1].member.id]) if more else None}

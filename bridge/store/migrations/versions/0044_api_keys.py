@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from bridge.store.security import create_gate_function, secure_table
 
-revision = "0043"
-down_revision = "0042"
+revision = "0044"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 
