@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask_openapi.models import OpenAPISpec  # type: ignore[attr-defined] # it lists no names to export
+from flask_openapi.models import OpenAPISpec
 from werkzeug.serving import make_server
 
 from bridge.runtime import Runtime
