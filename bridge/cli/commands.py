@@ -53,6 +53,7 @@ COMMANDS = {
     "delivery": Entry("bridge.cli.deliveries:delivery", "Mails and messages on their way: list, retry."),
     "audit": Entry("bridge.cli.audit:audit", "The audit chain: verify, person."),
     "rehearse": Entry("bridge.cli.rehearse:rehearse_command", "Play a billing scenario from a file, charging nobody."),
+    "scim": Entry("bridge.cli.scim:scim", "Any SCIM server, ours or another: conformance."),
     "simulate": Entry("bridge.cli.simulate:simulate", "Push people as an identity provider would."),
 }
 

@@ -28,6 +28,7 @@ def list_(org: str, *, as_json: bool) -> None:
                 "created_at": one.created_at,
                 "next_attempt_at": one.next_attempt_at if one.state == "pending" else None,
                 "last_error": one.last_error,
+                "request_id": one.request_id,
             }
             for one in list_open_deliveries(unit)
         ]
@@ -35,7 +36,7 @@ def list_(org: str, *, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(
-            ("kind", "state", "attempts", "since", "next attempt", "last error"),
+            ("kind", "state", "attempts", "since", "next attempt", "last error", "request"),
             [tuple(row.values())[1:] for row in rows],
             empty="Everything is brought out",
         )

@@ -7,7 +7,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from bridge.config.settings import Settings
-from bridge.config.sources import sections, variable_name
+from bridge.config.sources import FROM_FILE, secret_paths, sections, variable_name
 
 _WIDTH = 110
 
@@ -34,6 +34,10 @@ SEATBRIDGE__SCIM__MAX_RESULTS: input should be less than or equal to 1000
 
 Secrets are accepted from the environment or from a key file, never from the YAML file. Relative paths in the
 file are relative to the folder of the file.
+
+A secret may also stand in a file of its own, as container platforms and service managers hand them over: put
+`{FROM_FILE}` behind its variable's name and give it the file's path. That goes for
+{files}.
 """
 
 
@@ -54,7 +58,9 @@ def generate_example(model: type[Settings] = Settings) -> str:
 
 def generate_reference(model: type[Settings] = Settings) -> str:
     """Return docs/reference/configuration.md: a table a section."""
-    lines = _REFERENCE_HEAD.splitlines()
+    by_file = [f"`{variable_name(path)}{FROM_FILE}`" for path in secret_paths(model)]
+    head = _REFERENCE_HEAD.format(FROM_FILE=FROM_FILE, files=",\n".join(by_file))
+    lines = head.splitlines()
     for section, section_model in sections(model):
         lines += ["", f"## {section}", "", _text(section_model.__doc__), ""]
         lines += ["| Setting and variable | Default | Meaning |", "| --- | --- | --- |"]

@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -169,6 +170,16 @@ def is_sealed_by_these_keys(unit: Unit, *, newest: int = 20) -> bool:
         select(AuditEntry).where(AuditEntry.org_id == unit.org_id).order_by(AuditEntry.seq.desc()).limit(newest)
     ).all()
     return not entries or any(_is_sealed(entry, unit.audit_keys) for entry in entries)
+
+
+def causing_request(unit: Unit, subject_id: str, *, at: datetime) -> str | None:
+    """Return the request in which something was recorded of a subject at an instant; None where nothing was."""
+    return unit.session.scalars(
+        select(AuditEntry.request_id)
+        .where(AuditEntry.org_id == unit.org_id, AuditEntry.subject_id == subject_id, AuditEntry.at == at)
+        .order_by(AuditEntry.seq)
+        .limit(1)
+    ).first()
 
 
 def _is_sealed(entry: AuditEntry, keys: tuple[bytes, ...]) -> bool:

@@ -31,7 +31,10 @@ ENTRIES_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event that this worker brings out now; the secrets are sealed, the one that signs from now on in front."""
+    """An event that this worker brings out now; the secrets are sealed, the one that signs from now on in front.
+
+    ``request_id`` is the request that caused what it tells of; None of a test.
+    """
 
     message_id: uuid.UUID
     event_id: uuid.UUID
@@ -41,6 +44,7 @@ class Outgoing:
     url: str
     secrets: tuple[bytes, ...]
     body: bytes
+    request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ def claim_message(unit: Unit, message_id: uuid.UUID) -> Outgoing | None:
         return None
     message = unit.session.get_one(WebhookMessage, (unit.org_id, message_id), populate_existing=True)
     endpoint = unit.session.get_one(WebhookEndpoint, (unit.org_id, message.endpoint_id))
+    entry = unit.session.get(AuditEntry, (unit.org_id, message.seq))
     previous = endpoint.previous_secret if (endpoint.previous_until or unit.at) > unit.at else None
     return Outgoing(
         message_id=message_id,
@@ -146,13 +151,13 @@ def claim_message(unit: Unit, message_id: uuid.UUID) -> Outgoing | None:
         created_at=message.created_at,
         url=endpoint.url,
         secrets=tuple(secret for secret in (endpoint.secret, previous) if secret is not None),
-        body=json.dumps(_document(unit, message), separators=(",", ":")).encode(),
+        body=json.dumps(_document(unit, message, entry), separators=(",", ":")).encode(),
+        request_id=None if entry is None else entry.request_id,
     )
 
 
-def _document(unit: Unit, message: WebhookMessage) -> dict[str, Any]:
+def _document(unit: Unit, message: WebhookMessage, entry: AuditEntry | None) -> dict[str, Any]:
     """Write an event as it is now; nothing of somebody removed."""
-    entry = unit.session.get(AuditEntry, (unit.org_id, message.seq))
     slug = unit.organization().slug
     if entry is None:
         return written_event(slug, message.event, message.at)

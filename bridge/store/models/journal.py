@@ -150,6 +150,9 @@ class Delivery(Base):
     )
     key: Mapped[str]
     subject_id: Mapped[str] = mapped_column(doc="The invoice, alert, hold or approval it tells of.")
+    request_id: Mapped[str | None] = mapped_column(
+        doc="The request that caused it; NULL where a function of the database wrote it: the audit chain knows it then."
+    )
     state: Mapped[str] = mapped_column(doc="pending, done or dead.")
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
