@@ -286,6 +286,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "due_orders",
         "due_renewals",
         "due_webhooks",
+        "enter_api_key",
         "enter_scim",
         "enter_session",
         "find_app_grant",
