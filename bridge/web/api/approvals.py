@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
-from pydantic_core import to_jsonable_python
 
 from bridge.domain.scopes import Scope
+from bridge.usecases.amend_contract import AmendmentDraft
 from bridge.usecases.approvals import (
     ShownPreview,
     approve,
@@ -18,7 +18,7 @@ from bridge.usecases.approvals import (
     read_approval,
     withdraw,
 )
-from bridge.usecases.ask_owners import submit_seats
+from bridge.usecases.ask_owners import submit_amendment, submit_seats
 from bridge.usecases.change_plan import PlanPreview
 from bridge.usecases.mapping_documents import preview_document
 from bridge.usecases.mapping_effect import MappingsPreview
@@ -27,6 +27,7 @@ from bridge.web.api.accepting import AcceptedTotal, accepts, shown
 from bridge.web.api.calls import Call
 from bridge.web.api.money import bill_total
 from bridge.web.api.operations import Resource
+from bridge.web.api.plain import plain
 from bridge.web.api.shapes import Answer, Body, Document, Page, Query
 
 approvals = Resource("Approvals", "Requests to the owners for what costs.", "/approvals")
@@ -42,6 +43,15 @@ class AskSeats(NoteBody):
     """More or fewer seats by tier, asked of the owners."""
 
     changes: Annotated[dict[str, int], Field(min_length=1, max_length=100)]
+
+
+class AskAmendment(NoteBody):
+    """Another fixed fee, asked of the owners; the fee in minor units of a contract year, before the discount."""
+
+    annual_fee: Annotated[int | None, Field(ge=0, le=10**12)] = None
+    tier: str | None = None
+    paid_users: Annotated[int | None, Field(ge=0)] = None
+    ahead: Annotated[bool, Field(description="From the next term on.")] = False
 
 
 class ApprovalShape(Answer):
@@ -120,6 +130,13 @@ def ask_for_seats(call: Call, body: AskSeats) -> object:
     return submit_seats(call.unit, body.changes, note=body.note)
 
 
+@approvals.post("/amendment", scope=Scope.SEATS_WRITE, answer=ApprovalShape, status=201)
+def ask_for_amendment(call: Call, body: AskAmendment) -> object:
+    """Ask the owners for another annual fee, tier or number of paid users of a fixed-fee contract."""
+    draft = AmendmentDraft(**body.model_dump(exclude={"note"}))
+    return submit_amendment(call.unit, draft, note=body.note)
+
+
 @approvals.preview("/<uuid:approval_id>/previews", scope=Scope.BILLING_WRITE, answer=OpenedShape)
 def preview_request_to_owners(call: Call, approval_id: uuid.UUID) -> object:
     """Compute what a request would do and cost now."""
@@ -165,10 +182,5 @@ def _effect_of(preview: ShownPreview) -> tuple[dict[str, Any], int]:
     """Write what was asked for as its own preview is written, and what it charges today."""
     if isinstance(preview, MappingsPreview):
         told = preview_document(preview, buy=True)
-        return _plain(told), told["total_today"]
-    return _plain(preview), 0 if isinstance(preview, PlanPreview) else bill_total(preview.quote.bill)
-
-
-def _plain(value: object) -> dict[str, Any]:
-    plain: dict[str, Any] = to_jsonable_python(value, fallback=str)
-    return plain
+        return plain(told), told["total_today"]
+    return plain(preview), 0 if isinstance(preview, PlanPreview) else bill_total(preview.quote.bill)

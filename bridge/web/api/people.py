@@ -11,7 +11,6 @@ from bridge.domain.identifiers import GroupId, MemberId
 from bridge.domain.roles import Role
 from bridge.domain.scopes import Scope
 from bridge.store.directory import get_member
-from bridge.usecases import sessions
 from bridge.usecases.billing_orders import ordered_for
 from bridge.usecases.change_role import change_role
 from bridge.usecases.list_people import PeopleFilter, PersonState, browse_people, read_person
@@ -26,6 +25,7 @@ from bridge.usecases.people_by_hand import (
 from bridge.usecases.person_history import read_person_history
 from bridge.usecases.provision_member import add_member
 from bridge.usecases.provisional import confirm_member
+from bridge.usecases.sessions import end_session, end_sessions_of, list_sessions
 from bridge.web.api.accepting import Accept, accepts, shown
 from bridge.web.api.calls import Call
 from bridge.web.api.money import BillShape, bill_total
@@ -341,13 +341,13 @@ def list_person_sessions(call: Call, person_id: uuid.UUID) -> object:
     """List where somebody is signed in."""
     member = get_member(call.unit, MemberId(person_id))
     idle = call.runtime.settings.session.idle_seconds
-    return {"items": sessions.list_sessions(call.unit, idle_seconds=idle, member_id=member.id)}
+    return {"items": list_sessions(call.unit, idle_seconds=idle, member_id=member.id)}
 
 
 @people.post("/<uuid:person_id>/sessions/end", scope=Scope.PEOPLE_WRITE, answer=Ended)
 def end_person_sessions(call: Call, person_id: uuid.UUID) -> object:
     """Sign somebody out everywhere."""
-    return {"ended": sessions.end_sessions_of(call.unit, MemberId(person_id))}
+    return {"ended": end_sessions_of(call.unit, MemberId(person_id))}
 
 
 @people.preview("/<uuid:person_id>/seat-previews", scope=Scope.SEATS_WRITE, answer=SeatPreviewShape)
@@ -389,13 +389,13 @@ session_list = Resource("Sessions", "Who is signed in, in which browser.", "/ses
 
 
 @session_list.get(scope=Scope.PEOPLE_READ, answer=SessionsPage)
-def list_sessions(call: Call) -> object:
+def list_every_session(call: Call) -> object:
     """List everybody's sessions, newest first."""
-    return {"items": sessions.list_sessions(call.unit, idle_seconds=call.runtime.settings.session.idle_seconds)}
+    return {"items": list_sessions(call.unit, idle_seconds=call.runtime.settings.session.idle_seconds)}
 
 
 @session_list.post("/<uuid:session_id>/end", scope=Scope.PEOPLE_WRITE, answer=Ended)
-def end_session(call: Call, session_id: uuid.UUID) -> object:
+def end_one_session(call: Call, session_id: uuid.UUID) -> object:
     """Sign somebody out of one browser."""
-    sessions.end_session(call.unit, session_id)
+    end_session(call.unit, session_id)
     return {"ended": 1}
