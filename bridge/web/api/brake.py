@@ -171,7 +171,8 @@ def get_brake(call: Call) -> object:
 @brake.patch(scope=Scope.PEOPLE_WRITE, answer=ThresholdsOfBrake, reads=get_brake)
 def set_brake(call: Call, body: BrakeBody) -> object:
     """Set what trips the brake; what is not named stays. Needs an owner's key."""
-    return set_thresholds(call.unit, replace(read_thresholds(call.unit), **body.model_dump(exclude_none=True)))
+    set_thresholds(call.unit, replace(read_thresholds(call.unit), **body.model_dump(exclude_none=True)))
+    return read_thresholds(call.unit)
 
 
 @brake.get("/holds", scope=Scope.PEOPLE_READ, answer=HoldsPage)

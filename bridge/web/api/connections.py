@@ -367,6 +367,7 @@ class RequestShape(Answer):
     latency_ms: float
     mark: str | None
     request_id: str
+    meaning: str | None
 
 
 class RequestsPage(Page):
