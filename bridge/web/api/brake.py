@@ -190,7 +190,7 @@ def get_brake_hold(call: Call, hold_id: uuid.UUID) -> object:
 @brake.get("/holds/<uuid:hold_id>/people", scope=Scope.PEOPLE_READ, answer=HeldPage)
 def list_held_people(call: Call, hold_id: uuid.UUID) -> object:
     """List who is or was under a hold."""
-    return {"items": held_people(call.unit, hold_id)}
+    return {"items": held_people(call.unit, read_hold(call.unit, hold_id).id)}
 
 
 @brake.preview("/holds/<uuid:hold_id>/release-previews", scope=Scope.PEOPLE_WRITE, answer=ReleasePreviewShape)
