@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from bridge.web.console import (
     approvals,
+    audit,
     billing_details,
     brake,
     connection_trust,
@@ -13,6 +14,7 @@ from bridge.web.console import (
     domains,
     drafts,
     entry,
+    imports,
     line,
     mappings,
     overview,
@@ -21,6 +23,7 @@ from bridge.web.console import (
     provisioning,
     request_log,
     seats,
+    settings,
 )
 
 
@@ -29,10 +32,13 @@ def console_blueprints() -> tuple[Blueprint, ...]:
     return (
         entry.pages,
         overview.pages,
+        imports.pages,
         people.pages,
         mappings.pages,
         seats.pages,
         line.pages,
+        audit.pages,
+        settings.pages,
         documents.pages,
         brake.pages,
         approvals.pages,
