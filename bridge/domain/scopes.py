@@ -57,7 +57,7 @@ GRANTED: Mapping[Scope, frozenset[Permission]] = MappingProxyType(
         Scope.CONNECTIONS_READ: _CONNECTIONS,
         Scope.CONNECTIONS_WRITE: _CONNECTIONS | {Permission.ENFORCE_SSO, Permission.SWITCH_PROVISIONING},
         Scope.EVENTS_READ: _SEES,
-        Scope.AUDIT_READ: _SEES,
+        Scope.AUDIT_READ: _PEOPLE,
     }
 )
 """What each scope lets through of what the key's role may do."""

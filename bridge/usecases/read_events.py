@@ -1,9 +1,8 @@
-"""The feed of events, for programs that would rather ask than be told; and the audit chain, as it stands."""
+"""The feed of events: what endpoints are told, for programs that would rather ask."""
 
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -13,7 +12,6 @@ from bridge.domain.roles import Permission
 from bridge.domain.webhooks import EVENT_OF, read_events
 from bridge.store.models import AuditEntry, Member
 from bridge.store.unit import Unit
-from bridge.usecases.actors import name_actors
 from bridge.usecases.event_documents import event_id_of, told_event
 
 
@@ -25,22 +23,6 @@ class FeedEvent:
     type: str
     timestamp: str
     data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditLine:
-    """One entry of the audit chain, and who acted in words."""
-
-    seq: int
-    at: datetime
-    actor: str
-    actor_name: str
-    action: str
-    subject_kind: str
-    subject_id: str
-    reason: str
-    request_id: str
-    body: dict[str, Any]
 
 
 def feed_events(unit: Unit, events: Collection[str], *, after: int, limit: int) -> tuple[list[FeedEvent], int]:
@@ -90,50 +72,6 @@ def newest_event(unit: Unit) -> int:
     """
     unit.require(Permission.SEE_CONSOLE)
     return unit.state().audit_seq
-
-
-def list_audit(
-    unit: Unit, *, before: int | None = None, subject_id: str | None = None, action: str | None = None, limit: int = 50
-) -> list[AuditLine]:
-    """Return entries of the audit chain, newest first.
-
-    Args:
-        unit: The unit.
-        before: Only entries with a smaller number.
-        subject_id: Only what was done to this.
-        action: Only this, as ``member.created``.
-        limit: So many at most.
-
-    Raises:
-        ForbiddenError: The actor may not open the console.
-    """
-    unit.require(Permission.SEE_CONSOLE)
-    conditions = [AuditEntry.org_id == unit.org_id]
-    if before is not None:
-        conditions.append(AuditEntry.seq < before)
-    if subject_id is not None:
-        conditions.append(AuditEntry.subject_id == subject_id)
-    if action is not None:
-        conditions.append(AuditEntry.action == action)
-    entries = unit.session.scalars(
-        select(AuditEntry).where(*conditions).order_by(AuditEntry.seq.desc()).limit(limit)
-    ).all()
-    names = name_actors(unit, {entry.actor for entry in entries})
-    return [
-        AuditLine(
-            seq=entry.seq,
-            at=entry.at,
-            actor=entry.actor,
-            actor_name=names[entry.actor],
-            action=entry.action,
-            subject_kind=entry.subject_kind,
-            subject_id=entry.subject_id,
-            reason=entry.reason,
-            request_id=entry.request_id,
-            body=entry.body,
-        )
-        for entry in entries
-    ]
 
 
 def _people(unit: Unit, entries: Sequence[AuditEntry]) -> dict[str, Member]:

@@ -6,14 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from bridge.domain.identifiers import MemberId
 from bridge.domain.scopes import Scope
 from bridge.domain.webhooks import EventType
-from bridge.store.journal import verify
-from bridge.usecases.read_events import feed_events, list_audit, newest_event
+from bridge.usecases.read_audit import AuditFilter, read_audit, verify_audit
+from bridge.usecases.read_events import feed_events, newest_event
 from bridge.web.api.calls import Call
 from bridge.web.api.operations import Resource
 from bridge.web.api.paging import cursor_at, place_of
-from bridge.web.api.shapes import Answer, Document, Page, Paged
+from bridge.web.api.shapes import Answer, Document, Page, Paged, Query
 
 events = Resource("Events", "What happened to people and seats, in its order, as webhooks tell it.", "/events")
 audit = Resource("Audit", "Every change with who, what and why, each sealed onto the one before.", "/audit")
@@ -44,39 +45,43 @@ class EventsQuery(Paged):
 
 
 class AuditEntryShape(Answer):
-    """One entry of the audit chain; `body` holds identifiers, never names."""
+    """One entry of the audit chain. `facts` are identifiers, never names; empty for keys that may not see money."""
 
     seq: int
     at: datetime
-    actor: str
-    actor_name: str
     action: str
+    actor: str
+    reason: str
     subject_kind: str
     subject_id: str
-    reason: str
+    subject: str | None
     request_id: str
-    body: Document
+    facts: Document
 
 
-class AuditPage(Page):
-    """Entries of the audit chain, newest first."""
+class AuditEntriesPage(Page):
+    """Entries of the audit chain, newest first, 50 on a page."""
 
     items: list[AuditEntryShape]
 
 
-class AuditQuery(Paged):
+class AuditQuery(Query):
     """Which entries."""
 
-    subject: Annotated[str | None, Field(description="Only what was done to this, by its id.")] = None
-    action: Annotated[str | None, Field(description="Only this, as `member.created`.")] = None
+    cursor: Annotated[str | None, Field(description="Where to go on: `next_cursor` of the page before.")] = None
+    topic: Annotated[str, Field(description="What they are about, as `people`, `seats`, `rules`, `connections`.")] = ""
+    person_id: Annotated[uuid.UUID | None, Field(description="Only entries about this person.")] = None
+    request_id: Annotated[str, Field(description="Only entries of this request.")] = ""
 
 
 class Verified(Answer):
-    """Whether the whole chain fits; `first_broken` is the number of the first entry that does not."""
+    """Whether the whole chain fits. `head` is the seal of the newest entry: written down elsewhere, it proves it."""
 
     intact: bool
-    first_broken: int | None
+    first_bad: int | None
     entries: int
+    head: str
+    keys_fit: bool
 
 
 @events.get(scope=Scope.EVENTS_READ, answer=EventsPage)
@@ -95,19 +100,23 @@ def list_events(call: Call, query: EventsQuery) -> object:
     return {"items": told, "next_cursor": cursor_at(call, query, [last]), "has_more": more}
 
 
-@audit.get(scope=Scope.AUDIT_READ, answer=AuditPage)
+@audit.get(scope=Scope.AUDIT_READ, answer=AuditEntriesPage)
 def list_audit_entries(call: Call, query: AuditQuery) -> object:
     """List the audit chain, newest first."""
     place = place_of(call, query)
-    before = None if place is None else int(place[0])
-    rows = list_audit(call.unit, before=before, subject_id=query.subject, action=query.action, limit=query.limit + 1)
-    more = len(rows) > query.limit
-    rows = rows[: query.limit]
-    return {"items": rows, "next_cursor": cursor_at(call, query, [rows[-1].seq]) if more else None}
+    wanted = AuditFilter(
+        topic=query.topic,
+        person=None if query.person_id is None else MemberId(query.person_id),
+        request=query.request_id,
+        before=None if place is None else int(place[0]),
+    )
+    page = read_audit(call.unit, wanted)
+    return {"items": page.lines, "next_cursor": None if page.older is None else cursor_at(call, query, [page.older])}
 
 
 @audit.get("/verification", scope=Scope.AUDIT_READ, answer=Verified)
 def verify_audit_chain(call: Call) -> object:
     """Check the whole audit chain: every seal, and that none is missing."""
-    broken = verify(call.unit)
-    return {"intact": broken is None, "first_broken": broken, "entries": newest_event(call.unit)}
+    verdict = verify_audit(call.unit)
+    names = ("first_bad", "entries", "head", "keys_fit")
+    return {name: getattr(verdict, name) for name in names} | {"intact": verdict.first_bad is None}

@@ -16,18 +16,21 @@ from bridge.billing.tables import invoice_table, line_table
 from bridge.billing.ubl import to_ubl
 from bridge.billing.why_invoice import why_invoice
 from bridge.domain.billing_parties import flat
+from bridge.domain.roles import Permission
 from bridge.domain.scopes import Scope
 from bridge.domain.tables import Table
+from bridge.errors import NotFoundError
 from bridge.usecases.access_review import review_access
+from bridge.usecases.audit_export import export_audit
 from bridge.usecases.billing_details import change_billing_details, read_billing_details
 from bridge.usecases.billing_orders import list_orders
 from bridge.usecases.exports import record_export
 from bridge.usecases.licences import holders_table
-from bridge.usecases.seats import InvoiceView, list_invoices, read_invoice
+from bridge.usecases.seats import InvoiceView, list_invoices, read_invoice, read_next_invoice
 from bridge.usecases.send_invoice import send_invoice
 from bridge.usecases.usage import IDLE_DAYS, read_usage
 from bridge.web.api.calls import Call
-from bridge.web.api.money import InvoiceLineShape
+from bridge.web.api.money import BillShape, InvoiceLineShape
 from bridge.web.api.operations import Resource
 from bridge.web.api.plain import plain
 from bridge.web.api.serving import File
@@ -125,6 +128,13 @@ class DetailsBody(Body):
     """Fields to change, by the names that reading answers; null takes one back."""
 
     changes: Document
+
+
+class NextInvoiceShape(Answer):
+    """What is billed next, and when."""
+
+    at: datetime
+    bill: BillShape
 
 
 class OrderShape(Answer):
@@ -245,6 +255,13 @@ def export_access_review(call: Call) -> object:
     return _table(call, "access_review", [review_access(call.unit)], "access-review")
 
 
+@exports.get("/audit.csv", scope=Scope.AUDIT_READ, media="text/csv")
+def export_audit_chain(call: Call) -> object:
+    """Give the whole audit chain as a table, with its seals. Needs an owner's key, for it tells of money."""
+    call.unit.require(Permission.SEE_BILLING)
+    return _table(call, "audit", [export_audit(call.unit)], "audit")
+
+
 @billing.get("/details", scope=Scope.BILLING_READ, answer=DetailsShape)
 def get_billing_details(call: Call) -> object:
     """Read whom invoices are addressed to."""
@@ -255,6 +272,15 @@ def get_billing_details(call: Call) -> object:
 def set_billing_details(call: Call, body: DetailsBody) -> object:
     """Change whom invoices are addressed to; it counts for invoices issued from now on."""
     return {"details": flat(change_billing_details(call.unit, body.changes))}
+
+
+@billing.get("/next-invoice", scope=Scope.BILLING_READ, answer=NextInvoiceShape)
+def get_next_invoice(call: Call) -> object:
+    """Forecast the next invoice from today's seats; 404 where nothing more is billed."""
+    found = read_next_invoice(call.unit)
+    if found is None:
+        raise NotFoundError("next invoice", "of the contract", "Nothing more is billed")
+    return found
 
 
 @billing.get("/orders", scope=Scope.BILLING_READ, answer=OrdersPage)

@@ -6,20 +6,30 @@ import hashlib
 import hmac
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 from flask import request
 
 from bridge.errors import InvalidInputError
 from bridge.web.api.calls import Call
-from bridge.web.api.shapes import Paged
 
 _TAG_BYTES: Final = 12
 _BESIDE = frozenset({"cursor", "limit"})
 
 
-def place_of(call: Call, query: Paged) -> list[Any] | None:
+class HasCursor(Protocol):
+    """The parameters of a list: its filters, and where it goes on."""
+
+    @property
+    def cursor(self) -> str | None:
+        """Where to go on."""
+
+    def model_dump(self, *, mode: str, exclude: set[str]) -> dict[str, Any]:
+        """Return the parameters by name."""
+
+
+def place_of(call: Call, query: HasCursor) -> list[Any] | None:
     """Read where the caller is in the list; None at its beginning.
 
     Raises:
@@ -38,7 +48,7 @@ def place_of(call: Call, query: Paged) -> list[Any] | None:
     return read
 
 
-def cursor_at(call: Call, query: Paged, place: Sequence[Any]) -> str:
+def cursor_at(call: Call, query: HasCursor, place: Sequence[Any]) -> str:
     """Write a place in the list."""
     raw = json.dumps(list(place), separators=(",", ":"), default=str).encode()
     return base64.urlsafe_b64encode(_tag(_keys(call)[0], call, query, raw) + raw).decode().rstrip("=")
@@ -54,7 +64,7 @@ def _keys(call: Call) -> tuple[bytes, ...]:
     return call.runtime.secrets.derive_all("cursor")
 
 
-def _tag(key: bytes, call: Call, query: Paged, place: bytes) -> bytes:
+def _tag(key: bytes, call: Call, query: HasCursor, place: bytes) -> bytes:
     filters = json.dumps(query.model_dump(mode="json", exclude=set(_BESIDE)), sort_keys=True)
     said = f"{call.unit.org_id}|{call.operation.name}|{filters}|".encode() + place
     return hmac.new(key, said, hashlib.sha256).digest()[:_TAG_BYTES]

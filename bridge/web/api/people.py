@@ -1,6 +1,7 @@
 """People: listed, explained, added, turned off and on, placed, and where they are signed in."""
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -8,7 +9,7 @@ from pydantic import AliasPath, Field
 
 from bridge.billing.why_person import why_person
 from bridge.domain.identifiers import GroupId, MemberId
-from bridge.domain.roles import Role
+from bridge.domain.roles import Permission, Role
 from bridge.domain.scopes import Scope
 from bridge.store.directory import get_member
 from bridge.usecases.billing_orders import ordered_for
@@ -227,7 +228,7 @@ class SeatPlaced(Answer):
 
 
 class HistoryEntry(Answer):
-    """Something that was done to a person; `body` holds identifiers, never names."""
+    """Something that was done to a person. `body` holds identifiers; it is empty for keys that may not see money."""
 
     seq: int
     at: datetime
@@ -308,7 +309,10 @@ def explain_person(call: Call, person_id: uuid.UUID) -> object:
 @people.get("/<uuid:person_id>/history", scope=Scope.AUDIT_READ, answer=HistoryPage)
 def list_person_history(call: Call, person_id: uuid.UUID) -> object:
     """List what was done to a person, from the audit chain."""
-    return {"items": read_person_history(call.unit, MemberId(person_id))}
+    changes = read_person_history(call.unit, MemberId(person_id))
+    if not call.unit.actor.may(Permission.SEE_BILLING):
+        changes = [replace(one, body={}) for one in changes]
+    return {"items": changes}
 
 
 @people.post("/<uuid:person_id>/turn-off", scope=Scope.PEOPLE_WRITE, answer=Person, reads=get_person)
