@@ -257,7 +257,10 @@ def export_access_review(call: Call) -> object:
 
 @exports.get("/audit.csv", scope=Scope.AUDIT_READ, media="text/csv")
 def export_audit_chain(call: Call) -> object:
-    """Give the whole audit chain as a table, with its seals. Needs an owner's key with `billing:read`, for it tells of money."""
+    """Give the whole audit chain as a table, with its seals.
+
+    It tells of money: it needs an owner's key with `billing:read` too.
+    """
     call.unit.require(Permission.SEE_BILLING)
     return _table(call, "audit", [export_audit(call.unit)], "audit")
 
