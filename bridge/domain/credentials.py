@@ -10,6 +10,7 @@ APP_SECRET_PREFIX = "sbapp_"  # noqa: S105 (as above)
 REFRESH_TOKEN_PREFIX = "sbrt_"  # noqa: S105 (as above)
 API_KEY_PREFIX = "sbkey_"
 SCIM_CLIENT_PREFIX = "sbclient_"
+SETUP_LINK_PREFIX = "sbsetup_"
 _SHOWN_CHARACTERS = 6
 
 

@@ -108,6 +108,8 @@ class Unit:
     def require(self, permission: Permission) -> None:
         """Refuse what the actor may not do (rules Z1 to Z4).
 
+        Whoever holds a set-up link may change connections and nothing else.
+
         Raises:
             ForbiddenError: When the role lacks the permission.
             InsufficientScopeError: When the scopes of the key do.

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from bridge.store.models import ApiKey, App, Connection, Member
+from bridge.store.models import ApiKey, App, Connection, Member, SetupLink
 from bridge.store.unit import Unit
 
 
@@ -18,11 +18,14 @@ def name_actors(unit: Unit, actors: Iterable[str]) -> dict[str, str]:
     connections = _names(unit, Connection.id, Connection.name, Connection.org_id, ids.values())
     apps = {} if not any(actor.startswith("app:") for actor in ids) else _names_of_apps(unit, ids.values())
     keys = _names(unit, ApiKey.id, ApiKey.label, ApiKey.org_id, _of_kind("api_key", ids))
+    links = _names(unit, SetupLink.id, SetupLink.label, SetupLink.org_id, ids.values())
     words = {"operator": "the operator", "system": "Seatbridge"}
     for actor, identifier in ids.items():
         kind = actor.partition(":")[0]
         if kind == "member":
             words[actor] = members.get(identifier, "somebody who has left")
+        elif kind == "setup_link":
+            words[actor] = f"the set-up link for {links.get(identifier, 'somebody')}"
         elif kind == "app":
             words[actor] = apps.get(identifier, "an application that is gone")
         elif kind == "api_key":
