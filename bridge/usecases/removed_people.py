@@ -112,7 +112,7 @@ def _gone_from(unit: Unit, connection_id: ConnectionId) -> tuple[ColumnElement[b
 def digests_of(
     audit_keys: Sequence[bytes], connection_id: ConnectionId, *, subject: Subject, names: Collection[str]
 ) -> set[bytes]:
-    """Return all that somebody would be recognised by whom this connection's directory removed (:func:`who_removed`)."""
+    """Return all by which it is told whom this connection's directory removed (:func:`who_removed`)."""
     return _Known({*names, subject[-1]}, [subject]).any_digests(audit_keys, connection_id)
 
 
