@@ -44,11 +44,15 @@ def list_(org: str, *, as_json: bool) -> None:
 
 @delivery.command()
 @org_argument
-def retry(org: str) -> None:
+@json_option
+def retry(org: str, *, as_json: bool) -> None:
     """Put what was given up back in line."""
     from bridge.cli.opening import open_organization
     from bridge.usecases.deliver import retry_dead_deliveries
 
     with open_organization(org) as (_, unit):
         revived = retry_dead_deliveries(unit)
-    click.echo(f"{revived} put back in line")
+    if as_json:
+        print_json({"retried": revived})
+    else:
+        click.echo(f"{revived} put back in line")

@@ -79,6 +79,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
+def refuse_to_ask(*, as_json: bool) -> None:
+    """Refuse to ask a program anything.
+
+    Raises:
+        click.UsageError: It has to answer ahead.
+    """
+    if as_json:
+        raise click.UsageError("--json asks nothing: answer ahead with --yes")
+
+
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Show how far long work is, on a terminal's standard error; elsewhere nothing is written.

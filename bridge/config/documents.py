@@ -1,13 +1,14 @@
 """The example file and the reference page, both generated from the settings themselves."""
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 from pydantic.fields import FieldInfo
 
 from bridge.config.settings import Settings
-from bridge.config.sources import FROM_FILE, secret_paths, sections, variable_name
+from bridge.config.sources import FROM_FILE, Key, secret_paths, sections, variable_name
 
 _WIDTH = 110
 
@@ -41,8 +42,14 @@ A secret may also stand in a file of its own, as container platforms and service
 """
 
 
-def generate_example(model: type[Settings] = Settings) -> str:
-    """Return config.example.yaml: every setting once, explained, commented out, with its default."""
+def generate_example(model: type[Settings] = Settings, *, chosen: Mapping[Key, object] | None = None) -> str:
+    """Return config.example.yaml: every setting once, explained, commented out, with its default.
+
+    Args:
+        model: The settings.
+        chosen: Those that are set to something: the file of an installation.
+    """
+    chosen = chosen or {}
     lines = _EXAMPLE_HEAD.splitlines()
     for section, section_model in sections(model):
         lines += ["", *_comment(_text(section_model.__doc__), ""), f"{section}:"]
@@ -51,7 +58,9 @@ def generate_example(model: type[Settings] = Settings) -> str:
             if _is_environment_only(info):
                 lines += [f"  # {variable_name((section, key))}=...", ""]
             else:
-                lines += [f"  #{key}: {_yaml(_default(info))}".rstrip(), ""]
+                is_set = (section, key) in chosen
+                value = chosen[section, key] if is_set else _default(info)
+                lines += [f"  {'' if is_set else '#'}{key}: {_yaml(value)}".rstrip(), ""]
         lines.pop()
     return "\n".join(lines) + "\n"
 

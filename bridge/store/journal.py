@@ -149,7 +149,7 @@ def verify(unit: Unit) -> int | None:
     """
     head = b""
     expected = 0
-    with closing(_entries(unit)) as entries:
+    with closing(read_entries(unit)) as entries:
         for entry in entries:
             expected += 1
             if entry.seq != expected or entry.previous != head or not _is_sealed(entry, unit.audit_keys):
@@ -186,7 +186,8 @@ def _is_sealed(entry: AuditEntry, keys: tuple[bytes, ...]) -> bool:
     return any(hmac.compare_digest(entry.digest, seal(entry, key)) for key in keys)
 
 
-def _entries(unit: Unit) -> Generator[AuditEntry, None, None]:
+def read_entries(unit: Unit) -> Generator[AuditEntry, None, None]:
+    """Yield the whole chain in its order, read piece by piece."""
     statement = (
         select(AuditEntry)
         .where(AuditEntry.org_id == unit.org_id)
