@@ -77,7 +77,7 @@ def preview_many(unit: Unit, member_ids: Collection[MemberId], act: str) -> Many
         ForbiddenError: The actor may not assign seats, or not manage people.
         InvalidInputError: Nobody is named, too many are, or there is no such act.
     """
-    _require(unit, act)
+    unit.require(Permission.MANAGE_PEOPLE if act == TURN_OFF else Permission.ASSIGN_SEATS)
     if not 1 <= len(member_ids) <= MOST:
         raise InvalidInputError("member", f"must be 1 to {MOST} people: tick those who are meant")
     unit.lock()
@@ -102,7 +102,7 @@ def confirm_many(unit: Unit, preview_id: uuid.UUID) -> ManyDone | None:
     state = unit.lock()
     stored = stored_preview(unit, preview_id, KIND)
     act = stored.request["act"]
-    _require(unit, act)
+    unit.require(Permission.MANAGE_PEOPLE if act == TURN_OFF else Permission.ASSIGN_SEATS)
     if stored.confirmed_at is not None:
         return None
     refuse_expired(unit, stored)
@@ -112,10 +112,6 @@ def confirm_many(unit: Unit, preview_id: uuid.UUID) -> ManyDone | None:
     done = _change(unit, ids, act, ladder_of(read_pools(unit)))
     stored.confirmed_at = unit.at
     return done
-
-
-def _require(unit: Unit, act: str) -> None:
-    unit.require(Permission.MANAGE_PEOPLE if act == TURN_OFF else Permission.ASSIGN_SEATS)
 
 
 def _change(unit: Unit, member_ids: Collection[MemberId], act: str, ladder: TierLadder) -> ManyDone:
@@ -154,10 +150,7 @@ def _refusal(member: Member, act: str) -> str:
 
 def _members(unit: Unit, ids: Collection[MemberId]) -> Sequence[Member]:
     return unit.session.scalars(
-        select(Member)
-        .where(Member.org_id == unit.org_id, Member.id.in_(ids))
-        .order_by(Member.position)
-        .execution_options(populate_existing=False)
+        select(Member).where(Member.org_id == unit.org_id, Member.id.in_(ids)).order_by(Member.position)
     ).all()
 
 
