@@ -26,6 +26,7 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
         ("seat-preview", preview_a_seat),
         ("swap-preview", preview_a_swap),
         ("import-preview", preview_an_import),
+        ("many-preview", preview_many_people),
         ("audit-verified", verify_the_audit),
         ("mappings-problems", break_a_draft),
         ("seats-change-problem", ask_for_too_many),
@@ -86,6 +87,16 @@ def preview_a_swap(site: Site, page: Page) -> None:
     page.get_by_label("The other").fill("alice@nordlys.test")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("button", name="Swap the two seats")).to_be_visible()
+
+
+def preview_many_people(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/people")
+    for name in ("Alice Lindqvist", "Chloé Moreau", "Olga Owner"):
+        page.get_by_label(f"Tick {name}").check()
+    page.get_by_label("What to do").select_option("off")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="Turn off access of 2 people: preview")).to_be_visible()
+    expect(page.get_by_role("heading", name="Who waits and gets a freed seat")).to_be_visible()
 
 
 def preview_an_import(site: Site, page: Page) -> None:
