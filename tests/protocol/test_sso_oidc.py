@@ -380,7 +380,8 @@ def test_t18_a_person_who_is_turned_off_is_told_so(visitor: OidcBrowser, acme: C
     answered = visitor.enter()
 
     assert answered.status_code == 403
-    assert "Your company turned off your access" in answered.text
+    assert "turned off your access on " in answered.text
+    assert "Your work is kept" in answered.text
     assert reasons(acme) == [SignInRefusal.DEACTIVATED]
 
 
