@@ -55,8 +55,8 @@ def refusal_page(refusal: SignInRefusedError) -> Response:
             HTTPStatus.FORBIDDEN,
             "Your access is turned off",
             refusal.told or "Your company turned off your access to this service.",
-            "Your work is kept, and belongs to your company: if access comes back, you find it as it was. If you think this "
-            "is a mistake, ask your IT contact and give them the request id below. Only they can turn it on again.",
+            "Your work is kept, and belongs to your company: if access comes back, you find it as it was. If you think "
+            "this is a mistake, ask your IT contact, with the request id below: only they can turn it on again.",
         )
     if refusal.reason == SignInRefusal.UNCONFIRMED:
         return error_page(
