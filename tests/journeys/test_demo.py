@@ -125,7 +125,7 @@ def follow_the_tutorial(said: str, address: str, folder: Path) -> list[str]:
             if words[0] == "export":
                 name, _, _ = words[1].partition("=")
                 made = seatbridge("--config", config[1], "connection", "add", "grachten", "Pushes", "--json")
-                environ[name] = json.loads(made)["SCIM token"]
+                environ[name] = json.loads(made)["scim_token"]
             elif words[0] == ".venv/bin/seatbridge":
                 mine = {".dev/demo/config.yaml": config[1], OWN: f"{address}/scim/v2/grachten"}
                 told = seatbridge(*(mine.get(word, word) for word in words[1:]))
