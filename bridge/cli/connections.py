@@ -8,6 +8,7 @@ import click
 
 from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
+from bridge.cli.connection_matches import match
 from bridge.cli.connection_people import disable, enable, link, readmit, unlink
 from bridge.cli.connection_trial import try_out
 from bridge.cli.connections_clients import add_client, revoke_client, rotate_client_secret
@@ -34,6 +35,7 @@ for _command in (
     refresh_metadata,
     rotate_cert,
     map_claims,
+    match,
     link,
     unlink,
     readmit,
