@@ -430,13 +430,13 @@ class SignInRefusedError(BridgeError):
     """A sign-in that is refused.
 
     The person sees one neutral page; ``reason`` is a stable code and ``detail`` a sentence, both for the connection's
-    sign-in log only.
+    sign-in log only. ``told`` is what the person reads instead, for who has proved to be the one it is about.
     """
 
     code = "sign_in_refused"
 
-    def __init__(self, reason: str, detail: str) -> None:
-        self.reason, self.detail = reason, detail
+    def __init__(self, reason: str, detail: str, *, told: str = "") -> None:
+        self.reason, self.detail, self.told = reason, detail, told
         super().__init__(detail)
 
 

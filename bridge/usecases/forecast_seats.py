@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, String, case, cast, func, literal, select
 from bridge.domain.forecasts import WEEK, Trend, full_at, needed_at, trend_of
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidChangeError, InvalidInputError
+from bridge.ports import Bill
 from bridge.store.models import AuditEntry, Contract, Decision, Invoice, Member, SeatPool
 from bridge.store.pools import read_pools
 from bridge.store.unit import Unit
@@ -103,12 +104,13 @@ class Forecast:
     months: tuple[MonthOfSeats, ...]
 
 
-def forecast_seats(unit: Unit, *, weeks: int = WEEKS) -> Forecast:
+def forecast_seats(unit: Unit, *, weeks: int = WEEKS, bill: Bill | None = None) -> Forecast:
     """Forecast seats and cost from the decisions of the last weeks (arrivals less departures, tier by tier).
 
     Args:
         unit: The unit.
         weeks: How many weeks to look back.
+        bill: The next renewal as it would be today, where it was read already: it counts everybody who has a seat.
 
     Raises:
         ForbiddenError: The actor may not open the console.
@@ -130,7 +132,7 @@ def forecast_seats(unit: Unit, *, weeks: int = WEEKS) -> Forecast:
         currency=contract.currency,
         tiers=tiers,
         renewal_at=contract.period_end if renews else None,
-        renewal=_renewal(unit, contract, pools, tiers) if renews and sees_money else None,
+        renewal=_renewal(unit, contract, pools, tiers, bill) if renews and sees_money else None,
         months=_months(unit, contract, pools, sees_money=sees_money),
     )
 
@@ -217,9 +219,9 @@ def _need(waiting_for: Any, tier: Any, lowest: str) -> ColumnElement[str | None]
 
 
 def _renewal(
-    unit: Unit, contract: Contract, pools: Sequence[SeatPool], tiers: Sequence[TierForecast]
+    unit: Unit, contract: Contract, pools: Sequence[SeatPool], tiers: Sequence[TierForecast], bill: Bill | None
 ) -> RenewalForecast:
-    bill = unit.billing.next_renewal()
+    bill = bill or unit.billing.next_renewal()
     seats: dict[str, int] = {}
     for pool, one in zip(pools, tiers, strict=True):
         needed = one.needed_at_renewal or 0

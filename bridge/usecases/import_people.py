@@ -22,16 +22,13 @@ from bridge.store.unit import Unit
 from bridge.usecases.buy_for_line import expected_purchases, serve_line
 from bridge.usecases.import_effect import AddedPerson, ChangedPerson, ImportEffect, Importer
 from bridge.usecases.purses import BudgetUse
+from bridge.usecases.rehearsals import attempt
 from mappings.allocation import MemberKey, SeatDecision
 from mappings.tiers import ANY
 
 __all__ = ["AddedPerson", "ChangedPerson", "ImportReport", "TierEffect", "import_people", "preview_import"]
 
 _FINGERPRINT_LETTERS = 16
-
-
-class _TakenBackError(Exception):
-    """Ends a rehearsal: everything since its beginning is rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,30 +208,13 @@ def _import(
         def decide(run: _Run, shown: ImportReport = shown) -> bool:
             return not run.found and keep(_completed(shown, run, file, connection.id, version))
 
-        run, kept = _attempt(unit, partial(_run, unit, file, connection.id, people, progress), decide)
+        run, kept = attempt(unit, partial(_run, unit, file, connection.id, people, progress), decide)
         if not run.found:
             return replace(_completed(report, run, file, connection.id, version), applied=kept)
         # Who is in conflict may have left traces behind: once more without them.
         problems = sorted((*report.problems, *run.found), key=lambda problem: problem.row)
         report = replace(report, problems=tuple(problems))
         people = [person for person in people if person.row not in report.bad_rows]
-
-
-def _attempt(unit: Unit, run: Callable[[], _Run], keep: Callable[[_Run], bool]) -> tuple[_Run, bool]:
-    """Go through once, and take it back unless it is to be kept."""
-    done: _Run | None = None
-    line_grew = unit.line_grew
-    try:
-        with unit.savepoint():
-            done = run()
-            if not keep(done):
-                raise _TakenBackError  # noqa: TRY301 (it is how a rehearsal ends)
-            return done, True
-    except _TakenBackError:
-        unit.session.expire_all()
-        unit.line_grew = line_grew
-    assert done is not None
-    return done, False
 
 
 def _completed(

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from bridge.domain.claims import ClaimMap
 from bridge.domain.documents import comparison_key
@@ -15,7 +16,7 @@ from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import SignInRefusedError
 from bridge.store.departed import departed_from
 from bridge.store.directory import get_member, is_known_as, manual_connection, owns_domain
-from bridge.store.models import Connection, Identity, Member
+from bridge.store.models import AuditEntry, Connection, Identity, Member
 from bridge.store.unit import Unit
 from bridge.usecases.provisional import is_unconfirmed
 from bridge.usecases.removed_people import who_removed
@@ -150,8 +151,12 @@ def refused(reason: SignInRefusal, detail: str) -> SignInRefusedError:
     return SignInRefusedError(reason, detail)
 
 
-def refuse_turned_off(member: Member) -> None:
+def refuse_turned_off(member: Member, *, to_themselves: Unit | None = None) -> None:
     """Let nobody in whose access is off, and say apart whose it is because no directory has named them.
+
+    Args:
+        member: Who.
+        to_themselves: The unit, where who signs in has proved to be this person: they are told since when.
 
     Raises:
         SignInRefusedError: It is off.
@@ -163,7 +168,27 @@ def refuse_turned_off(member: Member) -> None:
             "assign them to the provisioning application at the identity provider, or turn access on by hand",
         )
     if not member.active:
-        raise refused(SignInRefusal.DEACTIVATED, "The person's access is turned off")
+        told = "" if to_themselves is None else _since_when(to_themselves, member)
+        raise SignInRefusedError(SignInRefusal.DEACTIVATED, "The person's access is turned off", told=told)
+
+
+def _since_when(unit: Unit, member: Member) -> str:
+    """Say to somebody who turned their access off and when; "" where that is not known."""
+    at = unit.session.scalar(
+        select(func.max(AuditEntry.at)).where(
+            AuditEntry.org_id == unit.org_id,
+            AuditEntry.subject_id == str(member.id),
+            AuditEntry.action == "member.deactivated",
+        )
+    )
+    if at is None:
+        return ""
+    company = unit.organization()
+    local = at.astimezone(ZoneInfo(company.time_zone))
+    return (
+        f"{company.name} turned off your access on {local.day} {local:%B %Y} at {local:%H:%M}, and you were signed out "
+        "everywhere. It wasn't something you did just now."
+    )
 
 
 def within_limits(asserted: AssertedSubject) -> AssertedSubject:

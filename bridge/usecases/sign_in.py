@@ -187,7 +187,7 @@ def admit(unit: Unit, asserted: AssertedSubject) -> Recognised:
     found = recognise_subject(unit, connection, asserted)
     if found is None:
         found = Recognised(_provision(unit, connection, asserted), LinkedBy.JIT)
-    refuse_turned_off(found.member)
+    refuse_turned_off(found.member, to_themselves=unit)
     _link(unit, asserted, found)
     if found.linked_by is not LinkedBy.JIT:
         _follow_claims(unit, found.member, asserted)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -81,6 +82,7 @@ def see_other(path: str) -> Response:
     return response
 
 
+@lru_cache(maxsize=512)
 def icon(name: str, size: int = 16) -> Markup:
     """Return a lucide icon as inline SVG; the word beside it carries the meaning."""
     return Markup(lucide(name, size=size, aria_hidden="true", focusable="false"))  # noqa: S704 (drawn by the library)

@@ -51,7 +51,7 @@ def test_a_person_who_was_turned_off_is_told_so_and_nothing_is_revived(door: Doo
 
     page = door.refuses(door.signed(user=named("off@acme.test")), SignInRefusal.DEACTIVATED, neutrally=False)
 
-    assert "Your company turned off your access" in page.text
+    assert "turned off your access on " in page.text
 
 
 GROUPS = f"{ASSERTION}/saml:AttributeStatement/saml:Attribute[@Name='groups']"

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.e2e.conftest import Site
 from tests.web import add_to_group
@@ -16,8 +16,10 @@ PICTURES = os.environ.get("SEATBRIDGE_PICTURES")
 
 def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: BrowserContext) -> None:
     page = looks.new_page()
-    site.sign_in(page)
     problems: list[str] = []
+    page.on("console", lambda said: problems.extend(complaints(said)))
+    page.on("request", lambda sent: problems.extend(strays(site, sent)))
+    site.sign_in(page)
 
     for name, path in paths_of(site, page):
         page.goto(f"{site.url}{path}")
@@ -26,6 +28,7 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
         ("seat-preview", preview_a_seat),
         ("swap-preview", preview_a_swap),
         ("import-preview", preview_an_import),
+        ("many-preview", preview_many_people),
         ("audit-verified", verify_the_audit),
         ("mappings-problems", break_a_draft),
         ("seats-change-problem", ask_for_too_many),
@@ -35,6 +38,17 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
         problems += problems_of(page, name)
 
     assert not problems, "\n".join(problems)
+
+
+def complaints(said: ConsoleMessage) -> list[str]:
+    """Return what the browser complains of, as of the content security policy; not that a page was refused."""
+    wanted = said.type == "error" and "Failed to load resource" not in said.text
+    return [f"the browser says: {said.text}"] if wanted else []
+
+
+def strays(site: Site, sent: Request) -> list[str]:
+    """Return a request that goes anywhere but to the service."""
+    return [] if sent.url.startswith((site.url, "data:", "blob:")) else [f"a request goes to {sent.url}"]
 
 
 def paths_of(site: Site, page: Page) -> list[tuple[str, str]]:
@@ -96,6 +110,16 @@ def preview_a_swap(site: Site, page: Page) -> None:
     page.get_by_label("The other").fill("alice@nordlys.test")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("button", name="Swap the two seats")).to_be_visible()
+
+
+def preview_many_people(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/people")
+    for name in ("Alice Lindqvist", "Chloé Moreau", "Olga Owner"):
+        page.get_by_label(f"Tick {name}").check()
+    page.get_by_label("What to do").select_option("off")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="Turn off access of 2 people: preview")).to_be_visible()
+    expect(page.get_by_role("heading", name="Who waits and gets a freed seat")).to_be_visible()
 
 
 def preview_an_import(site: Site, page: Page) -> None:
@@ -211,6 +235,23 @@ def test_the_owner_buys_seats_through_the_preview_and_who_waits_gets_them(site: 
     expect(page.get_by_role("status")).to_contain_text("2 people in line got a seat")
     page.goto(f"{site.url}/console/people?state=waiting")
     expect(page.get_by_role("heading", name="Nobody matches")).to_be_visible()
+
+
+def test_people_are_changed_and_a_file_is_imported_without_javascript(site: Site, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    site.sign_in(page)
+
+    preview_many_people(site, page)
+    page.get_by_role("button", name="Turn off 2 people").click()
+    expect(page.get_by_role("status").first).to_contain_text("Changed 2 people. 1 person in line got a freed seat.")
+    preview_an_import(site, page)
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Import 1 person").click()
+    expect(page.get_by_role("status").first).to_contain_text("Imported: 1 person added")
+    verify_the_audit(site, page)
+
+    context.close()
 
 
 def test_nothing_is_bought_without_the_tick(site: Site, page: Page) -> None:

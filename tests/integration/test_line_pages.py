@@ -96,3 +96,60 @@ def test_the_benchmark_opens_every_page_that_it_names(runtime: Runtime, customer
     found = list(time_pages(runtime, 1, lambda _: None))
 
     assert [one.page for one in found] == list(PAGES)
+
+
+def path_of(page: str) -> str:
+    """Return where the form of a preview of many people leads."""
+    return page.split('action="/console/people/many/')[1].split('"', maxsplit=1)[0]
+
+
+def test_many_people_are_changed_through_one_preview_and_the_line_moves_up(
+    browser: Browser, customer: Customer, line: list[Member]
+) -> None:
+    holders = [one for one in line if one.tier == "standard"][:2]
+    first, last = waiting(line, customer)
+
+    ticked = {"member": [str(one.id) for one in holders], "act": "off"}
+    shown = browser.post("/console/people/many/preview", ticked).text
+    before = [get_tier(customer, one) for one in holders]
+    answer = browser.post(f"/console/people/many/{path_of(shown)}")
+
+    assert "Turn off access of 2 people" in shown
+    assert first.display_name in shown
+    assert last.display_name in shown
+    assert before == ["standard", "standard"]
+    assert answer.location == "/console/people"
+    assert "Changed 2 people. 2 people in line got a freed seat." in browser.get("/console/people").text
+    assert [get_tier(customer, one) for one in (*holders, first, last)] == [None, None, "standard", "standard"]
+
+
+def test_who_finds_no_free_seat_stays_and_is_named(browser: Browser, customer: Customer, line: list[Member]) -> None:
+    standard = [one for one in line if one.tier == "standard"]
+
+    ticked = {"member": [str(one.id) for one in standard[:2]], "act": "premium"}
+    shown = browser.post("/console/people/many/preview", ticked).text
+
+    assert shown.count("No Premium seat is free") == 2
+    assert 'action="/console/people/many/' not in shown
+
+
+def test_a_change_of_many_is_refused_when_seats_changed_meanwhile(
+    browser: Browser, customer: Customer, line: list[Member]
+) -> None:
+    shown = browser.post("/console/people/many/preview", {"member": [str(line[0].id)], "act": "unassigned"}).text
+    customer.push("late@nordlys.test")
+
+    assert browser.post(f"/console/people/many/{path_of(shown)}").status == 409
+    assert get_tier(customer, line[0]) == "premium"
+
+
+def test_nobody_ticked_is_said_on_the_list(browser: Browser) -> None:
+    answer = browser.post("/console/people/many/preview", {"act": "off"})
+
+    assert answer.location == "/console/people"
+    assert "tick those who are meant" in browser.get("/console/people").text
+
+
+def get_tier(customer: Customer, member: Member) -> str | None:
+    with customer.unit() as unit:
+        return get_member(unit, member.id).tier

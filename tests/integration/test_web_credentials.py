@@ -79,6 +79,8 @@ ADMINS = (
     ("POST", f"/console/mappings/drafts/{ID}/submit"),
     ("POST", f"/console/mappings/drafts/{ID}/discard"),
     ("GET", "/console/seats"),
+    ("POST", "/console/people/many/preview"),
+    ("POST", f"/console/people/many/{ID}"),
     ("GET", "/console/audit"),
     ("POST", "/console/audit/verify"),
     ("GET", "/console/people/import"),

@@ -384,6 +384,20 @@ def test_t18_a_person_who_is_turned_off_is_told_so(visitor: OidcBrowser, acme: C
     assert reasons(acme) == [SignInRefusal.DEACTIVATED]
 
 
+def test_t18_who_has_proved_to_be_the_person_reads_since_when(visitor: OidcBrowser, acme: Customer) -> None:
+    pushed = acme.push("ada@acme.test")
+    with acme.unit() as unit:
+        link_identity(unit, acme.connection_id, pushed.id, subject="00u1ada")
+    with acme.unit(acme.directory) as unit:
+        deactivate_member(unit, get_member(unit, pushed.id), reason="directory")
+        at = unit.at
+
+    answered = visitor.enter()
+
+    assert f"turned off your access on {at.day} {at:%B %Y} at {at:%H:%M}" in answered.text
+    assert "Your work is kept" in answered.text
+
+
 def test_t16_a_disabled_connection_refuses_to_start_and_to_finish(
     visitor: OidcBrowser, acme: Customer, op: OpenIdProvider
 ) -> None:

@@ -231,7 +231,7 @@ class Member(Base):
             "tier",
             "list_key",
             "id",
-            postgresql_include=["waiting_for", "source", "created_at", "search_key"],
+            postgresql_include=["waiting_for", "source", "connection_id", "created_at", "search_key"],
         ),
         Index("ix_member_pinned", "org_id", "list_key", "id", postgresql_where=text("pinned")),
         Index("ix_member_role", "org_id", "role", postgresql_where=text("role <> 'member'")),

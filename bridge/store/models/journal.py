@@ -109,7 +109,9 @@ class Preview(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="seats, seat, swap, mappings, amendment, plan, import or remove_inactive.")
+    kind: Mapped[str] = mapped_column(
+        doc="seats, seat, swap, mappings, amendment, plan, import, many or remove_inactive."
+    )
     request: Mapped[dict[str, Any]]
     seat_version: Mapped[int] = mapped_column(doc="What it was computed against.")
     at: Mapped[datetime] = mapped_column(doc="The pinned instant of proration (rule Q2).")

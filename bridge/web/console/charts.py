@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import dropwhile
 from zoneinfo import ZoneInfo
 
+from bridge.ports import Bill
 from bridge.store.unit import Unit
 from bridge.usecases.forecast_seats import Forecast, MonthOfSeats, TierForecast, forecast_seats
 from bridge.usecases.seats import read_contract, read_ladder
@@ -55,11 +56,16 @@ class TierChart:
     months: tuple[MonthOfSeats, ...]
 
 
-def read_charts(unit: Unit) -> tuple[Forecast | None, tuple[TierChart, ...]]:
-    """Forecast the seats and draw them; nothing of a plan that is not sold by seats."""
+def read_charts(unit: Unit, renewal: Bill | None) -> tuple[Forecast | None, tuple[TierChart, ...]]:
+    """Forecast the seats and draw them; nothing of a plan that is not sold by seats.
+
+    Args:
+        unit: The unit.
+        renewal: The next renewal as it would be today, as the page has read it.
+    """
     if not len(read_ladder(unit)):
         return None, ()
-    forecast = forecast_seats(unit)
+    forecast = forecast_seats(unit, bill=renewal)
     return forecast, draw_tiers(forecast, ZoneInfo(read_contract(unit).time_zone))
 
 

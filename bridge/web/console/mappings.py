@@ -11,7 +11,7 @@ from bridge.usecases.edit_mappings import MappingsApplied, applied_preview, appl
 from bridge.usecases.mapping_drafts import find_draft, save_draft
 from bridge.usecases.mapping_versions import list_versions
 from bridge.usecases.preview_mappings import mapping_problems, open_preview, preview_mappings, preview_rollback
-from bridge.usecases.read_mappings import MappingsView, identity_providers, read_mappings
+from bridge.usecases.read_mappings import MappingsView, are_few, identity_providers, read_mappings
 from bridge.web.console.flows import draw_flows, group_moves
 from bridge.web.console.forms import (
     MappingForm,
@@ -33,8 +33,9 @@ pages = Blueprint("mappings", __name__, url_prefix="/console/mappings")
 @pages.get("")
 @signed_in(Permission.EDIT_MAPPINGS)
 def index(visit: Visit) -> Response:
-    """Show the rules in force and for whom each decides."""
-    return render("mappings.html", view=read_mappings(visit.unit))
+    """Show the rules in force and for whom each decides; with many people they are counted by a second request."""
+    counted = "heads" in request.args or are_few(visit.unit)
+    return render("mappings.html", view=read_mappings(visit.unit, counted=counted))
 
 
 @pages.get("/edit")
@@ -45,7 +46,7 @@ def edit(visit: Visit) -> Response:
     if drafted:
         draft = find_draft(visit.unit, identifier("draft", drafted))
         return _editor(visit, mapping_form_of(dict(draft.document)), SavedAs(draft.name, draft.name, draft.version))
-    form = mapping_form_of(read_mappings(visit.unit).document)
+    form = mapping_form_of(read_mappings(visit.unit, counted=False).document)
     group = request.args.get("group")
     return _editor(visit, form.after(f"add:{group}") if group else form)
 
@@ -58,7 +59,7 @@ def change(visit: Visit) -> Response:
     act = request.form.get("do", "")
     if act not in {"preview", "save"}:
         return _editor(visit, form.after(act), saved_as)
-    document = form.to_document(_namesakes(read_mappings(visit.unit)))
+    document = form.to_document(_namesakes(read_mappings(visit.unit, counted=False)))
     problems = mapping_problems(visit.unit, document)
     if act == "save":
         return _save(visit, form, saved_as, document, tuple(one for one in problems if one.path))
@@ -175,7 +176,7 @@ def _editor(
         status=422 if problems else 200,
         form=form,
         saved_as=saved_as or SavedAs(),
-        view=read_mappings(visit.unit),
+        view=read_mappings(visit.unit, counted=False),
         attributes=tuple(MAPPABLE),
         providers=identity_providers(visit.unit),
         problems=problems,

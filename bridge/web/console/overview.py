@@ -16,5 +16,6 @@ pages = Blueprint("overview", __name__)
 @signed_in(Permission.SEE_CONSOLE)
 def show(visit: Visit) -> Response:
     """Show where everything stands."""
-    forecast, charts = read_charts(visit.unit)
-    return render("overview.html", overview=read_overview(visit.unit), forecast=forecast, charts=charts)
+    overview = read_overview(visit.unit)
+    forecast, charts = read_charts(visit.unit, overview.renewal)
+    return render("overview.html", overview=overview, forecast=forecast, charts=charts)

@@ -10,6 +10,7 @@ from bridge.errors import InvalidInputError, NotFoundError, UniquenessError
 from bridge.store.directory import get_member
 from bridge.usecases import sessions
 from bridge.usecases.billing_orders import ordered_for
+from bridge.usecases.change_many import confirm_many, preview_many
 from bridge.usecases.change_role import change_role
 from bridge.usecases.confirm_people import confirm_member
 from bridge.usecases.held_roles import roles_of
@@ -27,7 +28,7 @@ from bridge.web.console.forms import identifier, mail_address
 from bridge.web.console.signing_out import signed_out
 from bridge.web.credentials import signed_in
 from bridge.web.errors import answer_for, sentence_of
-from bridge.web.rendering import render, see_other
+from bridge.web.rendering import plural, render, see_other
 from bridge.web.session import Visit, current_runtime
 
 pages = Blueprint("people", __name__, url_prefix="/console/people")
@@ -39,6 +40,32 @@ def index(visit: Visit) -> Response:
     """List people."""
     wanted = _parse_filter()
     return render("people.html", people=list_people(visit.unit, wanted), wanted=wanted)
+
+
+@pages.post("/many/preview")
+@signed_in(Permission.SEE_CONSOLE)
+def preview_change_of_many(visit: Visit) -> Response:
+    """Show what one change would do to everybody who was ticked."""
+    ids = [_member_id(text) for text in request.form.getlist("member")]
+    try:
+        preview = preview_many(visit.unit, ids, request.form.get("act", ""))
+    except InvalidInputError as mistake:
+        flash(sentence_of(mistake), "err")
+        return see_other(url_for("people.index"))
+    return render("many_preview.html", preview=preview)
+
+
+@pages.post("/many/<preview_id>")
+@signed_in(Permission.SEE_CONSOLE)
+def change_many(visit: Visit, preview_id: str) -> Response:
+    """Change everybody as previewed."""
+    done = confirm_many(visit.unit, identifier("preview", preview_id))
+    if done is None:
+        flash("This was done already, once.", "ok")
+    else:
+        served = f" {plural(len(done.promoted), 'person', 'people')} in line got a freed seat." if done.promoted else ""
+        flash(f"Changed {plural(done.changed, 'person', 'people')}.{served}", "ok")
+    return see_other(url_for("people.index"))
 
 
 @pages.get("/add")

@@ -56,10 +56,11 @@ _MISTAKES = (
 def index(visit: Visit) -> Response:
     """Show the seats, and to owners what they cost."""
     details = read_billing_details(visit.unit) if visit.may(Permission.SEE_BILLING) else None
-    forecast, charts = read_charts(visit.unit)
+    seats = read_seats(visit.unit)
+    forecast, charts = read_charts(visit.unit, seats.renewal)
     return render(
         "seats.html",
-        seats=read_seats(visit.unit),
+        seats=seats,
         details=details,
         forecast=forecast,
         charts=charts,

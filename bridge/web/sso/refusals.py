@@ -54,8 +54,9 @@ def refusal_page(refusal: SignInRefusedError) -> Response:
         return error_page(
             HTTPStatus.FORBIDDEN,
             "Your access is turned off",
-            "Your company turned off your access to this service.",
-            "If you still need it, ask your IT contact to turn it on again.",
+            refusal.told or "Your company turned off your access to this service.",
+            "Your work is kept, and belongs to your company: if access comes back, you find it as it was. If you think "
+            "this is a mistake, ask your IT contact, with the request id below: only they can turn it on again.",
         )
     if refusal.reason == SignInRefusal.UNCONFIRMED:
         return error_page(
