@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from flask import Flask
 
+from bridge.adapters.tracing import start_tracing
 from bridge.billing import BuiltinPayments
 from bridge.config import LogFormat, Settings, load_settings
 from bridge.observability import configure_logging
@@ -17,6 +18,7 @@ from bridge.web.console import console_blueprints
 from bridge.web.oauth.views import oauth_blueprints
 from bridge.web.sso import oidc_blueprint, saml_blueprint
 from scim.edge import scim_blueprint
+from scim.replay_page import replay_blueprint
 
 #: New objects until the youngest are searched, and how often that happens until the older ones are.
 _GC_THRESHOLDS = (20_000, 20, 20)
@@ -37,11 +39,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure_logging(level=settings.log.level, as_json=settings.log.format is LogFormat.JSON)
     kept = ExitStack()
     atexit.register(kept.close)
+    tracing = start_tracing(settings)
+    if tracing is not None:
+        kept.callback(tracing.close)
     urls = kept.enter_context(database(settings))
     runtime = build_runtime(settings, urls.service, payments=BuiltinPayments())
     kept.callback(runtime.close)
     check_database(runtime.engine)
     app = compose(runtime)
+    if tracing is not None:
+        tracing.watch(app)
     _leave_what_stays_alone()
     return app
 
@@ -55,6 +62,7 @@ def compose(runtime: Runtime) -> Flask:
         *oauth_blueprints(runtime),
         billing_events,
         scim_blueprint(runtime),
+        replay_blueprint(runtime),
     )
     return create_web_app(runtime, edges)
 

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from bridge.domain.identifiers import ConnectionId, OrgId
-from scim.recent import Recent
+from bridge.domain.recent import Recent
 
 MAX_CALLERS = 10_000
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 import structlog
 from flask import Response
 
+from bridge.domain.recent import Recent
 from bridge.domain.request_log import Mark
 from bridge.errors import PushesRefusedError, TooManyRequestsError
 from bridge.runtime import Runtime
@@ -16,7 +17,6 @@ from scim.errors import UnknownShapeException
 from scim.lanes.call import Call
 from scim.log_entries import Heard
 from scim.rates import Rates
-from scim.recent import Recent
 from scim.request_log import RequestLog
 
 log = structlog.get_logger()

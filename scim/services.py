@@ -7,10 +7,10 @@ import threading
 from bridge.domain.actors import SYSTEM
 from bridge.domain.extension_schemas import ExtensionSchema
 from bridge.domain.identifiers import OrgId
+from bridge.domain.recent import Recent
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from bridge.usecases.extension_schemas import list_schemas
-from scim.recent import Recent
 from scim.service import BridgeService
 
 #: Services with schemas of their own that are kept, each about a megabyte of models. Pydantic does not give all of a

@@ -19,7 +19,7 @@ from bridge.domain.sign_in import SignInProtocol
 from bridge.simulator.saml import ReceivedRequest, SimulatedIdp, SimulatedUser, read_authn_request
 from bridge.store.models import Domain, MappingVersion, Member, SignInEvent
 from bridge.usecases.saml_trust import trust_saml_provider
-from bridge.usecases.sign_in import AssertedSubject, Assertion, SignedIn, complete_sign_in, start_sign_in
+from bridge.usecases.sign_in import AssertedSubject, Assertion, SignedIn, complete_sign_in, start_sign_in, use_up
 from tests.factories import Customer
 
 ADA = SimulatedUser("ada@acme.test", "ada@acme.test", "Ada", "Lovelace", ("Engineering",))
@@ -124,7 +124,7 @@ def complete(
 ) -> SignedIn:
     """Bring an assertion back, in a unit of its own."""
     with customer.unit(actor(customer), at=at) as unit:
-        return complete_sign_in(unit, assertion, cookie_hashes=[credential_hash(cookie) for cookie in cookies])
+        return complete_sign_in(unit, use_up(unit, assertion, [credential_hash(cookie) for cookie in cookies]))
 
 
 def sign_in(customer: Customer, subject: str, **facts: Any) -> SignedIn:

@@ -85,18 +85,15 @@ def addresses(public_url: str, unit: "Unit", found: "Connection") -> dict[str, o
 
     Of a connection without a provider yet, the addresses for either protocol.
     """
-    slug = unit.organization().slug
-    saml, oidc = (f"{public_url}/sso/{protocol}/{slug}/{found.id}" for protocol in SignInProtocol)
-    facts: dict[str, object] = {
-        "connection": found.name,
-        "id": found.id,
-        "SCIM base URL": f"{public_url}/scim/v2/{slug}",
-    }
+    from bridge.usecases.connection_addresses import addresses_of
+
+    known = addresses_of(public_url, unit, found)
+    facts: dict[str, object] = {"connection": found.name, "id": found.id, "SCIM base URL": known.scim}
     if found.protocol != SignInProtocol.OIDC:
-        facts |= {"ACS URL": f"{saml}/acs", "entityID": f"{saml}/metadata"}
+        facts |= {"ACS URL": known.acs, "entityID": known.entity_id}
     if found.protocol != SignInProtocol.SAML:
-        facts |= {"redirect URI": f"{oidc}/callback"}
-    return facts | {"sign-in start": f"{oidc if found.protocol == SignInProtocol.OIDC else saml}/start"}
+        facts |= {"redirect URI": known.redirect_uri}
+    return facts | {"sign-in start": known.start}
 
 
 def key_rows(keys: "Sequence[ServiceKey]") -> list[dict[str, object]]:

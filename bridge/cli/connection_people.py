@@ -16,9 +16,9 @@ _SUBJECT = "The subject at the identity provider, byte for byte: the NameID (SAM
 def link(org: str, name: str, email: str, *, subject: str, as_json: bool) -> None:
     """Say who a subject of the identity provider is: how an owner comes to sign in by it."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
     from bridge.usecases.connections import find_connection
     from bridge.usecases.link_people import link_identity
+    from bridge.usecases.people import find_person
 
     with open_organization(org) as (_, unit):
         member = find_person(unit, email)
@@ -42,9 +42,9 @@ def unlink(org: str, name: str, email: str, *, subject: str | None, as_json: boo
     is recognised again at the next sign-in.
     """
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
     from bridge.usecases.connections import find_connection
     from bridge.usecases.link_people import unlink_identity
+    from bridge.usecases.people import find_person
 
     with open_organization(org) as (_, unit):
         member = find_person(unit, email)

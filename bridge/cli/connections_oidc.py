@@ -13,11 +13,8 @@ from bridge.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bridge.adapters.oidc import ProviderFacts
-    from bridge.store.models import OidcProvider
 
 SECRET_VARIABLE = "SEATBRIDGE_OIDC_CLIENT_SECRET"  # noqa: S105 (a name, not a secret)
-_SCOPES = ("openid", "profile", "email")
-_LONGEST_SECRET = 2000
 
 
 @click.command()
@@ -51,11 +48,12 @@ def oidc(
 
     Run it again to read the description anew, or to change something: what is not said stays as it is.
     """
-    from bridge.adapters.oidc import Wire, choose_auth_method, discover
+    from bridge.adapters.oidc import Wire, discover
+    from bridge.adapters.oidc.trust import read_scopes, trust_in
     from bridge.cli.opening import find_organization, open_runtime
     from bridge.domain.actors import OPERATOR
     from bridge.usecases.connections import find_connection
-    from bridge.usecases.oidc_trust import OidcTrust, oidc_provider, secret_place, trust_oidc_provider
+    from bridge.usecases.oidc_trust import oidc_provider, secret_place, trust_oidc_provider
 
     if public_client and client_secret_file is not None:
         raise click.UsageError("a public client has no secret: leave out --client-secret-file or --public-client")
@@ -77,18 +75,12 @@ def oidc(
         elif sealed is None or client_secret_file is not None or SECRET_VARIABLE in os.environ:
             secret = _read_secret(client_secret_file)
             sealed = runtime.secrets.seal(secret.encode(), bound_to=secret_place(org_id, found.id))
-        trust = OidcTrust(
-            issuer=issuer,
+        trust = trust_in(
+            issuer,
+            facts,
             client_id=client_id,
-            client_secret=sealed,
-            auth_method=choose_auth_method(facts, has_secret=sealed is not None),
-            scopes=_scopes(scopes, present),
-            authorization_endpoint=facts.authorization_endpoint,
-            token_endpoint=facts.token_endpoint,
-            jwks_uri=facts.jwks_uri,
-            userinfo_endpoint=facts.userinfo_endpoint,
-            algorithms=facts.algorithms,
-            sends_issuer=facts.sends_issuer,
+            sealed_secret=sealed,
+            scopes=tuple(present.scopes) if present and not scopes else read_scopes(scopes),
             asks_userinfo=bool(present and present.asks_userinfo) if userinfo is None else userinfo,
         )
         with runtime.unit(org_id, OPERATOR) as unit:
@@ -106,20 +98,14 @@ def oidc(
         click.echo(_advice(facts))
 
 
-def _scopes(given: tuple[str, ...], present: "OidcProvider | None") -> tuple[str, ...]:
-    if not given:
-        return tuple(present.scopes) if present else _SCOPES
-    if any(not scope.isascii() or not scope.isprintable() or " " in scope or not scope for scope in given):
-        raise InvalidInputError("scope", "give one scope at a time, as --scope groups")
-    return tuple(dict.fromkeys((*_SCOPES, *given)))
-
-
 def _read_secret(file: Path | None) -> str:
     """Read the client secret.
 
     Raises:
         InvalidInputError: There is none.
     """
+    from bridge.adapters.oidc.trust import read_secret
+
     if file is not None:
         try:
             text = file.read_text()
@@ -131,11 +117,10 @@ def _read_secret(file: Path | None) -> str:
         text = click.prompt("Client secret", hide_input=True)
     else:
         text = sys.stdin.readline()
-    secret = text.strip()
-    if not secret or len(secret) > _LONGEST_SECRET or not secret.isprintable():
-        problem = f"give it by --client-secret-file, in {SECRET_VARIABLE} or on standard input, or say --public-client"
-        raise InvalidInputError("client_secret", problem)
-    return secret
+    return read_secret(
+        text,
+        problem=f"give it by --client-secret-file, in {SECRET_VARIABLE} or on standard input, or say --public-client",
+    )
 
 
 def _advice(facts: "ProviderFacts") -> str:

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.billing.why_person import PersonCharge, Step, WhyPerson
-    from bridge.store.models import Member
-    from bridge.store.unit import Unit
     from bridge.usecases.provision_member import PersonDraft
 
 
@@ -24,6 +22,7 @@ def why(org: str, person: str, *, history: bool, as_json: bool) -> None:
     """Say why PERSON (userName, mail address or id) has what they have, step by step, and what would change it."""
     from bridge.billing.why_person import why_person
     from bridge.cli.opening import open_organization
+    from bridge.usecases.people import find_person
 
     with open_organization(org) as (_, unit):
         found = why_person(unit, find_person(unit, person).id)
@@ -184,6 +183,7 @@ def provisional(org: str, *, as_json: bool) -> None:
 def confirm(org: str, person: str, *, as_json: bool) -> None:
     """Let PERSON (userName, mail address or id) stay, whom the directory has not named yet."""
     from bridge.cli.opening import open_organization
+    from bridge.usecases.people import find_person
     from bridge.usecases.provisional import confirm_member
 
     with open_organization(org) as (_, unit):
@@ -266,37 +266,6 @@ def recover(org: str, email: str, *, as_json: bool) -> None:
     else:
         print_facts({"sign-in link": link})
         click.echo("It works once, within an hour. Every owner is told of it now, and again when it is used.")
-
-
-def find_person(unit: "Unit", wanted: str) -> "Member":
-    """Return the one person with this userName, mail address (both without case) or id.
-
-    Raises:
-        NotFoundError: There is none.
-        InvalidInputError: There are several: name the one by id.
-    """
-    from sqlalchemy import or_, select
-
-    from bridge.domain.documents import comparison_key
-    from bridge.domain.identifiers import parse_id
-    from bridge.errors import InvalidInputError, NotFoundError
-    from bridge.store.models import Member
-
-    key = comparison_key(wanted)
-    found = unit.session.scalars(
-        select(Member)
-        .where(
-            Member.org_id == unit.org_id,
-            or_(Member.user_name_key == key, Member.email_key == key, Member.id == parse_id(wanted)),
-        )
-        .order_by(Member.position)
-    ).all()
-    if not found:
-        raise NotFoundError("person", wanted)
-    if len(found) > 1:
-        ids = ", ".join(str(member.id) for member in found)
-        raise InvalidInputError("person", f"{len(found)} people are called {wanted!r}: name one by id ({ids})")
-    return found[0]
 
 
 def draft_of(user_name: str, name: str | None) -> "PersonDraft":

@@ -163,8 +163,8 @@ def _print_story(story: "RequestStory") -> None:
         for failed in entry.operations["failed"]:
             told = f"operation {failed['number']}: {failed['status']} {text_of(failed['detail'])}"
             click.echo(f"  {harmless_line(told)}")
-    if story.meaning:
-        click.echo(f"\n{story.meaning}")
+    if line.meaning:
+        click.echo(f"\n{line.meaning}")
     click.echo()
     print_table(
         ("from", "to", "because", "by"),
@@ -204,7 +204,7 @@ def _as_json(story: "RequestStory") -> dict[str, Any]:
     return {name: getattr(entry, name) for name in names} | {
         "connection": story.line.connection,
         "said": story.line.said,
-        "meaning": story.meaning,
+        "meaning": story.line.meaning,
         "decisions": story.decisions,
         "hold_id": story.hold_id,
     }

@@ -59,7 +59,7 @@ def waiting(org: str, *, as_json: bool) -> None:
 def promote(org: str, person: str, *, why: str, as_json: bool) -> None:
     """Move PERSON (userName, mail address or id) to the front of the line: the next seat they can use is theirs."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
+    from bridge.usecases.people import find_person
     from bridge.usecases.waiting_list import list_waiting, move_to_front
 
     with open_organization(org) as (_, unit):
@@ -83,7 +83,7 @@ def dequeue(org: str, person: str, *, why: str, as_json: bool) -> None:
     They count as placed by hand from then on, so that groups do not put them back.
     """
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
+    from bridge.usecases.people import find_person
     from bridge.usecases.seats import read_ladder
     from bridge.usecases.waiting_list import leave_line
 
@@ -112,8 +112,8 @@ def swap(org: str, first: str, second: str, *, only_preview: bool, yes: bool, as
     afterwards, and neither stands in line.
     """
     from bridge.cli.opening import find_organization, open_runtime
-    from bridge.cli.people import find_person
     from bridge.domain.actors import OPERATOR
+    from bridge.usecases.people import find_person
     from bridge.usecases.seats import read_ladder
     from bridge.usecases.swap_seats import confirm_swap, preview_swap
 

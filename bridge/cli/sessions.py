@@ -21,7 +21,7 @@ def sessions() -> None:
 def list_(org: str, *, person: str | None, as_json: bool) -> None:
     """List the sessions that still open doors, newest first."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
+    from bridge.usecases.people import find_person
     from bridge.usecases.sessions import list_sessions
 
     with open_organization(org) as (runtime, unit):
@@ -59,7 +59,7 @@ def list_(org: str, *, person: str | None, as_json: bool) -> None:
 def end(org: str, session: uuid.UUID | None, *, person: str | None, as_json: bool) -> None:
     """End SESSION (an id of `sessions list`), or with --person every session and sign-in link of a person."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
+    from bridge.usecases.people import find_person
     from bridge.usecases.sessions import end_session, end_sessions_of
 
     if (session is None) == (person is None):

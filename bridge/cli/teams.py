@@ -70,7 +70,7 @@ def unarchive(org: str, team: str, *, as_json: bool) -> None:
 def join(org: str, person: str, teams: tuple[str, ...], *, as_json: bool) -> None:
     """Put PERSON (userName, mail address or id) into teams."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
+    from bridge.usecases.people import find_person
     from bridge.usecases.workspace_teams import join_teams
 
     with open_organization(org) as (_, unit):
@@ -91,7 +91,7 @@ def join(org: str, person: str, teams: tuple[str, ...], *, as_json: bool) -> Non
 def leave(org: str, person: str, team: str, *, as_json: bool) -> None:
     """Take PERSON (userName, mail address or id) out of a team; they stay in the workspace."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
+    from bridge.usecases.people import find_person
     from bridge.usecases.workspace_teams import leave_team
 
     with open_organization(org) as (_, unit):

@@ -63,7 +63,7 @@ def add(org: str, user_name: str, *, name: str | None, roles: tuple[str, ...], a
 def set_roles(org: str, person: str, *, roles: tuple[str, ...], as_json: bool) -> None:
     """Give PERSON (userName, mail address or id) these roles instead of the present ones; none takes the product."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
+    from bridge.usecases.people import find_person
     from bridge.usecases.product_roles import change_roles
 
     with open_organization(org) as (_, unit):
@@ -79,7 +79,7 @@ def set_roles(org: str, person: str, *, roles: tuple[str, ...], as_json: bool) -
 def remove(org: str, person: str, *, as_json: bool) -> None:
     """Take access from PERSON; data and history stay, and nothing is credited."""
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import find_person
+    from bridge.usecases.people import find_person
     from bridge.usecases.product_roles import remove_user
 
     with open_organization(org) as (_, unit):

@@ -1,8 +1,8 @@
 """Queries about people, groups and memberships. ``org_id`` comes first in each of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, any_, func, or_, select
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId
 from bridge.errors import NotFoundError
@@ -83,6 +83,16 @@ def get_connection(unit: Unit, connection_id: ConnectionId, *, fresh: bool = Fal
     if connection is None:
         raise NotFoundError("connection", str(connection_id))
     return connection
+
+
+def is_known_as(unit: Unit, keys: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a member of the organization has one of these userNames or addresses, by their keys.
+
+    A userName is looked up under each connection, since its index has the connection in front.
+    """
+    connections = select(Connection.id).where(Connection.org_id == unit.org_id).scalar_subquery()
+    named = and_(Member.connection_id == any_(func.array(connections)), Member.user_name_key.in_(keys))
+    return and_(Member.org_id == unit.org_id, or_(named, Member.email_key.in_(keys)))
 
 
 def manual_connection(unit: Unit) -> Connection:

@@ -187,6 +187,7 @@ def _settle(
         let_off(unit, [member.id], Outcome.BY_HAND)
     if freed is not None and not given_back:
         give_back_seat(unit, freed)
+    pools = pools_snapshot(unit)
     still_waits = decision.waiting_for is not None and member.waiting_since is not None
     left_line = member.waiting_for is not None and member.waiting_for != decision.waiting_for
     member.tier = decision.tier
@@ -222,7 +223,7 @@ def _settle(
         rule=rule_record(rule),
         losing_rules=[losing.key for losing in entitlement.losing] if entitlement else [],
         mapping_version=placement.mapping_set.version if placement else unit.state().mapping_version,
-        pools=pools_snapshot(unit),
+        pools=pools,
         invoice_id=invoice_id,
         request_id=unit.request_id,
         actor=str(unit.actor),

@@ -66,6 +66,31 @@ def find_connection(unit: Unit, name_or_id: str) -> Connection:
     raise NotFoundError("connection", name_or_id)
 
 
+def set_jit(unit: Unit, connection_id: ConnectionId, *, jit: bool) -> Connection:
+    """Say whether a sign-in by a connection creates who is not here yet.
+
+    Raises:
+        ForbiddenError: The actor may not change connections.
+        NotFoundError: There is no such connection.
+    """
+    unit.require(Permission.MANAGE_CONNECTIONS)
+    unit.lock()
+    connection = get_connection(unit, connection_id)
+    if connection.jit_enabled != jit:
+        connection.jit_enabled = jit
+        unit.session.flush()
+        record(
+            unit,
+            "connection.jit_set",
+            subject_kind="connection",
+            subject_id=connection.id,
+            reason="requested",
+            body={"jit": jit},
+            touches_seats=False,
+        )
+    return connection
+
+
 def issue_scim_token(
     unit: Unit,
     connection_id: ConnectionId,

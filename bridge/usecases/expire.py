@@ -17,6 +17,8 @@ from bridge.store.models import (
     WebSession,
 )
 from bridge.store.unit import Unit
+from bridge.usecases.upload_people import FILE
+from bridge.usecases.upload_people import KIND as IMPORT
 
 #: Kept a while after their end, for the console's history and for repeated confirmations.
 KEPT_FOR = timedelta(days=30)
@@ -29,6 +31,7 @@ def expire_what_ran_out(unit: Unit) -> int:
     """
     long_ago = unit.at - KEPT_FOR
     _end_sessions_that_ran_out(unit)
+    _forget_uploads(unit)
     removed = 0
     for statement in (
         delete(SignInRequest).where(SignInRequest.org_id == unit.org_id, SignInRequest.expires_at <= unit.at),
@@ -48,6 +51,16 @@ def expire_what_ran_out(unit: Unit) -> int:
     ):
         removed += unit.session.execute(statement).rowcount  # type: ignore[attr-defined] # a DELETE's cursor result
     return removed
+
+
+def _forget_uploads(unit: Unit) -> None:
+    """Keep nothing of the people in uploaded files whose previews ran out."""
+    unit.session.execute(
+        update(Preview)
+        .where(Preview.org_id == unit.org_id, Preview.kind == IMPORT, Preview.expires_at <= unit.at)
+        .values(request=Preview.request.op("-")(FILE))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def forget_sign_ins(unit: Unit, before: datetime) -> int:

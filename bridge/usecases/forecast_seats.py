@@ -9,7 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, String, case, cast, func, literal, select
-from sqlalchemy.dialects.postgresql import distinct_on
 
 from bridge.domain.forecasts import WEEK, Trend, full_at, needed_at, trend_of
 from bridge.domain.roles import Permission, may
@@ -34,6 +33,7 @@ class TierForecast:
 
     Attributes:
         seats: Seats that can be assigned.
+        needed: People who hold one or wait for one, less those who hold it while they wait for a better one.
         waiting: People in line for it; on the lowest tier those too who would take any.
         weeks: How many weeks the trend looks back on; fewer than asked for in a young organization.
         trend: Seats more each week; None with too little behind us.
@@ -47,6 +47,7 @@ class TierForecast:
     name: str
     seats: int
     used: int
+    needed: int
     waiting: int
     weeks: int
     trend: Trend | None
@@ -153,6 +154,7 @@ def _tiers(unit: Unit, pools: Sequence[SeatPool], weeks: int, renewal: datetime 
                 name=pool.name,
                 seats=pool.total,
                 used=pool.used,
+                needed=needed,
                 waiting=waiting[pool.tier],
                 weeks=behind,
                 trend=trend,
@@ -236,16 +238,14 @@ def _months(unit: Unit, contract: Contract, pools: Sequence[SeatPool], *, sees_m
     zone = ZoneInfo(contract.time_zone)
     starts = [_month_start(unit.at.astimezone(zone), back) for back in range(MONTHS - 1, -1, -1)]
     ends = [*starts[1:], unit.at + timedelta(microseconds=1)]
-    allocated, used = _allocations(unit), _used(unit, zone)
+    allocated, used = _allocations(unit), _used(unit, ends)
     invoiced = _invoiced(unit, zone, starts[0]) if sees_money else None
     found: list[MonthOfSeats] = []
-    last: Mapping[str, int] = {}
-    for start, end in zip(starts, ends, strict=True):
+    for start, end, then in zip(starts, ends, used, strict=True):
         month = f"{start:%Y-%m}"
-        last = used.get(month, last)
         current = start == starts[-1]
         seats = {pool.tier: pool.total for pool in pools} if current else _as_of(allocated, end)
-        held = {pool.tier: pool.used for pool in pools} if current else last
+        held = {pool.tier: pool.used for pool in pools} if current else then
         found.append(
             MonthOfSeats(
                 month=month,
@@ -289,16 +289,18 @@ def _as_of(allocated: Sequence[tuple[datetime, Mapping[str, int]]], end: datetim
     return found
 
 
-def _used(unit: Unit, zone: ZoneInfo) -> dict[str, Mapping[str, int]]:
-    """Return the seats that were assigned after the last decision of each month that has one."""
-    month = func.to_char(func.timezone(str(zone), Decision.at), "YYYY-MM")
-    rows = unit.session.execute(
-        select(month, Decision.pools)
-        .where(Decision.org_id == unit.org_id)
-        .ext(distinct_on(month))
-        .order_by(month, Decision.seq.desc())
-    )
-    return {row[0]: {tier: count["used"] for tier, count in row[1].items()} for row in rows}
+def _used(unit: Unit, ends: Sequence[datetime]) -> list[Mapping[str, int]]:
+    """Return the seats that were assigned after the last decision before each of these instants."""
+    newest = [
+        select(Decision.pools)
+        .where(Decision.org_id == unit.org_id, Decision.at < end)
+        .order_by(Decision.at.desc(), Decision.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+        for end in ends
+    ]
+    row = unit.session.execute(select(*newest)).one()
+    return [{tier: count["used"] for tier, count in (pools or {}).items()} for pools in row]
 
 
 def _invoiced(unit: Unit, zone: ZoneInfo, since: datetime) -> dict[str, int]:

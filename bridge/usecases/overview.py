@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from bridge.domain.identifiers import MemberId
 from bridge.domain.provisioning import ProvisioningMode
 from bridge.domain.roles import Permission, may
 from bridge.ports import Bill
 from bridge.store.agreed import is_followed
-from bridge.store.models import Alert, Connection, Contract, Decision, IdpCertificate
+from bridge.store.models import Alert, Contract, Decision
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import ABOUT_MONEY, SENTENCES, open_alerts
@@ -19,6 +19,7 @@ from bridge.usecases.explain import ExplainedDecision, explain_decisions
 from bridge.usecases.licences import LicencesNow, licences_if_any
 from bridge.usecases.people import HeadCounts, count_people, name_people
 from bridge.usecases.provisioning_mode import mode_of
+from bridge.usecases.read_connections import ConnectionHealth, read_connections
 from bridge.usecases.seats import FeeView, PoolView, pool_views, read_contract, read_fee_view
 from mappings.tiers import TierLadder
 
@@ -49,14 +50,6 @@ class LatestDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionView:
-    """A connection, and the days until its last valid certificate ends; None without any."""
-
-    connection: Connection
-    certificate_days: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """What the first page shows; ``renewal`` is None for who may not see prices, and when the plan ends.
 
@@ -70,7 +63,7 @@ class Overview:
     waiting_for_any: int
     renewal: Bill | None
     following: Bill | None
-    connections: tuple[ConnectionView, ...]
+    connections: tuple[ConnectionHealth, ...]
     mode: ProvisioningMode
     alerts: tuple[AlertGroup, ...]
     latest: tuple[LatestDecision, ...]
@@ -93,7 +86,10 @@ def read_overview(unit: Unit) -> Overview:
     contract = read_contract(unit)
     alerts = open_alerts(unit)
     decisions = unit.session.scalars(
-        select(Decision).where(Decision.org_id == unit.org_id).order_by(Decision.seq.desc()).limit(LATEST)
+        select(Decision)
+        .where(Decision.org_id == unit.org_id)
+        .order_by(Decision.at.desc(), Decision.seq.desc())
+        .limit(LATEST)
     ).all()
     concerned = {alert.member_id for alert in alerts if alert.member_id is not None}
     names = name_people(unit, concerned | {one.member_id for one in decisions})
@@ -106,7 +102,7 @@ def read_overview(unit: Unit) -> Overview:
         waiting_for_any=waiting_for_any,
         renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
         following=unit.billing.following_bill() if sees_money and contract.status == "active" else None,
-        connections=_connections(unit),
+        connections=read_connections(unit),
         mode=mode_of(unit),
         alerts=_grouped(alerts, ladder, names, sees_money=sees_money),
         latest=tuple(
@@ -142,23 +138,4 @@ def _grouped(
             count=len(same),
         )
         for (code, tier), same in kinds.items()
-    )
-
-
-def _connections(unit: Unit) -> tuple[ConnectionView, ...]:
-    latest = (
-        select(IdpCertificate.connection_id, func.max(IdpCertificate.not_after).label("not_after"))
-        .where(IdpCertificate.org_id == unit.org_id)
-        .group_by(IdpCertificate.connection_id)
-        .subquery()
-    )
-    rows = unit.session.execute(
-        select(Connection, latest.c.not_after)
-        .outerjoin(latest, latest.c.connection_id == Connection.id)
-        .where(Connection.org_id == unit.org_id, Connection.kind == "idp")
-        .order_by(Connection.created_at, Connection.name)
-    )
-    return tuple(
-        ConnectionView(connection, None if not_after is None else (not_after - unit.at).days)
-        for connection, not_after in rows
     )

@@ -128,12 +128,10 @@ def provision_member(
     _check_external_id(unit, connection_id, draft.external_id)
     if source is Source.SCIM:
         forget_removed(unit, connection_id, draft.user_name, draft.external_id)
+    until = provisional_until(unit, connection_id) if source is Source.JIT else None
     member = build_member(unit, connection_id, draft, source, member_id=member_id)
-    if source is Source.JIT:
-        member.provisional_until = provisional_until(unit, connection_id)
+    member.provisional_until = until
     unit.session.add(member)
-    unit.session.flush()
-    until = member.provisional_until
     record(
         unit,
         "member.created",

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote_plus
@@ -16,7 +17,7 @@ from bridge.domain.redaction import read_kept, storable
 from bridge.domain.request_log import MEANINGS, Mark
 from bridge.domain.roles import Permission
 from bridge.errors import NotFoundError
-from bridge.store.models import Connection, Decision, LoggedRequest, ScimToken
+from bridge.store.models import Connection, Decision, LoggedRequest, Member, ScimToken
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.request_log import signs_of_connections
 from bridge.store.unit import Unit
@@ -65,6 +66,7 @@ class RequestLine:
     Attributes:
         said: What was asked for, in words.
         answered: The status, with scimType and mark where there are any.
+        meaning: What a refusal means and what helps, a sentence; None for what was accepted.
     """
 
     id: uuid.UUID
@@ -78,6 +80,7 @@ class RequestLine:
     latency_ms: float
     mark: str | None
     request_id: str
+    meaning: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class RequestStory:
         line: The entry in one line.
         entry: The entry.
         token: Label and first characters of the token; None where it is nobody's, or gone.
-        meaning: What a refusal means and what helps, a sentence; None for what was accepted.
+        people: Whom it is about, of those who are here.
         decisions: What it made of seats, newest first.
         hold_id: The hold that the brake put something of it under.
     """
@@ -96,7 +99,7 @@ class RequestStory:
     line: RequestLine
     entry: LoggedRequest
     token: str | None
-    meaning: str | None
+    people: Sequence[Member]
     decisions: Sequence[ExplainedDecision]
     hold_id: uuid.UUID | None
 
@@ -131,6 +134,11 @@ def list_requests(
         entries = list(unit.session.scalars(wanted.order_by(LoggedRequest.id.desc())))[::-1]
     else:
         entries = list(unit.session.scalars(wanted.where(LoggedRequest.id > after).order_by(LoggedRequest.id)))
+    return lines_of(unit, entries)
+
+
+def lines_of(unit: Unit, entries: Sequence[LoggedRequest]) -> list[RequestLine]:
+    """Tell each of these entries in one line."""
     names = _connection_names(unit)
     return [_line(entry, names) for entry in entries]
 
@@ -172,7 +180,7 @@ def read_request(unit: Unit, name: str) -> RequestStory:
         line=_line(entry, _connection_names(unit)),
         entry=entry,
         token=_token_name(unit, entry),
-        meaning=meaning_of(entry.status, entry.scim_type, entry.mark),
+        people=_people_of(unit, entry),
         decisions=decisions_of(unit, entry.request_id, around=entry.at),
         hold_id=hold_of_request(unit, entry.request_id),
     )
@@ -281,7 +289,26 @@ def _line(entry: LoggedRequest, names: Mapping[uuid.UUID, str]) -> RequestLine:
         latency_ms=entry.latency_ms,
         mark=entry.mark,
         request_id=entry.request_id,
+        meaning=meaning_of(entry.status, entry.scim_type, entry.mark),
     )
+
+
+def _people_of(unit: Unit, entry: LoggedRequest) -> Sequence[Member]:
+    """Return who is named by the address, by the answer to their creation, or as who has a value already."""
+    endpoint, _, rest = entry.path.strip("/").partition("/")
+    if endpoint != "Users":
+        return ()
+    document = read_kept(entry.response_body)
+    answered = document if isinstance(document, Mapping) else {}
+    named = {rest, *(text for text in (answered.get("id"),) if isinstance(text, str))}
+    if entry.status == HTTPStatus.CONFLICT:
+        named |= set(str(answered.get("detail", "")).split())
+    ids = {member_id for text in named if (member_id := parse_id(text)) is not None}
+    if not ids:
+        return ()
+    return unit.session.scalars(
+        select(Member).where(Member.org_id == unit.org_id, Member.id.in_(ids)).order_by(Member.position)
+    ).all()
 
 
 def _connection_names(unit: Unit) -> dict[uuid.UUID, str]:

@@ -14,7 +14,7 @@ from bridge.domain.roles import Role
 from bridge.domain.sign_in import SignInProtocol
 from bridge.errors import SignInRefusedError
 from bridge.store.departed import departed_from
-from bridge.store.directory import get_member, manual_connection, owns_domain
+from bridge.store.directory import get_member, is_known_as, manual_connection, owns_domain
 from bridge.store.models import Connection, Identity, Member
 from bridge.store.unit import Unit
 from bridge.usecases.provisional import is_unconfirmed
@@ -281,11 +281,7 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
     Else somebody who was turned off would come back as a newcomer.
     """
     keys = {comparison_key(name) for name in (asserted.subject, asserted.directory_name, asserted.email) if name}
-    namesakes = unit.session.scalars(
-        select(Member).where(
-            Member.org_id == unit.org_id, or_(Member.user_name_key.in_(keys), Member.email_key.in_(keys))
-        )
-    ).all()
+    namesakes = unit.session.scalars(select(Member).where(is_known_as(unit, keys))).all()
     if not namesakes:
         return
     for member in namesakes:

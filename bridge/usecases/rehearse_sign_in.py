@@ -1,6 +1,5 @@
 """A sign-in for trying a connection out: it tells what arrived and what would happen, and does none of it."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from bridge.domain.roles import Role
@@ -10,8 +9,8 @@ from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
 from bridge.usecases.buy_for_line import expected_purchases
 from bridge.usecases.explain import explain_decisions
-from bridge.usecases.recognise_subject import AssertedSubject, LinkedBy, Recognised, within_limits
-from bridge.usecases.sign_in import admit, note_sign_in, use_up
+from bridge.usecases.recognise_subject import AssertedSubject, LinkedBy, Recognised
+from bridge.usecases.sign_in import Answered, admit, note_sign_in
 from mappings.preview import Move
 from mappings.reasons import because
 from mappings.tiers import TierLadder
@@ -44,17 +43,12 @@ class Rehearsal:
     refusal: str | None
 
 
-def rehearse_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Collection[bytes]) -> Rehearsal:
-    """Use the request and the assertion up, and tell what the sign-in would have done.
+def rehearse_sign_in(unit: Unit, answered: Answered) -> Rehearsal:
+    """Tell what a sign-in would have done whose answer this unit has just used up.
 
     Nobody is provisioned, linked or moved and no seat is taken: all of it is done and undone again.
-
-    Raises:
-        SignInRefusedError: The assertion is not an answer to this connection and browser, or was used before: then
-            nothing is told either.
     """
-    asserted = within_limits(asserted)
-    use_up(unit, asserted, cookie_hashes)
+    asserted = answered.asserted
     outcome, refusal = None, None
     step = unit.session.begin_nested()
     try:

@@ -70,15 +70,13 @@ def remember_removed(unit: Unit, members: Sequence[Member]) -> None:
 
 def was_removed(unit: Unit, connection: Connection, *, subject: Subject, names: Collection[str]) -> bool:
     """Tell whether the connection's directory, which pushes still, has removed somebody known by one of these."""
-    if not has_pushed(unit, connection):
-        return False
     digests = _any_digests(unit, connection.id, [subject], {*names, subject[-1]})
     found = select(RemovedPerson.member_id).where(
         RemovedPerson.org_id == unit.org_id,
         RemovedPerson.connection_id == connection.id,
         RemovedPerson.digest.in_(digests),
     )
-    return unit.session.scalars(found.limit(1)).first() is not None
+    return unit.session.scalars(found.limit(1)).first() is not None and has_pushed(unit, connection)
 
 
 def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:

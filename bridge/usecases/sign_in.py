@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from bridge.domain.claims import ClaimMap
 from bridge.domain.documents import ENTERPRISE, MAPPABLE_ATTRIBUTES, comparison_key
 from bridge.domain.identifiers import ConnectionId, MemberId, new_id
 from bridge.errors import InvalidInputError, NoSeatAvailableError, UniquenessError
-from bridge.store.directory import get_connection
+from bridge.store.directory import get_connection, is_known_as
 from bridge.store.journal import record
 from bridge.store.models import Connection, Identity, Member, SamlReplay, SignInEvent, SignInRequest
 from bridge.store.unit import Unit
@@ -59,9 +59,10 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """What a request that is answered had been started with."""
+class Answered:
+    """An answer that was used up: what it says, and what the request that it answers had been started with."""
 
+    asserted: AssertedSubject
     return_path: str
     former_session: bytes | None
 
@@ -115,23 +116,20 @@ def start_sign_in(
     return connection
 
 
-def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Collection[bytes]) -> SignedIn:
-    """Turn a verified answer into a person who may have a session; who is new is provisioned (JIT).
-
-    The request is popped and an assertion remembered in this one transaction, so neither works twice.
+def complete_sign_in(unit: Unit, answered: Answered) -> SignedIn:
+    """Turn an answer that was just used up into a person who may have a session; who is new is provisioned (JIT).
 
     Args:
-        unit: The unit, with the connection as its actor.
-        asserted: What the identity provider said.
-        cookie_hashes: Hashes of the sign-in cookies that the browser sent.
+        unit: The unit that used it up, with the connection as its actor: all of it is one transaction, so that neither
+            the request nor an assertion works twice.
+        answered: The answer.
 
     Raises:
         NotFoundError: There is no such connection.
         SignInRefusedError: With a reason of :class:`SignInRefusal`; the unit must roll back, so that nothing is
             created, revived or used up.
     """
-    asserted = within_limits(asserted)
-    started = use_up(unit, asserted, cookie_hashes)
+    asserted = answered.asserted
     found = admit(unit, asserted)
     get_connection(unit, asserted.connection_id).last_sign_in_at = unit.at
     note_sign_in(
@@ -142,18 +140,24 @@ def complete_sign_in(unit: Unit, asserted: AssertedSubject, *, cookie_hashes: Co
         reason="ok",
         detail=_summary(asserted, found),
     )
-    unit.session.flush()
     is_new = found.linked_by is LinkedBy.JIT
-    return SignedIn(found.member, started.return_path, started.former_session, provisioned=is_new)
+    return SignedIn(found.member, answered.return_path, answered.former_session, provisioned=is_new)
 
 
-def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[bytes]) -> Started:
-    """Pop the request that is answered and remember an assertion; return what it was started with.
+def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[bytes]) -> Answered:
+    """Pop the request that a verified answer is to, and remember an assertion; return what it was started with.
+
+    Args:
+        unit: The unit, with the connection as its actor.
+        asserted: What the identity provider said.
+        cookie_hashes: Hashes of the sign-in cookies that the browser sent.
 
     Raises:
         NotFoundError: There is no such connection.
-        SignInRefusedError: It is not an answer to this connection and browser, or was used before.
+        SignInRefusedError: It is not an answer to this connection and browser, was used before, or says what cannot
+            be stored; the unit must roll back.
     """
+    asserted = within_limits(asserted)
     unit.lock()
     # It may have been read before the lock was waited for, and the answer before that.
     connection = get_connection(unit, asserted.connection_id, fresh=True)
@@ -165,12 +169,12 @@ def use_up(unit: Unit, asserted: AssertedSubject, cookie_hashes: Collection[byte
             SignInRefusal.OTHER_CLAIMS,
             "Which claims say who somebody is was changed during the sign-in: let the person sign in again",
         )
-    started = _pop_request(unit, connection, asserted, cookie_hashes)
+    answered = _pop_request(unit, connection, asserted, cookie_hashes)
     if asserted.assertion is not None:
         remember_once(
             unit, asserted.connection_id, asserted.issuer, asserted.assertion.id, asserted.assertion.expires_at
         )
-    return started
+    return answered
 
 
 def admit(unit: Unit, asserted: AssertedSubject) -> Recognised:
@@ -185,19 +189,9 @@ def admit(unit: Unit, asserted: AssertedSubject) -> Recognised:
         found = Recognised(_provision(unit, connection, asserted), LinkedBy.JIT)
     refuse_turned_off(found.member)
     _link(unit, asserted, found)
-    _follow_claims(unit, found.member, asserted, provisioned=found.linked_by is LinkedBy.JIT)
+    if found.linked_by is not LinkedBy.JIT:
+        _follow_claims(unit, found.member, asserted)
     return found
-
-
-def wanted_path(unit: Unit, connection_id: ConnectionId, request_id: str | None) -> str | None:
-    """Return where a sign-in under way wants to go; None for one that is unknown, or that the IdP began."""
-    return unit.session.scalar(
-        select(SignInRequest.return_path).where(
-            SignInRequest.org_id == unit.org_id,
-            SignInRequest.id == request_id,
-            SignInRequest.connection_id == connection_id,
-        )
-    )
 
 
 def pending_request(
@@ -252,12 +246,12 @@ def _check_usable(connection: Connection) -> None:
 
 def _pop_request(
     unit: Unit, connection: Connection, asserted: AssertedSubject, cookie_hashes: Collection[bytes]
-) -> Started:
+) -> Answered:
     """Use the request up that the assertion answers, if this connection and this browser started it."""
     if asserted.request_id is None:
         if not connection.idp_initiated or asserted.assertion is None:
             raise refused(SignInRefusal.NOT_REQUESTED, "The sign-in began at the IdP, which this connection refuses")
-        return Started("/", None)
+        return Answered(asserted, "/", None)
     popped = unit.session.execute(
         delete(SignInRequest)
         .where(
@@ -271,7 +265,7 @@ def _pop_request(
     if popped is None:
         raise refused(SignInRefusal.UNKNOWN_REQUEST, _UNKNOWN)
     _refuse_other_browsers(popped.cookie_hash, cookie_hashes)
-    return Started(popped.return_path, popped.former_session)
+    return Answered(asserted, popped.return_path, popped.former_session)
 
 
 def _refuse_other_browsers(cookie_hash: bytes, cookie_hashes: Collection[bytes]) -> None:
@@ -364,7 +358,6 @@ def _link(unit: Unit, asserted: AssertedSubject, found: Recognised) -> None:
             linked_by=found.linked_by,
         )
     )
-    unit.session.flush()
     record(
         unit,
         "identity.linked",
@@ -375,7 +368,7 @@ def _link(unit: Unit, asserted: AssertedSubject, found: Recognised) -> None:
     )
 
 
-def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, provisioned: bool) -> None:
+def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject) -> None:
     """Follow what the sign-in says of a person whom only sign-ins describe: names, and groups if it speaks of them.
 
     What it leaves out stays as it was: a claim that is missing is not an empty one. In a mode that does not follow
@@ -388,10 +381,9 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
     is_regrouped = asserted.groups is not None and sync_claimed_groups(
         unit, asserted.connection_id, member, asserted.groups
     )
-    if provisioned:
-        return
     claimed = _claimed_attributes(asserted)
-    if asserted.email is not None and _belongs_to_another(unit, member, asserted.email):
+    is_same_address = claimed.get("emails") == member.document.get("emails")
+    if asserted.email is not None and not is_same_address and _belongs_to_another(unit, member, asserted.email):
         claimed.pop("emails", None)
     if ENTERPRISE in claimed:
         claimed[ENTERPRISE] = {**member.document.get(ENTERPRISE, {}), **claimed[ENTERPRISE]}
@@ -403,12 +395,7 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject, *, pro
 
 def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:
     """Tell whether an address is somebody else's here: people can often change what is asserted of them."""
-    key = comparison_key(email)
-    other = select(Member.id).where(
-        Member.org_id == unit.org_id,
-        Member.id != member.id,
-        or_(Member.email_key == key, Member.user_name_key == key),
-    )
+    other = select(Member.id).where(Member.id != member.id, is_known_as(unit, {comparison_key(email)}))
     return unit.session.scalars(other.limit(1)).first() is not None
 
 
@@ -427,6 +414,7 @@ def _summary(asserted: AssertedSubject, found: Recognised) -> str:
 
 
 __all__ = [
+    "Answered",
     "AssertedSubject",
     "Assertion",
     "SignInRefusal",
@@ -438,5 +426,4 @@ __all__ = [
     "remember_once",
     "start_sign_in",
     "use_up",
-    "wanted_path",
 ]

@@ -292,16 +292,10 @@ def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member,
     """
     unit.lock()
     wanted = {comparison_key(name): name for name in names if name.strip()}
-    present = {
-        group.display_name_key: group
-        for group in unit.session.scalars(
-            select(Group).where(
-                Group.org_id == unit.org_id,
-                Group.connection_id == connection_id,
-                Group.display_name_key.in_(wanted),
-            )
-        )
-    }
+    named = select(Group).where(
+        Group.org_id == unit.org_id, Group.connection_id == connection_id, Group.display_name_key.in_(wanted)
+    )
+    present = {group.display_name_key: group for group in unit.session.scalars(named)} if wanted else {}
     for key, name in sorted(wanted.items()):
         if key not in present:
             present[key] = create_group(unit, connection_id, GroupDraft(name), source="jit")

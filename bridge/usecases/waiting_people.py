@@ -14,7 +14,12 @@ def waiting_people(unit: Unit) -> list[Person]:
     membership = effective_membership.c
     groups = (
         select(membership.member_id, func.array_agg(membership.group_id.distinct()).label("ids"))
-        .where(membership.org_id == unit.org_id)
+        .where(
+            membership.org_id == unit.org_id,
+            membership.member_id.in_(
+                select(Member.id).where(Member.org_id == unit.org_id, Member.waiting_for.is_not(None))
+            ),
+        )
         .group_by(membership.member_id)
         .subquery()
     )

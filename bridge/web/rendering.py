@@ -44,6 +44,7 @@ def prepare_templates(app: Flask) -> None:
         last_day=last_day,
         moment=moment,
         ago=ago,
+        clock=clock,
         ordinal=ordinal,
         initials=initials,
         hue=hue,
@@ -60,8 +61,9 @@ def prepare_templates(app: Flask) -> None:
         Permission=Permission,
         fresh_key=lambda: str(new_id()),
     )
-    style = Path(app.static_folder or "") / "seatbridge.css"
-    environment.globals["asset_version"] = hashlib.sha256(style.read_bytes()).hexdigest()[:12]
+    folder = Path(app.static_folder or "")
+    assets = b"".join((folder / name).read_bytes() for name in ("seatbridge.css", "seatbridge.js"))
+    environment.globals["asset_version"] = hashlib.sha256(assets).hexdigest()[:12]
     app.context_processor(_context)
 
 
@@ -124,6 +126,11 @@ def ago(instant: datetime | None) -> str:
     if days == 1:
         return "Yesterday"
     return f"{local.day} {local:%b}" if local.year == now.year else f"{local.day} {local:%b %Y}"
+
+
+def clock(instant: datetime) -> str:
+    """Write the time of day to the second in the organization's zone: "10:42:07"."""
+    return f"{_local(instant):%H:%M:%S}"
 
 
 def ordinal(number: int) -> str:

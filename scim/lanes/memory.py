@@ -1,11 +1,11 @@
 """What a process remembers of the credentials it has served: rules to decide by, which every statement checks again."""
 
 from bridge.domain.actors import Actor, ActorKind
+from bridge.domain.recent import Recent
 from bridge.runtime import Runtime
 from bridge.store.gate import ScimPrincipal
 from bridge.usecases.provisioning_mode import mode_of
 from bridge.usecases.quick_writes import Rules, read_rules
-from scim.recent import Recent
 
 #: Credentials that are remembered.
 MAX_REMEMBERED = 1000

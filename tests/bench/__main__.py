@@ -6,14 +6,15 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
 from rich.console import Console
 
 from tests.bench.client import BenchError
+from tests.bench.console import PEOPLE, QUICK_PEOPLE, TIMES, bench_console, show_pages
 from tests.bench.plan import A_MILLION, FULL, QUICK, TITLES, Plan, chosen
 from tests.bench.report import WIDTH, show
 from tests.bench.results import Results
@@ -26,9 +27,10 @@ _BUSY = 0.3
 #: The client may need so much of a processor before it could be what holds a service up.
 _CLIENT_SHARE = 0.5
 _LEAST_PEOPLE = 100
-_LIST = """./dev bench scim    the SCIM service on PostgreSQL, beside the ceiling; some 13 minutes, --quick 90 seconds
+_LIST = """./dev bench scim       the SCIM service on PostgreSQL, beside the ceiling; 13 minutes, --quick 90 seconds
+./dev bench console    what the server needs for each page of the console, with 100,000 people; 2 minutes
 
-What it measures, by the names that --only takes:
+What `scim` measures, by the names that --only takes:
 """
 
 
@@ -43,7 +45,9 @@ class Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = Parser(prog="./dev bench", description="Measure the service; without arguments: what there is.")
-    made.add_argument("what", choices=["scim"], help="the SCIM service on PostgreSQL, beside the ceiling")
+    made.add_argument(
+        "what", choices=["scim", "console"], help="the SCIM service beside the ceiling, or the pages of the console"
+    )
     made.add_argument("--quick", action="store_true", help="some 90 seconds: 1,000 and 10,000 people, short slices")
     made.add_argument("--only", metavar="NAMES", help="workloads, separated by commas, as ./dev bench lists them")
     made.add_argument("--sizes", metavar="NUMBERS", help="numbers of people, separated by commas")
@@ -87,6 +91,8 @@ def main(arguments: Sequence[str]) -> int:
             console.print(f"{time.monotonic() - began:5.0f} s  {text}", style="dim", highlight=False)
 
         with world(ROOT / ".dev") as built:
+            if options.what == "console":
+                return _pages(built, options, console, say)
             results = Run(built, plan, say).all()
             describe(results, built, busy)
     except BenchError as error:
@@ -96,6 +102,18 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         options.json.write_text(json.dumps(results.document(), indent=1) + "\n")
     return 1 if options.check and results.unmet() else 0
+
+
+def _pages(built: World, options: argparse.Namespace, console: Console, say: Callable[[str], None]) -> int:
+    """Measure the pages of the console, and return the exit status."""
+    people = (
+        int(options.sizes) if options.sizes and options.sizes.isdigit() else QUICK_PEOPLE if options.quick else PEOPLE
+    )
+    found = bench_console(built, people, TIMES, say)
+    show_pages(found, people, console)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+    return 1 if options.check and not all(one.is_met for one in found) else 0
 
 
 def describe(results: Results, built: World, busy: float) -> None:

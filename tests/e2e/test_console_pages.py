@@ -24,6 +24,9 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
         problems += problems_of(page, name)
     for name, act in (
         ("seat-preview", preview_a_seat),
+        ("swap-preview", preview_a_swap),
+        ("import-preview", preview_an_import),
+        ("audit-verified", verify_the_audit),
         ("mappings-problems", break_a_draft),
         ("seats-change-problem", ask_for_too_many),
         ("sign-in-unknown", be_unknown),
@@ -51,6 +54,14 @@ def paths_of(site: Site, page: Page) -> list[tuple[str, str]]:
         ("approvals", "/console/approvals"),
         ("billing-details", "/console/billing-details"),
         ("seats", "/console/seats"),
+        ("people-import", "/console/people/import"),
+        ("mapping-versions", "/console/mappings/versions"),
+        ("audit", "/console/audit"),
+        ("settings", "/console/settings"),
+        ("sso", "/console/settings/single-sign-on"),
+        ("webhooks", "/console/settings/webhooks"),
+        ("waiting-line", "/console/seats/line"),
+        ("swap", "/console/seats/swap"),
         ("seats-change", "/console/seats/change"),
         ("seats-preview", make_seats_preview(site, page)),
         ("invoice", invoice),
@@ -66,6 +77,29 @@ def preview_a_seat(site: Site, page: Page) -> None:
     page.get_by_label("Seat", exact=True).select_option("premium")
     page.get_by_role("button", name="Preview the change").click()
     expect(page.get_by_role("button", name="Buy 1 seat")).to_be_visible()
+
+
+def preview_a_swap(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/seats/line")
+    page.get_by_text("Change the place of Bram de Vries").click()
+    page.get_by_role("link", name="Swap…").first.click()
+    page.get_by_label("The other").fill("alice@nordlys.test")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("button", name="Swap the two seats")).to_be_visible()
+
+
+def preview_an_import(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/people/import")
+    text = "userName,displayName,groups\nann@nordlys.test,Ann Berg,Engineering\n,Nobody,\n"
+    page.get_by_label("CSV file").set_input_files({"name": "p.csv", "mimeType": "text/csv", "buffer": text.encode()})
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="1 person comes new")).to_be_visible()
+
+
+def verify_the_audit(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/audit")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_role("status").first).to_contain_text("each as it was written")
 
 
 def break_a_draft(site: Site, page: Page) -> None:

@@ -51,7 +51,7 @@ from bridge.usecases.buy_seats import change_seats
 from bridge.usecases.deliver import Claim
 from bridge.usecases.held_roles import roles_of
 from bridge.usecases.import_people import import_people, preview_import
-from bridge.usecases.people import PeopleFilter, list_people
+from bridge.usecases.list_people import PeopleFilter, list_people
 from bridge.usecases.product_roles import add_user, change_roles, define_role, list_roles, list_users, remove_user
 from bridge.usecases.provision_member import PersonDraft, Source, provision_member, remove_member, update_member
 from bridge.usecases.renew_contract import grant_credit, renew_contract, set_auto_renew

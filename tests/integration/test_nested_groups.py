@@ -18,8 +18,8 @@ from bridge.store.unit import Unit
 from bridge.usecases.assign_seats import read_placement
 from bridge.usecases.edit_mappings import apply_mappings
 from bridge.usecases.explain import explain_member
+from bridge.usecases.list_people import PeopleFilter, list_people
 from bridge.usecases.nest_groups import MAX_LEVELS
-from bridge.usecases.people import PeopleFilter, list_people
 from bridge.usecases.preview_mappings import preview_mappings
 from bridge.usecases.provision_member import PersonDraft, update_member
 from bridge.usecases.read_mappings import count_groups
@@ -433,16 +433,16 @@ class TestReading:
         assert why.current is not None
         assert why.current.groups == ("Backend", "Engineering", "Platform")
 
-    def test_the_list_of_groups_counts_everybody_once_and_the_search_finds_who_is_inside(
+    def test_the_list_of_groups_counts_everybody_once_and_the_list_of_people_has_who_is_inside(
         self, customer: Customer
     ) -> None:
         member = customer.push("u@nordlys.test")
         left, right = push_group(customer, "Left", member), push_group(customer, "Right", member)
-        push_group(customer, "Outer", left, right)
+        outer = push_group(customer, "Outer", left, right)
 
         with customer.unit(customer.owner) as unit:
             counts = {group.name: group.people for group in count_groups(unit)}
-            found = list_people(unit, PeopleFilter(search="outer"))
+            found = list_people(unit, PeopleFilter(group=outer))
 
         assert counts == {"Left": 1, "Outer": 1, "Right": 1}
         assert [row.member.id for row in found.rows] == [member.id]

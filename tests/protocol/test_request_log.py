@@ -202,7 +202,7 @@ def test_an_entry_leads_to_the_decisions_it_caused(client: ScimClient, customer:
 
     assert story.line.said == "create person ada@nordlys.test"
     assert [(one.from_tier, one.to_tier) for one in story.decisions] == [(None, "premium")]
-    assert story.meaning is None
+    assert story.line.meaning is None
 
 
 def test_a_connection_shows_whom_it_behaves_like(client: ScimClient, customer: Customer) -> None:
@@ -386,7 +386,7 @@ def test_a_bulk_request_with_an_unknown_shape_in_one_operation_is_marked(
     logged = entries(customer)
     assert [(entry.status, entry.mark) for entry in logged[1:]] == [(200, "unknown_shape"), (200, None)]
     with customer.unit() as unit:
-        assert str(read_request(unit, str(logged[1].id)).meaning).startswith("Members or active came in")
+        assert str(read_request(unit, str(logged[1].id)).line.meaning).startswith("Members or active came in")
 
 
 def test_another_organization_s_entries_are_invisible(

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from bridge.domain.request_log import Mark
 from bridge.store.models import Alert, LoggedRequest
 from scim.edge import scim_blueprint
-from scim.replay import replay_request
+from scim.resend import replay_request
 from tests.factories import Customer, switch_mode_to
 from tests.protocol.scim_client import GROUP, USER, ScimClient, make_token
 

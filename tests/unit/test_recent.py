@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from scim.recent import Recent
+from bridge.domain.recent import Recent
 
 
 def test_what_was_used_longest_ago_is_forgotten_first() -> None:

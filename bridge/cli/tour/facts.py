@@ -9,7 +9,7 @@ from sqlalchemy import select
 from bridge.cli.tour.stage import Customer, Stage
 from bridge.store import journal
 from bridge.store.models import Member, SignInEvent
-from bridge.usecases.people import PeopleFilter, list_people
+from bridge.usecases.list_people import PeopleFilter, list_people
 from bridge.usecases.reconcile import reconcile_pools
 from bridge.usecases.seats import InvoiceView, PoolView, list_invoices, read_seats
 

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import Computed, ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, OrgId
@@ -223,6 +223,18 @@ class Member(Base):
             postgresql_where=text("waiting_for IS NOT NULL"),
         ),
         Index("ix_member_held", "org_id", "hold_id", postgresql_where=text("hold_id IS NOT NULL")),
+        # Lists of people are read and counted from this index alone; the table itself is wide.
+        Index(
+            "ix_member_listed",
+            "org_id",
+            "active",
+            "tier",
+            "list_key",
+            "id",
+            postgresql_include=["waiting_for", "source", "created_at", "search_key"],
+        ),
+        Index("ix_member_pinned", "org_id", "list_key", "id", postgresql_where=text("pinned")),
+        Index("ix_member_role", "org_id", "role", postgresql_where=text("role <> 'member'")),
         Index(
             "ix_member_provisional",
             "org_id",
@@ -247,6 +259,22 @@ class Member(Base):
     display_name: Mapped[str] = mapped_column(doc="What pages call the person.")
     email: Mapped[str | None] = mapped_column(doc="The primary or first mail address.")
     email_key: Mapped[str | None] = mapped_column(KEY)
+    list_key: Mapped[str] = mapped_column(
+        KEY,
+        Computed("left(lower(display_name), 60)", persisted=True),
+        deferred=True,
+        doc="What lists are in order of; cut, or a long name would not fit into the index.",
+    )
+    search_key: Mapped[str] = mapped_column(
+        KEY,
+        Computed(
+            "left(lower(display_name), 100) || chr(10) || left(user_name_key, 150) || chr(10)"
+            " || left(coalesce(email_key, ''), 150) || chr(10) || left(coalesce(external_id, ''), 100)",
+            persisted=True,
+        ),
+        deferred=True,
+        doc="What a search looks through; cut as list_key is.",
+    )
     active: Mapped[bool]
     role: Mapped[str] = mapped_column(doc="member, admin, owner or primary_owner.")
     role_from_mapping: Mapped[bool] = mapped_column(default=False)

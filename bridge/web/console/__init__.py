@@ -4,18 +4,26 @@ from flask import Blueprint
 
 from bridge.web.console import (
     approvals,
+    audit,
     billing_details,
     brake,
+    connection_trust,
+    connections,
     contract,
     documents,
+    domains,
     drafts,
     entry,
+    imports,
+    line,
     mappings,
     overview,
     people,
     plan,
     provisioning,
+    request_log,
     seats,
+    settings,
 )
 
 
@@ -24,9 +32,13 @@ def console_blueprints() -> tuple[Blueprint, ...]:
     return (
         entry.pages,
         overview.pages,
+        imports.pages,
         people.pages,
         mappings.pages,
         seats.pages,
+        line.pages,
+        audit.pages,
+        settings.pages,
         documents.pages,
         brake.pages,
         approvals.pages,
@@ -35,4 +47,8 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         drafts.pages,
         billing_details.pages,
         provisioning.pages,
+        connections.pages,
+        connection_trust.pages,
+        domains.pages,
+        request_log.pages,
     )

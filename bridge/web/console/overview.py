@@ -4,6 +4,7 @@ from flask import Blueprint, Response
 
 from bridge.domain.roles import Permission
 from bridge.usecases.overview import read_overview
+from bridge.web.console.charts import read_charts
 from bridge.web.credentials import signed_in
 from bridge.web.rendering import render
 from bridge.web.session import Visit
@@ -15,4 +16,5 @@ pages = Blueprint("overview", __name__)
 @signed_in(Permission.SEE_CONSOLE)
 def show(visit: Visit) -> Response:
     """Show where everything stands."""
-    return render("overview.html", overview=read_overview(visit.unit))
+    forecast, charts = read_charts(visit.unit)
+    return render("overview.html", overview=read_overview(visit.unit), forecast=forecast, charts=charts)

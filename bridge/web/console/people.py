@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, flash, request, url_for
 
 from bridge.billing.why_person import why_person
-from bridge.domain.identifiers import MemberId
+from bridge.domain.identifiers import GroupId, MemberId
 from bridge.domain.plan_kinds import FIXED_FEE
 from bridge.domain.roles import Permission, Role
 from bridge.errors import InvalidInputError, NotFoundError, UniquenessError
@@ -12,7 +12,7 @@ from bridge.usecases import sessions
 from bridge.usecases.billing_orders import ordered_for
 from bridge.usecases.change_role import change_role
 from bridge.usecases.held_roles import roles_of
-from bridge.usecases.people import PeopleFilter, PersonState, list_people
+from bridge.usecases.list_people import PeopleFilter, PersonState, list_people
 from bridge.usecases.people_by_hand import (
     confirm_seat,
     preview_seat,
@@ -23,7 +23,7 @@ from bridge.usecases.product_roles import add_user, change_roles, list_roles
 from bridge.usecases.provision_member import PersonDraft, add_member, check_user_name_is_new
 from bridge.usecases.provisional import confirm_member
 from bridge.usecases.seats import read_contract, read_ladder, read_seats
-from bridge.web.console.forms import identifier, mail_address, whole_number
+from bridge.web.console.forms import identifier, mail_address
 from bridge.web.console.signing_out import signed_out
 from bridge.web.credentials import signed_in
 from bridge.web.errors import answer_for, sentence_of
@@ -191,7 +191,9 @@ def _parse_filter() -> PeopleFilter:
         tier=arguments.get("tier") or None,
         source=arguments.get("source") or None,
         state=states.get(arguments.get("state", ""), PersonState.ACTIVE),
-        page=max(1, min(whole_number(arguments.get("page"), "page", default=1), 100_000)),
+        group=GroupId(identifier("group", arguments["group"])) if arguments.get("group") else None,
+        after=_member_id(arguments["after"]) if arguments.get("after") else None,
+        before=_member_id(arguments["before"]) if arguments.get("before") else None,
     )
 
 

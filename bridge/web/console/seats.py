@@ -19,6 +19,7 @@ from bridge.errors import (
     SeatsInUseError,
 )
 from bridge.usecases.billing_details import read_billing_details
+from bridge.usecases.budgets import list_budgets
 from bridge.usecases.buy_seats import (
     SeatsConfirmation,
     confirm_seats,
@@ -28,6 +29,7 @@ from bridge.usecases.buy_seats import (
 )
 from bridge.usecases.people import name_people
 from bridge.usecases.seats import read_invoice, read_ladder, read_seats
+from bridge.web.console.charts import read_charts
 from bridge.web.console.forms import identifier, whole_number
 from bridge.web.credentials import signed_in
 from bridge.web.errors import answer_for, sentence_of
@@ -54,7 +56,15 @@ _MISTAKES = (
 def index(visit: Visit) -> Response:
     """Show the seats, and to owners what they cost."""
     details = read_billing_details(visit.unit) if visit.may(Permission.SEE_BILLING) else None
-    return render("seats.html", seats=read_seats(visit.unit), details=details)
+    forecast, charts = read_charts(visit.unit)
+    return render(
+        "seats.html",
+        seats=read_seats(visit.unit),
+        details=details,
+        forecast=forecast,
+        charts=charts,
+        budgets=list_budgets(visit.unit) if visit.may(Permission.SEE_BILLING) else (),
+    )
 
 
 @pages.get("/change")

@@ -9,7 +9,7 @@ from werkzeug.urls import iri_to_uri
 from bridge.domain.credentials import new_credential
 from bridge.store.unit import Unit
 from bridge.usecases.rehearse_sign_in import Rehearsal, rehearse_sign_in
-from bridge.usecases.sign_in import AssertedSubject, complete_sign_in, start_sign_in, wanted_path
+from bridge.usecases.sign_in import AssertedSubject, complete_sign_in, start_sign_in, use_up
 from bridge.web.errors import error_page
 from bridge.web.rendering import render
 from bridge.web.session import (
@@ -81,9 +81,10 @@ def arrive(
     Raises:
         SignInRefusedError: With the reason; the unit must roll back.
     """
-    if wanted_path(unit, place.connection_id, subject.request_id) == place.test_path:
-        return Rehearsed(rehearse_sign_in(unit, subject, cookie_hashes=cookie_hashes), subject.request_id)
-    signed_in = complete_sign_in(unit, subject, cookie_hashes=cookie_hashes)
+    answered = use_up(unit, subject, cookie_hashes)
+    if answered.return_path == place.test_path:
+        return Rehearsed(rehearse_sign_in(unit, answered), subject.request_id)
+    signed_in = complete_sign_in(unit, answered)
     token = open_session(unit, signed_in.member, place.protocol)
     return Accepted(token, signed_in.former_session, signed_in.return_path, subject.request_id)
 
