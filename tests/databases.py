@@ -98,7 +98,7 @@ class KeptDatabase:
         self._engines = engines
         self._name: str | None = None
         self._shape: str = ""
-        self._emptying = sql.SQL("")
+        self._emptying = sql.Composed([])
         self._lent = 0
 
     def lend(self) -> str:
