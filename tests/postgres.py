@@ -43,8 +43,8 @@ def shared_embedded_server() -> Iterator[EmbeddedPostgres]:
 class Server(Protocol):
     """What copying databases needs of a PostgreSQL."""
 
-    def dsn(self) -> str:
-        """Return the address of its maintenance database."""
+    def dsn(self, dbname: str = ...) -> str:
+        """Return the address of a database; of that for maintenance by default."""
 
 
 def clone_database(server: Server, template: str, name: str) -> None:

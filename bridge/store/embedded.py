@@ -70,7 +70,7 @@ _SETTINGS = {
     "log_error_verbosity": "terse",
     "logging_collector": "off",
 }
-_WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 _PROBE_SECONDS = 3
 _SILENCE_SECONDS = 60.0
@@ -100,7 +100,7 @@ class EmbeddedPostgres:
 
     Args:
         path: Folder of the data (``data``), the socket, the locks and ``postgres.log``. Created when missing.
-        durable: False trades the survival of a power cut for speed. For tests only.
+        durable: False trades the survival of a power cut, and tidying up in the background, for speed. For tests only.
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:

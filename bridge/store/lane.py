@@ -41,7 +41,7 @@ class Lane:
     """
 
     def __init__(self, url: URL, *, size: int, statement_timeout_seconds: float, lock_timeout_seconds: float) -> None:
-        self._engine = create_engine(
+        self.engine = create_engine(
             driver_url(url),
             isolation_level="AUTOCOMMIT",
             pool_size=size,
@@ -58,7 +58,7 @@ class Lane:
                 "application_name": "seatbridge lane",
             },
         )
-        event.listen(self._engine, "connect", _prepare)
+        event.listen(self.engine, "connect", _prepare)
         self._writers = 0
         self._lock = Lock()
 
@@ -128,7 +128,7 @@ class Lane:
         Where a loss is not, it is looked first whether the connection broke while it was idle: nothing was sent then.
         """
         try:
-            fairy = self._engine.raw_connection()
+            fairy = self.engine.raw_connection()
         except psycopg.OperationalError:
             return []
         try:
@@ -149,7 +149,7 @@ class Lane:
 
     def close(self) -> None:
         """Give every connection back."""
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 class _Calls:

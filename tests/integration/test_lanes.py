@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import psycopg
@@ -271,7 +272,12 @@ def test_writers_at_once_wait_for_the_disk_together_and_lose_nothing(
         return other.post("/Users", person(f"at-once-{number}")).status_code
 
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(create, range(40)))
+        with customer.unit() as unit:
+            unit.lock()  # until several wait for it
+            created = [threads.submit(create, number) for number in range(40)]
+            while len(early) < 2:
+                sleep(0.001)
+        answers = [one.result() for one in created]
 
     assert answers == [201] * 40
     assert True in early

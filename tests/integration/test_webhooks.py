@@ -522,7 +522,8 @@ def test_what_is_removed_is_told_nothing_and_what_waited_is_dropped(customer: Cu
 
     assert (tell(customer), app.taken) == (0, [])
     with customer.unit() as unit:
-        actions = unit.session.scalars(select(AuditEntry.action).where(AuditEntry.action.like("webhook.%"))).all()
+        told = select(AuditEntry.action).where(AuditEntry.action.like("webhook.%")).order_by(AuditEntry.seq)
+        actions = unit.session.scalars(told).all()
     assert actions == ["webhook.added", "webhook.removed"]
 
 
