@@ -19,6 +19,9 @@ COMMANDS = {
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML, OpenID Connect."),
+    "setup-link": Entry(
+        "bridge.cli.setup_links:setup_link", "Links to a connection's set-up guide for who has no account."
+    ),
     "apps": Entry("bridge.cli.apps:apps", "Applications that people sign in to, and the keys that sign for them."),
     "provisioning": Entry("bridge.cli.provisioning:provisioning", "Who creates people: mode show, preview, set."),
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),

@@ -10,6 +10,7 @@ from bridge.store.models import (
     Preview,
     SamlReplay,
     ScimToken,
+    SetupLink,
     SignInEvent,
     SignInLink,
     SignInRequest,
@@ -47,6 +48,7 @@ def expire_what_ran_out(unit: Unit) -> int:
             WebhookMessage.state != "pending",
         ),
         delete(AppGrant).where(AppGrant.org_id == unit.org_id, AppGrant.expires_at <= long_ago),
+        delete(SetupLink).where(SetupLink.org_id == unit.org_id, SetupLink.expires_at <= long_ago),
         delete(SignInLink).where(SignInLink.org_id == unit.org_id, SignInLink.expires_at <= long_ago),
     ):
         removed += unit.session.execute(statement).rowcount  # type: ignore[attr-defined] # a DELETE's cursor result

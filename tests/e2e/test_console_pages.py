@@ -40,6 +40,7 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
 def paths_of(site: Site, page: Page) -> list[tuple[str, str]]:
     """Name every page; previews are made on the way."""
     waiting = _path_of_link(site, page, "/console/people?state=waiting", "Femke Visser")
+    connection = f"/console/connections/{site.customer.connection_id}"
     invoice = _path_of_first(site, page, "/console/seats", "a[href*='/invoices/']")
     return [
         ("overview", "/console"),
@@ -65,6 +66,15 @@ def paths_of(site: Site, page: Page) -> list[tuple[str, str]]:
         ("seats-change", "/console/seats/change"),
         ("seats-preview", make_seats_preview(site, page)),
         ("invoice", invoice),
+        ("connections", "/console/connections"),
+        ("connection", connection),
+        ("connection-guide", f"{connection}/guide?guide=keycloak"),
+        ("connection-matches", f"{connection}/matches"),
+        ("connection-sign-in", f"{connection}/sign-in"),
+        ("connection-attributes", f"{connection}/attributes"),
+        ("connection-sign-ins", f"{connection}/sign-ins"),
+        ("connection-links", f"{connection}/links"),
+        ("provisioning-log", "/console/provisioning-log"),
         ("me", "/me"),
         ("not-found", "/console/nothing-here"),
         ("sign-in", "/sign-in"),

@@ -14,9 +14,11 @@ from bridge.web.console import (
     domains,
     drafts,
     entry,
+    guides,
     imports,
     line,
     mappings,
+    matches,
     overview,
     people,
     plan,
@@ -24,6 +26,7 @@ from bridge.web.console import (
     request_log,
     seats,
     settings,
+    setup,
 )
 
 
@@ -51,4 +54,7 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         connection_trust.pages,
         domains.pages,
         request_log.pages,
+        guides.pages,
+        matches.pages,
+        setup.pages,
     )
