@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from flask import Flask
 
+from bridge.adapters.tracing import start_tracing
 from bridge.billing import BuiltinPayments
 from bridge.config import LogFormat, Settings, load_settings
 from bridge.observability import configure_logging
@@ -38,11 +39,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure_logging(level=settings.log.level, as_json=settings.log.format is LogFormat.JSON)
     kept = ExitStack()
     atexit.register(kept.close)
+    tracing = start_tracing(settings)
+    if tracing is not None:
+        kept.callback(tracing.close)
     urls = kept.enter_context(database(settings))
     runtime = build_runtime(settings, urls.service, payments=BuiltinPayments())
     kept.callback(runtime.close)
     check_database(runtime.engine)
     app = compose(runtime)
+    if tracing is not None:
+        tracing.watch(app)
     _leave_what_stays_alone()
     return app
 

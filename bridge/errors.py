@@ -430,6 +430,15 @@ class SignInRefusedError(BridgeError):
         super().__init__(detail)
 
 
+class SetupLinkGoneError(BridgeError):
+    """A set-up link that opens nothing: which of the reasons it is, nobody is told."""
+
+    code = "setup_link_gone"
+
+    def __init__(self) -> None:
+        super().__init__("This set-up link is unknown, has expired, or was revoked")
+
+
 class SsoEnforcedError(BridgeError):
     """A sign-in link for an organization whose people sign in through their identity provider only."""
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -74,13 +74,18 @@ def open_core(settings: Settings, url: str, token: str, webhook_secret: str) -> 
     )
 
 
+def _untraced(_work: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(slots=True)
 class Runtime:
     """Everything a process of the product shares: one for each process, handed to whoever needs it.
 
     What is to be done at its end while the database can still be asked stands in ``closing``. ``core_factory`` makes
     the way to a billing core that keeps its own books, from its address, its token and its webhook secret;
-    ``key_factory`` makes a key pair of ours, from the name in its certificate and the instant.
+    ``key_factory`` makes a key pair of ours, from the name in its certificate and the instant. ``traced`` marks a piece
+    of background work in the trace, by its name; without tracing it does nothing.
     """
 
     settings: Settings
@@ -93,6 +98,7 @@ class Runtime:
     core_factory: Callable[[Settings, str, str, str], BillingService] = field(default=open_core)
     key_factory: Callable[[str, datetime], KeyPair] = field(default=make_key_pair)
     seller: Seller | None = None
+    traced: Callable[[str], AbstractContextManager[None]] = field(default=_untraced)
     closing: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @contextmanager

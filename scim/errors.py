@@ -80,6 +80,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.EInvoiceIncompleteError: (409, None),
         bridge.NotInstalledError: (501, None),
         bridge.NotReplayableError: (409, None),
+        bridge.SetupLinkGoneError: (404, None),
     }
 )
 

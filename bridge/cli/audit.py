@@ -1,14 +1,17 @@
 """``seatbridge audit ...``."""
 
+from pathlib import Path
+
 import click
 
+from bridge.cli.files import export_tables, table_options
 from bridge.cli.lazy import REFUSED
 from bridge.cli.showing import json_option, org_argument, print_json, print_table
 
 
 @click.group()
 def audit() -> None:
-    """The audit chain: verify it, or follow one person through it."""
+    """The audit chain: verify it, follow one person through it, take it away."""
 
 
 @audit.command()
@@ -64,4 +67,23 @@ def person(org: str, person: str, *, as_json: bool) -> None:
         ("entry", "when", "what", "why", "by", "request"),
         [(one.seq, one.at, one.action, one.reason, one.actor, one.request_id) for one in changes],
         empty="The chain knows nothing of this person",
+    )
+
+
+@audit.command()
+@org_argument
+@table_options
+@json_option
+def export(org: str, form: str, output: Path | None, *, as_json: bool) -> None:
+    """Write the whole chain: who did what to what, why, in which request, with each entry's seal."""
+    from bridge.usecases.audit_export import export_audit
+
+    export_tables(
+        org,
+        lambda unit: [export_audit(unit)],
+        what="audit",
+        name=f"audit-{org}",
+        form=form,
+        output=output,
+        as_json=as_json,
     )

@@ -11,6 +11,7 @@ COMMANDS = {
     "serve": Entry("bridge.cli.serving:serve", "Run the service: web, worker and, where none is set, its database."),
     "worker": Entry("bridge.cli.serving:worker", "Run a worker alone: deliveries, renewals, expiries."),
     "demo": Entry("bridge.cli.demo:demo", "Take a narrated tour with a simulated identity provider."),
+    "init": Entry("bridge.cli.init:init", "Write configuration and keys of a first installation."),
     "doctor": Entry("bridge.cli.doctor:doctor", "Look for everything that would not work, each with its repair."),
     "check": Entry("bridge.cli.databases:check", "Count held seats again in every organization."),
     "db": Entry("bridge.cli.databases:db", "The database: upgrade, check, backup, restore."),
@@ -18,6 +19,9 @@ COMMANDS = {
     "secrets": Entry("bridge.cli.keys:keys", "Keys of the service: generate."),
     "org": Entry("bridge.cli.organizations:org", "Organizations: create, list, show."),
     "connection": Entry("bridge.cli.connections:connection", "Identity providers: SCIM tokens, SAML, OpenID Connect."),
+    "setup-link": Entry(
+        "bridge.cli.setup_links:setup_link", "Links to a connection's set-up guide for who has no account."
+    ),
     "apps": Entry("bridge.cli.apps:apps", "Applications that people sign in to, and the keys that sign for them."),
     "provisioning": Entry("bridge.cli.provisioning:provisioning", "Who creates people: mode show, preview, set."),
     "schema": Entry("bridge.cli.schemas:schema", "Attributes of an organization's own: list, show, apply, remove."),
@@ -36,7 +40,9 @@ COMMANDS = {
     ),
     "users": Entry("bridge.cli.users:users", "Users by role, on fixed-fee contracts: list, add, change, remove."),
     "roles": Entry("bridge.cli.users:roles", "Roles in the product: list, define."),
-    "invoice": Entry("bridge.cli.invoices:invoice", "Invoices with their arithmetic: list, show, why, export, send."),
+    "invoice": Entry(
+        "bridge.cli.invoices:invoice", "Invoices with their arithmetic: preview, list, show, why, export, send."
+    ),
     "billing": Entry(
         "bridge.cli.billing:billing", "Billing details; billing by Stripe or a core of the customer's own."
     ),
@@ -50,8 +56,10 @@ COMMANDS = {
     "why": Entry("bridge.cli.people:why", "Say why somebody has what they have, and what would change it."),
     "admin": Entry("bridge.cli.people:admin", "Let an owner back in."),
     "delivery": Entry("bridge.cli.deliveries:delivery", "Mails and messages on their way: list, retry."),
-    "audit": Entry("bridge.cli.audit:audit", "The audit chain: verify, person."),
+    "audit": Entry("bridge.cli.audit:audit", "The audit chain: verify, person, export."),
     "rehearse": Entry("bridge.cli.rehearse:rehearse_command", "Play a billing scenario from a file, charging nobody."),
+    "scim": Entry("bridge.cli.scim:scim", "Any SCIM server, ours or another: conformance."),
+    "completion": Entry("bridge.cli.completion:completion", "Complete commands in bash, zsh or fish."),
     "simulate": Entry("bridge.cli.simulate:simulate", "Push people as an identity provider would."),
 }
 

@@ -8,11 +8,12 @@ import click
 
 from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
+from bridge.cli.connection_matches import match
 from bridge.cli.connection_people import disable, enable, link, readmit, unlink
 from bridge.cli.connections_clients import add_client, revoke_client, rotate_client_secret
 from bridge.cli.connections_oidc import oidc
 from bridge.cli.connections_saml import refresh_metadata, rotate_cert, saml
-from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table
+from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table, refuse_to_ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,7 @@ for _command in (
     refresh_metadata,
     rotate_cert,
     map_claims,
+    match,
     link,
     unlink,
     readmit,
@@ -234,8 +236,9 @@ def rotate_token(org: str, name: str, *, label: str, days: int, read_only: bool,
 @connection.command("revoke-token")
 @org_argument
 @click.argument("token")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def revoke_token(org: str, token: str, *, yes: bool) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask; with --json nothing is asked, and it is needed.")
+@json_option
+def revoke_token(org: str, token: str, *, yes: bool, as_json: bool) -> None:
     """Revoke a token, named by its prefix (sbscim_…) or id; the next request with it is refused."""
     from bridge.cli.opening import open_organization
     from bridge.usecases.connections import revoke_scim_token
@@ -243,9 +246,13 @@ def revoke_token(org: str, token: str, *, yes: bool) -> None:
     with open_organization(org) as (_, unit):
         token_id, prefix = _find_token(unit, token)
         if not yes:
+            refuse_to_ask(as_json=as_json)
             click.confirm(f"Revoke {prefix}…? What still uses it stops working", abort=True)
         revoke_scim_token(unit, token_id)
-    click.echo(f"Revoked {prefix}…")
+    if as_json:
+        print_json({"revoked": prefix})
+    else:
+        click.echo(f"Revoked {prefix}…")
 
 
 @connection.command()

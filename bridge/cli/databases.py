@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from bridge.cli.lazy import REFUSED
-from bridge.cli.showing import json_option, print_facts, print_json, print_table
+from bridge.cli.showing import json_option, print_facts, print_json, print_table, refuse_to_ask
 from bridge.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def db() -> None:
 
 
 @db.command()
-def upgrade() -> None:
+@json_option
+def upgrade(*, as_json: bool) -> None:
     """Bring the schema to this version, as its owner (database.owner_url).
 
     Two at once take turns; one that was interrupted is finished by running it again.
@@ -38,12 +39,16 @@ def upgrade() -> None:
     else:
         with database(settings):  # migrates on its way
             revision = schema.newest_revision()
-    click.echo(f"The schema is at {revision}")
+    if as_json:
+        print_json({"schema": revision})
+    else:
+        click.echo(f"The schema is at {revision}")
 
 
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def backup(file: Path) -> None:
+@json_option
+def backup(file: Path, *, as_json: bool) -> None:
     """Write the embedded database into a new FILE, consistently and while it is at work.
 
     Keep the key file elsewhere: together they read everything.
@@ -60,13 +65,17 @@ def backup(file: Path) -> None:
         raise InvalidInputError("file", f"{file} cannot be created ({error.strerror})") from None
     with os.fdopen(descriptor, "wb") as output, database(settings):
         _run_program("pg_dump", "--format=custom", f"--dbname={server.dsn(EMBEDDED_DATABASE)}", output=output)
-    click.echo(f"{file}: {file.stat().st_size} bytes")
+    if as_json:
+        print_json({"file": str(file), "bytes": file.stat().st_size})
+    else:
+        click.echo(f"{file}: {file.stat().st_size} bytes")
 
 
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--yes", is_flag=True, help="Replace what is there without being asked.")
-def restore(file: Path, *, yes: bool) -> None:
+@click.option("--yes", is_flag=True, help="Replace what is there without being asked; --json needs it.")
+@json_option
+def restore(file: Path, *, yes: bool, as_json: bool) -> None:
     """Replace the embedded database by what `db backup` wrote, all or nothing; the service must be stopped."""
     from bridge.cli.opening import read_settings
     from bridge.runtime import EMBEDDED_DATABASE, database
@@ -75,6 +84,7 @@ def restore(file: Path, *, yes: bool) -> None:
     settings = read_settings()
     server = EmbeddedPostgres(_embedded_path(settings))
     if not yes:
+        refuse_to_ask(as_json=as_json)
         click.confirm(f"Replace everything in {server.path}?", abort=True)
     with server.service_lock():
         options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error")
@@ -82,7 +92,10 @@ def restore(file: Path, *, yes: bool) -> None:
             _run_program("pg_restore", *options, f"--dbname={server.dsn(EMBEDDED_DATABASE)}", str(file))
         with database(settings):  # an older back-up is migrated
             pass
-    click.echo(f"Restored {file}; `seatbridge check` counts again")
+    if as_json:
+        print_json({"restored": str(file)})
+    else:
+        click.echo(f"Restored {file}; `seatbridge check` counts again")
 
 
 def _embedded_path(settings: "Settings") -> Path:

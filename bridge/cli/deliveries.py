@@ -28,6 +28,7 @@ def list_(org: str, *, as_json: bool) -> None:
                 "created_at": one.created_at,
                 "next_attempt_at": one.next_attempt_at if one.state == "pending" else None,
                 "last_error": one.last_error,
+                "request_id": one.request_id,
             }
             for one in list_open_deliveries(unit)
         ]
@@ -35,7 +36,7 @@ def list_(org: str, *, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(
-            ("kind", "state", "attempts", "since", "next attempt", "last error"),
+            ("kind", "state", "attempts", "since", "next attempt", "last error", "request"),
             [tuple(row.values())[1:] for row in rows],
             empty="Everything is brought out",
         )
@@ -43,11 +44,15 @@ def list_(org: str, *, as_json: bool) -> None:
 
 @delivery.command()
 @org_argument
-def retry(org: str) -> None:
+@json_option
+def retry(org: str, *, as_json: bool) -> None:
     """Put what was given up back in line."""
     from bridge.cli.opening import open_organization
     from bridge.usecases.deliver import retry_dead_deliveries
 
     with open_organization(org) as (_, unit):
         revived = retry_dead_deliveries(unit)
-    click.echo(f"{revived} put back in line")
+    if as_json:
+        print_json({"retried": revived})
+    else:
+        click.echo(f"{revived} put back in line")

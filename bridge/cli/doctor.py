@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from bridge.runtime import DatabaseUrls
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+#: Where a container's platform puts secrets, readable to all: there is nobody else in the container.
+_PLATFORM_SECRETS = Path("/run/secrets")
 _CLOCK_SECONDS = 5.0
 _ENOUGH_BYTES = 1_000_000_000
-_WORKER_SECONDS = 60
 
 
 class Health(StrEnum):
@@ -105,7 +106,7 @@ def _keys(settings: "Settings") -> Iterator[Finding]:
     except ConfigurationError as error:
         yield Finding("secrets", Health.FAILED, str(error), "see `seatbridge secrets generate`")
         return
-    if file is not None and stat.S_IMODE(file.stat().st_mode) & 0o077:
+    if file is not None and stat.S_IMODE(file.stat().st_mode) & 0o077 and not file.is_relative_to(_PLATFORM_SECRETS):
         repair = f"chmod 600 {file}"
         yield Finding("secrets", Health.FAILED, f"{file} can be read by other users of this machine", repair)
     else:
@@ -242,14 +243,9 @@ def _clock(connection: "Connection") -> Finding:
 
 
 def _worker(connection: "Connection") -> Finding:
-    from sqlalchemy import text
+    from bridge.store.queue import live_workers
 
-    alive = connection.scalar(
-        text(
-            "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :seconds)"
-        ),
-        {"seconds": _WORKER_SECONDS},
-    )
+    alive = live_workers(connection)
     if alive:
         return Finding("worker", Health.OK, f"{alive} at work")
     repair = "run `seatbridge serve`, or `seatbridge worker` beside it: mails and renewals wait meanwhile"

@@ -23,7 +23,9 @@ def table_options(command: Any) -> Any:
         help="The file; - for standard output. Default: a name after the organization, here.",
     )(command)
     choices = click.Choice(["csv", "xlsx"])
-    return click.option("--format", "form", type=choices, default="csv", show_default=True)(command)
+    return click.option("--format", "form", type=choices, default="csv", show_default=True, help="Kind of file.")(
+        command
+    )
 
 
 def export_tables(

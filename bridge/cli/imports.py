@@ -2,15 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.lazy import REFUSED, UNUSABLE
-from bridge.cli.showing import json_option, org_argument, print_json, print_table
+from bridge.cli.showing import json_option, org_argument, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from bridge.domain.people_files import PeopleFile
@@ -62,7 +61,7 @@ def import_command(
     people = read_people(_read(file))
     with open_organization(org) as (_, unit):
         connection_id = find_connection(unit, connection).id if connection is not None else None
-        with _progress(len(people.people)) as advance:
+        with progress("People", len(people.people)) as advance:
             if preview:
                 report = preview_import(unit, people, connection_id, progress=advance)
             else:
@@ -96,20 +95,6 @@ def _read(file: Path) -> bytes:
             return stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise InvalidInputError("file", f"{file} cannot be read ({error.strerror})") from None
-
-
-@contextmanager
-def _progress(people: int) -> Iterator[Callable[[int], None] | None]:
-    """Show on a terminal's standard error how far it is."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("People", total=people)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def _write_problems(target: Path, people: "PeopleFile", report: "ImportReport") -> None:

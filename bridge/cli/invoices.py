@@ -48,7 +48,7 @@ _LINE_FIELDS = (
 
 @click.group()
 def invoice() -> None:
-    """Invoices with their arithmetic: list, show, why, export, send."""
+    """Invoices with their arithmetic: preview, list, show, why, export, send."""
 
 
 @invoice.command("list")
@@ -81,6 +81,39 @@ def list_(org: str, *, as_json: bool) -> None:
         ],
         empty="No invoice yet",
     )
+
+
+@invoice.command()
+@org_argument
+@json_option
+def preview(org: str, *, as_json: bool) -> None:
+    """Show the next invoice as it would be from today's seats; nothing is written."""
+    from bridge.billing.rules.money import Currency, format_money
+    from bridge.cli.opening import open_organization
+    from bridge.usecases.seats import read_next_invoice
+
+    with open_organization(org) as (_, unit):
+        found = read_next_invoice(unit)
+        zone = ZoneInfo(unit.organization().time_zone)
+    if as_json:
+        print_json({"next_invoice": found})
+        return
+    if found is None:
+        click.echo("No invoice follows: the plan bills nothing more")
+        return
+    bill, currency = found.bill, Currency(found.bill.currency)
+    print_facts({"invoice": "the next one", "date": f"{found.at.astimezone(zone):%Y-%m-%d}", "reason": bill.reason})
+    click.echo()
+    print_lines(bill.lines, bill.currency)
+    click.echo()
+    for name, amount in (
+        ("Subtotal", bill.subtotal),
+        ("Tax", bill.tax),
+        ("Total", bill.total),
+        ("Credit used", bill.credit_applied),
+        ("Amount due", bill.amount_due),
+    ):
+        click.echo(f"{name}: {format_money(amount, currency)}")
 
 
 @invoice.command()
@@ -187,7 +220,12 @@ def _why_as_json(found: "WhyInvoice", lines: "list[WhyLine]") -> dict[str, objec
 @org_argument
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
 @click.option(
-    "--format", "form", type=click.Choice(["pdf", "xml", "ubl", "csv", "xlsx"]), default="pdf", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["pdf", "xml", "ubl", "csv", "xlsx"]),
+    default="pdf",
+    show_default=True,
+    help="Kind of file: documents (pdf, xml, ubl), or a table of all (csv, xlsx).",
 )
 @click.option(
     "--output",

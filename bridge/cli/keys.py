@@ -2,6 +2,8 @@
 
 import click
 
+from bridge.cli.showing import json_option, print_json
+
 
 @click.group()
 def keys() -> None:
@@ -9,8 +11,12 @@ def keys() -> None:
 
 
 @keys.command()
-def generate() -> None:
+@json_option
+def generate(*, as_json: bool) -> None:
     """Print a new key, for a key file or SEATBRIDGE__SECRETS__KEYS. Keep it: a back-up is read with it."""
     from bridge.config import generate_key
 
-    click.echo(generate_key())
+    if as_json:
+        print_json({"key": generate_key()})
+    else:
+        click.echo(generate_key())

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from bridge.errors import BridgeError, ConfigurationError
 
@@ -46,6 +47,12 @@ class LazyGroup(click.Group):
         module, _, attribute = self._entries[cmd_name].place.partition(":")
         command = getattr(import_module(module), attribute, None)
         return command if isinstance(command, click.Command) else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer names from the table: completing imports no more than helping does."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=self._entries[name].summary) for name in names), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands."""

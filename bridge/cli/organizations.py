@@ -32,7 +32,13 @@ def owner_options(command: CommandT) -> CommandT:
         ),
         click.option("--owner-name", default="", help="Default: the address."),
         click.option("--owner-email", required=True, help="The primary owner, who is told of invoices and alerts."),
-        click.option("--locale", type=click.Choice(["en", "fr", "nl", "sv"]), default="en", show_default=True),
+        click.option(
+            "--locale",
+            type=click.Choice(["en", "fr", "nl", "sv"]),
+            default="en",
+            show_default=True,
+            help="Language of mails and documents.",
+        ),
         click.option("--name", required=True, help="What pages and invoices call the customer."),
     ):
         command = option(command)

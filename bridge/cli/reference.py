@@ -11,9 +11,17 @@ _HEAD = """# Command line
 
 <!-- Made by `python -m bridge.cli.reference`; change the commands, not this page. -->
 
-Every command of `seatbridge`. Exit codes: 0 done; 1 refused, or something is wrong; 2 wrong use or configuration, and
-"there are differences" for commands that compare. A refusal is one sentence with its [code](error-codes.md) on standard
-error. `--json` prints for programs. `--config FILE` (before the command) names the configuration file.
+Every command of `seatbridge`. `--config FILE` (before the command) names the configuration file. `--json` prints for
+programs, and asks nothing: what would be asked is answered ahead. Progress of long work is shown on standard error, and
+only on a terminal. [Complete commands in your shell](../how-to/complete-commands.md).
+
+## Exit codes
+
+- **0**: done; of commands that look: all is well.
+- **1**: refused, or something is wrong: one sentence with its [code](error-codes.md) on standard error, or what a check
+  found. Also when a question was answered with no, or interrupted.
+- **2**: wrong use or wrong configuration, each problem on a line of standard error; of commands that compare
+  (`mappings diff`, `mappings apply --check`, `schema apply --dry-run`, `import --preview`): there are differences.
 """
 
 

@@ -8,7 +8,7 @@ import click
 
 from bridge.cli.documents import load_document
 from bridge.cli.lazy import UNUSABLE
-from bridge.cli.showing import json_option, org_argument, print_json, print_table
+from bridge.cli.showing import json_option, org_argument, print_json, print_table, refuse_to_ask
 
 _file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 _delete_option = click.option(
@@ -100,7 +100,8 @@ def apply(context: click.Context, org: str, file: Path, *, dry_run: bool, delete
 @click.argument("urn")
 @_delete_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def remove(org: str, urn: str, *, delete_values: bool, yes: bool) -> None:
+@json_option
+def remove(org: str, urn: str, *, delete_values: bool, yes: bool, as_json: bool) -> None:
     """Take a schema away; refused while somebody has a value of it."""
     from bridge.cli.opening import find_organization, open_runtime
     from bridge.domain.actors import OPERATOR
@@ -114,7 +115,11 @@ def remove(org: str, urn: str, *, delete_values: bool, yes: bool) -> None:
         if delete_values and holders and not yes:
             one, many = ("group", "groups") if found.resource_type == "Group" else ("person", "people")
             told = f"{holders} {one if holders == 1 else many}"
+            refuse_to_ask(as_json=as_json)
             click.confirm(f"Delete its values of {told}? They cannot be had back", abort=True)
         with runtime.unit(org_id, OPERATOR) as unit:
             removed = remove_schema(unit, urn, delete_values=delete_values)
-    click.echo(f"Removed {removed.urn}")
+    if as_json:
+        print_json({"removed": removed.urn})
+    else:
+        click.echo(f"Removed {removed.urn}")

@@ -5,7 +5,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -65,6 +65,7 @@ def worker() -> None:
 
     Any number may run; one that dies leaves nothing undone. TERM finishes what is under way.
     """
+    from bridge.adapters.tracing import start_tracing
     from bridge.cli.opening import read_settings, start_runtime
     from bridge.jobs.worker import Worker
     from bridge.observability import configure_logging
@@ -72,12 +73,16 @@ def worker() -> None:
 
     settings = read_settings()
     configure_logging(level=settings.log.level, as_json=settings.log.format == "json")
-    with database(settings) as urls:
+    with ExitStack() as kept:
+        tracing = start_tracing(settings)
+        if tracing is not None:
+            kept.callback(tracing.close)
+        urls = kept.enter_context(database(settings))
         runtime = start_runtime(settings, urls.service)
-        try:
-            Worker(runtime, urls.service).run()
-        finally:
-            runtime.close()
+        kept.callback(runtime.close)
+        if tracing is not None:
+            runtime.traced = tracing.work
+        Worker(runtime, urls.service).run()
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -76,6 +77,38 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         table.add_row(*(Text(harmless_line(text_of(value))) for value in row))
     # A file or a pipe has no width: lines stay whole there.
     Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def refuse_to_ask(*, as_json: bool) -> None:
+    """Refuse to ask a program anything.
+
+    Raises:
+        click.UsageError: It has to answer ahead.
+    """
+    if as_json:
+        raise click.UsageError("--json asks nothing: answer ahead with --yes")
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show how far long work is, on a terminal's standard error; elsewhere nothing is written.
+
+    Args:
+        what: What is counted: "People".
+        total: How many there will be; None where nobody knows.
+
+    Returns:
+        What is told how many are done.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def text_of(value: object) -> str:

@@ -56,13 +56,15 @@ def push_command(
     """Invent people and groups, and push them to a SCIM endpoint; ends with 1 when anything was refused."""
     import httpx
 
+    from bridge.cli.showing import progress
     from bridge.simulator.directory import Directory
     from bridge.simulator.push import push
 
     directory = Directory(domain)
     directory.hire_some(users, groups=_GROUPS, seed=seed)
     try:
-        report = push(url, token, directory, Dialect(dialect))
+        with progress("People and groups", len(directory.people) + len(directory.groups)) as advance:
+            report = push(url, token, directory, Dialect(dialect), progress=advance)
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
         raise click.ClickException(f"{url} cannot be reached: {problem}") from problem
     if wire:

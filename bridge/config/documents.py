@@ -1,13 +1,14 @@
 """The example file and the reference page, both generated from the settings themselves."""
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 from pydantic.fields import FieldInfo
 
 from bridge.config.settings import Settings
-from bridge.config.sources import sections, variable_name
+from bridge.config.sources import FROM_FILE, Key, secret_paths, sections, variable_name
 
 _WIDTH = 110
 
@@ -34,11 +35,21 @@ SEATBRIDGE__SCIM__MAX_RESULTS: input should be less than or equal to 1000
 
 Secrets are accepted from the environment or from a key file, never from the YAML file. Relative paths in the
 file are relative to the folder of the file.
+
+A secret may also stand in a file of its own, as container platforms and service managers hand them over: put
+`{FROM_FILE}` behind its variable's name and give it the file's path. That goes for
+{files}.
 """
 
 
-def generate_example(model: type[Settings] = Settings) -> str:
-    """Return config.example.yaml: every setting once, explained, commented out, with its default."""
+def generate_example(model: type[Settings] = Settings, *, chosen: Mapping[Key, object] | None = None) -> str:
+    """Return config.example.yaml: every setting once, explained, commented out, with its default.
+
+    Args:
+        model: The settings.
+        chosen: Those that are set to something: the file of an installation.
+    """
+    chosen = chosen or {}
     lines = _EXAMPLE_HEAD.splitlines()
     for section, section_model in sections(model):
         lines += ["", *_comment(_text(section_model.__doc__), ""), f"{section}:"]
@@ -47,14 +58,18 @@ def generate_example(model: type[Settings] = Settings) -> str:
             if _is_environment_only(info):
                 lines += [f"  # {variable_name((section, key))}=...", ""]
             else:
-                lines += [f"  #{key}: {_yaml(_default(info))}".rstrip(), ""]
+                is_set = (section, key) in chosen
+                value = chosen[section, key] if is_set else _default(info)
+                lines += [f"  {'' if is_set else '#'}{key}: {_yaml(value)}".rstrip(), ""]
         lines.pop()
     return "\n".join(lines) + "\n"
 
 
 def generate_reference(model: type[Settings] = Settings) -> str:
     """Return docs/reference/configuration.md: a table a section."""
-    lines = _REFERENCE_HEAD.splitlines()
+    by_file = [f"`{variable_name(path)}{FROM_FILE}`" for path in secret_paths(model)]
+    head = _REFERENCE_HEAD.format(FROM_FILE=FROM_FILE, files=",\n".join(by_file))
+    lines = head.splitlines()
     for section, section_model in sections(model):
         lines += ["", f"## {section}", "", _text(section_model.__doc__), ""]
         lines += ["| Setting and variable | Default | Meaning |", "| --- | --- | --- |"]

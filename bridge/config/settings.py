@@ -408,6 +408,16 @@ class MetricsSettings(_Section):
     is no /metrics."""
 
 
+class TracingSettings(_Section):
+    """Traces by OpenTelemetry, of requests, statements and background work: request ids, never people or addresses.
+
+    Needs the extra `otel`. Where they go is said by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+    """
+
+    enabled: bool = False
+    """Whether traces are made and sent."""
+
+
 class LogSettings(_Section):
     """Log lines on standard error: identifiers only, never names, mail addresses, tokens or bodies."""
 
@@ -434,4 +444,5 @@ class Settings(_Section):
     mail: MailSettings = MailSettings()
     seller: SellerSettings = SellerSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()

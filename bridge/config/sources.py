@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 Key = tuple[str | int, ...]
 PREFIX = "SEATBRIDGE__"
+#: What the variable of a secret ends with when it names a file that holds it.
+FROM_FILE = "_FILE"
 _NAME = "SEATBRIDGE_"
 #: What is no setting: the file's name, tokens for `simulate push` and `billing connect`, a folder for tests' pictures.
 _OTHERS = frozenset(
@@ -116,21 +118,42 @@ def read_environment(environ: Mapping[str, str], model: type[BaseModel]) -> Sour
     """Read ``SEATBRIDGE__SECTION__KEY`` variables; another one that begins with ``SEATBRIDGE_`` is a problem.
 
     Those that container platforms set by themselves, such as ``SEATBRIDGE_PORT=tcp://...``, are not ours. An empty
-    value means "not set", as it does in container files.
+    value means "not set", as it does in container files. A secret may stand in a file that its variable, with ``_FILE``
+    behind it, names: container platforms and service managers hand secrets over so.
     """
     source = Source()
     known = {variable_name(path): path for path in setting_paths(model)}
+    by_file = {f"{variable_name(path)}{FROM_FILE}": path for path in secret_paths(model)}
     for name in sorted(environ):
         if not name.startswith(_NAME) or name in _OTHERS or _is_a_platforms(name, environ[name]):
             continue
-        path = known.get(name)
+        path = known.get(name) or by_file.get(name)
         if path is None:
-            source.problems.append(f"{name}: not permitted{did_you_mean(name, [*known, *_OTHERS])}")
-        elif environ[name].strip():
+            source.problems.append(f"{name}: not permitted{did_you_mean(name, [*known, *by_file, *_OTHERS])}")
+            continue
+        value = environ[name].strip()
+        if value and name not in known:
+            value = _content(name, Path(value).expanduser(), source)
+        if value and path in source.places:
+            source.problems.append(f"{name}: {dotted(path)}: is set by {source.places[path]} already")
+        elif value:
             section, key = str(path[0]), str(path[1])
-            source.values.setdefault(section, {})[key] = _parse(environ[name].strip(), model, section, key)
+            source.values.setdefault(section, {})[key] = _parse(value, model, section, key)
             source.places[path] = name
     return source
+
+
+def _content(name: str, file: Path, source: Source) -> str:
+    """Return what a secret's file holds, without the line's end; nothing and a problem when it holds none."""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        source.problems.append(f"{name}: {file} cannot be read ({reason})")
+        return ""
+    if not text:
+        source.problems.append(f"{name}: {file} is empty")
+    return text
 
 
 def _is_a_platforms(name: str, value: str) -> bool:
@@ -157,3 +180,13 @@ def sections(model: type[BaseModel]) -> list[tuple[str, type[BaseModel]]]:
 def setting_paths(model: type[BaseModel]) -> list[Key]:
     """Return ``(section, key)`` of every setting, in the order they are declared."""
     return [(name, key) for name, section in sections(model) for key in section.model_fields]
+
+
+def secret_paths(model: type[BaseModel]) -> list[Key]:
+    """Return ``(section, key)`` of every secret that a file of its own may hold; keys have a setting for theirs."""
+    return [
+        (name, key)
+        for name, section in sections(model)
+        for key, info in section.model_fields.items()
+        if SecretStr in get_args(info.annotation) and f"{key}{FROM_FILE.lower()}" not in section.model_fields
+    ]

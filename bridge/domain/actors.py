@@ -14,6 +14,7 @@ class ActorKind(StrEnum):
     DIRECTORY = "directory"
     SIGN_IN = "sign_in"
     APP = "app"
+    SETUP_LINK = "setup_link"
     OPERATOR = "operator"
     SYSTEM = "system"
 
@@ -22,8 +23,8 @@ class ActorKind(StrEnum):
 class Actor:
     """The caller of a use case.
 
-    ``id`` is the member for MEMBER, the connection for DIRECTORY and SIGN_IN, the application for APP; operators and
-    the system have none.
+    ``id`` is the member for MEMBER, the connection for DIRECTORY and SIGN_IN, the application for APP, the link for
+    SETUP_LINK; operators and the system have none.
     """
 
     kind: ActorKind

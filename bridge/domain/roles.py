@@ -66,6 +66,10 @@ ALLOWED: Mapping[Permission, tuple[Role, ...]] = MappingProxyType(
 )
 
 
+#: What whoever holds a set-up link may do, of the one connection that it is about.
+FOR_SETUP_LINKS = frozenset({Permission.MANAGE_CONNECTIONS})
+
+
 def may(role: Role, permission: Permission) -> bool:
     """Tell whether a role has a permission."""
     return role in ALLOWED[permission]

@@ -15,6 +15,7 @@ from bridge.errors import (
     BillingCoreUnreachableError,
     OrderClosedError,
 )
+from bridge.jobs.containing import on_behalf_of
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.usecases.billing_orders import (
@@ -74,17 +75,18 @@ def bring_order(runtime: Runtime, org_id: OrgId, order_id: uuid.UUID, silent: Si
         claimed = claim_order(unit, order_id)
     if claimed is None:
         return False
-    try:
-        found = _ask(service, claimed)
-        with runtime.unit(org_id, SYSTEM) as unit:
-            settle_order(unit, found, reason="order")
-    except Exception as error:  # noqa: BLE001 (logged and postponed: a poison order stops nobody else)
-        if isinstance(error, BillingCoreUnreachableError):
-            silent.note(url)
-        _postpone(runtime, org_id, claimed, error)
-        return False
-    log.info("order.settled", org_id=str(org_id), order_id=str(order_id), state=str(found.state))
-    return True
+    with on_behalf_of(runtime, "place order", claimed.request_id):
+        try:
+            found = _ask(service, claimed)
+            with runtime.unit(org_id, SYSTEM) as unit:
+                settle_order(unit, found, reason="order")
+        except Exception as error:  # noqa: BLE001 (logged and postponed: a poison order stops nobody else)
+            if isinstance(error, BillingCoreUnreachableError):
+                silent.note(url)
+            _postpone(runtime, org_id, claimed, error)
+            return False
+        log.info("order.settled", org_id=str(org_id), order_id=str(order_id), state=str(found.state))
+        return True
 
 
 def _ask(service: BillingService, claimed: OrderClaim) -> CoreOrder:

@@ -11,7 +11,7 @@ from bridge.adapters.webhooks import sign
 from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
 from bridge.errors import InvalidInputError
-from bridge.jobs.containing import Stopping, contained, never
+from bridge.jobs.containing import Stopping, contained, never, on_behalf_of
 from bridge.runtime import Runtime
 from bridge.store import gate
 from bridge.usecases.webhook_messages import (
@@ -70,13 +70,23 @@ def send_message(runtime: Runtime, org_id: OrgId, message_id: uuid.UUID) -> bool
         outgoing = claim_message(unit, message_id)
     if outgoing is None:
         return None
+    with on_behalf_of(runtime, "send event", outgoing.request_id):
+        return _bring(runtime, org_id, outgoing)
+
+
+def _bring(runtime: Runtime, org_id: OrgId, outgoing: Outgoing) -> bool:
     status, problem = _send(runtime, org_id, outgoing)
     with runtime.unit(org_id, SYSTEM) as unit:
         if problem is None and status is not None:
             finish_message(unit, outgoing, status)
         else:
             postpone_message(unit, outgoing, problem or f"status_{status}", status)
-    facts = {"org_id": str(org_id), "message_id": str(message_id), "attempt": outgoing.attempt, "status": status}
+    facts = {
+        "org_id": str(org_id),
+        "message_id": str(outgoing.message_id),
+        "attempt": outgoing.attempt,
+        "status": status,
+    }
     if problem is None:
         log.info("webhook.taken", **facts)
     else:

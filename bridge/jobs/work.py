@@ -12,7 +12,7 @@ from bridge.domain.actors import SYSTEM
 from bridge.domain.identifiers import OrgId
 from bridge.errors import BillingCoreAnswerError, BridgeError
 from bridge.jobs import app_logouts
-from bridge.jobs.containing import Stopping, contained, never
+from bridge.jobs.containing import Stopping, contained, never, on_behalf_of
 from bridge.jobs.messages import compose
 from bridge.jobs.orders import SilentCores, bring_order, due_orders
 from bridge.jobs.reconciliation import catch_up, reconcile_organization
@@ -119,7 +119,8 @@ def deliver_due(runtime: Runtime, stopping: Stopping = never) -> int:
             with runtime.unit(org_id, SYSTEM) as unit:
                 claim = claim_delivery(unit, delivery_id)
             if claim is not None:
-                delivered += _deliver(runtime, org_id, claim, silent)
+                with on_behalf_of(runtime, f"deliver {claim.kind}", claim.request_id):
+                    delivered += _deliver(runtime, org_id, claim, silent)
     return delivered
 
 

@@ -3,10 +3,11 @@
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import count
 from typing import Any, ClassVar, Final
 
 from bridge.simulator.directory import Directory, DirectoryGroup, Person
@@ -60,6 +61,7 @@ class ProvisioningClient(ABC):
         self._sent_groups: dict[str, DirectoryGroup] = {}
         self._counts: Counter[str] = Counter()
         self._refused: list[Exchange] = []
+        self.progress: Callable[[int], None] = _unwatched
 
     def synchronize(self, directory: Directory) -> PushReport:
         """Send everything that differs from what was sent before: people first, then groups.
@@ -86,10 +88,13 @@ class ProvisioningClient(ABC):
 
     def _synchronize(self, directory: Directory) -> None:
         self.begin()
+        done = count(1)
         for person in list(directory.people.values()):
             self._synchronize_person(person)
+            self.progress(next(done))
         for group in list(directory.groups.values()):
             self._synchronize_group(group)
+            self.progress(next(done))
         self.finish(directory)
 
     def begin(self) -> None:  # noqa: B027 (a hook: most dialects begin with nothing)
@@ -209,6 +214,10 @@ class ProvisioningClient(ABC):
 
     def _linked_people(self, ids: Iterable[str]) -> list[Person]:
         return [self._sent_people[one] for one in ids if one in self._sent_people]
+
+
+def _unwatched(_done: int) -> None:
+    """Tell nobody how far it is."""
 
 
 def _profile(person: Person) -> tuple[str | None, ...]:

@@ -1,6 +1,6 @@
 """Pushing a directory to the product in the words of one provider."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import httpx
@@ -26,12 +26,28 @@ def connect(
     return kind(Wire(base_url, token, user_agent=kind.user_agent, transport=transport))
 
 
-def push(base_url: str, token: str, directory: Directory, dialect: Dialect) -> PushReport:
+def push(
+    base_url: str,
+    token: str,
+    directory: Directory,
+    dialect: Dialect,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> PushReport:
     """Push a whole directory once.
+
+    Args:
+        base_url: Such as ``https://seats.example.com/scim/v2/nordlys``.
+        token: The connection's.
+        directory: Who is pushed.
+        dialect: In whose words.
+        progress: Told how many people and groups are done.
 
     Raises:
         httpx.HTTPError: The product cannot be reached.
     """
     client = connect(base_url, token, dialect)
+    if progress is not None:
+        client.progress = progress
     with client.wire:
         return client.synchronize(directory)

@@ -120,6 +120,12 @@ def find_sign_in_link(session: Session, token_hash: bytes, at: datetime) -> tupl
     return None if row is None else (OrgId(row.org_id), row.link_id)
 
 
+def find_setup_link(session: Session, token_hash: bytes) -> tuple[OrgId, uuid.UUID] | None:
+    """Find whose set-up link it is, live or not; nothing is let in by it."""
+    row = session.execute(text("SELECT * FROM find_setup_link(:hash)"), {"hash": token_hash}).one_or_none()
+    return None if row is None else (OrgId(row.org_id), row.link_id)
+
+
 def find_app_grant(session: Session, token_hash: bytes) -> OrgId | None:
     """Find whose code or refresh token of an application it is, live or not; nothing is let in by it."""
     found = session.scalar(text("SELECT org_id FROM find_app_grant(:hash)"), {"hash": token_hash})

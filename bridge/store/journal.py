@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -148,7 +149,7 @@ def verify(unit: Unit) -> int | None:
     """
     head = b""
     expected = 0
-    with closing(_entries(unit)) as entries:
+    with closing(read_entries(unit)) as entries:
         for entry in entries:
             expected += 1
             if entry.seq != expected or entry.previous != head or not _is_sealed(entry, unit.audit_keys):
@@ -171,11 +172,22 @@ def is_sealed_by_these_keys(unit: Unit, *, newest: int = 20) -> bool:
     return not entries or any(_is_sealed(entry, unit.audit_keys) for entry in entries)
 
 
+def causing_request(unit: Unit, subject_id: str, *, at: datetime) -> str | None:
+    """Return the request in which something was recorded of a subject at an instant; None where nothing was."""
+    return unit.session.scalars(
+        select(AuditEntry.request_id)
+        .where(AuditEntry.org_id == unit.org_id, AuditEntry.subject_id == subject_id, AuditEntry.at == at)
+        .order_by(AuditEntry.seq)
+        .limit(1)
+    ).first()
+
+
 def _is_sealed(entry: AuditEntry, keys: tuple[bytes, ...]) -> bool:
     return any(hmac.compare_digest(entry.digest, seal(entry, key)) for key in keys)
 
 
-def _entries(unit: Unit) -> Generator[AuditEntry, None, None]:
+def read_entries(unit: Unit) -> Generator[AuditEntry, None, None]:
+    """Yield the whole chain in its order, read piece by piece."""
     statement = (
         select(AuditEntry)
         .where(AuditEntry.org_id == unit.org_id)

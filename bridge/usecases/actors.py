@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from bridge.store.models import App, Connection, Member
+from bridge.store.models import App, Connection, Member, SetupLink
 from bridge.store.unit import Unit
 
 
@@ -17,11 +17,14 @@ def name_actors(unit: Unit, actors: Iterable[str]) -> dict[str, str]:
     members = _names(unit, Member.id, Member.display_name, Member.org_id, ids.values())
     connections = _names(unit, Connection.id, Connection.name, Connection.org_id, ids.values())
     apps = {} if not any(actor.startswith("app:") for actor in ids) else _names_of_apps(unit, ids.values())
+    links = _names(unit, SetupLink.id, SetupLink.label, SetupLink.org_id, ids.values())
     words = {"operator": "the operator", "system": "Seatbridge"}
     for actor, identifier in ids.items():
         kind = actor.partition(":")[0]
         if kind == "member":
             words[actor] = members.get(identifier, "somebody who has left")
+        elif kind == "setup_link":
+            words[actor] = f"the set-up link for {links.get(identifier, 'somebody')}"
         elif kind == "app":
             words[actor] = apps.get(identifier, "an application that is gone")
         else:

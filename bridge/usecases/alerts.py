@@ -139,6 +139,7 @@ def queue_delivery(unit: Unit, kind: str, *, key: str, subject_id: str) -> None:
             kind=kind,
             key=key,
             subject_id=subject_id,
+            request_id=unit.request_id,
             state="pending",
             attempts=0,
             created_at=unit.at,

@@ -20,7 +20,7 @@ from bridge.errors import (
     SeatsInUseError,
 )
 from bridge.ports import OrderReference, SeatQuote
-from bridge.store.journal import record
+from bridge.store.journal import causing_request, record
 from bridge.store.models import BillingOrder, Member, SeatPool
 from bridge.store.pools import read_pools
 from bridge.store.queue import wake_workers
@@ -47,12 +47,16 @@ _VERBS: Final = {"order": "confirm", "cancelled": "cancel", "event": "events"}
 
 @dataclass(frozen=True, slots=True)
 class OrderClaim:
-    """An order that this worker brings to the core now; ``repeated`` when it may have arrived there before."""
+    """An order that this worker brings to the core now; ``repeated`` when it may have arrived there before.
+
+    ``request_id`` is the request that ordered.
+    """
 
     order_id: uuid.UUID
     attempt: int
     request: OrderRequest
     repeated: bool
+    request_id: str | None
 
 
 def place_order(
@@ -173,6 +177,7 @@ def claim_order(unit: Unit, order_id: uuid.UUID) -> OrderClaim | None:
         attempt=attempt,
         request=read_order_request(order.body),
         repeated=attempt > 1 or order.last_error is not None,
+        request_id=causing_request(unit, str(order_id), at=order.created_at),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import select, update
 
+from bridge.store.journal import causing_request
 from bridge.store.models import Delivery
 from bridge.store.unit import Unit
 from bridge.usecases.alerts import raise_alert, resolve_alerts
@@ -20,7 +21,7 @@ _TOLD_FOR: Final = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that this worker brings out now: what it tells of, and to which addresses."""
+    """A delivery that this worker brings out now: what it tells of, for which request, and to which addresses."""
 
     delivery_id: uuid.UUID
     attempt: int
@@ -28,6 +29,7 @@ class Claim:
     key: str
     subject_id: str
     to: tuple[str, ...]
+    request_id: str | None = None
 
 
 def claim_delivery(unit: Unit, delivery_id: uuid.UUID) -> Claim | None:
@@ -46,7 +48,16 @@ def claim_delivery(unit: Unit, delivery_id: uuid.UUID) -> Claim | None:
         key=claimed.key,
         subject_id=claimed.subject_id,
         to=tuple(owner.email for owner in owners_of(unit) if owner.email),
+        request_id=claimed.request_id or _causing_request(unit, claimed),
     )
+
+
+def _causing_request(unit: Unit, delivery: Delivery) -> str | None:
+    """Find the request of what a function of the database wrote: of the end of a person's access or session."""
+    if delivery.kind != "app_logout":
+        return None
+    _, member_id, *_ = delivery.subject_id.split()
+    return causing_request(unit, member_id, at=delivery.created_at)
 
 
 def finish_delivery(unit: Unit, delivery_id: uuid.UUID, *, note: str | None = None) -> None:

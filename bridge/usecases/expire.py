@@ -10,6 +10,7 @@ from bridge.store.models import (
     Preview,
     SamlReplay,
     ScimToken,
+    SetupLink,
     SignInEvent,
     SignInLink,
     SignInRequest,
@@ -17,6 +18,8 @@ from bridge.store.models import (
     WebSession,
 )
 from bridge.store.unit import Unit
+from bridge.usecases.upload_people import FILE
+from bridge.usecases.upload_people import KIND as IMPORT
 
 #: Kept a while after their end, for the console's history and for repeated confirmations.
 KEPT_FOR = timedelta(days=30)
@@ -29,6 +32,7 @@ def expire_what_ran_out(unit: Unit) -> int:
     """
     long_ago = unit.at - KEPT_FOR
     _end_sessions_that_ran_out(unit)
+    _forget_uploads(unit)
     removed = 0
     for statement in (
         delete(SignInRequest).where(SignInRequest.org_id == unit.org_id, SignInRequest.expires_at <= unit.at),
@@ -47,6 +51,7 @@ def expire_what_ran_out(unit: Unit) -> int:
             WebhookMessage.state != "pending",
         ),
         delete(AppGrant).where(AppGrant.org_id == unit.org_id, AppGrant.expires_at <= long_ago),
+        delete(SetupLink).where(SetupLink.org_id == unit.org_id, SetupLink.expires_at <= long_ago),
         delete(SignInLink).where(SignInLink.org_id == unit.org_id, SignInLink.expires_at <= long_ago),
     ):
         removed += unit.session.execute(statement).rowcount  # type: ignore[attr-defined] # a DELETE's cursor result
@@ -61,6 +66,16 @@ def _has_newer_use() -> ColumnElement[bool]:
         newer.client_id == ScimToken.client_id,
         newer.can_write >= ScimToken.can_write,
         newer.last_used_at > ScimToken.last_used_at,
+    )
+
+
+def _forget_uploads(unit: Unit) -> None:
+    """Keep nothing of the people in uploaded files whose previews ran out."""
+    unit.session.execute(
+        update(Preview)
+        .where(Preview.org_id == unit.org_id, Preview.kind == IMPORT, Preview.expires_at <= unit.at)
+        .values(request=Preview.request.op("-")(FILE))
+        .execution_options(synchronize_session=False)
     )
 
 

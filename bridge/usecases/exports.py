@@ -9,7 +9,7 @@ def record_export(unit: Unit, what: str, *, form: str, rows: int, subject_id: ob
 
     Args:
         unit: The unit of who exports.
-        what: What kind of thing was exported: invoice, invoices, licence_holders or access_review.
+        what: What kind of thing was exported: invoice, invoices, licence_holders, access_review or audit.
         form: pdf, xml, ubl, csv or xlsx.
         rows: How many of them.
         subject_id: The one thing that was exported; the organization's whole by default.

@@ -102,7 +102,7 @@ def read_overview(unit: Unit) -> Overview:
         waiting_for_any=waiting_for_any,
         renewal=unit.billing.next_renewal() if sees_money and contract.status == "active" else None,
         following=unit.billing.following_bill() if sees_money and contract.status == "active" else None,
-        connections=read_connections(unit),
+        connections=read_connections(unit, counts_people=False),
         mode=mode_of(unit),
         alerts=_grouped(alerts, ladder, names, sees_money=sees_money),
         latest=tuple(

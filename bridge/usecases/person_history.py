@@ -14,7 +14,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.explain import name_actors
 
 #: The lists of people that an entry about something else may keep.
-_LISTS = ("added", "removed", "members")
+LISTS = ("added", "removed", "members")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def read_person_history(unit: Unit, member_id: MemberId) -> list[PersonChange]:
             AuditEntry.org_id == unit.org_id,
             or_(
                 AuditEntry.subject_id == str(member_id),
-                *(AuditEntry.body[name].contains([str(member_id)]) for name in _LISTS),
+                *(AuditEntry.body[name].contains([str(member_id)]) for name in LISTS),
             ),
         )
         .order_by(AuditEntry.seq)

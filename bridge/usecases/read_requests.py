@@ -17,7 +17,7 @@ from bridge.domain.redaction import read_kept, storable
 from bridge.domain.request_log import MEANINGS, Mark
 from bridge.domain.roles import Permission
 from bridge.errors import NotFoundError
-from bridge.store.models import Connection, Decision, LoggedRequest, Member, ScimToken
+from bridge.store.models import Connection, Decision, Group, LoggedRequest, Member, ScimToken
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.request_log import signs_of_connections
 from bridge.store.unit import Unit
@@ -67,6 +67,7 @@ class RequestLine:
         said: What was asked for, in words.
         answered: The status, with scimType and mark where there are any.
         meaning: What a refusal means and what helps, a sentence; None for what was accepted.
+        named: What was asked for, with the name of who or what is here instead of its id.
     """
 
     id: uuid.UUID
@@ -81,6 +82,7 @@ class RequestLine:
     mark: str | None
     request_id: str
     meaning: str | None
+    named: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,8 @@ def list_requests(
 
 def lines_of(unit: Unit, entries: Sequence[LoggedRequest]) -> list[RequestLine]:
     """Tell each of these entries in one line."""
-    names = _connection_names(unit)
-    return [_line(entry, names) for entry in entries]
+    names, called = _connection_names(unit), _names_of_subjects(unit, entries)
+    return [_line(entry, names, called) for entry in entries]
 
 
 def find_request(unit: Unit, name: str) -> LoggedRequest:
@@ -177,7 +179,7 @@ def read_request(unit: Unit, name: str) -> RequestStory:
     """
     entry = find_request(unit, name)
     return RequestStory(
-        line=_line(entry, _connection_names(unit)),
+        line=lines_of(unit, [entry])[0],
         entry=entry,
         token=_token_name(unit, entry),
         people=_people_of(unit, entry),
@@ -275,7 +277,9 @@ def _operation(operation: Any) -> str:
     return f"{verb.lower() if isinstance(verb, str) else ''} {about}".strip()
 
 
-def _line(entry: LoggedRequest, names: Mapping[uuid.UUID, str]) -> RequestLine:
+def _line(entry: LoggedRequest, names: Mapping[uuid.UUID, str], called: Mapping[str, str]) -> RequestLine:
+    said = said_by(entry.method, entry.path, entry.query, entry.request_body)
+    subject = _subject_of(entry)
     query = f"?{unquote_plus(entry.query)}" if entry.query else ""
     return RequestLine(
         id=entry.id,
@@ -283,14 +287,30 @@ def _line(entry: LoggedRequest, names: Mapping[uuid.UUID, str]) -> RequestLine:
         connection=None if entry.connection_id is None else names.get(entry.connection_id, str(entry.connection_id)),
         method=entry.method,
         path=f"{entry.path}{query}",
-        said=said_by(entry.method, entry.path, entry.query, entry.request_body),
+        said=said,
         status=entry.status,
         answered=" ".join(str(part) for part in (entry.status, entry.scim_type, entry.mark) if part),
         latency_ms=entry.latency_ms,
         mark=entry.mark,
         request_id=entry.request_id,
         meaning=meaning_of(entry.status, entry.scim_type, entry.mark),
+        named=said.replace(subject, called[subject]) if subject in called else said,
     )
+
+
+def _subject_of(entry: LoggedRequest) -> str:
+    """Return what the address names, which may be an id."""
+    return entry.path.strip("/").partition("/")[2]
+
+
+def _names_of_subjects(unit: Unit, entries: Sequence[LoggedRequest]) -> dict[str, str]:
+    """Return what pages call the people and groups that these entries' addresses name, by id."""
+    ids = {found for entry in entries if (found := parse_id(_subject_of(entry))) is not None}
+    if not ids:
+        return {}
+    people = select(Member.id, Member.display_name).where(Member.org_id == unit.org_id, Member.id.in_(ids))
+    groups = select(Group.id, Group.display_name).where(Group.org_id == unit.org_id, Group.id.in_(ids))
+    return {str(row[0]): row[1] for row in unit.session.execute(people.union_all(groups))}
 
 
 def _people_of(unit: Unit, entry: LoggedRequest) -> Sequence[Member]:

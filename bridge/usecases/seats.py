@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select
 
@@ -166,6 +167,30 @@ def read_seats(unit: Unit) -> SeatsView:
         order=open_order(unit) if sees_money else None,
         evaluation=read_evaluation(unit),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NextInvoice:
+    """What the next invoice would be, and when."""
+
+    at: datetime
+    bill: Bill
+
+
+def read_next_invoice(unit: Unit) -> NextInvoice | None:
+    """Forecast the next invoice from today's seats, line by line; None where nothing more is billed.
+
+    Raises:
+        ForbiddenError: The actor may not see money.
+    """
+    unit.require(Permission.SEE_BILLING)
+    contract = read_contract(unit)
+    bill = unit.billing.next_renewal() if contract.status == "active" else None
+    if bill is None:
+        return None
+    fee = read_fee_view(unit, contract)
+    instalment = None if fee is None else fee.facts.next_at
+    return NextInvoice(instalment or contract.period_end, bill)
 
 
 def read_fee_view(unit: Unit, contract: Contract) -> FeeView | None:

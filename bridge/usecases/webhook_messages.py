@@ -31,7 +31,10 @@ _SEATS = {EventType.SEAT_ASSIGNED, EventType.SEAT_RELEASED, EventType.SEAT_WAITI
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event that this worker brings out now; the secrets are sealed, the one that signs from now on in front."""
+    """An event that this worker brings out now; the secrets are sealed, the one that signs from now on in front.
+
+    ``request_id`` is the request that caused what it tells of; None of a test.
+    """
 
     message_id: uuid.UUID
     endpoint_id: uuid.UUID
@@ -40,6 +43,7 @@ class Outgoing:
     url: str
     secrets: tuple[bytes, ...]
     body: bytes
+    request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ def claim_message(unit: Unit, message_id: uuid.UUID) -> Outgoing | None:
         return None
     message = unit.session.get_one(WebhookMessage, (unit.org_id, message_id), populate_existing=True)
     endpoint = unit.session.get_one(WebhookEndpoint, (unit.org_id, message.endpoint_id))
+    entry = unit.session.get(AuditEntry, (unit.org_id, message.seq))
     previous = endpoint.previous_secret if (endpoint.previous_until or unit.at) > unit.at else None
     return Outgoing(
         message_id=message_id,
@@ -142,14 +147,14 @@ def claim_message(unit: Unit, message_id: uuid.UUID) -> Outgoing | None:
         created_at=message.created_at,
         url=endpoint.url,
         secrets=tuple(secret for secret in (endpoint.secret, previous) if secret is not None),
-        body=json.dumps(_document(unit, message), separators=(",", ":")).encode(),
+        body=json.dumps(_document(unit, message, entry), separators=(",", ":")).encode(),
+        request_id=None if entry is None else entry.request_id,
     )
 
 
-def _document(unit: Unit, message: WebhookMessage) -> dict[str, Any]:
+def _document(unit: Unit, message: WebhookMessage, entry: AuditEntry | None) -> dict[str, Any]:
     """Write an event: what is in the audit entry, and the person as they are now; nothing of somebody removed."""
     data: dict[str, Any] = {"organization": unit.organization().slug}
-    entry = unit.session.get(AuditEntry, (unit.org_id, message.seq))
     if entry is not None:
         member = unit.session.get(Member, (unit.org_id, MemberId(uuid.UUID(entry.subject_id))))
         data |= {

@@ -96,6 +96,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
             "Single sign-on is enforced",
             "Sign in through your company's identity provider.",
         ),
+        errors.SetupLinkGoneError: Answer(
+            HTTPStatus.GONE, "This link is no longer good", "Ask whoever sent it to you for another one."
+        ),
         errors.InvalidChangeError: Answer(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "This change is not possible",

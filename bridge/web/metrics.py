@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bridge.observability import METRICS_FOLDER
 from bridge.runtime import Runtime
 from bridge.store.gate import counted_work
+from bridge.store.queue import live_workers
 from bridge.web.credentials import metrics
 from bridge.web.probes import waiting_ages
 
@@ -94,10 +95,12 @@ class _Work:
         """Count now; without a database there is one number, and it says so."""
         try:
             found, ages = self._runtime.ask_gate(counted_work), waiting_ages(self._runtime)
+            workers = self._runtime.ask_gate(live_workers)
         except SQLAlchemyError:
             yield GaugeMetricFamily("seatbridge_database_up", "Whether the database answers.", value=0)
             return
         yield GaugeMetricFamily("seatbridge_database_up", "Whether the database answers.", value=1)
+        yield GaugeMetricFamily("seatbridge_workers", "Workers heard of within a minute.", value=workers)
         for fact, words in _HELP.items():
             family = GaugeMetricFamily(f"seatbridge_{fact}", words, labels=("state",))
             for _, state, number in (one for one in found if one[0] == fact):

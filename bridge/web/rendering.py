@@ -17,6 +17,7 @@ from bridge.domain import plan_kinds
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
 from bridge.usecases.seats import read_contract
+from bridge.web.guides.writing import as_html
 from bridge.web.session import Visit
 from mappings.tiers import ANY, TierLadder
 
@@ -45,6 +46,7 @@ def prepare_templates(app: Flask) -> None:
         moment=moment,
         ago=ago,
         clock=clock,
+        guide_text=as_html,
         ordinal=ordinal,
         initials=initials,
         hue=hue,

@@ -25,6 +25,8 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
     for name, act in (
         ("seat-preview", preview_a_seat),
         ("swap-preview", preview_a_swap),
+        ("import-preview", preview_an_import),
+        ("audit-verified", verify_the_audit),
         ("mappings-problems", break_a_draft),
         ("seats-change-problem", ask_for_too_many),
         ("sign-in-unknown", be_unknown),
@@ -38,6 +40,7 @@ def test_every_page_passes_axe_and_never_scrolls_sideways(site: Site, looks: Bro
 def paths_of(site: Site, page: Page) -> list[tuple[str, str]]:
     """Name every page; previews are made on the way."""
     waiting = _path_of_link(site, page, "/console/people?state=waiting", "Femke Visser")
+    connection = f"/console/connections/{site.customer.connection_id}"
     invoice = _path_of_first(site, page, "/console/seats", "a[href*='/invoices/']")
     return [
         ("overview", "/console"),
@@ -52,11 +55,26 @@ def paths_of(site: Site, page: Page) -> list[tuple[str, str]]:
         ("approvals", "/console/approvals"),
         ("billing-details", "/console/billing-details"),
         ("seats", "/console/seats"),
+        ("people-import", "/console/people/import"),
+        ("mapping-versions", "/console/mappings/versions"),
+        ("audit", "/console/audit"),
+        ("settings", "/console/settings"),
+        ("sso", "/console/settings/single-sign-on"),
+        ("webhooks", "/console/settings/webhooks"),
         ("waiting-line", "/console/seats/line"),
         ("swap", "/console/seats/swap"),
         ("seats-change", "/console/seats/change"),
         ("seats-preview", make_seats_preview(site, page)),
         ("invoice", invoice),
+        ("connections", "/console/connections"),
+        ("connection", connection),
+        ("connection-guide", f"{connection}/guide?guide=keycloak"),
+        ("connection-matches", f"{connection}/matches"),
+        ("connection-sign-in", f"{connection}/sign-in"),
+        ("connection-attributes", f"{connection}/attributes"),
+        ("connection-sign-ins", f"{connection}/sign-ins"),
+        ("connection-links", f"{connection}/links"),
+        ("provisioning-log", "/console/provisioning-log"),
         ("me", "/me"),
         ("not-found", "/console/nothing-here"),
         ("sign-in", "/sign-in"),
@@ -78,6 +96,20 @@ def preview_a_swap(site: Site, page: Page) -> None:
     page.get_by_label("The other").fill("alice@nordlys.test")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("button", name="Swap the two seats")).to_be_visible()
+
+
+def preview_an_import(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/people/import")
+    text = "userName,displayName,groups\nann@nordlys.test,Ann Berg,Engineering\n,Nobody,\n"
+    page.get_by_label("CSV file").set_input_files({"name": "p.csv", "mimeType": "text/csv", "buffer": text.encode()})
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="1 person comes new")).to_be_visible()
+
+
+def verify_the_audit(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/console/audit")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_role("status").first).to_contain_text("each as it was written")
 
 
 def break_a_draft(site: Site, page: Page) -> None:

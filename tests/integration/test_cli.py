@@ -2,21 +2,14 @@
 
 import json
 import re
-import socketserver
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
-import dns.message
-import dns.rcode
-import dns.resolver
-import dns.rrset
 import psycopg
 import pytest
 import yaml
@@ -39,6 +32,7 @@ from bridge.usecases.saml_trust import saml_provider
 from tests.conftest import KEY
 from tests.factories import Customer, create_customer
 from tests.metadata_site import metadata_site
+from tests.name_servers import name_server
 from tests.processes import ROOT
 from tests.smtp import mail_server
 
@@ -66,33 +60,6 @@ def nordlys(settings: Settings, database_url: URL) -> Iterator[Customer]:
     runtime = build_runtime(settings, database_url, payments=BuiltinPayments())
     yield create_customer(runtime)
     runtime.close()
-
-
-@contextmanager
-def name_server(records: dict[str, list[str]]) -> Iterator[dns.resolver.Resolver]:
-    """Answer questions for TXT records on 127.0.0.1; what is not there does not exist."""
-
-    class Answering(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            packet, connection = self.request
-            question = dns.message.from_wire(packet)
-            answer = dns.message.make_response(question)
-            name = question.question[0].name
-            if str(name) in records:
-                answer.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *records[str(name)]))
-            else:
-                answer.set_rcode(dns.rcode.NXDOMAIN)
-            connection.sendto(answer.to_wire(), self.client_address)
-
-    with socketserver.UDPServer(("127.0.0.1", 0), Answering) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers = ["127.0.0.1"]
-        resolver.port = server.server_address[1]
-        yield resolver
-        server.shutdown()
-        thread.join()
 
 
 def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

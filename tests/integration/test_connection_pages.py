@@ -19,6 +19,7 @@ from bridge.usecases.saml_trust import certificates_of, saml_provider
 from tests.conftest import SettableClock
 from tests.factories import Customer
 from tests.metadata_site import metadata_site
+from tests.name_servers import name_server
 from tests.web import Browser, sign_in
 from wsgi import compose
 
@@ -185,6 +186,29 @@ def test_a_domain_is_claimed_shows_its_record_and_is_given_up(browser: Browser, 
     assert wrong.status == 422
     with customer.unit() as unit:
         assert list_domains(unit) == []
+
+
+def test_a_domain_is_verified_by_its_record_and_never_on_the_word_of_an_administrator(
+    runtime: Runtime, customer: Customer, here: str
+) -> None:
+    records: dict[str, list[str]] = {}
+    with name_server(records) as resolver:
+        sso = runtime.settings.sso.model_copy(update={"dns_servers": (f"127.0.0.1:{resolver.port}",)})
+        runtime.settings = runtime.settings.model_copy(update={"sso": sso})
+        browser = sign_in(compose(runtime), customer)
+        browser.post(f"{here}/domains", {"domain": "nordlys.test"})
+        with customer.unit() as unit:
+            (claimed,) = list_domains(unit)
+        missing = browser.post(f"{here}/domains/verify", {"domain": "nordlys.test"})
+        records["nordlys.test."] = [f'"seatbridge-verification={claimed.challenge}"']
+        found = browser.post(f"{here}/domains/verify", {"domain": "nordlys.test"})
+
+    assert missing.status == 422
+    assert "has no TXT record" in missing.text
+    assert found.status == 303
+    with customer.unit() as unit:
+        (verified,) = list_domains(unit)
+        assert verified.verified_by == "dns"
 
 
 def test_the_list_tells_what_a_connection_was_used_for(browser: Browser, customer: Customer) -> None:

@@ -90,6 +90,7 @@ def test_x8_waiting_and_dead_work_is_told_with_its_age(
     found = numbers(client)
 
     assert found["seatbridge_database_up"] == 1
+    assert found["seatbridge_workers"] == 0
     assert found['seatbridge_orders{state="dead"}'] == 1
     assert found['seatbridge_orders{state="pending"}'] == 0
     # The mail of the first invoice, and the alert's.

@@ -50,7 +50,7 @@ def said(page: str) -> list[str]:
 EVERYTHING = [
     "List of each person",
     "Find person: userName eq &#34;bob@nordlys.test&#34;",
-    "Change person {id} replace title",
+    "Change person alice@nordlys.test replace title",
     "Create person Alice@nordlys.test",
     "Create person alice@nordlys.test",
 ]

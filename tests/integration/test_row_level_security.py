@@ -292,6 +292,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "find_domain",
         "find_organization",
         "find_scim_client",
+        "find_setup_link",
         "find_sign_in_link",
         "list_organizations",
         "remotely_billed",

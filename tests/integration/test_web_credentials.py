@@ -24,6 +24,9 @@ OWNERS_ONLY = (
     ("POST", f"/console/brake/holds/{ID}/drop"),
     ("POST", "/console/brake/thresholds"),
     ("POST", f"/console/people/{ID}/role"),
+    ("GET", "/console/settings/single-sign-on"),
+    ("POST", "/console/settings/single-sign-on/enforce"),
+    ("POST", "/console/settings/single-sign-on/relax"),
     ("GET", "/console/seats/change"),
     ("POST", "/console/seats/previews"),
     ("GET", f"/console/seats/previews/{ID}"),
@@ -76,6 +79,19 @@ ADMINS = (
     ("POST", f"/console/mappings/drafts/{ID}/submit"),
     ("POST", f"/console/mappings/drafts/{ID}/discard"),
     ("GET", "/console/seats"),
+    ("GET", "/console/audit"),
+    ("POST", "/console/audit/verify"),
+    ("GET", "/console/people/import"),
+    ("GET", "/console/people/import/example.csv"),
+    ("POST", "/console/people/import/preview"),
+    ("POST", f"/console/people/import/{ID}/apply"),
+    ("GET", "/console/settings"),
+    ("GET", "/console/settings/webhooks"),
+    ("POST", "/console/settings/webhooks"),
+    ("GET", f"/console/settings/webhooks/{ID}"),
+    ("POST", f"/console/settings/webhooks/{ID}/test"),
+    ("GET", "/console/mappings/versions"),
+    ("POST", "/console/mappings/versions/1/restore"),
     ("GET", "/console/seats/line"),
     ("POST", f"/console/seats/line/{ID}/front"),
     ("POST", f"/console/seats/line/{ID}/leave"),
@@ -95,6 +111,12 @@ ADMINS = (
     ("GET", f"/console/provisioning-log/{ID}"),
     ("GET", "/console/connections"),
     ("POST", "/console/connections"),
+    ("GET", f"/console/connections/{ID}/guide"),
+    ("GET", f"/console/connections/{ID}/matches"),
+    ("POST", f"/console/connections/{ID}/matches"),
+    ("GET", f"/console/connections/{ID}/links"),
+    ("POST", f"/console/connections/{ID}/links"),
+    ("POST", f"/console/connections/{ID}/links/{ID}/revoke"),
     ("GET", f"/console/connections/{ID}"),
     ("GET", f"/console/connections/{ID}/sign-ins"),
     ("GET", f"/console/connections/{ID}/sign-in"),
@@ -139,7 +161,13 @@ def test_a_route_that_declares_nothing_is_never_served(runtime: Runtime) -> None
 
 def test_the_lists_of_this_test_name_every_console_route(app: Flask) -> None:
     routes = {
-        (method, re.sub("<(name|[a-z]+_id)>", ID, rule.rule).replace("<any(csv, xlsx):form>", "csv"))
+        (
+            method,
+            re.sub("<(name|[a-z]+_id)>", ID, rule.rule)
+            .replace("<any(csv, xlsx):form>", "csv")
+            .replace("<any(test, replay, enable, rotate, remove):act>", "test")
+            .replace("<int:version>", "1"),
+        )
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) & {"GET", "POST"}
         if rule.rule.startswith("/console")

@@ -1,11 +1,17 @@
 """Two independent conformance checkers against the running endpoint: no error, no failure."""
 
-import httpx2
-import pytest
-from scim2_client.engines.httpx2 import SyncSCIMClient
-from scim2_tester import Status, check_server
-from scim_sanity.probe.runner import run_probe_api
+import json
+import re
+import threading
 
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from scim_sanity.probe.runner import run_probe_api
+from werkzeug.serving import make_server
+
+from bridge.cli import main
+from bridge.observability import configure_logging
 from tests.factories import Customer
 from tests.protocol.scim_client import make_token
 from tests.protocol.scim_live import live_server
@@ -13,14 +19,34 @@ from tests.protocol.scim_live import live_server
 
 @pytest.mark.slow
 def test_scim2_tester_finds_no_error(customer: Customer) -> None:
-    headers = {"Authorization": f"Bearer {make_token(customer)}"}
+    configure_logging(level="error")  # the server's lines, which are of this process too, are not the command's
 
-    with live_server(customer) as url, httpx2.Client(base_url=url, headers=headers, trust_env=False) as http:
-        results = check_server(SyncSCIMClient(http))
+    with live_server(customer) as url:
+        command = ["scim", "conformance", url, make_token(customer), "--json"]
+        told = CliRunner().invoke(main, command, catch_exceptions=False)
 
-    failed = [f"{result.title}: {result.reason}" for result in results if result.status is Status.ERROR]
-    assert failed == []
-    assert sum(result.status is Status.SUCCESS for result in results) > 100
+    found = json.loads(told.stdout)
+    assert [check for check in found["checks"] if check["result"] in {"error", "critical"}] == []
+    assert (told.exit_code, found["conforms"]) == (0, True)
+    assert found["counts"]["success"] > 100
+
+
+def test_the_command_ends_with_1_where_a_server_breaks_rules_and_says_which() -> None:
+    other = Flask("a server that says yes to everything")
+    other.add_url_rule("/<path:_>", view_func=lambda _: {}, methods=["GET", "POST"])
+    server = make_server("127.0.0.1", 0, other, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+
+    told = CliRunner().invoke(main, ["scim", "conformance", f"http://127.0.0.1:{server.port}", "secret"])
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+    assert told.exit_code == 1
+    assert re.search(r"^error +schemas_endpoint_methods .* returned 200 instead of 405", told.stdout, re.MULTILINE)
+    assert re.search(r"^\d+ checks: \d+ error", told.stdout, re.MULTILINE)
+    assert "secret" not in told.output
 
 
 @pytest.mark.slow

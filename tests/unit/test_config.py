@@ -345,3 +345,45 @@ def test_an_external_database_never_gets_a_key_file_by_itself() -> None:
 
 def test_a_new_key_is_never_the_same() -> None:
     assert len({generate_key() for _ in range(50)}) == 50
+
+
+def test_a_secret_may_stand_in_a_file_that_its_variable_names(tmp_path: Path) -> None:
+    file = write(tmp_path, f"{'t' * 32}\n")
+
+    settings = load_settings(environ={"SEATBRIDGE__METRICS__TOKEN_FILE": str(file)})
+
+    assert settings.metrics.token is not None
+    assert settings.metrics.token.get_secret_value() == "t" * 32
+
+
+def test_a_secrets_file_that_is_away_empty_or_named_beside_the_secret_is_a_mistake(tmp_path: Path) -> None:
+    empty = write(tmp_path, "\n")
+    token = "t" * 32
+
+    away = problems_of(None, {"SEATBRIDGE__METRICS__TOKEN_FILE": f"{tmp_path}/none"})
+    nothing = problems_of(None, {"SEATBRIDGE__METRICS__TOKEN_FILE": str(empty)})
+    (tmp_path / "token").write_text(token)
+    twice = problems_of(
+        None,
+        {"SEATBRIDGE__METRICS__TOKEN": token, "SEATBRIDGE__METRICS__TOKEN_FILE": f"{tmp_path}/token"},
+    )
+
+    assert away == [f"SEATBRIDGE__METRICS__TOKEN_FILE: {tmp_path}/none cannot be read (No such file or directory)"]
+    assert nothing == [f"SEATBRIDGE__METRICS__TOKEN_FILE: {empty} is empty"]
+    assert twice == ["SEATBRIDGE__METRICS__TOKEN_FILE: metrics.token: is set by SEATBRIDGE__METRICS__TOKEN already"]
+
+
+def test_what_a_secrets_file_holds_is_checked_and_not_repeated(tmp_path: Path) -> None:
+    file = write(tmp_path, "hunter2")
+
+    problems = problems_of(None, {"SEATBRIDGE__METRICS__TOKEN_FILE": str(file)})
+
+    assert problems == [
+        "SEATBRIDGE__METRICS__TOKEN_FILE: metrics.token: must be 32 or more printable characters without spaces"
+    ]
+
+
+def test_what_is_no_secret_is_not_read_from_a_file() -> None:
+    assert problems_of(None, {"SEATBRIDGE__SERVER__PORT_FILE": "port"}) == [
+        "SEATBRIDGE__SERVER__PORT_FILE: not permitted (did you mean SEATBRIDGE__SERVER__PORT?)"
+    ]

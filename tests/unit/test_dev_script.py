@@ -215,7 +215,7 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "all.txt", "dev.txt"])
 def test_a_lock_names_no_host_and_no_path(lock: str) -> None:
     leaked = dev.places_named_in((ROOT / "requirements" / lock).read_text())
 
@@ -236,7 +236,7 @@ def test_a_host_or_a_path_in_a_lock_is_noticed() -> None:
     ]
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "all.txt", "dev.txt"])
 def test_every_pin_of_a_lock_has_a_hash(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
 
@@ -247,9 +247,12 @@ def test_every_pin_of_a_lock_has_a_hash(lock: str) -> None:
 
 def test_tests_run_with_exactly_the_versions_that_the_service_runs_with() -> None:
     runtime = dev.pins((ROOT / "requirements/runtime.txt").read_text())
+    with_extras = dev.pins((ROOT / "requirements/all.txt").read_text())
     everything = dev.pins((ROOT / "requirements/dev.txt").read_text())
 
-    differing = {name for name, version in runtime.items() if everything.get(name) != version}
+    differing = {name for name, version in {**runtime, **with_extras}.items() if everything.get(name) != version} | {
+        name for name, version in runtime.items() if with_extras.get(name) != version
+    }
 
     assert len(runtime) > 20
     assert differing == set()
@@ -258,9 +261,12 @@ def test_tests_run_with_exactly_the_versions_that_the_service_runs_with() -> Non
 def test_the_locks_hold_every_dependency_that_the_project_declares() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     runtime = dev.pins((ROOT / "requirements/runtime.txt").read_text())
+    with_extras = dev.pins((ROOT / "requirements/all.txt").read_text())
     everything = dev.pins((ROOT / "requirements/dev.txt").read_text())
+    extras = [one for extra in declared["project"]["optional-dependencies"].values() for one in extra]
 
     unlocked = [name for name in map(name_of, declared["project"]["dependencies"]) if name not in runtime]
+    unlocked += [name for name in map(name_of, extras) if name not in with_extras]
     unlocked += [name for name in map(name_of, declared["dependency-groups"]["dev"]) if name not in everything]
 
     assert unlocked == []

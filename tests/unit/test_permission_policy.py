@@ -12,6 +12,7 @@ PROVED_OTHERWISE = {
     "sign_in.use_up",
     "single_logout.end_at_providers_word",
     "sign_in_links.use_sign_in_link",
+    "setup_links.open_setup_link",
     "sign_in_links.create_sign_in_link",  # for whom the operator has just created the organization
     "app_grants.give_grant",
     "app_grants.open_code",

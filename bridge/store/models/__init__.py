@@ -54,6 +54,7 @@ from bridge.store.models.sessions import (
     SignInRequest,
     WebSession,
 )
+from bridge.store.models.setup_links import SetupLink
 from bridge.store.models.stripe import StripeOrder, StripePicture
 from bridge.store.models.webhooks import WebhookEndpoint, WebhookMessage
 from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, TeamSpell, TeamStay
@@ -118,6 +119,7 @@ __all__ = [
     "SeatPool",
     "SeatWatch",
     "ServiceKey",
+    "SetupLink",
     "SignInEvent",
     "SignInLink",
     "SignInRequest",

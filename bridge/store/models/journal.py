@@ -109,7 +109,7 @@ class Preview(Base):
 
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organization.id"), primary_key=True)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(doc="seats, seat, swap, mappings, amendment, plan or remove_inactive.")
+    kind: Mapped[str] = mapped_column(doc="seats, seat, swap, mappings, amendment, plan, import or remove_inactive.")
     request: Mapped[dict[str, Any]]
     seat_version: Mapped[int] = mapped_column(doc="What it was computed against.")
     at: Mapped[datetime] = mapped_column(doc="The pinned instant of proration (rule Q2).")
@@ -150,6 +150,9 @@ class Delivery(Base):
     )
     key: Mapped[str]
     subject_id: Mapped[str] = mapped_column(doc="The invoice, alert, hold or approval it tells of.")
+    request_id: Mapped[str | None] = mapped_column(
+        doc="The request that caused it; NULL where a function of the database wrote it: the audit chain knows it then."
+    )
     state: Mapped[str] = mapped_column(doc="pending, done or dead.")
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]

@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from bridge.web.console import (
     approvals,
+    audit,
     billing_details,
     brake,
     connection_trust,
@@ -13,14 +14,19 @@ from bridge.web.console import (
     domains,
     drafts,
     entry,
+    guides,
+    imports,
     line,
     mappings,
+    matches,
     overview,
     people,
     plan,
     provisioning,
     request_log,
     seats,
+    settings,
+    setup,
 )
 
 
@@ -29,10 +35,13 @@ def console_blueprints() -> tuple[Blueprint, ...]:
     return (
         entry.pages,
         overview.pages,
+        imports.pages,
         people.pages,
         mappings.pages,
         seats.pages,
         line.pages,
+        audit.pages,
+        settings.pages,
         documents.pages,
         brake.pages,
         approvals.pages,
@@ -45,4 +54,7 @@ def console_blueprints() -> tuple[Blueprint, ...]:
         connection_trust.pages,
         domains.pages,
         request_log.pages,
+        guides.pages,
+        matches.pages,
+        setup.pages,
     )

@@ -2,20 +2,19 @@
 
 from flask import Blueprint, Response, flash, request, url_for
 
-from bridge.adapters.oidc.trust import read_scopes, read_secret
-from bridge.adapters.oidc.trust import trust_in as oidc_trust_in
 from bridge.domain.claims import FACTS
 from bridge.domain.documents import MAPPABLE_ATTRIBUTES
 from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError
 from bridge.usecases.map_claims import claims_of, map_claims
-from bridge.usecases.oidc_trust import oidc_provider, secret_place, trust_oidc_provider
-from bridge.usecases.saml_trust import certificates_of, saml_provider, set_saml_options, trust_saml_provider
+from bridge.usecases.oidc_trust import oidc_provider
+from bridge.usecases.saml_trust import certificates_of, saml_provider, set_saml_options
 from bridge.usecases.service_keys import service_keys
 from bridge.web.console.connections import addresses_here, health_of
-from bridge.web.console.trust_forms import given_metadata, provider_facts
+from bridge.web.console.trust_forms import believe_oidc, believe_saml, given_metadata, given_provider
 from bridge.web.credentials import Credential, asks_for, signed_in
 from bridge.web.errors import answer_for, sentence_of
+from bridge.web.guides import GUIDES
 from bridge.web.rendering import render, see_other
 from bridge.web.session import Visit, current_runtime, open_visit
 
@@ -40,11 +39,10 @@ def trust_saml(connection_id: str) -> Response:
     try:
         given = given_metadata(current_runtime().settings)
         with open_visit() as visit:
-            trust = given.trust(visit.unit.at, request.form.get("entity_id", "").strip() or None)
             connection = health_of(visit.unit, connection_id).connection
-            trust_saml_provider(visit.unit, connection.id, trust, given.source)
+            trust = believe_saml(visit.unit, connection.id, given)
             flash(f"{connection.name} believes {trust.entity_id} from now on. Try a test sign-in.", "ok")
-            return _to_sign_in(connection_id)
+            return _believed(connection_id)
     except InvalidInputError as mistake:
         return _with_problem(connection_id, mistake)
 
@@ -71,34 +69,14 @@ def saml_options(visit: Visit, connection_id: str) -> Response:
 def trust_oidc(connection_id: str) -> Response:
     """Believe an OpenID Connect provider, after it was asked to describe itself."""
     _check_permission(connection_id)
-    runtime, form = current_runtime(), request.form
-    issuer, client_id = form.get("issuer", "").strip(), form.get("client_id", "").strip()
+    runtime = current_runtime()
     try:
-        scopes = read_scopes(form.get("scopes", "").split())
-        facts = provider_facts(issuer, runtime.settings)
+        given = given_provider(runtime.settings)
         with open_visit() as visit:
             connection = health_of(visit.unit, connection_id).connection
-            present = oidc_provider(visit.unit, connection.id)
-            is_same = present is not None and (connection.issuer, present.client_id) == (issuer, client_id)
-            sealed = present.client_secret if present is not None and is_same else None
-            if form.get("public_client") == "yes":
-                sealed = None
-            elif form.get("client_secret") or sealed is None:
-                secret = read_secret(
-                    form.get("client_secret", ""), problem="paste the secret, or tick that the provider gives none"
-                )
-                sealed = runtime.secrets.seal(secret.encode(), bound_to=secret_place(visit.unit.org_id, connection.id))
-            trust = oidc_trust_in(
-                issuer,
-                facts,
-                client_id=client_id,
-                sealed_secret=sealed,
-                scopes=scopes,
-                asks_userinfo=form.get("userinfo") == "yes",
-            )
-            trust_oidc_provider(visit.unit, connection.id, trust)
-            flash(f"{connection.name} believes {issuer} from now on. Try a test sign-in.", "ok")
-            return _to_sign_in(connection_id)
+            believe_oidc(visit.unit, connection, given, runtime.secrets)
+            flash(f"{connection.name} believes {given.issuer} from now on. Try a test sign-in.", "ok")
+            return _believed(connection_id)
     except InvalidInputError as mistake:
         return _with_problem(connection_id, mistake)
 
@@ -139,6 +117,14 @@ def _check_permission(connection_id: str) -> None:
 def _with_problem(connection_id: str, mistake: InvalidInputError) -> Response:
     with open_visit() as visit:
         return _sign_in_page(visit, connection_id, mistake)
+
+
+def _believed(connection_id: str) -> Response:
+    """Go back to the guide that the form stood in, else to the page of sign-in."""
+    guide = request.args.get("guide")
+    if guide in GUIDES:
+        return see_other(url_for("guides.show", connection_id=connection_id, guide=guide))
+    return _to_sign_in(connection_id)
 
 
 def _to_sign_in(connection_id: str) -> Response:

@@ -54,8 +54,8 @@ def create(visit: Visit) -> Response:
         made = create_connection(visit.unit, request.form.get("name", ""))
     except InvalidInputError as mistake:
         return _index(visit, mistake)
-    flash(f"{made.name} is here. Nothing is pushed or signed in until you set it up.", "ok")
-    return see_other(url_for("connections.show", connection_id=made.id))
+    flash(f"{made.name} is here. Follow the guide: it says when each step has worked.", "ok")
+    return see_other(url_for("guides.show", connection_id=made.id))
 
 
 @pages.get("/<connection_id>")
@@ -96,6 +96,7 @@ def issue_token(visit: Visit, connection_id: str) -> Response:
         "connection_token.html",
         health=health,
         token=credential.text,
+        guide=form.get("guide"),
         addresses=addresses_here(visit.unit, health),
         expires_at=visit.unit.at + timedelta(days=days),
     )

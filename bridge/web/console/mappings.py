@@ -9,7 +9,8 @@ from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, VersionMismatchError
 from bridge.usecases.edit_mappings import MappingsApplied, applied_preview, apply_mappings
 from bridge.usecases.mapping_drafts import find_draft, save_draft
-from bridge.usecases.preview_mappings import mapping_problems, open_preview, preview_mappings
+from bridge.usecases.mapping_versions import list_versions
+from bridge.usecases.preview_mappings import mapping_problems, open_preview, preview_mappings, preview_rollback
 from bridge.usecases.read_mappings import MappingsView, identity_providers, read_mappings
 from bridge.web.console.flows import draw_flows, group_moves
 from bridge.web.console.forms import (
@@ -21,6 +22,7 @@ from bridge.web.console.forms import (
     parse_saved_as,
 )
 from bridge.web.credentials import signed_in
+from bridge.web.errors import answer_for, sentence_of
 from bridge.web.rendering import plural, render, see_other
 from bridge.web.session import Visit
 from mappings.documents import Problem
@@ -78,6 +80,29 @@ def _save(
         return _editor(visit, form, saved_as, (Problem("", str(mistake)),))
     flash(f"The draft “{draft.name}” is saved, version {draft.version}. It decides about nobody.", "ok")
     return see_other(url_for("drafts.show", draft_id=draft.id))
+
+
+@pages.get("/versions")
+@signed_in(Permission.EDIT_MAPPINGS)
+def versions(visit: Visit) -> Response:
+    """List the versions of the rules: who changed what, when and why."""
+    return render("mapping_versions.html", versions=list_versions(visit.unit), problem="")
+
+
+@pages.post("/versions/<int:version>/restore")
+@signed_in(Permission.EDIT_MAPPINGS)
+def restore(visit: Visit, version: int) -> Response:
+    """Preview what it would do to put the rules of an older version in force again."""
+    try:
+        made = preview_rollback(visit.unit, version)
+    except InvalidInputError as mistake:
+        return render(
+            "mapping_versions.html",
+            status=answer_for(mistake).status,
+            versions=list_versions(visit.unit),
+            problem=sentence_of(mistake),
+        )
+    return see_other(url_for("mappings.show_preview", preview_id=made.id))
 
 
 @pages.get("/previews/<preview_id>")

@@ -8,7 +8,7 @@ from bridge.domain.connection_health import WARNED_BEFORE
 from bridge.store.models import IdpCertificate
 
 _BEFORE, _AT_LEAST, _AT_MOST = timedelta(days=60), timedelta(days=150), timedelta(days=500)
-_TICKS = 4
+_TICKS = 3
 _ROOM_FOR_WORDS = 36.0
 
 

@@ -4,8 +4,8 @@ from alembic import op
 
 from bridge.store.functions import recreate_functions
 
-revision = "0044"
-down_revision = "0043"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 
