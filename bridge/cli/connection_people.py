@@ -98,18 +98,17 @@ def disable(org: str, name: str, *, only_preview: bool, yes: bool, as_json: bool
     with open_organization(org) as (_, unit):
         found = find_connection(unit, name)
         shut_out = shut_out_without(unit, found.id)
-        if shut_out and not as_json:
+        if not as_json and (shut_out or only_preview):
             print_table(
                 ("cannot sign in", "userName", "role", "because"),
                 [(one.display_name, one.user_name, one.role, one.reason.sentence) for one in shut_out],
-                empty="Nobody is shut out.",
+                empty="Nobody is shut out for good: single sign-on is not enforced, or others sign them in",
             )
+        if not as_json and shut_out:
             click.echo("Single sign-on is enforced: `seatbridge sso relax` lets sign-in links work again.")
         if only_preview:
             if as_json:
                 print_json({"connection": found.name, "shut_out": shut_out})
-            elif not shut_out:
-                click.echo("Nobody is shut out for good: single sign-on is not enforced, or others sign them in.")
             return
         if not yes:
             click.confirm(f"Disable {found.name}? Nobody signs in by it then, and nothing can be pushed", abort=True)

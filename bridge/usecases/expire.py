@@ -58,16 +58,6 @@ def expire_what_ran_out(unit: Unit) -> int:
     return removed
 
 
-def _forget_uploads(unit: Unit) -> None:
-    """Keep nothing of the people in uploaded files whose previews ran out."""
-    unit.session.execute(
-        update(Preview)
-        .where(Preview.org_id == unit.org_id, Preview.kind == IMPORT, Preview.expires_at <= unit.at)
-        .values(request=Preview.request.op("-")(FILE))
-        .execution_options(synchronize_session=False)
-    )
-
-
 def _has_newer_use() -> ColumnElement[bool]:
     """Tell whether a newer token of the same client says as well that the client has pushed: one of them stays."""
     newer = aliased(ScimToken)
@@ -76,6 +66,16 @@ def _has_newer_use() -> ColumnElement[bool]:
         newer.client_id == ScimToken.client_id,
         newer.can_write >= ScimToken.can_write,
         newer.last_used_at > ScimToken.last_used_at,
+    )
+
+
+def _forget_uploads(unit: Unit) -> None:
+    """Keep nothing of the people in uploaded files whose previews ran out."""
+    unit.session.execute(
+        update(Preview)
+        .where(Preview.org_id == unit.org_id, Preview.kind == IMPORT, Preview.expires_at <= unit.at)
+        .values(request=Preview.request.op("-")(FILE))
+        .execution_options(synchronize_session=False)
     )
 
 

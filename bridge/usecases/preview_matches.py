@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -23,7 +23,7 @@ from bridge.store.models import Domain, LoggedRequest, Member
 from bridge.store.unit import Unit
 from bridge.usecases.provision_member import Source, checked_user_name
 from bridge.usecases.read_connections import identity_connection
-from bridge.usecases.same_person import addresses_prove, proven_among
+from bridge.usecases.same_person import Link, addresses_prove, believed_links, links_prove
 
 MAX_PEOPLE: Final = 20_000
 #: Requests that are looked through for look-ups.
@@ -165,7 +165,7 @@ class _Known:
     by_external_id: dict[str, Member]
     unmanaged: dict[str, list[Member]]
     elsewhere: dict[str, Member]
-    proven: frozenset[MemberId]
+    links: Mapping[MemberId, Sequence[Link]]
     domains: frozenset[str]
     reachable: frozenset[MemberId]
 
@@ -199,7 +199,7 @@ class _Known:
             },
             unmanaged=unmanaged,
             elsewhere=_elsewhere(unit, {connection_id, manual, aside}, keys),
-            proven=_proven(unit, connection_id, free, people),
+            links=believed_links(unit, [one.id for one in free]),
             domains=_domains(unit, connection_id),
             reachable=_reachable(unit, connection_id, manual),
         )
@@ -230,10 +230,12 @@ class _Known:
         return min(found, key=lambda one: one.position, default=None)
 
     def _taken_over(self, person: ListedPerson, member: Member, key: str) -> Match:
-        if member.id in self.proven and member.user_name_key == key:
+        owns_domain = "@" in key and normal_form(key.rpartition("@")[2]) in self.domains
+        is_same = member.connection_id == self.connection_id and member.user_name_key == key
+        links = self.links.get(member.id, ())
+        if is_same and links_prove(member, links, person.external_id, owns_domain=owns_domain):
             return self._linked(person, member, MatchReason.SIGNED_IN_BEFORE)
-        domain = normal_form(key.rpartition("@")[2]) if "@" in key else None
-        if addresses_prove(member, key, owns_domain=domain in self.domains):
+        if addresses_prove(member, key, owns_domain=owns_domain):
             return self._linked(person, member, MatchReason.VERIFIED_ADDRESS)
         return Match(person, Verdict.CONFLICT, MatchReason.UNPROVED, member)
 
@@ -265,16 +267,6 @@ def _elsewhere(unit: Unit, but: Collection[ConnectionId], keys: Iterable[str]) -
         .order_by(Member.position.desc())
     )
     return {one.user_name_key: one for one in members}
-
-
-def _proven(
-    unit: Unit, connection_id: ConnectionId, free: Iterable[Member], people: Iterable[ListedPerson]
-) -> frozenset[MemberId]:
-    """Return who signed in by this connection and is, by proof, whom the directory means by their userName."""
-    ids = {comparison_key(one.user_name): one.external_id for one in people}
-    signed_in = [one for one in free if _signed_in_by(one, connection_id)]
-    named = {one.id: external_id for one in signed_in if (external_id := ids.get(one.user_name_key))}
-    return frozenset(proven_among(unit, signed_in, external_ids=named))
 
 
 def _domains(unit: Unit, connection_id: ConnectionId) -> frozenset[str]:

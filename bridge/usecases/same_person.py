@@ -1,7 +1,7 @@
 """Whether a person whom a directory names is one who is here already: what counts as proof, and what does not."""
 
-from collections.abc import Collection, Mapping
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from sqlalchemy import Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -16,12 +16,36 @@ BY_HAND: Final = "operator"
 """How a subject came to be a member where somebody here said so."""
 
 
-def proven_among(
-    unit: Unit, members: Collection[Member], *, external_ids: Mapping[MemberId, str] | None = None
-) -> set[MemberId]:
-    """Return who, of people that sign-ins made, is the one whom their own directory means by their userName.
+class Link(NamedTuple):
+    """A subject by which a person signs in, and who said that it is theirs."""
 
-    A link proves it that is of the identity provider which the connection believes now, and
+    subject: str
+    linked_by: str
+
+
+def believed_links(unit: Unit, member_ids: Collection[MemberId]) -> Mapping[MemberId, Sequence[Link]]:
+    """Return people's links of their own connection, to the identity provider that it believes now."""
+    links: dict[MemberId, list[Link]] = {}
+    for member_id, subject, linked_by in unit.session.execute(
+        select(Identity.member_id, Identity.subject, Identity.linked_by)
+        .join(Connection, (Connection.org_id == Identity.org_id) & (Connection.id == Identity.connection_id))
+        .join(Member, (Member.org_id == Identity.org_id) & (Member.id == Identity.member_id))
+        .where(
+            Identity.org_id == unit.org_id,
+            Identity.member_id == any_(literal(list(member_ids), ARRAY(Uuid))),
+            Identity.connection_id == Member.connection_id,
+            Identity.protocol == Connection.protocol,
+            Identity.issuer == Connection.issuer,
+        )
+    ):
+        links.setdefault(member_id, []).append(Link(subject, linked_by))
+    return links
+
+
+def links_prove(member: Member, links: Collection[Link], external_id: str | None, *, owns_domain: bool) -> bool:
+    """Tell whether links prove that a person is whom their own directory means by their userName.
+
+    A link proves it
 
     - whose subject is the userName: the provider itself named the person so, or
     - whose subject is the externalId that the directory gives the person, or
@@ -31,57 +55,48 @@ def proven_among(
     Any other name may be one that the person chose (T14). Without a link nothing tells who chose it.
 
     Args:
-        unit: The unit.
-        members: People of a directory's connection, or of any other: these prove nothing.
-        external_ids: What the directory calls those whom it pushes, where it says so.
+        member: The person.
+        links: The believed ones (:func:`believed_links`).
+        external_id: What the directory calls whom it pushes; None where it only names an id of ours.
+        owns_domain: Whether the connection speaks for the domain of the userName.
     """
-    if not members:
-        return set()
-    named = external_ids or {}
-    links: dict[MemberId, list[tuple[str, str]]] = {}
-    for member_id, subject, linked_by in unit.session.execute(
-        select(Identity.member_id, Identity.subject, Identity.linked_by)
-        .join(Connection, (Connection.org_id == Identity.org_id) & (Connection.id == Identity.connection_id))
-        .join(Member, (Member.org_id == Identity.org_id) & (Member.id == Identity.member_id))
-        .where(
-            Identity.org_id == unit.org_id,
-            Identity.member_id == any_(literal([one.id for one in members], ARRAY(Uuid))),
-            Identity.connection_id == Member.connection_id,
-            Identity.protocol == Connection.protocol,
-            Identity.issuer == Connection.issuer,
-        )
-    ):
-        links.setdefault(member_id, []).append((subject, linked_by))
-    return {
-        one.id
-        for one in members
-        if one.id in links
-        and (
-            any(
-                linked_by == BY_HAND or subject == named.get(one.id) or comparison_key(subject) == one.user_name_key
-                for subject, linked_by in links[one.id]
-            )
-            or (one.email_key == one.user_name_key and is_in_domain(unit, one))
-        )
-    }
+    return any(
+        link.linked_by == BY_HAND
+        or link.subject == external_id
+        or comparison_key(link.subject) == member.user_name_key
+        or (owns_domain and member.email_key == member.user_name_key)
+        for link in links
+    )
 
 
-def is_in_domain(unit: Unit, member: Member) -> bool:
-    """Tell whether the userName is an address in a verified domain that the person's connection speaks for."""
-    return owns_domain(unit, member.user_name_key, ConnectionId(member.connection_id))
+def proven_among(unit: Unit, members: Collection[Member], *, external_id: str | None = None) -> set[MemberId]:
+    """Return of whom, among people that sign-ins made, it is proven that their directory means them."""
+    links = believed_links(unit, [one.id for one in members]) if members else {}
+    owned: dict[tuple[str, ConnectionId], bool] = {}
+    proven: set[MemberId] = set()
+    for one in members:
+        if one.id not in links:
+            continue
+        connection_id = ConnectionId(one.connection_id)
+        place = one.user_name_key.rpartition("@")[2], connection_id
+        if place not in owned:
+            owned[place] = owns_domain(unit, one.user_name_key, connection_id)
+        if links_prove(one, links[one.id], external_id, owns_domain=owned[place]):
+            proven.add(one.id)
+    return proven
 
 
 def is_proven_alike(
     unit: Unit, member: Member, connection_id: ConnectionId, user_name_key: str, external_id: str | None
 ) -> bool:
-    """Tell whether a pushed person is one whom a sign-in by the same connection made, by proof (:func:`proven_among`).
+    """Tell whether a pushed person is one whom a sign-in by the same connection made, by proof (:func:`links_prove`).
 
     Their sign-ins then stay theirs.
     """
     return (
         member.connection_id == connection_id
         and member.user_name_key == user_name_key
-        and bool(proven_among(unit, [member], external_ids={member.id: external_id} if external_id else None))
+        and bool(proven_among(unit, [member], external_id=external_id))
     )
 
 
