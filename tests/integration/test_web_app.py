@@ -67,9 +67,7 @@ def test_i5_no_page_holds_an_inline_style_or_script(app: Flask, customer: Custom
         for text in pages
         for script in re.findall("<script.*?</script>", text, re.DOTALL)
     }
-    assert {re.sub(r"v=\w+", "v=", script) for script in scripts} == {
-        '<script src="/static/seatbridge.js?v=" defer></script>'
-    }
+    assert scripts == {'<script src="/static/seatbridge.js?v=" defer></script>'}
 
 
 def test_i5_a_name_with_markup_in_it_is_shown_as_text(app: Flask, customer: Customer) -> None:
