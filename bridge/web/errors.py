@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 
+import psycopg
 import structlog
 from flask import Flask, Response, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -231,6 +232,7 @@ def register_error_pages(app: Flask) -> None:
     app.register_error_handler(IntegrityError, _conflict)
     app.register_error_handler(DataError, _bad_data)
     app.register_error_handler(DBAPIError, _database_down)
+    app.register_error_handler(psycopg.Error, _database_down)
     app.register_error_handler(PoolTimeoutError, _database_down)
     app.register_error_handler(Exception, _bug)
 
@@ -324,7 +326,8 @@ def _bad_data(error: DataError) -> ResponseReturnValue:
 
 
 def _database_down(error: Exception) -> ResponseReturnValue:
-    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "")[:2] in {"42", "22", "0A"}:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if (getattr(original, "sqlstate", None) or "")[:2] in {"42", "22", "0A"}:
         return _bug(error)
     log.error("web.database_unavailable", exc_info=error)
     return error_page(
