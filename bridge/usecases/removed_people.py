@@ -70,13 +70,20 @@ def remember_removed(unit: Unit, members: Sequence[Member]) -> None:
 
 def was_removed(unit: Unit, connection: Connection, *, subject: Subject, names: Collection[str]) -> bool:
     """Tell whether the connection's directory, which pushes still, has removed somebody known by one of these."""
-    digests = _any_digests(unit, connection.id, [subject], {*names, subject[-1]})
+    digests = digests_of(unit.audit_keys, connection.id, subject=subject, names=names)
     found = select(RemovedPerson.member_id).where(
         RemovedPerson.org_id == unit.org_id,
         RemovedPerson.connection_id == connection.id,
         RemovedPerson.digest.in_(digests),
     )
     return unit.session.scalars(found.limit(1)).first() is not None and has_pushed(unit, connection)
+
+
+def digests_of(
+    audit_keys: Sequence[bytes], connection_id: ConnectionId, *, subject: Subject, names: Collection[str]
+) -> set[bytes]:
+    """Return all that somebody would be recognised by who was removed and is known by one of these."""
+    return _any_digests(audit_keys, connection_id, [subject], {*names, subject[-1]})
 
 
 def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:
@@ -98,7 +105,7 @@ def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:
     mine = (RemovedPerson.org_id == unit.org_id, RemovedPerson.connection_id == connection_id)
     people = unit.session.scalars(
         select(RemovedPerson.member_id)
-        .where(*mine, RemovedPerson.digest.in_(_any_digests(unit, connection_id, subjects, {name})))
+        .where(*mine, RemovedPerson.digest.in_(_any_digests(unit.audit_keys, connection_id, subjects, {name})))
         .distinct()
     ).all()
     if not people:
@@ -122,7 +129,7 @@ def forget_removed(unit: Unit, connection_id: ConnectionId, user_name: str, exte
     names = {user_name, *([external_id] if external_id else [])}
     mine = (RemovedPerson.org_id == unit.org_id, RemovedPerson.connection_id == connection_id)
     named = select(RemovedPerson.member_id).where(
-        *mine, RemovedPerson.digest.in_(_any_digests(unit, connection_id, (), names))
+        *mine, RemovedPerson.digest.in_(_any_digests(unit.audit_keys, connection_id, (), names))
     )
     unit.session.execute(delete(RemovedPerson).where(*mine, RemovedPerson.member_id.in_(named)))
 
@@ -136,11 +143,11 @@ def _directories(unit: Unit) -> Mapping[ConnectionId, ConnectionId]:
 
 
 def _any_digests(
-    unit: Unit, connection_id: ConnectionId, subjects: Iterable[Subject], names: Iterable[str]
+    audit_keys: Sequence[bytes], connection_id: ConnectionId, subjects: Iterable[Subject], names: Iterable[str]
 ) -> set[bytes]:
     """Return the digests under every key that may have been the first when they were made."""
     subjects, names = list(subjects), list(names)
-    return {digest for key in unit.audit_keys for digest in _digests(key, connection_id, subjects, names)}
+    return {digest for key in audit_keys for digest in _digests(key, connection_id, subjects, names)}
 
 
 def _digests(key: bytes, connection_id: ConnectionId, subjects: Iterable[Subject], names: Iterable[str]) -> set[bytes]:

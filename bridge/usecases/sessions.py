@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Uuid, any_, func, literal, select, update
@@ -18,6 +18,22 @@ from bridge.store.unit import Unit
 
 #: Why sessions end with a role: the reason in the audit.
 ROLE_LOST = "role_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session that is about to be opened; of its token only the hash is stored."""
+
+    id: uuid.UUID
+    token: str = field(repr=False)
+    token_hash: bytes = field(repr=False)
+    method: str
+    device: str
+    expires_at: datetime
+
+    def entry(self, member_id: object) -> Entry:
+        """Return what the audit says of it."""
+        return Entry("session.opened", "member", member_id, self.method, {"session": str(self.id)})
 
 
 @dataclass(frozen=True, slots=True)
