@@ -12,6 +12,7 @@ from bridge.config import LogFormat, Settings, load_settings
 from bridge.observability import configure_logging
 from bridge.runtime import Runtime, build_runtime, database
 from bridge.store.database import check_database
+from bridge.web.api import api_blueprint
 from bridge.web.app import create_web_app
 from bridge.web.billing_events import billing_events
 from bridge.web.console import console_blueprints
@@ -61,6 +62,7 @@ def compose(runtime: Runtime) -> Flask:
         oidc_blueprint(runtime),
         *oauth_blueprints(runtime),
         billing_events,
+        api_blueprint(runtime),
         scim_blueprint(runtime),
         replay_blueprint(runtime),
     )

@@ -143,6 +143,16 @@ class ForbiddenError(BridgeError):
         super().__init__(f"{action} needs one of the roles {', '.join(self.allowed)}; this is {role}")
 
 
+class InsufficientScopeError(BridgeError):
+    """Something that an API key was not made for (RFC 6750 §3.1); ``scopes`` are those of which one is needed."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, action: str, scopes: Collection[str]) -> None:
+        self.action, self.scopes = action, tuple(scopes)
+        super().__init__(f"This key was not made for {action}: use one with the scope {' or '.join(self.scopes)}")
+
+
 class OwnerProtectedError(BridgeError):
     """A directory tried to remove, deactivate or rename an owner, or demote the last one."""
 

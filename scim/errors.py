@@ -41,6 +41,7 @@ REFUSALS: Mapping[type[bridge.BridgeError], tuple[int, str | None]] = MappingPro
         bridge.VersionMismatchError: (412, None),
         bridge.UnauthenticatedError: (401, None),
         bridge.ForbiddenError: (403, None),
+        bridge.InsufficientScopeError: (403, None),
         bridge.OwnerProtectedError: (403, None),
         # 403 and not 409: an identity provider reads 409 as "is there already" and stops looking.
         bridge.NoSeatAvailableError: (403, None),

@@ -15,7 +15,7 @@ from bridge.billing.rules.wording import counted, local_day
 from bridge.domain.identifiers import MemberId
 from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE, LICENCE_NAMES
 from bridge.domain.product_roles import ProductRole
-from bridge.domain.roles import Permission, may
+from bridge.domain.roles import Permission
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.models import (
     Contract,
@@ -137,7 +137,7 @@ def why_person(unit: Unit, member_id: MemberId) -> WhyPerson:
         if contract.kind == EVALUATION and contract.status == "active":
             until = local_day(contract.period_end, contract.time_zone)
             sentence += f" {_TRIED if found.member.tier else _NOTHING_COSTS} until {until}."
-    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    sees_money = unit.actor.may(Permission.SEE_BILLING)
     return WhyPerson(
         explanation=found,
         sentence=sentence,

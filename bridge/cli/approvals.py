@@ -10,7 +10,7 @@ import click
 from bridge.cli.contracts import amendment_options, plan_options
 from bridge.cli.dialogue import ACCEPT_COST, Cost, Dialogue, Said, cost_of, hold_dialogue
 from bridge.cli.documents import load_document
-from bridge.cli.mapping_changes import cost_of_rules, file_argument, gains_of, preview_document, show_preview
+from bridge.cli.mapping_changes import cost_of_rules, file_argument, gains_of, show_preview
 from bridge.cli.showing import harmless_line, json_option, org_argument, print_json, print_table
 
 if TYPE_CHECKING:
@@ -231,6 +231,7 @@ def _tell(org: str, act: "Callable[[Unit], ApprovalView]", done: str, *, as_json
 
 
 def _document(opened: "OpenedApproval") -> Any:
+    from bridge.usecases.mapping_documents import preview_document
     from bridge.usecases.mapping_effect import MappingsPreview
 
     shown = opened.preview

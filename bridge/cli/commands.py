@@ -53,6 +53,7 @@ COMMANDS = {
     "review": Entry("bridge.cli.reviews:review", "What reviewers ask for: access, everybody with their seat and why."),
     "sessions": Entry("bridge.cli.sessions:sessions", "Who is signed in, in which browser: list, end."),
     "webhooks": Entry("bridge.cli.webhooks:webhooks", "Events for the application: endpoints, log, replay."),
+    "api-key": Entry("bridge.cli.api_keys:api_key", "Keys of the programming interface: create, list, revoke."),
     "why": Entry("bridge.cli.people:why", "Say why somebody has what they have, and what would change it."),
     "admin": Entry("bridge.cli.people:admin", "Let an owner back in."),
     "delivery": Entry("bridge.cli.deliveries:delivery", "Mails and messages on their way: list, retry."),

@@ -10,6 +10,7 @@ from bridge.cli.connection_claims import map_claims
 from bridge.cli.connection_facts import addresses, print_named, show
 from bridge.cli.connection_matches import match
 from bridge.cli.connection_people import disable, enable, link, readmit, unlink
+from bridge.cli.connection_trial import try_out
 from bridge.cli.connections_clients import add_client, revoke_client, rotate_client_secret
 from bridge.cli.connections_oidc import oidc
 from bridge.cli.connections_saml import refresh_metadata, rotate_cert, saml
@@ -28,6 +29,7 @@ def connection() -> None:
 
 for _command in (
     show,
+    try_out,
     saml,
     oidc,
     refresh_metadata,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from bridge.cli.lazy import REFUSED
-from bridge.cli.showing import json_option, print_json
+from bridge.cli.showing import harmless_line, json_option, print_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -60,12 +60,17 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
     for finding in examine(context.find_root().obj):
         findings.append(finding)
         if not as_json:
-            click.echo(f"{_sign(finding.health)} {finding.check:<14} {finding.found}")
-            if finding.repair:
-                click.echo(f"  {'':<14} → {finding.repair}")
+            print_finding(finding)
     if as_json:
         print_json(findings)
     context.exit(REFUSED if any(finding.health is Health.FAILED for finding in findings) else 0)
+
+
+def print_finding(finding: Finding) -> None:
+    """Print what was found, with its repair on a line of its own."""
+    click.echo(f"{_sign(finding.health)} {finding.check:<14} {harmless_line(finding.found)}")
+    if finding.repair:
+        click.echo(f"  {'':<14} → {harmless_line(finding.repair)}")
 
 
 def examine(config: Path | None) -> Iterator[Finding]:

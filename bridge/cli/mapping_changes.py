@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,6 @@ from bridge.cli.showing import json_option, org_argument, print_json, print_tabl
 if TYPE_CHECKING:
     from bridge.store.unit import Unit
     from bridge.usecases.mapping_effect import MappingsPreview, Outlay
-    from mappings.preview import MovesPreview
 
 file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 _check_option = click.option(
@@ -42,6 +41,8 @@ def preview(org: str, file: Path, *, buy: bool, as_json: bool) -> None:
     with open_organization(org) as (_, unit):
         shown = preview_mappings(unit, document)
     if as_json:
+        from bridge.usecases.mapping_documents import preview_document
+
         print_json(preview_document(shown, buy=buy))
     else:
         show_preview(shown, buy=buy)
@@ -123,9 +124,11 @@ def _change(
         if not as_json:
             show_preview(shown, buy=buy)
         elif check:
+            from bridge.usecases.mapping_documents import preview_document
+
             print_json(preview_document(shown, buy=buy))
         if check:
-            context.exit(UNUSABLE if all(finding.holds for finding in _findings(shown, buy=buy)) else REFUSED)
+            context.exit(UNUSABLE if all(finding.holds for finding in shown.findings_of(buy=buy)) else REFUSED)
         if not yes:
             click.confirm(f"{cost.sentence} Apply?", abort=True)
             for question in gains_of(shown, "Accept").values():
@@ -144,7 +147,7 @@ def cost_of_rules(unit: "Unit", shown: "MappingsPreview", *, buy: bool) -> Cost:
     """Return what applying previewed rules charges today, what is bought within budgets included."""
     from bridge.usecases.seats import read_contract
 
-    outlay = _outlay(shown, buy=buy)
+    outlay = shown.outlay_of(buy=buy)
     return Cost(outlay.total if outlay else 0, read_contract(unit).currency)
 
 
@@ -156,54 +159,12 @@ def gains_of(shown: "MappingsPreview", verb: str) -> dict[str, str]:
     return {"--accept-roles": f"{verb} that {gains} {'person' if gains == 1 else 'people'} may do more?"}
 
 
-def preview_document(preview: "MappingsPreview", *, buy: bool) -> dict[str, Any]:
-    """Return a preview for programs."""
-    effect = _effect(preview, buy=buy)
-    names = {str(member_id): name for member_id, name in preview.names.items()}
-    quote, outlay = preview.quote, _outlay(preview, buy=buy)
-    return {
-        "preview": preview.id,
-        "expires_at": preview.expires_at,
-        "changes": [change.sentence for change in preview.changes],
-        "moves": [
-            {
-                "member_id": move.member_id,
-                "name": names.get(str(move.member_id)),
-                "from": move.from_tier,
-                "to": move.to_tier,
-                "waiting_for": move.waiting_for,
-                "because": preview.because(move),
-            }
-            for move in effect.moves
-        ],
-        "waiting": [
-            {
-                "member_id": change.member_id,
-                "name": names.get(str(change.member_id)),
-                "tier": change.tier,
-                "before": change.before,
-                "after": change.after,
-            }
-            for change in effect.line_changes
-        ],
-        "roles": preview.role_changes,
-        "seats": effect.seats,
-        "bought_within_budgets": preview.budget_uses,
-        "bought_within_budgets_if_bought": preview.budget_uses_if_bought,
-        "shortage": preview.shortage,
-        "bill": quote.bill if quote else None,
-        "total_today": outlay.total if outlay else 0,
-        "renewal": _renewal(preview.outlay_if_bought or outlay),
-        "assertions": _findings(preview, buy=buy),
-    }
-
-
 def show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
     """Show a preview to people."""
     from bridge.cli.seat_budgets import show_uses
     from bridge.cli.seats import line_table
 
-    effect = _effect(preview, buy=buy)
+    effect = preview.effect(buy=buy)
     ladder = preview.ladder
     names = {str(member_id): name for member_id, name in preview.names.items()}
     for change in preview.changes:
@@ -241,7 +202,7 @@ def show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
     if preview.shortage:
         missing = ", ".join(f"{number} {ladder.name_of(tier)}" for tier, number in preview.shortage.items())
         click.echo(f"Seats missing: {missing}" + ("" if buy else " (those people wait; --buy buys them)"))
-    quote, outlay = preview.quote, _outlay(preview, buy=buy)
+    quote, outlay = preview.quote, preview.outlay_of(buy=buy)
     if quote is not None and quote.bill is not None:
         click.echo()
         line_table(quote.bill.lines, quote.currency)
@@ -249,23 +210,8 @@ def show_preview(preview: "MappingsPreview", *, buy: bool) -> None:
         _tell_outlay(outlay)
     if not buy and preview.outlay_if_bought is not None:
         _tell_outlay(preview.outlay_if_bought, " if they are bought")
-    for finding in _findings(preview, buy=buy):
+    for finding in preview.findings_of(buy=buy):
         click.echo(f"{'Holds' if finding.holds else 'FAILS'}: {finding}")
-
-
-def _effect(preview: "MappingsPreview", *, buy: bool) -> "MovesPreview":
-    return preview.moves_if_bought if buy and preview.moves_if_bought is not None else preview.moves
-
-
-def _outlay(preview: "MappingsPreview", *, buy: bool) -> "Outlay | None":
-    return preview.outlay_if_bought if buy and preview.quote is not None else preview.outlay
-
-
-def _renewal(outlay: "Outlay | None") -> dict[str, Any] | None:
-    if outlay is None:
-        return None
-    quote = outlay.together
-    return {"at": quote.renewal_at, "before": quote.renewal_before, "after": quote.renewal_after}
 
 
 def _tell_outlay(outlay: "Outlay", condition: str = "") -> None:
@@ -278,7 +224,3 @@ def _tell_outlay(outlay: "Outlay", condition: str = "") -> None:
         click.echo(f"First invoice of the plan that follows, before tax: {after}")
     else:
         click.echo(f"Next renewal, before tax: {before} → {after}{condition}")
-
-
-def _findings(preview: "MappingsPreview", *, buy: bool) -> Any:
-    return preview.findings_if_bought if buy and preview.quote is not None else preview.findings

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bridge.cli.documents import load_document
-from bridge.cli.mapping_changes import file_argument, preview_document, show_preview
+from bridge.cli.mapping_changes import file_argument, show_preview
 from bridge.cli.showing import json_option, name_argument, org_argument, print_json, print_table, print_yaml
 
 
@@ -90,6 +90,7 @@ def show(org: str, name: str, *, as_json: bool) -> None:
 def preview(org: str, name: str, *, buy: bool, as_json: bool) -> None:
     """Show what a draft would do now; `mappings apply` puts it in force (show it into a file, or into apply's `-`)."""
     from bridge.cli.opening import open_organization
+    from bridge.usecases.mapping_documents import preview_document
     from bridge.usecases.mapping_drafts import preview_draft
 
     with open_organization(org) as (_, unit):

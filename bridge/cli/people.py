@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge.billing.why_person import PersonCharge, Step, WhyPerson
-    from bridge.usecases.provision_member import PersonDraft
 
 
 @click.command()
@@ -124,10 +123,11 @@ def add(org: str, user_name: str, *, name: str | None, tier: str | None, as_json
     person later instead of making another.
     """
     from bridge.cli.opening import open_organization
+    from bridge.usecases.people_by_hand import draft_by_hand
     from bridge.usecases.provision_member import add_member
 
     with open_organization(org) as (_, unit):
-        member = add_member(unit, draft_of(user_name, name), tier=tier)
+        member = add_member(unit, draft_by_hand(user_name, name), tier=tier)
         facts = {"member_id": member.id, "user_name": member.user_name, "tier": member.tier}
     if as_json:
         print_json(facts)
@@ -266,13 +266,3 @@ def recover(org: str, email: str, *, as_json: bool) -> None:
     else:
         print_facts({"sign-in link": link})
         click.echo("It works once, within an hour. Every owner is told of it now, and again when it is used.")
-
-
-def draft_of(user_name: str, name: str | None) -> "PersonDraft":
-    """Return what is known of somebody whom a command names; a userName that is a mail address is theirs."""
-    from bridge.usecases.provision_member import PersonDraft
-
-    document: dict[str, object] = {"displayName": name or user_name}
-    if "@" in user_name:
-        document["emails"] = [{"value": user_name, "primary": True}]
-    return PersonDraft(user_name, document=document)

@@ -46,11 +46,11 @@ def add(org: str, user_name: str, *, name: str | None, roles: tuple[str, ...], a
     USERNAME is a mail address as a rule, and then where they get mail.
     """
     from bridge.cli.opening import open_organization
-    from bridge.cli.people import draft_of
+    from bridge.usecases.people_by_hand import draft_by_hand
     from bridge.usecases.product_roles import add_user
 
     with open_organization(org) as (_, unit):
-        member = add_user(unit, draft_of(user_name, name), roles)
+        member = add_user(unit, draft_by_hand(user_name, name), roles)
         facts = {"member_id": member.id, "user_name": member.user_name, "roles": roles}
     _done(facts, f"{user_name} is in: {', '.join(roles)}.", as_json=as_json)
 

@@ -293,6 +293,18 @@ class ScimSettings(_Section):
     """Days that entries of the provisioning log are kept, with what identity providers sent about people."""
 
 
+class ApiSettings(_Section):
+    """The programming interface at /api/v1."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+    """Requests of one key that are answered each minute, in each worker process, and as many at once; beyond, the
+    answer is 429 with Retry-After."""
+
+    refused_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """Refused keys that one address may present each minute, in each worker process; beyond, it is answered 429
+    unread."""
+
+
 class JobSettings(_Section):
     """Background work: deliveries, renewals, reminders."""
 
@@ -438,6 +450,7 @@ class Settings(_Section):
     sso: SsoSettings = SsoSettings()
     apps: AppSettings = AppSettings()
     scim: ScimSettings = ScimSettings()
+    api: ApiSettings = ApiSettings()
     jobs: JobSettings = JobSettings()
     billing: BillingSettings = BillingSettings()
     webhooks: WebhookSettings = WebhookSettings()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 SCIM_TOKEN_PREFIX = "sbscim_"  # noqa: S105 (a public prefix, not a secret)
 APP_SECRET_PREFIX = "sbapp_"  # noqa: S105 (as above)
 REFRESH_TOKEN_PREFIX = "sbrt_"  # noqa: S105 (as above)
+API_KEY_PREFIX = "sbkey_"
 SCIM_CLIENT_PREFIX = "sbclient_"
 SETUP_LINK_PREFIX = "sbsetup_"
 _SHOWN_CHARACTERS = 6

@@ -97,7 +97,7 @@ def _bring(runtime: Runtime, org_id: OrgId, outgoing: Outgoing) -> bool:
 def _send(runtime: Runtime, org_id: OrgId, outgoing: Outgoing) -> tuple[int | None, str | None]:
     """Post a signed event; return what was answered, and what is wrong with it as a code."""
     secrets = [runtime.webhook_secret(org_id, outgoing.endpoint_id, sealed) for sealed in outgoing.secrets]
-    signed = [sign(secret, str(outgoing.message_id), runtime.clock.now(), outgoing.body) for secret in secrets]
+    signed = [sign(secret, str(outgoing.event_id), runtime.clock.now(), outgoing.body) for secret in secrets]
     headers = signed[0] | {
         "webhook-signature": " ".join(one["webhook-signature"] for one in signed),
         "Content-Type": "application/json",

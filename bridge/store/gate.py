@@ -112,6 +112,12 @@ def enter_session(session: Session, token_hash: bytes, at: datetime) -> SessionP
     return None if row is None else SessionPrincipal(OrgId(row.org_id), row.session_id, MemberId(row.member_id))
 
 
+def enter_api_key(session: Session, key_hash: bytes, at: datetime) -> tuple[OrgId, uuid.UUID] | None:
+    """Find a live API key, and bind the transaction to its organization."""
+    row = session.execute(text("SELECT * FROM enter_api_key(:hash, :at)"), {"hash": key_hash, "at": at}).one_or_none()
+    return None if row is None else (OrgId(row.org_id), row.key_id)
+
+
 def find_sign_in_link(session: Session, token_hash: bytes, at: datetime) -> tuple[OrgId, uuid.UUID] | None:
     """Find a sign-in link that is neither used nor expired."""
     row = session.execute(

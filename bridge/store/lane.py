@@ -84,13 +84,20 @@ class Lane:
         """
         return self._call(function, parameters, row, forgives=_LOST | _REPLACED)
 
-    def write(self, function: str, parameters: Sequence[Any]) -> Row | None:
+    def write(
+        self, function: str, parameters: Sequence[Any], *, wrote: Callable[[Row], bool] = lambda _row: True
+    ) -> Row | None:
         """Call a function that writes under an organization's lock; what it wrote is on disk when this returns.
 
         The function's last parameter is added here: whether it gives the lock up before the disk has written, which
         it does when others of this process write too, so that they need not wait for the disk one after the other.
         Then a commit of its own waits for the disk, together with theirs. What somebody builds on a commit that is not
         on disk yet cannot outlive it: the database's log is written in order.
+
+        Args:
+            function: Its name.
+            parameters: All but the last.
+            wrote: Tells by the row whether there is anything to wait for.
 
         Raises:
             psycopg.Error: The database refused the call, or was lost before all was known to be on disk.
@@ -101,7 +108,7 @@ class Lane:
         try:
             # Lost on the way, it may have been written all the same: nobody must then do it once more.
             rows = self._call(function, (*parameters, early), tuple, forgives=_REPLACED)
-            if early and rows:
+            if early and rows and wrote(rows[0]):
                 self._call("lane_flush", (), tuple, forgives=frozenset())
             return rows[0] if rows else None
         finally:

@@ -9,10 +9,10 @@ from datetime import datetime
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from bridge.domain.actors import Actor, ActorKind
+from bridge.domain.actors import Actor
 from bridge.domain.billing_parties import Seller
 from bridge.domain.identifiers import OrgId
-from bridge.domain.roles import FOR_SETUP_LINKS, Permission, Role, require
+from bridge.domain.roles import Permission
 from bridge.ports import BillingCore
 from bridge.store.models import Organization, OrganizationState
 
@@ -106,15 +106,15 @@ class Unit:
         ).one()
 
     def require(self, permission: Permission) -> None:
-        """Refuse what the actor's role may not do (rules Z1 to Z4).
+        """Refuse what the actor may not do (rules Z1 to Z4).
 
         Whoever holds a set-up link may change connections and nothing else.
 
         Raises:
             ForbiddenError: When the role lacks the permission.
+            InsufficientScopeError: When the scopes of the key do.
         """
-        is_guest = self.actor.kind is ActorKind.SETUP_LINK and permission not in FOR_SETUP_LINKS
-        require(Role.MEMBER if is_guest else self.actor.role, permission)
+        self.actor.require(permission)
 
     def finish(self) -> None:
         """Do what is done once for everything the unit did, just before it is committed.

@@ -45,13 +45,13 @@ def read_agreed_change(unit: Unit) -> AgreedView | None:
     if change is None:
         return None
     by = name_actors(unit, [change.agreed_by])[change.agreed_by]
-    cancellable = unit.actor.kind is not ActorKind.MEMBER or not _is_of_account_manager(unit, change)
+    cancellable = not unit.actor.is_customer or not _is_of_account_manager(unit, change)
     return AgreedView(change.id, change.kind, change.terms, change.agreed_at, by, change.effective_at, cancellable)
 
 
 def _is_of_account_manager(unit: Unit, change: AgreedChange) -> bool:
     """Tell whether the account manager agreed a change, or sent it to the owner who agreed to it."""
-    if not change.agreed_by.startswith(ActorKind.MEMBER):
+    if not change.agreed_by.startswith((ActorKind.MEMBER, ActorKind.API_KEY)):
         return True
     sent = exists().where(
         Approval.org_id == unit.org_id,

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge.domain.actors import ActorKind
 from bridge.domain.identifiers import new_id
 from bridge.domain.roles import Permission
 from bridge.errors import (
@@ -195,7 +194,7 @@ def _refuse_own_terms(unit: Unit, draft: AmendmentDraft) -> None:
 
     Source: rule U7.
     """
-    if unit.actor.kind is not ActorKind.MEMBER:
+    if not unit.actor.is_customer:
         return
     facts = unit.billing.fixed_fee().facts()
     fee = facts.annual_fee if draft.annual_fee is None else draft.annual_fee

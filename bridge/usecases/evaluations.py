@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bridge.domain.plan_kinds import EVALUATION
-from bridge.domain.roles import Permission, may
+from bridge.domain.roles import Permission
 from bridge.errors import InvalidChangeError, InvalidInputError, PlanEndedError, SeatsInUseError
 from bridge.ports import Bill, SeatCount
 from bridge.store.agreed import AgreedKind, agreed_change, is_followed
@@ -69,7 +69,7 @@ def read_evaluation(unit: Unit) -> EvaluationView | None:
     if contract.kind != EVALUATION or contract.status != "active" or contract.period_end <= unit.at:
         return None
     licences, agreed = find_licence_plan(unit), agreed_change(unit, AgreedKind.SUCCESSOR)
-    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    sees_money = unit.actor.may(Permission.SEE_BILLING)
     return EvaluationView(
         until=contract.period_end,
         days_left=-((unit.at - contract.period_end) // timedelta(days=1)),

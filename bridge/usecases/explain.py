@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from bridge.domain.identifiers import GroupId, MemberId
-from bridge.domain.roles import Permission, may
+from bridge.domain.roles import Permission
 from bridge.store.directory import get_connection, get_member, groups_of, mapping_set_in_force
 from bridge.store.models import Connection, Decision, Group, Invoice, MappingVersion, Member
 from bridge.store.nesting import inherited_through
@@ -123,7 +123,7 @@ def explain_member(unit: Unit, member_id: MemberId) -> Explanation:
     groups, through = tuple(groups_of(unit, member.id)), inherited_through(unit, member.id)
     connection = get_connection(unit, member.connection_id)
     versions = _mapping_versions(unit, {decision.mapping_version for decision in stored}, ladder)
-    priced = may(unit.actor.role, Permission.SEE_BILLING)
+    priced = unit.actor.may(Permission.SEE_BILLING)
     told = explain_decisions(unit, stored, ladder)
     decisions = _with_ways(told, stored, through, versions, ladder, priced=priced)
     said = [decision for decision in decisions if decision.reason is not SeatReason.KEPT] or list(decisions)
@@ -190,7 +190,7 @@ def explain_decisions(unit: Unit, stored: Iterable[Decision], ladder: TierLadder
     Prices and invoices are for who may see money (rule Z1).
     """
     decisions = list(stored)
-    priced = may(unit.actor.role, Permission.SEE_BILLING)
+    priced = unit.actor.may(Permission.SEE_BILLING)
     actors = name_actors(unit, {decision.actor for decision in decisions})
     versions = _mapping_versions(unit, {decision.mapping_version for decision in decisions}, ladder)
     paid = {decision.invoice_id for decision in decisions if decision.invoice_id} if priced else set[uuid.UUID]()

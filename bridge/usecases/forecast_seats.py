@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, String, case, cast, func, literal, select
 
 from bridge.domain.forecasts import WEEK, Trend, full_at, needed_at, trend_of
-from bridge.domain.roles import Permission, may
+from bridge.domain.roles import Permission
 from bridge.errors import InvalidChangeError, InvalidInputError
 from bridge.store.models import AuditEntry, Contract, Decision, Invoice, Member, SeatPool
 from bridge.store.pools import read_pools
@@ -124,7 +124,7 @@ def forecast_seats(unit: Unit, *, weeks: int = WEEKS) -> Forecast:
     contract = read_contract(unit)
     renews = contract.status == "active" and contract.auto_renew
     tiers = _tiers(unit, pools, weeks, contract.period_end if renews else None)
-    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    sees_money = unit.actor.may(Permission.SEE_BILLING)
     return Forecast(
         at=unit.at,
         currency=contract.currency,

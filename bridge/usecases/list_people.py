@@ -18,6 +18,7 @@ from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import GroupId, MemberId
 from bridge.domain.product_roles import ProductRole
 from bridge.domain.roles import Permission
+from bridge.store.directory import get_member
 from bridge.store.models import Decision, Group, Member, WebSession, effective_membership
 from bridge.store.pools import ladder_of, read_pools
 from bridge.store.unit import Unit
@@ -132,6 +133,64 @@ def list_people(unit: Unit, wanted: PeopleFilter) -> PeopleList:
     groups = _groups_found(unit, wanted.search.strip())
     narrowing = tuple(_narrowing(unit, wanted, [group_id for group_id, _ in groups]))
     ids, has_previous, has_next = _page(unit, wanted, narrowing, ladder)
+    return PeopleList(
+        ladder=ladder,
+        counts=count_people(unit),
+        rows=_rows_of(unit, ids, ladder),
+        filter=wanted,
+        has_previous=has_previous,
+        has_next=has_next,
+        group=_name_of_group(unit, wanted.group),
+        groups=groups,
+    )
+
+
+def browse_people(
+    unit: Unit, wanted: PeopleFilter, *, in_any_state: bool = False, limit: int = PAGE_LENGTH
+) -> tuple[PersonRow, ...]:
+    """Return the next people behind one, in the order of their ids: for programs, which read a list to its end.
+
+    Args:
+        unit: The unit.
+        wanted: Which people, behind which one.
+        in_any_state: Whoever has no access included, whatever state is wanted.
+        limit: So many at most.
+
+    Raises:
+        ForbiddenError: The actor may not open the console.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    ladder = ladder_of(read_pools(unit))
+    conditions: list[SQLColumnExpression[bool]] = [Member.org_id == unit.org_id]
+    if wanted.after is not None:
+        conditions.append(Member.id > wanted.after)
+    groups = [group_id for group_id, _ in _groups_found(unit, wanted.search.strip())]
+    conditions += _narrowing(unit, wanted, groups)
+    if not in_any_state:
+        conditions.append(or_(*map(_standing_in, _bands(unit, wanted, ladder))))
+    elif wanted.tier is not None:
+        conditions += _of_tier(None if wanted.tier == UNASSIGNED else wanted.tier)
+    ids = unit.session.scalars(select(Member.id).where(*conditions).order_by(Member.id).limit(limit)).all()
+    return _rows_of(unit, ids, ladder)
+
+
+def read_person(unit: Unit, member_id: MemberId) -> PersonRow:
+    """Return one person as lists show them.
+
+    Raises:
+        ForbiddenError: The actor may not open the console.
+        NotFoundError: There is no such member here.
+    """
+    unit.require(Permission.SEE_CONSOLE)
+    return _rows_of(unit, [get_member(unit, member_id).id], ladder_of(read_pools(unit)))[0]
+
+
+def _standing_in(band: _Band) -> ColumnElement[bool]:
+    tiers = () if band.tiers is None else (or_(*(condition for one in band.tiers for condition in _of_tier(one))),)
+    return and_(*band.conditions, *tiers)
+
+
+def _rows_of(unit: Unit, ids: Sequence[MemberId], ladder: TierLadder) -> tuple[PersonRow, ...]:
     newest = and_(Decision.org_id == Member.org_id, Decision.id == Member.decision_id)
     found = {
         member.id: (member, decision)
@@ -142,24 +201,15 @@ def list_people(unit: Unit, wanted: PeopleFilter) -> PeopleList:
     places = places_in_line(unit, ids)
     seen = _last_seen(unit, ids)
     roles = {} if ladder.keys else roles_of_people(unit, ids)
-    return PeopleList(
-        ladder=ladder,
-        counts=count_people(unit),
-        rows=tuple(
-            PersonRow(
-                member=member,
-                because="" if member.decision_id is None else stored_because(decision, ladder),
-                place=places.get(member.id),
-                last_seen_at=seen.get(member.id),
-                roles=roles.get(member.id, ()),
-            )
-            for member, decision in (found[member_id] for member_id in ids)
-        ),
-        filter=wanted,
-        has_previous=has_previous,
-        has_next=has_next,
-        group=_name_of_group(unit, wanted.group),
-        groups=groups,
+    return tuple(
+        PersonRow(
+            member=member,
+            because="" if member.decision_id is None else stored_because(decision, ladder),
+            place=places.get(member.id),
+            last_seen_at=seen.get(member.id),
+            roles=roles.get(member.id, ()),
+        )
+        for member, decision in (found[member_id] for member_id in ids)
     )
 
 
@@ -302,7 +352,7 @@ def _groups_found(unit: Unit, text: str) -> tuple[tuple[GroupId, str], ...]:
     return tuple((row[0], row[1]) for row in rows)
 
 
-def _last_seen(unit: Unit, ids: list[MemberId]) -> dict[MemberId, datetime]:
+def _last_seen(unit: Unit, ids: Sequence[MemberId]) -> dict[MemberId, datetime]:
     if not ids:
         return {}
     rows = unit.session.execute(

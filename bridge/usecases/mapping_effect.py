@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.domain.documents import comparison_key
 from bridge.domain.identifiers import MemberId
-from bridge.domain.roles import Permission, Role, may
+from bridge.domain.roles import Permission, Role
 from bridge.ports import SeatChange, SeatQuote
 from bridge.store.directory import mapping_set_in_force
 from bridge.store.models import Member, Preview
@@ -119,6 +119,18 @@ class MappingsPreview:
     findings_if_bought: tuple[Finding, ...] = ()
     restores: int | None = None
 
+    def effect(self, *, buy: bool) -> MovesPreview:
+        """Return what happens, with the missing seats bought or not."""
+        return self.moves_if_bought if buy and self.moves_if_bought is not None else self.moves
+
+    def outlay_of(self, *, buy: bool) -> Outlay | None:
+        """Return what is charged today, with the missing seats bought or not."""
+        return self.outlay_if_bought if buy and self.quote is not None else self.outlay
+
+    def findings_of(self, *, buy: bool) -> Sequence[Finding]:
+        """Return what is asserted, beside what happens with the missing seats bought or not."""
+        return self.findings_if_bought if buy and self.quote is not None else self.findings
+
     @property
     def roles(self) -> Mapping[str, int]:
         """How many people get each role."""
@@ -165,7 +177,7 @@ def mapping_effect(unit: Unit, stored: Preview, *, named: bool = True) -> Mappin
     shortage = _shortage(moves)
     then, outlay_if_bought = None, None
     findings_if_bought: tuple[Finding, ...] = ()
-    if shortage and unit.actor.role.is_owner and unit.billing.sells_at_once:
+    if shortage and unit.actor.may(Permission.MANAGE_BILLING) and unit.billing.sells_at_once:
         then = _if_bought(unit, stored.at, look, counts, shortage)
         if _shortage(then.moves):
             # Who would have been paid for by a budget stands before others, and takes what is bought for those.
@@ -197,7 +209,7 @@ def mapping_effect(unit: Unit, stored: Preview, *, named: bool = True) -> Mappin
         budget_uses_if_bought=then.uses if then else (),
         outlay=outlay,
         outlay_if_bought=outlay_if_bought,
-        sees_money=may(unit.actor.role, Permission.SEE_BILLING),
+        sees_money=unit.actor.may(Permission.SEE_BILLING),
         findings=_checked(unit, new, Effect(people, moves, _cost(outlay), persons), ladder),
         findings_if_bought=findings_if_bought,
         restores=stored.request.get("restores"),
@@ -277,7 +289,7 @@ def _outlay(
 def _checked(unit: Unit, new: MappingSet, effect: Effect, ladder: TierLadder) -> tuple[Finding, ...]:
     """Compare what is asserted with an effect; what is found of money is for who may see prices (rule Z1)."""
     found = check(new.assertions, effect, ladder)
-    return found if may(unit.actor.role, Permission.SEE_BILLING) else tuple(one.untold() for one in found)
+    return found if unit.actor.may(Permission.SEE_BILLING) else tuple(one.untold() for one in found)
 
 
 def _cost(outlay: Outlay | None) -> Decimal:

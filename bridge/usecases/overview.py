@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from bridge.domain.identifiers import MemberId
 from bridge.domain.provisioning import ProvisioningMode
-from bridge.domain.roles import Permission, may
+from bridge.domain.roles import Permission
 from bridge.ports import Bill
 from bridge.store.agreed import is_followed
 from bridge.store.models import Alert, Contract, Decision
@@ -93,7 +93,7 @@ def read_overview(unit: Unit) -> Overview:
     ).all()
     concerned = {alert.member_id for alert in alerts if alert.member_id is not None}
     names = name_people(unit, concerned | {one.member_id for one in decisions})
-    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    sees_money = unit.actor.may(Permission.SEE_BILLING)
     return Overview(
         ladder=ladder,
         counts=count_people(unit),

@@ -8,7 +8,7 @@ from datetime import datetime
 from bridge.core.quotes import kept, restored, seat_quote
 from bridge.domain.identifiers import MemberId
 from bridge.domain.plan_kinds import EVALUATION
-from bridge.domain.roles import Permission, Role, may
+from bridge.domain.roles import Permission, Role
 from bridge.errors import (
     AcknowledgementMissingError,
     InvalidInputError,
@@ -24,12 +24,21 @@ from bridge.usecases.assign_seats import assign_tier, promote_waiting
 from bridge.usecases.billing_orders import place_order
 from bridge.usecases.manage_access import deactivate_member, reactivate_member
 from bridge.usecases.previews import refuse_expired, store_preview, stored_preview
+from bridge.usecases.provision_member import PersonDraft
 from bridge.usecases.waiting_people import waiting_people
 from mappings.people import Pool
 from mappings.preview import moves_under_pool
 from mappings.tiers import UNASSIGNED, TierLadder
 
 KIND = "seat"
+
+
+def draft_by_hand(user_name: str, name: str | None) -> PersonDraft:
+    """Return what is known of somebody who is added by name; a userName that is a mail address is theirs."""
+    document: dict[str, object] = {"displayName": name or user_name}
+    if "@" in user_name:
+        document["emails"] = [{"value": user_name, "primary": True}]
+    return PersonDraft(user_name, document=document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,7 @@ def preview_seat(unit: Unit, member_id: MemberId, tier: str) -> SeatPreview:
     free = target in {None, member.tier} or (pool is not None and pool.used < pool.total)
     tried = unit.session.get_one(Contract, unit.org_id).kind == EVALUATION
     quote = None
-    if not free and not tried and target is not None and may(unit.actor.role, Permission.MANAGE_BILLING):
+    if not free and not tried and target is not None and unit.actor.may(Permission.MANAGE_BILLING):
         quote = _quote(unit, member, target)
     pinned = quote.pinned if quote is not None else None
     stored = store_preview(
@@ -106,7 +115,7 @@ def _ask_core(unit: Unit, member_id: MemberId, tier: str) -> None:
     member = get_member(unit, member_id)
     pool = next((pool for pool in read_pools(unit) if pool.tier == tier), None)
     bought = pool is not None and pool.tier != member.tier and pool.used >= pool.total
-    if bought and member.active and may(unit.actor.role, Permission.MANAGE_BILLING):
+    if bought and member.active and unit.actor.may(Permission.MANAGE_BILLING):
         unit.billing.prepare(SeatChange({tier: 1}, at=unit.at, upgrade_from=member.tier))
 
 
@@ -173,7 +182,7 @@ def confirm_seat(unit: Unit, preview_id: uuid.UUID, *, acknowledged: bool) -> Me
     member = get_member(unit, member_id)
     pool = next((pool for pool in read_pools(unit) if pool.tier == tier), None)
     buys = pool is not None and pool.tier != member.tier and pool.used >= pool.total
-    if buys and may(unit.actor.role, Permission.MANAGE_BILLING) and not acknowledged:
+    if buys and unit.actor.may(Permission.MANAGE_BILLING) and not acknowledged:
         raise AcknowledgementMissingError
     if buys and acknowledged and stored.request["pinned"] is not None:
         _order_seat(unit, stored, member_id, tier)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from bridge.domain.brake import HeldEffect, HoldState
 from bridge.domain.identifiers import MemberId
-from bridge.domain.roles import Permission, may
+from bridge.domain.roles import Permission
 from bridge.errors import HoldDecidedError
 from bridge.ports import Bill
 from bridge.store.models import Decision, Hold
@@ -135,7 +135,7 @@ def preview_release(unit: Unit, hold_id: uuid.UUID) -> ReleasePreview:
     hold = get_undecided(unit, hold_id)
     view = read_hold(unit, hold_id)
     people = [one for one in held_people(unit, hold_id) if one.outcome is None]
-    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    sees_money = unit.actor.may(Permission.SEE_BILLING)
     renewal_before = unit.billing.next_renewal() if sees_money else None
     tried = _try(unit, lambda: release_people(unit, hold))
     names = name_people(unit, tried.promoted)
@@ -186,7 +186,7 @@ def preview_drop(unit: Unit, hold_id: uuid.UUID) -> DropPreview:
 def _try(unit: Unit, act: Callable[[], object]) -> _Tried:
     """Do something to the people under a hold, see what comes of it, and take it back."""
     used = {pool.tier: pool.used for pool in read_pools(unit)}
-    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    sees_money = unit.actor.may(Permission.SEE_BILLING)
     seq, line_grew = unit.lock().audit_seq, unit.line_grew
     step = unit.session.begin_nested()
     try:

@@ -129,6 +129,18 @@ def confirm_once(
     return once(unit, key, {"do": do, "preview": str(preview_id)}, confirm)
 
 
+def keep_shown(unit: Unit, preview_id: uuid.UUID, facts: Mapping[str, Any]) -> None:
+    """Keep what a preview showed to a program, in JSON values, to hold against what the program accepts."""
+    preview = unit.session.get_one(Preview, (unit.org_id, preview_id))
+    preview.request = {**preview.request, "told": dict(facts)}
+
+
+def kept_shown(unit: Unit, preview_id: uuid.UUID) -> Mapping[str, Any]:
+    """Return what a preview showed to a program; nothing for one that was shown to people alone, or is not there."""
+    preview = unit.session.get(Preview, (unit.org_id, preview_id))
+    return {} if preview is None else preview.request.get("told", {})
+
+
 def refuse_expired(unit: Unit, preview: Preview) -> None:
     """Refuse a preview whose time is over.
 

@@ -8,6 +8,7 @@ writes the very same for the rest.
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -25,9 +26,10 @@ from bridge.store.journal import Entry
 from bridge.store.lane import Lane
 from bridge.store.lane_rows import PersonRow
 from bridge.usecases.assign_seats import Access, seat_entry
-from bridge.usecases.provision_member import MAX_USER_NAME, PersonDraft
+from bridge.usecases.provision_member import MAX_USER_NAME, PersonDraft, Source
 from bridge.usecases.quick_cases import MAX_GROUPS, arrivals, read_standing, turned_off, turned_on, write_by_case
 from bridge.usecases.quick_writes import (
+    Author,
     Caller,
     Rules,
     as_json,
@@ -37,6 +39,7 @@ from bridge.usecases.quick_writes import (
     known_state,
     sealed,
 )
+from bridge.usecases.sync_groups import claimed_entry
 from mappings.allocation import Grant, Holding, Occasion, SeatDecision, SeatReason, deactivate, decide, wish
 from mappings.resolution import Entitlement
 from mappings.rules import comparison_key as rule_key
@@ -91,28 +94,65 @@ def _found(row: Sequence[Any]) -> FoundPerson | Nobody:
     return FoundPerson(person, groups, reason, can_write, frozenset(around), schema_version)
 
 
-def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> FoundPerson | None:
-    """Take a new person of a directory in, with the seat that the rules say (rules A1 to A3).
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A new person with what may become of them: the best seat first, and the database takes the first it can.
 
-    Returns:
-        None when nothing was done and the general way has to answer.
+    Attributes:
+        entries: What the audit says of the arrival itself, sealed.
     """
-    if not draft.user_name.strip() or len(draft.user_name) > MAX_USER_NAME:
-        return None
-    document = draft.full_document()
-    member_id, decision_id = MemberId(new_id()), new_id()
-    email = primary_email(document)
-    entitlement = entitlement_of(rules, document, ())
-    newcomer = Access(str(Role.MEMBER), role_from_mapping=False, teams=[])
+
+    person: PersonRow
+    entries: list[dict[str, Any]]
+    decision_id: uuid.UUID
+    record: dict[str, Any]
+    outcomes: Sequence[SeatDecision]
+
+    @property
+    def decision(self) -> dict[str, Any]:
+        """What the records of all outcomes have in common."""
+        return {"id": str(self.decision_id), **self.record}
+
+    def sealed_outcomes(self, author: Author, rules: Rules) -> list[dict[str, Any]]:
+        """Return the outcomes as the statement takes them."""
+        return [_outcome(author, rules, self.person.id, outcome) for outcome in self.outcomes]
+
+
+def arrival(
+    author: Author,
+    rules: Rules,
+    draft: PersonDraft,
+    source: Source,
+    *,
+    body: Mapping[str, Any] = MappingProxyType({}),
+    groups: Mapping[GroupId, str] = MappingProxyType({}),
+    is_provisional: bool = False,
+) -> Arrival:
+    """Decide about a new person (rules A1 to A3).
+
+    Args:
+        author: Who brings them.
+        rules: What is known of the organization.
+        draft: Who they are.
+        source: How they come.
+        body: What the audit says of the arrival besides.
+        groups: The groups that they are in from the beginning, with their names.
+        is_provisional: Whether their directory has to name them first.
+    """
+    document, member_id = draft.full_document(), MemberId(new_id())
+    entitlement = entitlement_of(rules, document, groups)
+    newcomer = Access(str(Role.MEMBER), role_from_mapping=False, teams=[], is_provisional=is_provisional)
     access = newcomer.under(entitlement) if draft.active else newcomer
-    outcomes = arrivals(rules, entitlement) if draft.active else []
-    arrived = [Entry("member.created", "member", member_id, "scim"), *newcomer.entries_until(access, member_id)]
-    entries = [sealed(caller, rules, each) for each in arrived]
+    arrived = [
+        Entry("member.created", "member", member_id, str(source), body),
+        *([claimed_entry(member_id, added=groups)] if groups else []),
+        *newcomer.entries_until(access, member_id),
+    ]
     person = PersonRow(
         org_id=rules.org_id,
         connection_id=rules.connection_id,
         id=member_id,
-        source="scim",
+        source=str(source),
         role=access.role,
         role_from_mapping=access.role_from_mapping,
         teams=access.teams,
@@ -122,19 +162,39 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
         active=draft.active,
         document=document,
         version=1,
-        created_at=caller.at,
-        modified_at=caller.at,
+        created_at=author.at,
+        modified_at=author.at,
         tier=None,
         granted_by=None,
         pinned=False,
         waiting_for=None,
         decision_id=None,
     )
+    return Arrival(
+        person=person,
+        entries=[sealed(author, rules, each) for each in arrived],
+        decision_id=new_id(),
+        record=decision_record(rules, entitlement, Occasion.ARRIVED, groups=sorted(set(groups.values()))),
+        outcomes=arrivals(rules, entitlement) if draft.active else [],
+    )
+
+
+def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> FoundPerson | None:
+    """Take a new person of a directory in, with the seat that the rules say (rules A1 to A3).
+
+    Returns:
+        None when nothing was done and the general way has to answer.
+    """
+    if not draft.user_name.strip() or len(draft.user_name) > MAX_USER_NAME:
+        return None
+    arrived = arrival(caller, rules, draft, Source.SCIM)
+    person, document = arrived.person, arrived.person.document
+    email = primary_email(document)
     row = lane.write(
         _CREATE,
         (
             *known_state(caller, rules),
-            member_id,
+            person.id,
             person.user_name,
             person.user_name_key,
             person.external_id,
@@ -144,18 +204,18 @@ def take_in(lane: Lane, caller: Caller, rules: Rules, draft: PersonDraft) -> Fou
             person.active,
             person.role,
             person.role_from_mapping,
-            as_json(access.teams),
+            as_json(person.teams),
             as_json(document),
             as_json(comparison_document(document)),
             caller.actor,
             caller.request_id,
             *caller.pads,
-            as_json(entries),
-            as_json({"id": str(decision_id), **decision_record(rules, entitlement, Occasion.ARRIVED, groups=())}),
-            as_json([_outcome(caller, rules, member_id, outcome) for outcome in outcomes]),
+            as_json(arrived.entries),
+            as_json(arrived.decision),
+            as_json(arrived.sealed_outcomes(caller, rules)),
         ),
     )
-    return None if row is None else _settled(person, (), outcomes, row[0], decision_id)
+    return None if row is None else _settled(person, (), arrived.outcomes, row[0], arrived.decision_id)
 
 
 def write_texts(
@@ -369,7 +429,7 @@ def _holding(person: PersonRow) -> Holding:
     return Holding(person.tier, granted_by, person.pinned, person.waiting_for)
 
 
-def _outcome(caller: Caller, rules: Rules, member_id: MemberId, decision: SeatDecision) -> dict[str, Any]:
+def _outcome(author: Author, rules: Rules, member_id: MemberId, decision: SeatDecision) -> dict[str, Any]:
     return {
         "tier": decision.tier,
         "granted_by": grant_of(decision),
@@ -378,7 +438,7 @@ def _outcome(caller: Caller, rules: Rules, member_id: MemberId, decision: SeatDe
         "alert_tier": decision.alert_tier,
         # Who may be bought a seat for is no case for the lane.
         "rejected": decision.rejected or bool(decision.buys),
-        "entry": sealed(caller, rules, seat_entry(member_id, decision)),
+        "entry": sealed(author, rules, seat_entry(member_id, decision)),
     }
 
 

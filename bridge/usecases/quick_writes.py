@@ -78,6 +78,11 @@ class Rules:
         """The version of the mapping set."""
         return self.placement.mapping_set.version
 
+    @property
+    def versions(self) -> tuple[Any, ...]:
+        """What each writing statement compares: by which mappings, schemas (and mode) and tiers was decided."""
+        return self.mapping_version, self.schema_version, self.tiers_array
+
     def remember(self, asking: tuple[Any, ...], facts: str, case: "Case") -> None:
         """Remember what was decided for people with these facts, the newest first."""
         if len(self.cases) >= _MAX_KINDS:
@@ -123,22 +128,32 @@ def _value_at(document: Any, path: Sequence[str]) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks in one request, and what seals the audit entries it causes.
+class Author:
+    """Who writes in one request, as its audit entries have it, and what seals them.
 
     Args:
-        token_hash: SHA-256 of the bearer token.
         slug: The organization that the path names.
-        actor: The directory, as the audit writes it.
+        at: The instant of everything the request writes.
+        actor: The connection, as the audit writes it.
         pads: Inner and outer block of the audit key (:func:`~bridge.store.seals.hmac_pads`).
     """
 
-    token_hash: bytes
     slug: str
     at: datetime
     actor: str
     request_id: str
     pads: tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller(Author):
+    """A provisioning client that asks.
+
+    Args:
+        token_hash: SHA-256 of the bearer token.
+    """
+
+    token_hash: bytes
 
 
 def read_rules(unit: Unit, connection_id: ConnectionId, schema_version: int) -> Rules:
@@ -161,9 +176,7 @@ def known_state(caller: Caller, rules: Rules) -> tuple[Any, ...]:
         caller.slug,
         rules.org_id,
         rules.connection_id,
-        rules.mapping_version,
-        rules.schema_version,
-        rules.tiers_array,
+        *rules.versions,
     )
 
 
@@ -193,18 +206,18 @@ def grant_of(decision: SeatDecision) -> str | None:
     return str(decision.granted_by) if decision.granted_by and decision.tier else None
 
 
-def sealed(caller: Caller, rules: Rules, entry: Entry) -> dict[str, Any]:
+def sealed(author: Author, rules: Rules, entry: Entry) -> dict[str, Any]:
     """Return an audit entry with the text that its digest is computed over, around its number."""
     body = dict(entry.body)
     framed = frame(
         org_id=rules.org_id,
-        at=caller.at,
-        actor=caller.actor,
+        at=author.at,
+        actor=author.actor,
         action=entry.action,
         subject_kind=entry.subject_kind,
         subject_id=str(entry.subject_id),
         reason=entry.reason,
-        request_id=caller.request_id,
+        request_id=author.request_id,
         body=body,
     )
     return {

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import SQLColumnExpression, or_, select
 
 from bridge.domain.identifiers import MemberId, parse_id
-from bridge.domain.roles import Permission, may
+from bridge.domain.roles import Permission
 from bridge.store import journal
 from bridge.store.models import AuditEntry
 from bridge.store.unit import Unit
@@ -118,7 +118,7 @@ def read_audit(unit: Unit, wanted: AuditFilter) -> AuditPage:
     shown = entries[:PAGE_LENGTH]
     actors = name_actors(unit, {entry.actor for entry in shown})
     names = name_people(unit, _people(shown))
-    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    sees_money = unit.actor.may(Permission.SEE_BILLING)
     return AuditPage(
         lines=tuple(
             AuditLine(

@@ -121,6 +121,21 @@ class AssertedSubject:
         """Whether the provider calls the person by nothing but a subject that is no name: a persistent NameID."""
         return self.directory_name == self.subject and "@" not in self.subject
 
+    @property
+    def full_subject(self) -> tuple[str, str, str]:
+        """The subject with what it is of: the protocol and the issuer."""
+        return self.protocol, self.issuer, self.subject
+
+    @property
+    def keys(self) -> set[str]:
+        """The comparison keys of all the names that were asserted: nobody new shares one with somebody here."""
+        return {comparison_key(name) for name in (self.subject, self.directory_name, self.email) if name}
+
+    @property
+    def sure_names(self) -> set[str]:
+        """The names beside the subject by which a directory may have known the person."""
+        return {self.directory_name} | ({self.email} if self.email and self.is_email_verified else set())
+
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
@@ -281,9 +296,7 @@ def _is_verified_address(unit: Unit, connection: Connection, name: str, asserted
 
 def _refuse_removed(unit: Unit, asserted: AssertedSubject) -> None:
     """Let nobody come back by a mere sign-in whom a directory has removed."""
-    names = {asserted.directory_name} | ({asserted.email} if asserted.email and asserted.is_email_verified else set())
-    subject = (asserted.protocol, asserted.issuer, asserted.subject)
-    removed_by = who_removed(unit, subject=subject, names=names)
+    removed_by = who_removed(unit, subject=asserted.full_subject, names=asserted.sure_names)
     if removed_by is not None:
         raise refused(
             SignInRefusal.REMOVED,
@@ -297,7 +310,7 @@ def _refuse_namesake(unit: Unit, asserted: AssertedSubject) -> None:
 
     Else somebody who was turned off would come back as a newcomer.
     """
-    keys = {comparison_key(name) for name in (asserted.subject, asserted.directory_name, asserted.email) if name}
+    keys = asserted.keys
     namesakes = unit.session.scalars(select(Member).where(is_known_as(unit, keys))).all()
     if not namesakes:
         return

@@ -88,14 +88,15 @@ def who_removed(unit: Unit, *, subject: Subject, names: Collection[str]) -> Conn
 
     The externalId is not among them: what one directory numbers its people by is nobody's subject (T5).
     """
-    known = _Known({*names, subject[-1]}, [subject])
+    known = _asserted(subject, names)
     for connection in unit.session.scalars(
         select(Connection)
         .where(Connection.org_id == unit.org_id, Connection.kind == "idp", Connection.disabled_at.is_(None))
         .order_by(Connection.created_at, Connection.id)
     ):
         found = select(RemovedPerson.member_id).where(
-            *_gone_from(unit, connection.id), RemovedPerson.digest.in_(known.any_digests(unit, connection.id))
+            *_gone_from(unit, connection.id),
+            RemovedPerson.digest.in_(known.any_digests(unit.audit_keys, connection.id)),
         )
         if has_pushed(unit, connection) and unit.session.scalars(found.limit(1)).first() is not None:
             return connection
@@ -106,6 +107,13 @@ def _gone_from(unit: Unit, connection_id: ConnectionId) -> tuple[ColumnElement[b
     """Return what holds of the rows of whom a directory removed, and not of former names of who is here."""
     is_here = exists().where(Member.org_id == RemovedPerson.org_id, Member.id == RemovedPerson.member_id)
     return RemovedPerson.org_id == unit.org_id, RemovedPerson.connection_id == connection_id, ~is_here
+
+
+def digests_of(
+    audit_keys: Sequence[bytes], connection_id: ConnectionId, *, subject: Subject, names: Collection[str]
+) -> set[bytes]:
+    """Return all that somebody would be recognised by whom a connection's directory removed, known by one of these."""
+    return _asserted(subject, names).any_digests(audit_keys, connection_id)
 
 
 def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:
@@ -128,7 +136,7 @@ def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:
     known = _Known({name}, subjects, name)
     people = unit.session.scalars(
         select(RemovedPerson.member_id)
-        .where(*mine, RemovedPerson.digest.in_(known.any_digests(unit, connection_id)))
+        .where(*mine, RemovedPerson.digest.in_(known.any_digests(unit.audit_keys, connection_id)))
         .distinct()
     ).all()
     if not people:
@@ -152,7 +160,7 @@ def forget_removed(unit: Unit, connection_id: ConnectionId, user_name: str, exte
     known = _Known({user_name}, external_id=external_id)
     mine = (RemovedPerson.org_id == unit.org_id, RemovedPerson.connection_id == connection_id)
     named = select(RemovedPerson.member_id).where(
-        *mine, RemovedPerson.digest.in_(known.any_digests(unit, connection_id))
+        *mine, RemovedPerson.digest.in_(known.any_digests(unit.audit_keys, connection_id))
     )
     unit.session.execute(delete(RemovedPerson).where(*mine, RemovedPerson.member_id.in_(named)))
 
@@ -184,6 +192,11 @@ class _Known:
         ]
         return {hmac.digest(own_key, text.encode("utf-8", "surrogatepass"), "sha256") for text in texts}
 
-    def any_digests(self, unit: Unit, connection_id: ConnectionId) -> set[bytes]:
+    def any_digests(self, audit_keys: Sequence[bytes], connection_id: ConnectionId) -> set[bytes]:
         """Return the digests under every key that may have been the first when they were made."""
-        return {digest for key in unit.audit_keys for digest in self.digests(key, connection_id)}
+        return {digest for key in audit_keys for digest in self.digests(key, connection_id)}
+
+
+def _asserted(subject: Subject, names: Collection[str]) -> _Known:
+    """Return by what an answer may know somebody; the subject may have been their userName."""
+    return _Known({*names, subject[-1]}, [subject])

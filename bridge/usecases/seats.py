@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from bridge.domain.plan_kinds import EVALUATION, FIXED_FEE
-from bridge.domain.roles import Permission, may
+from bridge.domain.roles import Permission
 from bridge.errors import NotFoundError
 from bridge.ports import Bill, FeeFacts
 from bridge.store.agreed import is_followed
@@ -144,7 +144,7 @@ def read_seats(unit: Unit) -> SeatsView:
         ForbiddenError: The actor may not open the console.
     """
     unit.require(Permission.SEE_CONSOLE)
-    sees_money = may(unit.actor.role, Permission.SEE_BILLING)
+    sees_money = unit.actor.may(Permission.SEE_BILLING)
     pools = read_pools(unit)
     views, waiting_for_any = pool_views(unit, pools)
     contract = read_contract(unit)

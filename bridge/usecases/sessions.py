@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +23,22 @@ BREAK_GLASS: Final = "break_glass"
 """The ``method`` of a session that an owner's emergency link opened."""
 #: Why sessions end with a role: the reason in the audit.
 ROLE_LOST = "role_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session that is about to be opened; of its token only the hash is stored."""
+
+    id: uuid.UUID
+    token: str = field(repr=False)
+    token_hash: bytes = field(repr=False)
+    method: str
+    device: str
+    expires_at: datetime
+
+    def entry(self, member_id: object) -> Entry:
+        """Return what the audit says of it."""
+        return Entry("session.opened", "member", member_id, self.method, {"session": str(self.id)})
 
 
 @dataclass(frozen=True, slots=True)

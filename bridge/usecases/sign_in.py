@@ -138,7 +138,7 @@ def complete_sign_in(unit: Unit, answered: Answered) -> SignedIn:
         member_id=found.member.id,
         outcome="provisioned" if found.linked_by is LinkedBy.JIT else "signed_in",
         reason="ok",
-        detail=_summary(asserted, found),
+        detail=summary(found.linked_by, found.member.provisional_until, groups_overage=asserted.groups_overage),
     )
     is_new = found.linked_by is LinkedBy.JIT
     return SignedIn(found.member, answered.return_path, answered.former_session, provisioned=is_new)
@@ -305,7 +305,7 @@ def _provision(unit: Unit, connection: Connection, asserted: AssertedSubject) ->
         )
     if not connection.jit_enabled:
         raise refused(SignInRefusal.JIT_OFF, "The person is unknown and this connection provisions nobody at sign-in")
-    draft = PersonDraft(user_name=asserted.user_name, document=_claimed_attributes(asserted))
+    draft = PersonDraft(user_name=asserted.user_name, document=claimed_attributes(asserted))
     try:
         return provision_member(
             unit, connection.id, draft, Source.JIT, claimed_groups=tuple(sorted(asserted.groups or ()))
@@ -320,7 +320,7 @@ def _provision(unit: Unit, connection: Connection, asserted: AssertedSubject) ->
         raise refused(SignInRefusal.NOT_POSSIBLE, f"The person could not be provisioned: {error}") from error
 
 
-def _claimed_attributes(asserted: AssertedSubject) -> dict[str, Any]:
+def claimed_attributes(asserted: AssertedSubject) -> dict[str, Any]:
     """Describe the person as a directory would (RFC 7643 §4.1); what was not claimed is left out.
 
     So is an address that the provider does not vouch for: it might be somebody else's.
@@ -381,7 +381,7 @@ def _follow_claims(unit: Unit, member: Member, asserted: AssertedSubject) -> Non
     is_regrouped = asserted.groups is not None and sync_claimed_groups(
         unit, asserted.connection_id, member, asserted.groups
     )
-    claimed = _claimed_attributes(asserted)
+    claimed = claimed_attributes(asserted)
     is_same_address = claimed.get("emails") == member.document.get("emails")
     if asserted.email is not None and not is_same_address and _belongs_to_another(unit, member, asserted.email):
         claimed.pop("emails", None)
@@ -399,13 +399,17 @@ def _belongs_to_another(unit: Unit, member: Member, email: str) -> bool:
     return unit.session.scalars(other.limit(1)).first() is not None
 
 
-def _summary(asserted: AssertedSubject, found: Recognised) -> str:
-    sentence = _SENTENCES[found.linked_by]
-    if found.member.provisional_until is not None:
-        sentence += (
-            f" Provisional until {found.member.provisional_until:%Y-%m-%d}: the directory has not named them yet."
-        )
-    if asserted.groups_overage:
+def provisional_words(day: str) -> str:
+    """Say of whom no directory has named yet until when that may be so."""
+    return f" Provisional until {day}: the directory has not named them yet."
+
+
+def summary(linked_by: LinkedBy | None, provisional_until: datetime | None, *, groups_overage: bool = False) -> str:
+    """Say how a person was signed in, for the sign-in log."""
+    sentence = _SENTENCES[linked_by]
+    if provisional_until is not None:
+        sentence += provisional_words(f"{provisional_until:%Y-%m-%d}")
+    if groups_overage:
         sentence += (
             " The person is in too many groups for a sign-in: none was added or taken away. Let the identity provider "
             "send the groups of this application only, or push them by SCIM."
@@ -420,10 +424,13 @@ __all__ = [
     "SignInRefusal",
     "SignedIn",
     "admit",
+    "claimed_attributes",
     "complete_sign_in",
     "note_sign_in",
     "pending_request",
+    "provisional_words",
     "remember_once",
     "start_sign_in",
+    "summary",
     "use_up",
 ]

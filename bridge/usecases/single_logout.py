@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Text, insert, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -30,18 +29,20 @@ class ProviderSession:
     index: str | None
 
 
-def keep_provider_session(
-    unit: Unit,
-    token_hash: bytes,
-    connection_id: ConnectionId,
-    *,
-    name_id: str,
-    name_attributes: Mapping[str, Any],
-    index: str | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class NamedSession:
+    """How an identity provider names a session and whose it is, as its assertion has it."""
+
+    name_id: str
+    name_attributes: Mapping[str, str]
+    index: str | None
+
+
+def keep_provider_session(unit: Unit, token_hash: bytes, connection_id: ConnectionId, named: NamedSession) -> None:
     """Remember how the identity provider knows the session that was just opened."""
     unit.session.flush()
-    facts = (literal(connection_id), literal(name_id), literal(dict(name_attributes), JSONB), literal(index, Text))
+    attributes = literal(dict(named.name_attributes), JSONB)
+    facts = (literal(connection_id), literal(named.name_id), attributes, literal(named.index, Text))
     opened = select(WebSession.org_id, WebSession.id, *facts).where(
         WebSession.org_id == unit.org_id, WebSession.token_hash == token_hash
     )

@@ -12,7 +12,7 @@ from bridge.domain.documents import comparison_document, comparison_key
 from bridge.domain.identifiers import ConnectionId, GroupId, MemberId, new_id, parse_id
 from bridge.errors import InvalidInputError, UniquenessError
 from bridge.store.directory import direct_groups_of
-from bridge.store.journal import record
+from bridge.store.journal import Entry, record, record_many
 from bridge.store.memberships import let_in
 from bridge.store.models import Group, GroupMember, Member, ParkedMember
 from bridge.store.nesting import children_of, groups_upwards, known_groups, people_below
@@ -326,18 +326,14 @@ def sync_claimed_groups(unit: Unit, connection_id: ConnectionId, member: Member,
         .where(Group.org_id == unit.org_id, Group.id.in_(added | removed))
         .values(version=Group.version + 1, modified_at=unit.at)
     )
-    record(
-        unit,
-        "member.groups_claimed",
-        subject_kind="member",
-        subject_id=member.id,
-        reason="sign_in",
-        body={
-            "added": sorted(str(i) for i in added),
-            "removed": sorted(str(i) for i in removed),
-        },
-    )
+    record_many(unit, [claimed_entry(member.id, added=added, removed=removed)])
     return True
+
+
+def claimed_entry(member_id: MemberId, *, added: Iterable[GroupId], removed: Iterable[GroupId] = ()) -> Entry:
+    """Return what the audit says of groups that somebody joined or left by a sign-in."""
+    body = {"added": sorted(map(str, added)), "removed": sorted(map(str, removed))}
+    return Entry("member.groups_claimed", "member", member_id, "sign_in", body)
 
 
 def _touch(unit: Unit, group: Group) -> None:

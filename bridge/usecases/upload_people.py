@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bridge.domain.identifiers import ConnectionId
 from bridge.domain.people_files import read_people
+from bridge.domain.roles import Permission
 from bridge.errors import InvalidInputError, PreviewStaleError
 from bridge.store.models import Preview
 from bridge.store.unit import Unit
@@ -70,6 +71,7 @@ def apply_upload(unit: Unit, preview_id: uuid.UUID, *, skip_bad_rows: bool) -> I
         PreviewExpiredError: It is older than its 15 minutes.
         PreviewStaleError: It would not do what was shown any more; nothing is done.
     """
+    unit.require(Permission.MANAGE_PEOPLE)
     unit.lock()
     stored = stored_preview(unit, preview_id, KIND)
     if stored.confirmed_at is not None:

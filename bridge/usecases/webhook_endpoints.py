@@ -184,6 +184,7 @@ def enable_endpoint(unit: Unit, endpoint: WebhookEndpoint) -> None:
 
 def disable_endpoint(unit: Unit, endpoint: WebhookEndpoint, *, reason: str = "by_hand") -> None:
     """Tell an address nothing until somebody enables it; events go on being kept for it."""
+    unit.require(Permission.MANAGE_CONNECTIONS)
     unit.lock()
     if endpoint.disabled_at is not None:
         return

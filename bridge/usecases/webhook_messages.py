@@ -16,17 +16,17 @@ from sqlalchemy import func, insert, select, update
 
 from bridge.domain.identifiers import MemberId, new_id
 from bridge.domain.roles import Permission
-from bridge.domain.webhooks import EVENT_OF, TEST, EventType
+from bridge.domain.webhooks import EVENT_OF, TEST
 from bridge.errors import NotFoundError
 from bridge.store.models import AuditEntry, Member, WebhookEndpoint, WebhookMessage
 from bridge.store.queue import wake_workers
 from bridge.store.unit import Unit
 from bridge.usecases.attempts import MAX_ATTEMPTS, claim, postpone
+from bridge.usecases.event_documents import event_id_of, told_event, written_event
 from bridge.usecases.webhook_endpoints import GIVEN_UP_AFTER, note_failure, note_late, note_success
 
 #: Entries of the chain that one transaction looks at for one endpoint.
 ENTRIES_AT_ONCE = 2000
-_SEATS = {EventType.SEAT_ASSIGNED, EventType.SEAT_RELEASED, EventType.SEAT_WAITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Outgoing:
     """
 
     message_id: uuid.UUID
+    event_id: uuid.UUID
     endpoint_id: uuid.UUID
     attempt: int
     created_at: datetime
@@ -105,9 +106,11 @@ def _make_for(unit: Unit, endpoint: WebhookEndpoint) -> int:
 
 
 def _row(unit: Unit, endpoint_id: uuid.UUID, seq: int, event: str, at: datetime) -> dict[str, Any]:
+    message_id = new_id()
     return {
         "org_id": unit.org_id,
-        "id": new_id(),
+        "id": message_id,
+        "event_id": event_id_of(unit.org_id, seq) if seq else message_id,
         "endpoint_id": endpoint_id,
         "seq": seq,
         "event": str(event),
@@ -142,6 +145,7 @@ def claim_message(unit: Unit, message_id: uuid.UUID) -> Outgoing | None:
     previous = endpoint.previous_secret if (endpoint.previous_until or unit.at) > unit.at else None
     return Outgoing(
         message_id=message_id,
+        event_id=message.event_id,
         endpoint_id=endpoint.id,
         attempt=attempt,
         created_at=message.created_at,
@@ -153,25 +157,12 @@ def claim_message(unit: Unit, message_id: uuid.UUID) -> Outgoing | None:
 
 
 def _document(unit: Unit, message: WebhookMessage, entry: AuditEntry | None) -> dict[str, Any]:
-    """Write an event: what is in the audit entry, and the person as they are now; nothing of somebody removed."""
-    data: dict[str, Any] = {"organization": unit.organization().slug}
-    if entry is not None:
-        member = unit.session.get(Member, (unit.org_id, MemberId(uuid.UUID(entry.subject_id))))
-        data |= {
-            "sequence": entry.seq,
-            "reason": entry.reason,
-            "user": {
-                "id": entry.subject_id,
-                "userName": None if member is None else member.user_name,
-                "active": member is not None and member.active,
-                "tier": None if member is None else member.tier,
-            },
-        }
-        if message.event in _SEATS:
-            data["seat"] = {name: entry.body.get(name) for name in ("from", "to", "waiting_for")}
-        elif message.event == EventType.SESSION_ENDED:
-            data["session"] = {"id": entry.body.get("session")}
-    return {"type": message.event, "timestamp": message.at.isoformat().replace("+00:00", "Z"), "data": data}
+    """Write an event as it is now; nothing of somebody removed."""
+    slug = unit.organization().slug
+    if entry is None:
+        return written_event(slug, message.event, message.at)
+    member = unit.session.get(Member, (unit.org_id, MemberId(uuid.UUID(entry.subject_id))))
+    return told_event(slug, entry, member, message.event)
 
 
 def finish_message(unit: Unit, outgoing: Outgoing, status: int) -> None:
@@ -231,7 +222,7 @@ def list_messages(
     )
     return [
         MessageView(
-            id=one.id,
+            id=one.event_id,
             event=one.event,
             at=one.at,
             state=one.state,
@@ -245,7 +236,7 @@ def list_messages(
     ]
 
 
-def replay(unit: Unit, endpoint: WebhookEndpoint, message_id: uuid.UUID | None = None) -> Sequence[uuid.UUID]:
+def replay(unit: Unit, endpoint: WebhookEndpoint, event_id: uuid.UUID | None = None) -> Sequence[uuid.UUID]:
     """Put events back in line, under the same webhook-id: the dead ones, or one whatever became of it.
 
     Raises:
@@ -253,16 +244,16 @@ def replay(unit: Unit, endpoint: WebhookEndpoint, message_id: uuid.UUID | None =
         NotFoundError: The endpoint has no such event.
     """
     unit.require(Permission.MANAGE_CONNECTIONS)
-    which = WebhookMessage.state == "dead" if message_id is None else WebhookMessage.id == message_id
+    which = WebhookMessage.state == "dead" if event_id is None else WebhookMessage.event_id == event_id
     again = unit.session.scalars(
         update(WebhookMessage)
         .where(WebhookMessage.org_id == unit.org_id, WebhookMessage.endpoint_id == endpoint.id, which)
         .values(state="pending", attempts=0, next_attempt_at=unit.at)
-        .returning(WebhookMessage.id)
+        .returning(WebhookMessage.event_id)
         .execution_options(synchronize_session=False)
     ).all()
-    if message_id is not None and not again:
-        raise NotFoundError("event of the endpoint", str(message_id))
+    if event_id is not None and not again:
+        raise NotFoundError("event of the endpoint", str(event_id))
     if again:
         wake_workers(unit.session)
     return again

@@ -16,6 +16,7 @@ from bridge.web.credentials import Credential, asks_for, credential_of
 from bridge.web.errors import register_error_pages
 from bridge.web.metrics import add_metrics
 from bridge.web.probes import add_probes
+from bridge.web.problems import API_PREFIX
 from bridge.web.rendering import prepare_templates
 from bridge.web.session import EXTENSION, is_secure
 
@@ -29,6 +30,7 @@ _WITHOUT_FORMS = frozenset(
         Credential.APP_REQUEST,
         Credential.CLIENT_SECRET,
         Credential.ACCESS_TOKEN,
+        Credential.API_KEY,
     }
 )
 
@@ -98,8 +100,8 @@ class FormSessions(SecureCookieSessionInterface):
     """Flask's own cookie, which a browser's forms need; a provisioning client has neither."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Read the cookie, but for SCIM: a session that nothing can be put into serves there."""
-        return None if request.path.startswith("/scim/") else super().open_session(app, request)
+        """Read the cookie, but for programs: a session that nothing can be put into serves there."""
+        return None if request.path.startswith(("/scim/", API_PREFIX)) else super().open_session(app, request)
 
 
 def _admitting(app: Flask, csrf: CSRFProtect) -> Callable[[], None]:

@@ -29,6 +29,7 @@ class Credential(StrEnum):
     METRICS_TOKEN = "metrics_token"  # noqa: S105 (as above)
     APP_REQUEST = "app_request"
     CLIENT_SECRET = "client_secret"  # noqa: S105 (as above)
+    API_KEY = "api_key"
     ACCESS_TOKEN = "access_token"  # noqa: S105 (as above)
 
 
@@ -50,6 +51,8 @@ signature = asks_for(Credential.SIGNATURE)
 metrics = asks_for(Credential.METRICS_TOKEN)
 #: A request of an application, brought by a browser: what it may do is what was registered.
 app_request = asks_for(Credential.APP_REQUEST)
+#: A key of a program of the organization.
+api_key = asks_for(Credential.API_KEY)
 client_secret = asks_for(Credential.CLIENT_SECRET)
 access_token = asks_for(Credential.ACCESS_TOKEN)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 
+import psycopg
 import structlog
 from flask import Flask, Response, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from bridge import errors
+from bridge.web.problems import is_for_programs, problem
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +70,9 @@ ANSWERS: Mapping[type[errors.BridgeError], Answer] = MappingProxyType(
         ),
         errors.VersionMismatchError: Answer(HTTPStatus.CONFLICT, "Somebody else changed this meanwhile", _READ_AGAIN),
         errors.ForbiddenError: Answer(HTTPStatus.FORBIDDEN, "Your role does not allow this", _ASK_OWNER),
+        errors.InsufficientScopeError: Answer(
+            HTTPStatus.FORBIDDEN, "The key was not made for this", "Use a key with one of the scopes that are named."
+        ),
         errors.OwnerProtectedError: Answer(
             HTTPStatus.CONFLICT,
             "An owner cannot be changed this way",
@@ -227,17 +232,33 @@ def register_error_pages(app: Flask) -> None:
     app.register_error_handler(IntegrityError, _conflict)
     app.register_error_handler(DataError, _bad_data)
     app.register_error_handler(DBAPIError, _database_down)
+    app.register_error_handler(psycopg.Error, _database_down)
     app.register_error_handler(PoolTimeoutError, _database_down)
     app.register_error_handler(Exception, _bug)
 
 
 def answer_for(error: errors.BridgeError) -> Answer:
     """Look the refusal up, by its class or the nearest one above it."""
-    return next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+    return answer_for_kind(type(error))
 
 
-def error_page(status: int, title: str, why: str, advice: str, *, retry_after: int | None = None) -> Response:
-    """Render the one error page: what happened, why, what to do, and the request id."""
+def answer_for_kind(refusal: type[errors.BridgeError]) -> Answer:
+    """Look a kind of refusal up, by itself or the nearest one above it."""
+    return next(ANSWERS[kind] for kind in refusal.__mro__ if kind in ANSWERS)
+
+
+def error_page(
+    status: int,
+    title: str,
+    why: str,
+    advice: str,
+    *,
+    retry_after: int | None = None,
+    refusal: errors.BridgeError | None = None,
+) -> Response:
+    """Render the one error page: what happened, why, what to do, and the request id; for programs, a problem."""
+    if is_for_programs():
+        return problem(int(status), title, why, retry_after=retry_after, refusal=refusal)
     body = render_template(
         "error.html", status=int(status), title=title, why=why, advice=advice, request_id=g.get("request_id", "")
     )
@@ -248,13 +269,15 @@ def error_page(status: int, title: str, why: str, advice: str, *, retry_after: i
 
 
 def _refused(error: errors.BridgeError) -> ResponseReturnValue:
-    if isinstance(error, errors.UnauthenticatedError) and request.method == "GET":
+    if isinstance(error, errors.UnauthenticatedError) and request.method == "GET" and not is_for_programs():
         return redirect(url_for("entry.sign_in", next=request.path), code=303)
     answer = answer_for(error)
     log.info("web.refused", code=error.code, status=int(answer.status))
-    why = _WHY_NEUTRAL[answer.status] if isinstance(error, _NEUTRAL) else sentence_of(error)
+    told = isinstance(error, errors.NotFoundError) and bool(error.identifier) and is_for_programs()
+    hidden = isinstance(error, _NEUTRAL) and not told
+    why = _WHY_NEUTRAL[answer.status] if hidden else sentence_of(error)
     retry = getattr(error, "retry_after_seconds", None)
-    return error_page(answer.status, answer.title, why, answer.advice, retry_after=retry)
+    return error_page(answer.status, answer.title, why, answer.advice, retry_after=retry, refusal=error)
 
 
 def sentence_of(error: errors.BridgeError) -> str:
@@ -303,7 +326,8 @@ def _bad_data(error: DataError) -> ResponseReturnValue:
 
 
 def _database_down(error: Exception) -> ResponseReturnValue:
-    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "")[:2] in {"42", "22", "0A"}:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if (getattr(original, "sqlstate", None) or "")[:2] in {"42", "22", "0A"}:
         return _bug(error)
     log.error("web.database_unavailable", exc_info=error)
     return error_page(

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ from bridge.store.gate import enter_session
 from bridge.store.journal import record
 from bridge.store.models import Member, Organization, WebSession
 from bridge.store.unit import Unit
-from bridge.usecases.sessions import end_those
+from bridge.usecases.sessions import NewSession, end_those
 
 EXTENSION = "seatbridge"
 _SEEN_EVERY = timedelta(minutes=1)
@@ -56,41 +56,61 @@ def current_runtime() -> Runtime:
     return runtime
 
 
+def new_session(at: datetime, method: str, *, lifetime: timedelta | None = None) -> NewSession:
+    """Make a session for the browser whose request this is; nothing is opened yet.
+
+    Args:
+        at: When it begins.
+        method: How it is known who it is: a :class:`SignInProtocol`, ``link`` or ``break_glass``.
+        lifetime: How long it lasts at most; as the settings have it by default.
+    """
+    credential = new_credential()
+    return NewSession(
+        id=new_id(),
+        token=credential.text,
+        token_hash=credential.hash,
+        method=method,
+        device=device_words(request.headers.get("User-Agent", "")),
+        expires_at=at + (lifetime or timedelta(seconds=current_runtime().settings.session.lifetime_seconds)),
+    )
+
+
 def open_session(unit: Unit, member: Member, method: str, *, lifetime: timedelta | None = None) -> str:
     """Open a session for a member and return its token, which is stored nowhere else.
 
     Args:
         unit: The unit that verified who it is.
         member: Who.
-        method: How: a :class:`SignInProtocol`, ``link`` or ``break_glass``.
-        lifetime: How long it lasts at most; as the settings have it by default.
+        method: As for :func:`new_session`.
+        lifetime: As for :func:`new_session`.
     """
-    credential = new_credential()
-    lifetime = lifetime or timedelta(seconds=current_runtime().settings.session.lifetime_seconds)
-    opened = WebSession(
-        org_id=unit.org_id,
-        id=new_id(),
-        token_hash=credential.hash,
-        member_id=member.id,
-        method=method,
-        device=device_words(request.headers.get("User-Agent", "")),
-        created_at=unit.at,
-        last_seen_at=unit.at,
-        expires_at=unit.at + lifetime,
-        ended_at=None,
-        ended_by=None,
+    new = new_session(unit.at, method, lifetime=lifetime)
+    unit.session.add(
+        WebSession(
+            org_id=unit.org_id,
+            id=new.id,
+            token_hash=new.token_hash,
+            member_id=member.id,
+            method=new.method,
+            device=new.device,
+            created_at=unit.at,
+            last_seen_at=unit.at,
+            expires_at=new.expires_at,
+            ended_at=None,
+            ended_by=None,
+        )
     )
-    unit.session.add(opened)
+    entry = new.entry(member.id)
     record(
         unit,
-        "session.opened",
-        subject_kind="member",
-        subject_id=member.id,
-        reason=method,
-        body={"session": str(opened.id)},
+        entry.action,
+        subject_kind=entry.subject_kind,
+        subject_id=entry.subject_id,
+        reason=entry.reason,
+        body=dict(entry.body),
         touches_seats=False,
     )
-    return credential.text
+    return new.token
 
 
 def is_secure(settings: Settings) -> bool:

@@ -24,7 +24,7 @@ DEPARTMENT = "department"
 #: How many people return again and again.
 _RETURNING = 40
 _newcomers = itertools.count(5_000_000)
-_turns = itertools.count()
+_visited: set[str] = set()
 _START = """
 INSERT INTO sign_in_request (org_id, id, connection_id, cookie_hash, return_path, created_at, expires_at)
 SELECT org_id, %s, id, %s, '/', now(), now() + interval '10 minutes' FROM connection WHERE id = %s
@@ -43,8 +43,11 @@ def first(directory: Directory, number: int) -> list[bytes]:
 
 
 def again(directory: Directory, number: int) -> list[bytes]:
-    """Sign people in who have been here before."""
-    return _answers(directory.service, [user_name(next(_turns) % _RETURNING) for _ in range(number)])
+    """Sign people in who have been here before: that they have is no part of what is measured."""
+    if directory.service.database not in _visited:
+        _visited.add(directory.service.database)
+        directory.service.run(_answers(directory.service, [user_name(each) for each in range(_RETURNING)]))
+    return _answers(directory.service, [user_name(next(directory.turn) % _RETURNING) for _ in range(number)])
 
 
 FIRST = Workload("sso-first", "SAML sign-in, first", first, frozenset({303}))

@@ -41,7 +41,11 @@ SEATS = 1_000_000
 _TEMPLATE = "bench_template"
 #: With the brake the only settings that are not the defaults: a run sends more than a directory may. Both work all the
 #: same.
-_UNLIMITED = {"SEATBRIDGE__SCIM__RATE_BURST": "10000000", "SEATBRIDGE__SCIM__RATE_PER_SECOND": "100000"}
+_UNLIMITED = {
+    "SEATBRIDGE__SCIM__RATE_BURST": "10000000",
+    "SEATBRIDGE__SCIM__RATE_PER_SECOND": "100000",
+    "SEATBRIDGE__SSO__REQUESTS_PER_MINUTE": "1000000",
+}
 
 
 @dataclass(slots=True)

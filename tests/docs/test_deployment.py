@@ -43,16 +43,25 @@ def ran(*command: str | Path, **environment: str) -> "subprocess.CompletedProces
     )
 
 
+def files() -> list[Path]:
+    """The files of the folder; secrets may have been made in a folder below it."""
+    return [file for file in DEPLOY.iterdir() if file.is_file()]
+
+
 def test_every_file_is_named_by_a_page() -> None:
     pages = "".join(page.read_text() for page in (ROOT / "docs").rglob("*.md"))
 
-    assert [file.name for file in DEPLOY.iterdir() if f"(deploy/{file.name})" not in pages] == []
+    assert [file.name for file in files() if f"(deploy/{file.name})" not in pages] == []
+
+
+def test_what_is_made_of_secrets_is_never_committed() -> None:
+    assert "docs/how-to/deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 def test_no_file_names_a_registry() -> None:
     named = re.compile(r"\b(?:docker|quay|ghcr|gcr|mcr|registry|pypi)\.[\w.-]*[a-z]{2,}(?=[/:])")
 
-    assert [file.name for file in DEPLOY.iterdir() if named.search(file.read_text())] == []
+    assert [file.name for file in files() if named.search(file.read_text())] == []
 
 
 # --- Containerfile --------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.cli.mapping_changes import preview_document
 from bridge.runtime import Runtime
 from bridge.store.models import Member
 from bridge.usecases.edit_mappings import apply_mappings
+from bridge.usecases.mapping_documents import preview_document
 from bridge.usecases.preview_mappings import preview_mappings
 from tests.factories import Customer, create_customer
 from tests.integration.test_rules_by_group import push_group

@@ -213,7 +213,7 @@ def test_an_update_over_groups_that_have_changed_since_they_were_read_is_left_to
     group_id = client.post("/Groups", group).get_json()["id"]
     token_hash = hashlib.sha256((client.token or "").encode()).digest()
     pads = hmac_pads(runtime.secrets.derive_all("audit")[0])
-    caller = Caller(token_hash, customer.slug, runtime.clock.now(), str(customer.directory), "request", pads)
+    caller = Caller(customer.slug, runtime.clock.now(), str(customer.directory), "request", pads, token_hash)
     with customer.unit() as unit:
         rules = read_rules(unit, customer.connection_id, 0)
     found = find_person(runtime.lane, caller, "id", member_id)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,8 +20,11 @@ from bridge.errors import ForbiddenError
 from bridge.runtime import build_runtime
 from bridge.store import journal
 from bridge.usecases.audit_export import COLUMNS, export_audit
+from bridge.usecases.connections import issue_scim_token
 from tests.conftest import KEY
 from tests.factories import Customer, create_customer
+from tests.metadata_site import metadata_site
+from tests.sign_ins import idp
 
 Run = Callable[..., Result]
 
@@ -94,3 +98,49 @@ def test_where_nothing_more_is_billed_the_preview_says_so(run: Run, nordlys: Cus
 
     assert words.stdout == "No invoice follows: the plan bills nothing more\n"
     assert json.loads(as_json.stdout) == {"next_invoice": None}
+
+
+# --- connection test ------------------------------------------------------------------------------
+
+
+def checks(result: Result) -> dict[str, str]:
+    return {one["check"]: one["health"] for one in json.loads(result.stdout)["checks"]}
+
+
+def test_a_connection_that_only_waits_for_its_first_push_is_no_failure(run: Run, nordlys: Customer) -> None:
+    told = run("connection", "test", "nordlys", "Okta", "--json")
+
+    assert told.exit_code == 0
+    assert checks(told) == {"provisioning": "warning", "provider": "ok"}
+
+
+def test_a_connection_whose_provider_describes_itself_as_before_passes(run: Run, nordlys: Customer) -> None:
+    with metadata_site(idp().metadata()) as site:
+        trusted = run("connection", "saml", "nordlys", "Okta", "--metadata", site.url)
+        well = run("connection", "test", "nordlys", "Okta", "--json")
+        site.status = 500
+        away = run("connection", "test", "nordlys", "Okta")
+
+    assert trusted.exit_code == 0, trusted.output
+    assert (well.exit_code, checks(well)["provider"]) == (0, "ok")
+    assert away.exit_code == 1
+    assert "✗ provider" in away.stdout
+
+
+def test_a_disabled_connection_is_told_with_the_command_that_enables_it(run: Run, nordlys: Customer) -> None:
+    assert run("connection", "disable", "nordlys", "Okta", "--yes").exit_code == 0
+
+    told = run("connection", "test", "nordlys", "Okta")
+
+    assert told.exit_code == 1
+    assert "✗ connection" in told.stdout
+    assert "→ seatbridge connection enable nordlys Okta" in told.stdout
+
+
+def test_what_ends_within_a_month_is_a_warning(run: Run, nordlys: Customer) -> None:
+    with nordlys.unit() as unit:
+        issue_scim_token(unit, nordlys.connection_id, label="t", can_write=True, lifetime=timedelta(days=10))
+
+    told = run("connection", "test", "nordlys", "Okta", "--json")
+
+    assert (told.exit_code, checks(told)["until"]) == (0, "warning")

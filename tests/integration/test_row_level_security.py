@@ -277,7 +277,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
     allowed = {"org_id", "slug", "name", "connection_id", "token_id", "can_write", "last_used_at"}
     allowed |= {"session_id", "member_id", "link_id", "delivery_id", "subject_id", "schema_version", "order_id"}
     allowed |= {"orders", "dead_orders", "oldest_order", "deliveries", "oldest_mail"}  # counts and ages
-    allowed |= {"message_id", "endpoint_id"}
+    allowed |= {"message_id", "endpoint_id", "key_id"}
     allowed |= {"fact", "kind", "number"}  # counts by state
     assert {row[0] for row in functions} == {
         "budgeted_organizations",
@@ -286,6 +286,7 @@ def test_the_gate_answers_identifiers_only(owner_connection: psycopg.Connection)
         "due_orders",
         "due_renewals",
         "due_webhooks",
+        "enter_api_key",
         "enter_scim",
         "enter_session",
         "find_app_grant",

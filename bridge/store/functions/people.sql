@@ -124,32 +124,23 @@ BEGIN
 END
 $$
 -- ;
--- Locks the organization of a credential for writing, if all is as the caller knows it: the mapping version, the
--- extension schemas, the tiers. NULL: it is not, or something must be done first. `early` gives the lock up before the
--- disk has written, for the next writer who waits: the caller must call `lane_flush` before it answers anybody.
-CREATE FUNCTION lane_begin_writing(
-    hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
-    known_mapping bigint, known_schemas bigint, known_tiers text[], early boolean
+-- Locks an organization for writing, if all is as the caller knows it: the mapping version, the extension schemas, the
+-- tiers. NULL: it is not, or something must be done first. `early` gives the lock up before the disk has written, for
+-- the next writer who waits: the caller must call `lane_flush` before it answers anybody.
+CREATE FUNCTION lane_lock(
+    org uuid, instant timestamptz, known_mapping bigint, known_schemas bigint, known_tiers text[], early boolean
 ) RETURNS organization_state LANGUAGE plpgsql AS $$
 DECLARE
-    p record;
     state organization_state;
 BEGIN
-    SELECT * INTO p FROM enter_scim(hash, instant);
-    IF NOT FOUND OR p.slug <> wanted_slug OR p.subject_id IS NOT NULL OR NOT p.can_write
-        OR p.org_id <> wanted_org OR p.connection_id <> wanted_connection
-        OR p.last_used_at IS NULL OR p.last_used_at <= instant - interval '1 minute'
-    THEN
-        RETURN NULL;
-    END IF;
-    SELECT * INTO state FROM organization_state s WHERE s.org_id = p.org_id FOR UPDATE;
+    SELECT * INTO state FROM organization_state s WHERE s.org_id = org FOR UPDATE;
     IF state.mapping_version <> known_mapping OR state.schema_version <> known_schemas
         OR EXISTS (
             SELECT 1 FROM contract c
-            WHERE c.org_id = p.org_id AND c.status = 'active' AND c.billed_by = 'builtin' AND c.period_end <= instant
+            WHERE c.org_id = org AND c.status = 'active' AND c.billed_by = 'builtin' AND c.period_end <= instant
         )
         OR known_tiers IS DISTINCT FROM (
-            SELECT array_agg(s.tier ORDER BY s.rank DESC) FROM seat_pool s WHERE s.org_id = p.org_id
+            SELECT array_agg(s.tier ORDER BY s.rank DESC) FROM seat_pool s WHERE s.org_id = org
         )
     THEN
         RETURN NULL;
@@ -158,6 +149,25 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
     RETURN state;
+END
+$$
+-- ;
+-- Locks the organization of a credential for writing, as lane_lock does.
+CREATE FUNCTION lane_begin_writing(
+    hash bytea, instant timestamptz, wanted_slug text, wanted_org uuid, wanted_connection uuid,
+    known_mapping bigint, known_schemas bigint, known_tiers text[], early boolean
+) RETURNS organization_state LANGUAGE plpgsql AS $$
+DECLARE
+    p record;
+BEGIN
+    SELECT * INTO p FROM enter_scim(hash, instant);
+    IF NOT FOUND OR p.slug <> wanted_slug OR p.subject_id IS NOT NULL OR NOT p.can_write
+        OR p.org_id <> wanted_org OR p.connection_id <> wanted_connection
+        OR p.last_used_at IS NULL OR p.last_used_at <= instant - interval '1 minute'
+    THEN
+        RETURN NULL;
+    END IF;
+    RETURN lane_lock(p.org_id, instant, known_mapping, known_schemas, known_tiers, early);
 END
 $$
 -- ;
@@ -257,6 +267,47 @@ BEGIN
 END
 $$
 -- ;
+-- Writes a new person, next in the order of arrival, with the outcome that was taken for them (NULL: none was asked
+-- for), its record and the audit entries. Returns the state as it is then, which the caller has yet to write.
+CREATE FUNCTION lane_insert_person(
+    state organization_state, fresh member, instant timestamptz, actor text, request text,
+    inner_pad bytea, outer_pad bytea, entries jsonb, decision jsonb, taken jsonb
+) RETURNS organization_state LANGUAGE plpgsql AS $$
+DECLARE
+    chain record;
+    recorded uuid;
+BEGIN
+    state.member_position := state.member_position + 1;
+    IF taken IS NOT NULL THEN
+        entries := entries || jsonb_build_array(taken -> 'entry');
+    END IF;
+    INSERT INTO member (
+        org_id, id, connection_id, source, position, user_name, user_name_key, external_id, display_name, email,
+        email_key, active, role, role_from_mapping, teams, document, comparison, version, created_at, modified_at,
+        tier, granted_by, pinned, waiting_for, waiting_since, decision_id, provisional_until
+    ) VALUES (
+        state.org_id, fresh.id, fresh.connection_id, fresh.source, state.member_position, fresh.user_name,
+        fresh.user_name_key, fresh.external_id, fresh.display_name, fresh.email, fresh.email_key, fresh.active,
+        fresh.role, fresh.role_from_mapping, fresh.teams, fresh.document, fresh.comparison, 1, instant, instant,
+        taken ->> 'tier', taken ->> 'granted_by', false, taken ->> 'waiting_for',
+        CASE WHEN taken ->> 'waiting_for' IS NOT NULL THEN instant END,
+        CASE WHEN taken IS NOT NULL THEN (decision ->> 'id')::uuid END, fresh.provisional_until
+    );
+    chain := append_audit(
+        state.org_id, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
+    );
+    IF taken IS NOT NULL THEN
+        recorded := lane_record_decision(
+            state.org_id, fresh.id, instant, actor, request, chain.seq, decision, taken
+        );
+    END IF;
+    state.seat_version := state.seat_version + chain.seq - state.audit_seq;
+    state.audit_seq := chain.seq;
+    state.audit_head := chain.head;
+    RETURN state;
+END
+$$
+-- ;
 -- Takes a new person in with the seat that the rules say. Returns which outcome it was and the place in the order of
 -- arrival; no row: nothing was written, and the general way has to answer.
 CREATE FUNCTION lane_create_person(
@@ -273,9 +324,7 @@ DECLARE
     state organization_state;
     manual uuid;
     names text[] := ARRAY[new_user_name_key, new_email_key];
-    taken jsonb := '{}';
-    chain record;
-    recorded uuid;
+    fresh member;
 BEGIN
     state := lane_begin_writing(
         hash, instant, wanted_slug, wanted_org, wanted_connection, known_mapping, known_schemas, known_tiers,
@@ -313,34 +362,30 @@ BEGIN
         IF outcome_index IS NULL THEN
             RETURN;
         END IF;
-        taken := outcomes -> outcome_index;
     END IF;
-    arrival := state.member_position + 1;
-    INSERT INTO member (
-        org_id, id, connection_id, source, position, user_name, user_name_key, external_id, display_name, email,
-        email_key, active, role, role_from_mapping, teams, document, comparison, version, created_at, modified_at,
-        tier, granted_by, pinned, waiting_for, waiting_since, decision_id
-    ) VALUES (
-        wanted_org, new_id, wanted_connection, 'scim', arrival, new_user_name, new_user_name_key, new_external_id,
-        new_display_name, new_email, new_email_key, new_active, new_role, new_role_from_mapping, new_teams,
-        new_document, new_comparison, 1, instant, instant,
-        taken ->> 'tier', taken ->> 'granted_by', false, taken ->> 'waiting_for',
-        CASE WHEN taken ->> 'waiting_for' IS NOT NULL THEN instant END,
-        CASE WHEN outcome_index IS NOT NULL THEN (decision ->> 'id')::uuid END
+    fresh.id := new_id;
+    fresh.connection_id := wanted_connection;
+    fresh.source := 'scim';
+    fresh.user_name := new_user_name;
+    fresh.user_name_key := new_user_name_key;
+    fresh.external_id := new_external_id;
+    fresh.display_name := new_display_name;
+    fresh.email := new_email;
+    fresh.email_key := new_email_key;
+    fresh.active := new_active;
+    fresh.role := new_role;
+    fresh.role_from_mapping := new_role_from_mapping;
+    fresh.teams := new_teams;
+    fresh.document := new_document;
+    fresh.comparison := new_comparison;
+    state := lane_insert_person(
+        state, fresh, instant, actor, request, inner_pad, outer_pad, entries, decision, outcomes -> outcome_index
     );
-    IF outcome_index IS NOT NULL THEN
-        entries := entries || jsonb_build_array(taken -> 'entry');
-    END IF;
-    chain := append_audit(
-        wanted_org, instant, actor, request, entries, inner_pad, outer_pad, state.audit_seq, state.audit_head
-    );
-    IF outcome_index IS NOT NULL THEN
-        recorded := lane_record_decision(wanted_org, new_id, instant, actor, request, chain.seq, decision, taken);
-    END IF;
     UPDATE organization_state s
-    SET audit_head = chain.head, seat_version = s.seat_version + chain.seq - s.audit_seq, audit_seq = chain.seq,
-        member_position = arrival
+    SET audit_head = state.audit_head, seat_version = state.seat_version, audit_seq = state.audit_seq,
+        member_position = state.member_position
     WHERE s.org_id = wanted_org;
+    arrival := state.member_position;
     RETURN NEXT;
 END
 $$

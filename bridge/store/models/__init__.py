@@ -1,5 +1,6 @@
 """Every table. A tenant table's key starts with ``org_id`` and is under forced row-level security."""
 
+from bridge.store.models.api_keys import ApiKey
 from bridge.store.models.approvals import Approval, MappingDraft
 from bridge.store.models.apps import App, AppGrant, AppRefreshToken, AppSecret, InstallationEvent, SigningKey
 from bridge.store.models.billing import (
@@ -62,6 +63,7 @@ from bridge.store.models.workspace import LicenceHolder, LicencePlan, Team, Team
 __all__ = [
     "AgreedChange",
     "Alert",
+    "ApiKey",
     "App",
     "AppGrant",
     "AppRefreshToken",

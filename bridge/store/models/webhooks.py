@@ -52,7 +52,8 @@ class WebhookMessage(Base):
     )
 
     org_id: Mapped[OrgId] = mapped_column(primary_key=True)
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, doc="The webhook-id: the same at every attempt.")
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[uuid.UUID] = mapped_column(doc="The webhook-id: the same at every attempt and every endpoint.")
     endpoint_id: Mapped[uuid.UUID]
     seq: Mapped[int] = mapped_column(doc="The audit entry it tells of; 0 for a test.")
     event: Mapped[str]

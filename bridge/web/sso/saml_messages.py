@@ -1,6 +1,7 @@
 """What one connection's SAML messages are written and read with: our names and keys, and whom it believes."""
 
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from bridge.adapters.saml import (
     IdpTrust,
@@ -22,6 +23,7 @@ from bridge.store.unit import Unit
 from bridge.usecases.saml_trust import certificates_of, saml_provider
 from bridge.usecases.service_keys import ensure_service_key, service_keys
 from bridge.usecases.sign_in import AssertedSubject, Assertion, SignInRefusal
+from bridge.usecases.single_logout import NamedSession
 from bridge.web.sso.places import Place, identity_provider
 
 
@@ -51,8 +53,18 @@ def our_metadata(runtime: Runtime, unit: Unit, place: Place) -> bytes:
     return sp_metadata(service_provider(place), published, signs_requests=signs)
 
 
-def verify_answer(runtime: Runtime, unit: Unit, place: Place, connection: Connection, raw: str) -> VerifiedAssertion:
-    """Verify a response with what the place's connection trusts now.
+def verify_answer(
+    runtime: Runtime,
+    place: Place,
+    trust: IdpTrust,
+    raw: str,
+    *,
+    now: datetime,
+    our_keys: Callable[[], Sequence[SpKey]] = tuple,
+) -> VerifiedAssertion:
+    """Verify a response with what the place's connection trusts.
+
+    Without keys of ours no assertion is opened that is encrypted.
 
     Raises:
         SignInRefusedError: With the reason.
@@ -60,26 +72,25 @@ def verify_answer(runtime: Runtime, unit: Unit, place: Place, connection: Connec
     return verify_response(
         raw,
         sp=service_provider(place),
-        idp=trust_of(unit, connection),
+        idp=trust,
         expected_request=None,
-        now=unit.at,
+        now=now,
         skew_seconds=runtime.settings.sso.clock_skew_seconds,
-        our_keys=lambda: _opening_keys(runtime, unit, place),
+        our_keys=our_keys,
     )
 
 
-def read_answer(runtime: Runtime, connection: Connection, verified: VerifiedAssertion) -> AssertedSubject:
+def read_answer(runtime: Runtime, place: Place, mapped: ClaimMap, verified: VerifiedAssertion) -> AssertedSubject:
     """Read who a verified assertion is about, by the connection's own names.
 
     Raises:
         SignInRefusedError: With the reason.
     """
     skew = runtime.settings.sso.clock_skew_seconds
-    mapped = ClaimMap.read(connection.claims)
     person = asserted_person(verified, mapped)
     claimed = person.claimed
     return AssertedSubject(
-        connection_id=connection.id,
+        connection_id=place.connection_id,
         protocol=SignInProtocol.SAML,
         issuer=verified.issuer,
         subject=person.subject,
@@ -99,7 +110,12 @@ def read_answer(runtime: Runtime, connection: Connection, verified: VerifiedAsse
     )
 
 
-def _opening_keys(runtime: Runtime, unit: Unit, place: Place) -> list[SpKey]:
+def named_session(verified: VerifiedAssertion) -> NamedSession:
+    """Return how the identity provider knows the session that an assertion opens."""
+    return NamedSession(verified.name_id, verified.name_attributes, verified.session_index)
+
+
+def opening_keys(runtime: Runtime, unit: Unit, place: Place) -> list[SpKey]:
     """Return every key that something may still be encrypted to; during a change that is more than one."""
     return [SpKey(key.certificate, runtime.private_key_of(key)) for key in service_keys(unit, place.connection_id)]
 

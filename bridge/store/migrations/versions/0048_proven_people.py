@@ -4,8 +4,8 @@ from alembic import op
 
 from bridge.store.functions import recreate_functions
 
-revision = "0046"
-down_revision = "0045"
+revision = "0048"
+down_revision = "0047"
 branch_labels = None
 depends_on = None
 
@@ -23,5 +23,5 @@ def upgrade() -> None:
     )
     for table in ("connection", "scim_token"):
         op.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
-    for functions in ("memberships", "cases"):
+    for functions in ("memberships", "cases", "sign_ins"):
         recreate_functions(functions)
