@@ -14,6 +14,7 @@ from bridge.domain.scopes import Scope
 from bridge.store.directory import get_member
 from bridge.usecases.billing_orders import ordered_for
 from bridge.usecases.change_role import change_role
+from bridge.usecases.confirm_people import confirm_member
 from bridge.usecases.list_people import PeopleFilter, PersonState, browse_people, read_person
 from bridge.usecases.people import count_people
 from bridge.usecases.people_by_hand import (
@@ -25,7 +26,6 @@ from bridge.usecases.people_by_hand import (
 )
 from bridge.usecases.person_history import read_person_history
 from bridge.usecases.provision_member import add_member
-from bridge.usecases.provisional import confirm_member
 from bridge.usecases.sessions import end_session, end_sessions_of, list_sessions
 from bridge.web.api.accepting import Accept, accepts, shown
 from bridge.web.api.calls import Call
