@@ -137,7 +137,7 @@ def arrival(
         source: How they come.
         body: What the audit says of the arrival besides.
         groups: The groups that they are in from the beginning, with their names.
-        is_provisional: No directory has named them yet.
+        is_provisional: Whether their directory has to name them first.
     """
     document, member_id = draft.full_document(), MemberId(new_id())
     entitlement = entitlement_of(rules, document, groups)

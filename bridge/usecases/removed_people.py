@@ -88,7 +88,7 @@ def who_removed(unit: Unit, *, subject: Subject, names: Collection[str]) -> Conn
 
     The externalId is not among them: what one directory numbers its people by is nobody's subject (T5).
     """
-    known = _Known({*names, subject[-1]}, [subject])
+    known = _asserted(subject, names)
     for connection in unit.session.scalars(
         select(Connection)
         .where(Connection.org_id == unit.org_id, Connection.kind == "idp", Connection.disabled_at.is_(None))
@@ -112,8 +112,8 @@ def _gone_from(unit: Unit, connection_id: ConnectionId) -> tuple[ColumnElement[b
 def digests_of(
     audit_keys: Sequence[bytes], connection_id: ConnectionId, *, subject: Subject, names: Collection[str]
 ) -> set[bytes]:
-    """Return all by which it is told whom this connection's directory removed (:func:`who_removed`)."""
-    return _Known({*names, subject[-1]}, [subject]).any_digests(audit_keys, connection_id)
+    """Return all that somebody would be recognised by whom a connection's directory removed, known by one of these."""
+    return _asserted(subject, names).any_digests(audit_keys, connection_id)
 
 
 def readmit(unit: Unit, connection_id: ConnectionId, name: str) -> int:
@@ -195,3 +195,8 @@ class _Known:
     def any_digests(self, audit_keys: Sequence[bytes], connection_id: ConnectionId) -> set[bytes]:
         """Return the digests under every key that may have been the first when they were made."""
         return {digest for key in audit_keys for digest in self.digests(key, connection_id)}
+
+
+def _asserted(subject: Subject, names: Collection[str]) -> _Known:
+    """Return by what an answer may know somebody; the subject may have been their userName."""
+    return _Known({*names, subject[-1]}, [subject])

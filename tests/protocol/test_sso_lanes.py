@@ -34,7 +34,7 @@ from tests.factories import Customer, switch_mode_to
 from tests.op import ADA as OP_ADA
 from tests.op import OidcBrowser, open_id_provider, trust_op
 from tests.protocol.scim_client import make_token
-from tests.sign_ins import Browser, idp, map_groups, trust
+from tests.sign_ins import Browser, idp, map_groups, members, trust
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
 #: What is random, or counted for all organizations together.
@@ -319,6 +319,19 @@ def test_provisional_people_and_removed_ones_are_the_same_with_lanes_and_without
     worlds.sign_in(person("erin"), lane=True)
 
 
+def test_t14_no_lane_gives_a_role_to_whom_the_directory_has_to_name(worlds: Worlds) -> None:
+    rules = {"rules": [{"attribute": "department", "equals": "Engineering", "role": "admin", "tier": "premium"}]}
+    worlds.each(lambda customer: map_groups(customer, rules))
+    worlds.each(lambda customer: _set(customer, confirmation=Confirmation.ALWAYS))
+    worlds.sign_in(person("ada"), lane=False)
+
+    worlds.sign_in(person("bob"), lane=True, department="Engineering")
+
+    worlds.agree()
+    for side in worlds.sides:
+        assert {one.role for one in members(side.customer)} == {"member"}
+
+
 def test_a_history_that_nobody_thought_of_leaves_the_same_with_lanes_and_without(worlds: Worlds) -> None:
     chance = random.Random(20260302)  # noqa: S311 (what comes next is no secret)
     groups = (None, None, (), ("Engineering",), ("Engineering", "Legal"))
@@ -394,4 +407,5 @@ def _use_token(customer: Customer) -> None:
     token = make_token(customer)
     with customer.unit() as unit:
         stored = unit.session.scalars(select(ScimToken).where(ScimToken.token_hash == credential_hash(token))).one()
+        get_connection(unit, customer.connection_id).scim_last_used_at = unit.at
         stored.last_used_at = unit.at

@@ -298,14 +298,14 @@ BEGIN
     IF lane_is_named(wanted_org, keys) THEN
         RETURN;
     END IF;
-    -- What another connection's directory has removed is looked up by digests of its own.
     IF EXISTS (
         SELECT 1 FROM removed_person r
         WHERE r.org_id = wanted_org AND r.connection_id = wanted_connection AND r.digest = ANY (removed)
     ) OR EXISTS (
-        SELECT 1 FROM removed_person r WHERE r.org_id = wanted_org AND r.connection_id < wanted_connection
-    ) OR EXISTS (
-        SELECT 1 FROM removed_person r WHERE r.org_id = wanted_org AND r.connection_id > wanted_connection
+        -- By what another directory of the organization knew whom it removed, the general way finds out.
+        SELECT 1 FROM connection c
+        WHERE c.org_id = wanted_org AND c.id <> wanted_connection AND c.kind = 'idp' AND c.disabled_at IS NULL
+            AND EXISTS (SELECT 1 FROM removed_person r WHERE r.org_id = wanted_org AND r.connection_id = c.id)
     ) THEN
         RETURN;
     END IF;

@@ -1,11 +1,13 @@
 """Facts of a use case as a document: dataclasses as objects, instants, identifiers and fractions as text."""
 
-from typing import Any
+from typing import Any, Final
 
-from pydantic_core import to_jsonable_python
+from pydantic import TypeAdapter
+
+_ANYTHING: Final = TypeAdapter(Any)
 
 
 def plain(value: object) -> dict[str, Any]:
     """Return facts in JSON values, under the names that the use case has for them."""
-    told: dict[str, Any] = to_jsonable_python(value, fallback=str)
+    told: dict[str, Any] = _ANYTHING.dump_python(value, mode="json", fallback=str)
     return told

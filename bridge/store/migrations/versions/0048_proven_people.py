@@ -23,5 +23,5 @@ def upgrade() -> None:
     )
     for table in ("connection", "scim_token"):
         op.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
-    for functions in ("memberships", "cases"):
+    for functions in ("memberships", "cases", "sign_ins"):
         recreate_functions(functions)
