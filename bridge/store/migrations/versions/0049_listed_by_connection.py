@@ -2,13 +2,8 @@
 
 from alembic import op
 
-<<<<<<<< HEAD:bridge/store/migrations/versions/0049_listed_by_connection.py
 revision = "0049"
 down_revision = "0048"
-========
-revision = "0048"
-down_revision = "0047"
->>>>>>>> pages:bridge/store/migrations/versions/0048_listed_by_connection.py
 branch_labels = None
 depends_on = None
 
