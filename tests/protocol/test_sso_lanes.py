@@ -73,6 +73,7 @@ class Side:
 
     def _plain(self, text: str, names: Mapping[str, str] = MappingProxyType({})) -> str:
         plain = text.replace(str(self.customer.connection_id), "CONNECTION").replace(self.customer.slug, "SLUG")
+        plain = plain.replace(self.customer.slug.title(), "NAME")
         return _ID.sub(lambda found: names.get(found.group(), "ID"), plain)
 
     def rows(self) -> dict[str, list[str]]:
