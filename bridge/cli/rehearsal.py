@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from sqlalchemy import Connection as DatabaseConnection
@@ -49,6 +49,8 @@ from mappings.differences import difference
 from mappings.tiers import UNASSIGNED
 
 #: What an event needs of who does it (rules Z1 to Z3); what a directory or a sign-in causes needs nobody.
+#: Who signs people in there.
+_ISSUER: Final = "rehearsal"
 _NEEDED: Mapping[str, Permission] = {
     "add_member": Permission.MANAGE_PEOPLE,
     "assign": Permission.ASSIGN_SEATS,
@@ -158,7 +160,15 @@ class Rehearsal:
         with self._unit(contract.anchor, OPERATOR) as unit:
             create_organization(unit, draft)
             unit.session.add(
-                Connection(org_id=self.org_id, id=self.connection_id, kind="idp", name="Directory", created_at=unit.at)
+                Connection(
+                    org_id=self.org_id,
+                    id=self.connection_id,
+                    kind="idp",
+                    name="Directory",
+                    protocol=SignInProtocol.SAML,
+                    issuer=_ISSUER,
+                    created_at=unit.at,
+                )
             )
             unit.session.add(
                 Domain(
@@ -300,7 +310,7 @@ class Rehearsal:
                 org_id=self.org_id,
                 connection_id=self.connection_id,
                 protocol=SignInProtocol.SAML,
-                issuer="rehearsal",
+                issuer=_ISSUER,
                 subject=member.user_name,
                 member_id=member.id,
                 linked_at=unit.at,

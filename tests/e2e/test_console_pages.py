@@ -232,7 +232,7 @@ def test_the_owner_buys_seats_through_the_preview_and_who_waits_gets_them(site: 
     button.click()
 
     expect(page.get_by_role("heading", name="Invoice")).to_be_visible()
-    expect(page.get_by_role("status")).to_contain_text("2 people in line got a seat")
+    expect(page.get_by_role("status").first).to_contain_text("2 people in line got a seat")
     page.goto(f"{site.url}/console/people?state=waiting")
     expect(page.get_by_role("heading", name="Nobody matches")).to_be_visible()
 
@@ -276,7 +276,7 @@ def test_a_mapping_is_edited_through_its_preview(site: Site, page: Page) -> None
 
     page.get_by_role("button", name=re.compile(r"Apply version \d+")).click()
 
-    expect(page.get_by_role("status")).to_contain_text("is in force: 2 people moved")
+    expect(page.get_by_role("status").first).to_contain_text("is in force: 2 people moved")
     expect(page.get_by_role("row", name="Partners")).to_contain_text("Standard")
 
 

@@ -36,7 +36,7 @@ from bridge.usecases.sync_groups import GroupDraft, change_members, create_group
 from tests.conftest import SettableClock
 from tests.factories import Customer, set_brake
 from tests.integration.test_memberships import put_in_force
-from tests.sign_ins import asserted
+from tests.sign_ins import asserted, trust
 from tests.web import make_admin
 
 RULES: dict[str, Any] = {
@@ -441,6 +441,7 @@ def test_the_same_sign_in_again_leaves_a_dropped_change_of_groups_dropped(
         with customer.unit(Actor(ActorKind.SIGN_IN, customer.connection_id)) as unit:
             return admit(unit, subject).member.id
 
+    trust(customer)
     with customer.unit() as unit:
         get_connection(unit, customer.connection_id).jit_enabled = True
     people = [sign_in(f"j{index}", "Staff") for index in range(10)]

@@ -39,7 +39,7 @@ from bridge.usecases.sign_in import admit
 from bridge.usecases.sync_groups import GroupDraft, change_members, create_group, remove_group, update_group
 from tests.conftest import SettableClock
 from tests.factories import Customer
-from tests.sign_ins import asserted
+from tests.sign_ins import asserted, trust
 
 pytestmark = pytest.mark.every_postgres
 
@@ -407,6 +407,7 @@ class TestIdentity:
             customer.push("b@nordlys.test", external_id="00u1")
 
     def test_a_push_adopts_who_signed_in_before_with_the_same_id_and_seat(self, customer: Customer) -> None:
+        trust(customer)
         with customer.unit(Actor(ActorKind.SIGN_IN, customer.connection_id)) as unit:
             early = admit(unit, asserted(customer, "u@nordlys.test", None)).member
 
@@ -522,6 +523,7 @@ class TestWalls:
         assert (pushed.id, pushed.active, pushed.tier, alerts) == (by_hand.id, False, None, ["adopted_turned_off"])
 
     def test_whom_a_directory_updates_is_the_directorys_from_then_on(self, customer: Customer) -> None:
+        trust(customer)
         with customer.unit(Actor(ActorKind.SIGN_IN, customer.connection_id)) as unit:
             early = admit(unit, asserted(customer, "u@nordlys.test", None)).member
 
