@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from bridge.billing.why_invoice import WhyInvoice, WhyLine
     from bridge.domain.tables import Table
+    from bridge.ports import Bill
+    from bridge.store.models import Invoice
     from bridge.store.unit import Unit
 
 _FIELDS = (
@@ -88,7 +90,6 @@ def list_(org: str, *, as_json: bool) -> None:
 @json_option
 def preview(org: str, *, as_json: bool) -> None:
     """Show the next invoice as it would be from today's seats; nothing is written."""
-    from bridge.billing.rules.money import Currency, format_money
     from bridge.cli.opening import open_organization
     from bridge.usecases.seats import read_next_invoice
 
@@ -101,19 +102,12 @@ def preview(org: str, *, as_json: bool) -> None:
     if found is None:
         click.echo("No invoice follows: the plan bills nothing more")
         return
-    bill, currency = found.bill, Currency(found.bill.currency)
+    bill = found.bill
     print_facts({"invoice": "the next one", "date": f"{found.at.astimezone(zone):%Y-%m-%d}", "reason": bill.reason})
     click.echo()
     print_lines(bill.lines, bill.currency)
     click.echo()
-    for name, amount in (
-        ("Subtotal", bill.subtotal),
-        ("Tax", bill.tax),
-        ("Total", bill.total),
-        ("Credit used", bill.credit_applied),
-        ("Amount due", bill.amount_due),
-    ):
-        click.echo(f"{name}: {format_money(amount, currency)}")
+    _print_totals(bill)
 
 
 @invoice.command()
@@ -130,7 +124,7 @@ def show(org: str, number: str, *, as_json: bool) -> None:
     with open_organization(org) as (_, unit):
         view = read_invoice(unit, find_by_number(unit, number))
         zone = ZoneInfo(unit.organization().time_zone)
-    found, currency = view.invoice, Currency(view.invoice.currency)
+    found = view.invoice
     if as_json:
         lines = [{field: getattr(line, field) for field in _LINE_FIELDS} for line in view.lines]
         print_json({field: getattr(found, field) for field in _FIELDS} | {"paid": view.paid, "lines": lines})
@@ -139,15 +133,8 @@ def show(org: str, number: str, *, as_json: bool) -> None:
     click.echo()
     print_lines(view.lines, found.currency)
     click.echo()
-    for name, amount in (
-        ("Subtotal", found.subtotal),
-        ("Tax", found.tax),
-        ("Total", found.total),
-        ("Credit used", found.credit_applied),
-        ("Amount due", found.amount_due),
-        ("Paid", view.paid),
-    ):
-        click.echo(f"{name}: {format_money(amount, currency)}")
+    _print_totals(found)
+    click.echo(f"Paid: {format_money(view.paid, Currency(found.currency))}")
 
 
 @invoice.command()
@@ -318,3 +305,17 @@ def _files(unit: "Unit", numbers: tuple[str, ...], form: str) -> "Iterator[tuple
         document = read_document(unit, invoice_id)
         yield f"{document.file_name}{endings[form]}", writers[form](document)
         record_export(unit, "invoice", form=form, rows=1, subject_id=document.id)
+
+
+def _print_totals(bill: "Bill | Invoice") -> None:
+    from bridge.billing.rules.money import Currency, format_money
+
+    currency = Currency(bill.currency)
+    for name, amount in (
+        ("Subtotal", bill.subtotal),
+        ("Tax", bill.tax),
+        ("Total", bill.total),
+        ("Credit used", bill.credit_applied),
+        ("Amount due", bill.amount_due),
+    ):
+        click.echo(f"{name}: {format_money(amount, currency)}")

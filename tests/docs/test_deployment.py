@@ -86,7 +86,7 @@ def test_the_image_installs_exactly_what_is_locked() -> None:
 
     assert "--require-hashes" in install
     assert "--no-deps --only-binary :all:" in install
-    assert ("COPY", "requirements/all.txt /tmp/all.txt") in instructions()
+    assert ("COPY", "requirements/all.txt /build/all.txt") in instructions()
 
 
 def test_the_image_runs_as_a_user_of_its_own_by_number_and_says_whether_it_is_well() -> None:

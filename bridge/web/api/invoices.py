@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from pydantic import AliasPath, Field
 
 from bridge.adapters.spreadsheets import TableFormat, write_tables
 from bridge.billing.cii import to_cii
-from bridge.billing.documents import read_document
+from bridge.billing.documents import InvoiceDocument, read_document
 from bridge.billing.pdf import to_pdf
 from bridge.billing.tables import invoice_table, line_table
 from bridge.billing.ubl import to_ubl
@@ -207,28 +207,19 @@ def mail_invoice(call: Call, invoice_id: uuid.UUID) -> object:
 @invoices.get("/<uuid:invoice_id>/pdf", scope=Scope.BILLING_READ, media="application/pdf")
 def get_invoice_pdf(call: Call, invoice_id: uuid.UUID) -> object:
     """Give an invoice as PDF, with the e-invoice inside where one can be made."""
-    document = read_document(call.unit, invoice_id)
-    content = to_pdf(document)
-    record_export(call.unit, "invoice", form="pdf", rows=1, subject_id=document.id)
-    return File(content, "application/pdf", f"{document.file_name}.pdf")
+    return _file(call, invoice_id, to_pdf, form="pdf", media="application/pdf", suffix=".pdf")
 
 
 @invoices.get("/<uuid:invoice_id>/xml", scope=Scope.BILLING_READ, media="application/xml")
 def get_invoice_xml(call: Call, invoice_id: uuid.UUID) -> object:
     """Give an invoice as e-invoice (EN 16931, Cross Industry Invoice)."""
-    document = read_document(call.unit, invoice_id)
-    content = to_cii(document)
-    record_export(call.unit, "invoice", form="xml", rows=1, subject_id=document.id)
-    return File(content, "application/xml", f"{document.file_name}.xml")
+    return _file(call, invoice_id, to_cii, form="xml", media="application/xml", suffix=".xml")
 
 
 @invoices.get("/<uuid:invoice_id>/ubl", scope=Scope.BILLING_READ, media="application/xml")
 def get_invoice_ubl(call: Call, invoice_id: uuid.UUID) -> object:
     """Give an invoice as e-invoice (EN 16931, UBL 2.1)."""
-    document = read_document(call.unit, invoice_id)
-    content = to_ubl(document)
-    record_export(call.unit, "invoice", form="ubl", rows=1, subject_id=document.id)
-    return File(content, "application/xml", f"{document.file_name}-ubl.xml")
+    return _file(call, invoice_id, to_ubl, form="ubl", media="application/xml", suffix="-ubl.xml")
 
 
 @exports.get("/invoices.csv", scope=Scope.BILLING_READ, media="text/csv")
@@ -302,6 +293,21 @@ def _shown(view: InvoiceView) -> dict[str, Any]:
     names = ("id", "number", "type", "reason", "at", "currency", "subtotal", "tax", "total", "credit_applied")
     told = {name: getattr(view.invoice, name) for name in (*names, "amount_due")}
     return told | {"paid": view.paid, "lines": view.lines}
+
+
+def _file(
+    call: Call,
+    invoice_id: uuid.UUID,
+    write: Callable[[InvoiceDocument], bytes],
+    *,
+    form: str,
+    media: str,
+    suffix: str,
+) -> File:
+    document = read_document(call.unit, invoice_id)
+    content = write(document)
+    record_export(call.unit, "invoice", form=form, rows=1, subject_id=document.id)
+    return File(content, media, f"{document.file_name}{suffix}")
 
 
 def _table(call: Call, what: str, tables: Sequence[Table], name: str) -> File:
